@@ -1,0 +1,139 @@
+"""The encoder: frames through a backbone to an embedding each, and a causal recurrence over them."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from aulight.errors import AulightError
+from aulight.nets.backbone import build_backbone, map_norm, vector_norm
+from aulight.nets.temporal import build_temporal
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """All that is needed to rebuild an encoder; `dataclasses.asdict` gives a plain dict and back.
+
+    Attributes:
+        backbone: Name for `build_backbone`.
+        temporal: Name for `build_temporal`.
+        size: Height and width of the frames in pixels.
+        embedding: Channels of a frame's embedding.
+        hidden: Channels of the recurrent state.
+        norm: `batch` or `group`, in the backbone and after the embedding.
+        small_input: Whether the backbone keeps the resolution in its stem.
+        mean: Mean of each colour channel, on pixels of 0 to 1.
+        std: Standard deviation of each colour channel, on pixels of 0 to 1.
+    """
+
+    backbone: str
+    temporal: str
+    size: int
+    embedding: int
+    hidden: int
+    norm: str
+    small_input: bool
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        """Turn lists, as YAML and checkpoints give them, into tuples."""
+        for key in ("mean", "std"):
+            object.__setattr__(self, key, tuple(float(value) for value in getattr(self, key)))
+
+
+class Encoder(nn.Module):
+    """Clips to features: backbone, embedding, temporal module.
+
+    With `temporal` `gru` or `none` the backbone's map is flattened into one vector a frame (on aligned
+    faces the place in the map says which part of the face it is, which a mean over the map would lose);
+    with `convgru` it stays a map.
+
+    Args:
+        config: What to build.
+
+    Attributes:
+        config: The configuration it was built from.
+        channels: Channels C of the features.
+        map_size: Height and width (h, w) of the features.
+
+    Raises:
+        AulightError: The configuration names something unknown.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = build_backbone(config.backbone, config.norm, config.small_input)
+        self.temporal = build_temporal(config.temporal, config.embedding, config.hidden)
+        self.channels = self.temporal.channels
+        height, width = _map_size(self.backbone, config.size)
+        inputs = self.backbone.channels
+        if config.temporal == "convgru":
+            self.map_size = (height, width)
+            self.project: nn.Module = nn.Conv2d(inputs, config.embedding, 1, bias=False)
+            self.norm = map_norm(config.norm, config.embedding)
+        else:
+            self.map_size = (1, 1)
+            inputs *= height * width
+            self.project = nn.Sequential(nn.Flatten(), nn.Linear(inputs, config.embedding, bias=False))
+            self.norm = vector_norm(config.norm, config.embedding)
+        mean, std = torch.tensor(config.mean), torch.tensor(config.std)
+        self.register_buffer("scale", 1 / (255 * std), persistent=False)
+        self.register_buffer("shift", -mean / std, persistent=False)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def normalise(self, clip: Tensor) -> Tensor:
+        """Turn pixels `(B, T, H, W, 3)` uint8 RGB into network input `(B, T, 3, H, W)` float32."""
+        # Permuted last, so that the frames lie in memory as the channels-last convolutions want them.
+        return (clip * self.scale).add_(self.shift).permute(0, 1, 4, 2, 3)
+
+    def embed(self, clip: Tensor) -> Tensor:
+        """Embed each frame alone, before the recurrence.
+
+        Args:
+            clip: `(B, T, 3, size, size)` float, normalised.
+
+        Returns:
+            `(B, T, embedding, h, w)` float32.
+
+        Raises:
+            AulightError: The frames are not of the configured size.
+        """
+        height, width = clip.shape[-2:]
+        if height != self.config.size or width != self.config.size:
+            raise AulightError(
+                f"the encoder was built for frames of {self.config.size}x{self.config.size} pixels but got "
+                f"{height}x{width}: read the videos at size {self.config.size}"
+            )
+        frames = clip.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        embedding: Tensor = self.norm(self.project(self.backbone(frames)).float())
+        return embedding.reshape(*clip.shape[:2], -1, *self.map_size)
+
+    def forward(self, clip: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Encode a clip, or the next piece of one.
+
+        Args:
+            clip: `(B, T, 3, size, size)` float, normalised.
+            state: What the call on the piece before returned; None at the beginning of a video.
+
+        Returns:
+            The features `(B, T, channels, h, w)` float32, of which frame t depends on frames up to t, and
+            the state after the last frame.
+
+        Raises:
+            AulightError: The frames are not of the configured size.
+        """
+        features: tuple[Tensor, Tensor | None] = self.temporal(self.embed(clip), state)
+        return features
+
+
+@torch.no_grad()
+def _map_size(backbone: nn.Module, size: int) -> tuple[int, int]:
+    training = backbone.training
+    height, width = backbone.eval()(torch.zeros(1, 3, size, size)).shape[-2:]
+    backbone.train(training)
+    return height, width

@@ -1,0 +1,130 @@
+"""Small heads on the encoder's features: two for contrastive learning, one for intensities.
+
+All of them compute in float32 also under autocast: they are cheap, and what they give is compared closely.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from aulight.nets.backbone import vector_norm
+
+MAX_INTENSITY = 5.0
+
+
+def mlp(inputs: int, hidden: int, outputs: int, norm: str = "batch") -> nn.Sequential:
+    """Return Linear-norm-ReLU-Linear-norm on `(N, inputs)`; the last norm has no scale and shift of its own.
+
+    Args:
+        inputs: Channels of the input.
+        hidden: Channels between the two layers.
+        outputs: Channels of the output.
+        norm: `batch`, or `group`, which is layer norm here.
+    """
+    return nn.Sequential(
+        nn.Linear(inputs, hidden, bias=False),
+        vector_norm(norm, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, outputs, bias=False),
+        vector_norm(norm, outputs, affine=False),
+    )
+
+
+def _apply_to_rows(net: nn.Module, x: Tensor) -> Tensor:
+    with torch.autocast(x.device.type, enabled=False):
+        rows: Tensor = net(x.float().flatten(0, -2))
+    return rows.reshape(*x.shape[:-1], rows.shape[-1])
+
+
+class Projector(nn.Module):
+    """Maps embeddings `(..., channels)` to keys `(..., outputs)` for the contrastive loss.
+
+    Args:
+        channels: Channels of the embeddings.
+        hidden: See `mlp`.
+        outputs: Channels of the keys.
+        norm: See `mlp`.
+    """
+
+    def __init__(self, channels: int, hidden: int, outputs: int, norm: str = "batch") -> None:
+        super().__init__()
+        self.net = mlp(channels, hidden, outputs, norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `(..., outputs)` float32 for `x` `(..., channels)`."""
+        return _apply_to_rows(self.net, x)
+
+
+class Predictors(nn.Module):
+    """One `mlp` for each horizon k, which predicts the key of step t + k from the features of step t.
+
+    Args:
+        horizons: Horizons in steps.
+        channels: Channels of the features.
+        hidden: See `mlp`.
+        outputs: Channels of the keys.
+        norm: See `mlp`.
+
+    Attributes:
+        horizons: The horizons, in the order given.
+    """
+
+    def __init__(
+        self, horizons: Sequence[int], channels: int, hidden: int, outputs: int, norm: str = "batch"
+    ) -> None:
+        super().__init__()
+        self.horizons = tuple(horizons)
+        self.nets = nn.ModuleDict({str(k): mlp(channels, hidden, outputs, norm) for k in self.horizons})
+
+    def forward(self, x: Tensor, horizon: int) -> Tensor:
+        """Return the predictions `(..., outputs)` float32 at `horizon` from `x` `(..., channels)`."""
+        return _apply_to_rows(self.nets[str(horizon)], x)
+
+
+class IntensityRegressor(nn.Module):
+    """A linear map from features to the intensity of each action unit.
+
+    It is trained on labels standardised per action unit and starts at zero, which stands for the mean.
+
+    Args:
+        channels: Channels of the features.
+        n_aus: Number of action units.
+
+    Attributes:
+        mean: `(n_aus,)` float32, mean intensity of each action unit; saved with the weights.
+        std: `(n_aus,)` float32, standard deviation of each; saved with the weights.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, channels: int, n_aus: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(channels, n_aus)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+        self.register_buffer("mean", torch.zeros(n_aus))
+        self.register_buffer("std", torch.ones(n_aus))
+
+    def set_scale(self, mean: Tensor, std: Tensor) -> None:
+        """Set the mean and standard deviation `(n_aus,)` of the training labels.
+
+        An action unit with no known label (NaN) gets 0 and 1; one with a constant label keeps the unit scale.
+        """
+        self.mean.copy_(torch.nan_to_num(mean, nan=0.0))
+        std = torch.nan_to_num(std, nan=1.0)
+        self.std.copy_(torch.where(std > 1e-6, std, torch.ones_like(std)))
+
+    def standardise(self, labels: Tensor) -> Tensor:
+        """Turn intensities `(..., n_aus)` into what `forward` is to output; NaN stays NaN."""
+        return (labels.float() - self.mean) / self.std
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return standardised outputs `(B, T, n_aus)` float32 from features `(B, T, channels, h, w)`."""
+        return _apply_to_rows(self.linear, features.float().mean((-2, -1)))
+
+    def predict(self, features: Tensor) -> Tensor:
+        """Return intensities `(B, T, n_aus)` float32, clipped to 0..5, from `(B, T, channels, h, w)`."""
+        outputs: Tensor = self(features)
+        return (outputs * self.std + self.mean).clamp(0.0, MAX_INTENSITY)
