@@ -1,0 +1,1 @@
+"""Faces on disk and on their way to the network."""

@@ -1,0 +1,143 @@
+"""Which frames make a clip. Arithmetic only: what is chosen depends on (seed, epoch, index) and nothing else.
+
+So a clip is the same on any number of workers or ranks, and a run that was cut off goes on with the same clips.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from aulight.errors import AulightError
+
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frames of one video.
+
+    Attributes:
+        video: Row of the dataset's videos.
+        frames: ``(T,)`` positions in the video, in time order.
+        targets: ``(T, AUs)`` float32 intensities, NaN where unknown or not drawn; ``None`` in stage one.
+    """
+
+    video: int
+    frames: Indices
+    targets: npt.NDArray[np.float32] | None = None
+
+
+@lru_cache(maxsize=2)
+def _permutation(seed: int, turn: int, count: int) -> Indices:
+    return np.random.default_rng([seed, turn]).permutation(count)
+
+
+def _in_turn(seed: int, number: int, count: int) -> int:
+    """Element ``number`` of an endless row of shuffled passes over ``range(count)``: all come equally often."""
+    turn, place = divmod(number, count)
+    return int(_permutation(seed, turn, count)[place])
+
+
+def check_stride(stride: tuple[int, int]) -> None:
+    """Raises AulightError unless ``1 <= stride[0] <= stride[1]``."""
+    if not 1 <= stride[0] <= stride[1]:
+        raise AulightError(f"clip.stride={list(stride)}: [least, most] frames between samples, both at least 1")
+
+
+class UnlabelledClips:
+    """Windows of unlabelled video for stage one: every video in turn, start and stride at random.
+
+    Args:
+        segments: ``video, start, stop``: runs of frames with a face (``PreparedDataset.segments``).
+        length: Frames a clip, T.
+        stride: Least and most frames from one sample to the next; shortened where a run is too short.
+        clips_per_epoch: How many indices make an epoch.
+        seed: Of all draws.
+
+    Raises:
+        AulightError: When no run is long enough.
+    """
+
+    def __init__(
+        self, segments: pd.DataFrame, length: int, stride: tuple[int, int], clips_per_epoch: int, seed: int
+    ) -> None:
+        check_stride(stride)
+        long_enough = segments[segments["stop"] - segments["start"] >= length].sort_values(["video", "start"])
+        if long_enough.empty:
+            raise AulightError(f"clip.length={length}: no run of that many frames with a face in any video")
+        self.length, self.stride, self.clips_per_epoch, self.seed = length, stride, clips_per_epoch, seed
+        self._start = long_enough["start"].to_numpy()
+        self._stop = long_enough["stop"].to_numpy()
+        self._videos, first = np.unique(long_enough["video"].to_numpy(), return_index=True)
+        self._first = np.append(first, len(long_enough))  # runs of video v: _first[v] .. _first[v + 1]
+
+    def __call__(self, epoch: int, index: int) -> Clip:
+        """The clip at a place of an epoch; an index past the epoch's end gives a spare clip."""
+        v = _in_turn(self.seed, epoch * self.clips_per_epoch + index, len(self._videos))
+        runs = slice(self._first[v], self._first[v + 1])
+        start, span = self._start[runs], self._stop[runs] - self._start[runs]
+        rng = np.random.default_rng([self.seed, epoch, index])
+        longest = (int(span.max()) - 1) // max(self.length - 1, 1)
+        stride = min(int(rng.integers(self.stride[0], self.stride[1], endpoint=True)), longest)
+        starts = np.maximum(span - (self.length - 1) * stride, 0)  # possible starts in each run
+        draw = int(rng.integers(starts.sum()))
+        run = int(np.searchsorted(starts.cumsum(), draw, side="right"))
+        begin = int(start[run]) + draw - int(starts[:run].sum())
+        return Clip(int(self._videos[v]), begin + stride * np.arange(self.length))
+
+
+class LabelledClips:
+    """Clips that end at a labelled frame, for stage two: every drawn label in turn.
+
+    The network is causal, so frames after the last label of a clip would get no gradient: there are none. At the
+    start of a video, or after a gap without a face, the clip repeats the first frame there is.
+
+    Args:
+        labels: The drawn rows: ``video`` (row of the dataset's videos), ``frame`` and AU columns.
+        columns: The AU columns.
+        segments: As for :class:`UnlabelledClips`.
+        length: Frames a clip, T.
+        stride: Least and most frames from one sample to the next.
+        clips_per_epoch: How many indices make an epoch.
+        seed: Of all draws.
+    """
+
+    def __init__(
+        self,
+        labels: pd.DataFrame,
+        columns: list[str],
+        segments: pd.DataFrame,
+        length: int,
+        stride: tuple[int, int],
+        clips_per_epoch: int,
+        seed: int,
+    ) -> None:
+        check_stride(stride)
+        self.length, self.stride, self.clips_per_epoch, self.seed = length, stride, clips_per_epoch, seed
+        self._video = labels["video"].to_numpy(np.int64)
+        self._frame = labels["frame"].to_numpy(np.int64)
+        self._values = labels[columns].astype("Float32").to_numpy(np.float32, na_value=np.nan)
+        self._row = {place: row for row, place in enumerate(zip(self._video, self._frame, strict=True))}
+        starts = {video: np.sort(runs.to_numpy()) for video, runs in segments.groupby("video")["start"]}
+        self._begin = [  # first frame of the run that each label is in
+            int(starts[video][np.searchsorted(starts[video], frame, side="right") - 1])
+            for video, frame in zip(self._video, self._frame, strict=True)
+        ]
+
+    def __call__(self, epoch: int, index: int) -> Clip:
+        """The clip at a place of an epoch; an index past the epoch's end gives a spare clip."""
+        anchor = _in_turn(self.seed, epoch * self.clips_per_epoch + index, len(self._frame))
+        rng = np.random.default_rng([self.seed, epoch, index])
+        stride = int(rng.integers(self.stride[0], self.stride[1], endpoint=True))
+        video, last = int(self._video[anchor]), int(self._frame[anchor])
+        frames = np.maximum(last - stride * np.arange(self.length)[::-1], self._begin[anchor])
+        targets = np.full((self.length, self._values.shape[1]), np.nan, dtype=np.float32)
+        for t, frame in enumerate(frames):
+            repeated = t + 1 < self.length and frames[t + 1] == frame  # count a repeated frame once
+            row = None if repeated else self._row.get((video, int(frame)))
+            if row is not None:
+                targets[t] = self._values[row]
+        return Clip(video, frames, targets)

@@ -1,0 +1,333 @@
+"""The prepared dataset on disk: tables, checks, fingerprint.
+
+``<root>/dataset.yaml``, ``videos.parquet``, ``frames.parquet``, ``labels.parquet`` (where there are labels) and
+``videos/<video_id>.mp4``. A store is built under a temporary name and renamed when whole, so one that is there under
+its own name is complete.
+"""
+
+import hashlib
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from aulight.errors import AulightError
+from aulight.facs import MAX_INTENSITY, column
+
+FORMAT = 1
+"""Version of the layout; a reader refuses a newer one."""
+
+BATCH = 100_000
+"""Rows of ``frames.parquet`` in memory at a time."""
+
+
+class StoreWriter:
+    """Builds a prepared dataset; use as a context manager, and nothing half-made ever has the final name.
+
+    Videos are written by the caller into :attr:`videos` (a folder), then described by :meth:`add`.
+
+    Args:
+        root: The dataset's final folder; must not exist yet.
+        meta: What ``dataset.yaml`` says beyond the counts: ``name``, ``aus``, ``fps``, ``crop_size``, ``source`` ...
+
+    Raises:
+        AulightError: When ``root`` is already there.
+    """
+
+    def __init__(self, root: Path, meta: Mapping[str, Any]) -> None:
+        if root.exists():
+            raise AulightError(f"{root}: already there; remove it to make it anew")
+        self.root = root
+        self.meta = dict(meta)
+        self.folder = root.with_name(f".{root.name}.partial")
+        self.videos = self.folder / "videos"
+        self._videos: list[dict[str, Any]] = []
+        self._frames: pq.ParquetWriter | None = None
+        self._labels: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> "StoreWriter":
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.videos.mkdir(parents=True)
+        return self
+
+    def add(
+        self,
+        video_id: str,
+        subject: str,
+        fps: float,
+        source_frame: npt.NDArray[np.int64],
+        face_confidence: npt.NDArray[np.float32],
+        time_s: npt.NDArray[np.float64] | None = None,
+        labels: Mapping[int, npt.ArrayLike] | None = None,
+        **columns: Any,
+    ) -> None:
+        """Describes one video that is already in the folder :attr:`videos`.
+
+        Args:
+            video_id: Its name without ``.mp4``.
+            subject: Whose face it shows.
+            fps: Frames per second.
+            source_frame: ``(frames,)`` number of each frame in the raw video.
+            face_confidence: ``(frames,)`` 0..1, 0 where no face was found.
+            time_s: ``(frames,)`` seconds since the start; ``None``: ``source_frame / fps``.
+            labels: AU number to ``(frames,)`` intensities 0..5, NA where unknown.
+            **columns: Further columns of ``videos.parquet``.
+        """
+        count = len(source_frame)
+        frame = np.arange(count)
+        time_s = source_frame / fps if time_s is None else time_s
+        self._videos.append(
+            {
+                "video_id": video_id,
+                "subject": subject,
+                "path": f"videos/{video_id}.mp4",
+                "frames": count,
+                "fps": float(fps),
+                **columns,
+            }
+        )
+        table = pa.table(
+            {
+                "video_id": pa.array([video_id] * count, pa.string()),
+                "frame": pa.array(frame, pa.int64()),
+                "source_frame": pa.array(source_frame, pa.int64()),
+                "time_s": pa.array(time_s, pa.float64()),
+                "face_confidence": pa.array(face_confidence, pa.float32()),
+            }
+        )
+        if self._frames is None:
+            self._frames = pq.ParquetWriter(self.folder / "frames.parquet", table.schema)
+        self._frames.write_table(table)
+        if labels is not None:
+            data = {column(au): pd.Series(values).astype("Int8").array for au, values in labels.items()}
+            labelled = pa.Table.from_pandas(
+                pd.DataFrame({"video_id": [video_id] * count, "frame": frame, **data}), preserve_index=False
+            ).replace_schema_metadata()
+            if self._labels is None:
+                self._labels = pq.ParquetWriter(self.folder / "labels.parquet", labelled.schema)
+            self._labels.write_table(labelled.cast(self._labels.schema))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for writer in (self._frames, self._labels):
+            if writer is not None:
+                writer.close()
+        if kind is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        if not self._videos:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise AulightError(f"{self.root}: no videos to store")
+        videos = pd.DataFrame(self._videos)
+        videos.to_parquet(self.folder / "videos.parquet", index=False)
+        meta = {
+            "format": FORMAT,
+            **self.meta,
+            "videos": len(videos),
+            "frames": int(videos["frames"].sum()),
+            "subjects": int(videos["subject"].nunique()),
+        }
+        (self.folder / "dataset.yaml").write_text(yaml.safe_dump(meta, sort_keys=False))
+        self.folder.rename(self.root)
+
+
+class PreparedDataset:
+    """A prepared dataset, checked when opened; tables are read when first asked for.
+
+    Attributes:
+        root: Its folder.
+        meta: ``dataset.yaml`` as a dict.
+        name: The dataset's name.
+        aus: The AUs its labels have columns for; empty when unlabelled.
+        fps: Nominal frames per second.
+        videos: One row a video: ``video_id, subject, path, frames, fps`` and further columns.
+
+    Args:
+        root: Its folder.
+
+    Raises:
+        AulightError: When it is not a prepared dataset, is of a newer format, or its parts do not agree.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        described = root / "dataset.yaml"
+        if not described.is_file():
+            raise AulightError(f"{root}: no prepared dataset there (dataset.yaml is missing); see `aulight --help`")
+        try:
+            self.meta: dict[str, Any] = yaml.safe_load(described.read_text(encoding="utf-8"))
+            self.name = str(self.meta["name"])
+            self.aus = tuple(int(au) for au in self.meta["aus"])
+            self.fps = float(self.meta["fps"])
+            version, counts = int(self.meta["format"]), (self.meta["videos"], self.meta["frames"])
+        except KeyError as error:
+            raise AulightError(f"{described}: has no {error}; prepare the dataset again") from error
+        except (yaml.YAMLError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise AulightError(f"{described}: not a dataset description ({reason}); prepare it again") from error
+        if version > FORMAT:
+            raise AulightError(f"{described}: format {version}, this aulight reads up to {FORMAT}; update aulight")
+        self.videos = self._table("videos", ["video_id", "subject", "path", "frames", "fps"])
+        self._check(*counts)
+
+    def _table(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
+        path = self.root / f"{name}.parquet"
+        try:
+            table = pd.read_parquet(path)
+        except (OSError, pa.ArrowException) as error:
+            raise AulightError(f"{path}: missing or damaged; prepare the dataset again") from error
+        if lacking := [name for name in columns if name not in table]:
+            raise AulightError(f"{path}: has no column {', '.join(lacking)}; prepare the dataset again")
+        return table
+
+    def _check(self, videos: int, frames: int) -> None:
+        path = self.root / "videos.parquet"
+        there = (len(self.videos), int(self.videos["frames"].sum()))
+        if there != (videos, frames):
+            raise AulightError(
+                f"{path}: {there[0]} videos and {there[1]} frames, dataset.yaml says {videos} and {frames}; "
+                "prepare the dataset again"
+            )
+        twice = self.videos.loc[self.videos["video_id"].duplicated(), "video_id"]
+        if len(twice):
+            raise AulightError(f"{path}: video {twice.iat[0]} is listed twice; prepare the dataset again")
+        rows: Counter[Any] = Counter()
+        for (names,) in self._frame_batches(["video_id"]):
+            rows.update(names.value_counts().to_dict())
+        for name, count in zip(self.videos["video_id"], self.videos["frames"], strict=True):
+            if rows.pop(name, 0) != count:
+                raise AulightError(
+                    f"{self.root / 'frames.parquet'}: does not have the {count} frames of video {name}; "
+                    "prepare the dataset again"
+                )
+        if rows:
+            raise AulightError(
+                f"{self.root / 'frames.parquet'}: video {next(iter(rows))} is not in videos.parquet; "
+                "prepare the dataset again"
+            )
+        missing = [path for path in self.videos["path"] if not (self.root / path).is_file()]
+        if missing:
+            raise AulightError(
+                f"{self.root / missing[0]}: missing ({len(missing)} of {videos} videos are); prepare the dataset again"
+            )
+
+    def _frame_batches(self, columns: list[str]) -> Iterator[list["pd.Series[Any]"]]:
+        """Columns of ``frames.parquet``, :data:`BATCH` rows at a time."""
+        path = self.root / "frames.parquet"
+        try:
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(BATCH, columns=columns):
+                    yield [batch[name].to_pandas() for name in columns]
+        except (OSError, KeyError, pa.ArrowException) as error:
+            raise AulightError(f"{path}: missing or damaged; prepare the dataset again") from error
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the label columns, in the order of :attr:`aus`."""
+        return [column(au) for au in self.aus]
+
+    @cached_property
+    def frames(self) -> pd.DataFrame:
+        """``video_id, frame, source_frame, time_s, face_confidence``: one row a frame, in order."""
+        return self._table("frames", ["video_id", "frame", "source_frame", "time_s", "face_confidence"])
+
+    @cached_property
+    def labels(self) -> pd.DataFrame:
+        """``video_id, frame, AU..`` with nullable Int8 intensities 0..5, one row a labelled frame.
+
+        Raises:
+            AulightError: When the dataset has no labels, or they do not fit its other tables.
+        """
+        path = self.root / "labels.parquet"
+        if not path.is_file():
+            raise AulightError(f"{self.root}: has no labels (labels.parquet is missing)")
+        labels = self._table("labels", ["video_id", "frame"])
+        if list(labels.columns[2:]) != self.columns:
+            raise AulightError(
+                f"{path}: columns {list(labels.columns[2:])}, dataset.yaml lists {self.columns}; "
+                "prepare the dataset again"
+            )
+        try:
+            labels[self.columns] = values = labels[self.columns].astype("Int8")
+        except (TypeError, ValueError) as error:
+            raise AulightError(f"{path}: intensities that are not whole numbers ({error})") from error
+        if ((values < 0) | (values > MAX_INTENSITY)).any(axis=None):
+            raise AulightError(f"{path}: intensities outside 0..{MAX_INTENSITY}")
+        length = labels["video_id"].map(self.videos.set_index("video_id")["frames"]).fillna(0)
+        for what, wrong in (
+            ("is not in the dataset", (labels["frame"] < 0) | (labels["frame"] >= length)),
+            ("is listed twice", labels.duplicated(["video_id", "frame"])),
+        ):
+            if wrong.any():
+                video, frame = labels.loc[wrong, ["video_id", "frame"]].iloc[0]
+                raise AulightError(f"{path}: frame {frame} of video {video} {what}; prepare the dataset again")
+        return labels
+
+    @cached_property
+    def segments(self) -> pd.DataFrame:
+        """Runs of frames a clip may be cut from: ``video`` (row in :attr:`videos`), ``start``, ``stop``.
+
+        Within a run every frame shows a face and follows its predecessor in the raw video. Read in batches: memory
+        grows with the number of runs, not of frames.
+        """
+        row_of = {video_id: row for row, video_id in enumerate(self.videos["video_id"])}
+        runs: list[list[int]] = []
+        previous = (-1, -1, -1)
+        columns = ["video_id", "frame", "source_frame", "face_confidence"]
+        for names, *numbers in self._frame_batches(columns):
+            frame, source, confidence = (values.to_numpy() for values in numbers)
+            keep = np.flatnonzero(confidence > 0)
+            video, frame, source = names.map(row_of).to_numpy()[keep], frame[keep], source[keep]
+            if not len(keep):
+                continue
+            new = np.ones(len(keep), dtype=bool)
+            new[1:] = (np.diff(video) != 0) | (np.diff(frame) != 1) | (np.diff(source) != 1)
+            here = (int(video[0]), int(frame[0]) - 1, int(source[0]) - 1)
+            new[0] = not runs or here != previous
+            starts = np.flatnonzero(new)
+            stops = np.append(starts, len(keep))
+            if stops[0]:  # the batch begins with more of the last run
+                runs[-1][2] = int(frame[stops[0] - 1]) + 1
+            runs += [
+                [int(video[a]), int(frame[a]), int(frame[b - 1]) + 1] for a, b in zip(starts, stops[1:], strict=True)
+            ]
+            previous = (int(video[-1]), int(frame[-1]), int(source[-1]))
+        return pd.DataFrame(runs, columns=["video", "start", "stop"], dtype=np.int64)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the description and the tables: equal for equal frames and labels, whatever the folder."""
+        digest = hashlib.sha256()
+        for name in ("dataset.yaml", "videos.parquet", "frames.parquet", "labels.parquet"):
+            path = self.root / name
+            if path.is_file():
+                digest.update(name.encode())
+                digest.update(path.read_bytes())
+        return digest.hexdigest()[:16]
+
+    def path(self, row: int) -> Path:
+        """The video file of a row of :attr:`videos`."""
+        return self.root / str(self.videos["path"].iat[row])
+
+    def rows(self, subjects: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Rows of :attr:`videos` that show one of these subjects."""
+        return np.flatnonzero(self.videos["subject"].isin(list(subjects)).to_numpy())
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Writes a Parquet table under a temporary name and renames it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    table.to_parquet(temporary, index=False)
+    temporary.replace(path)

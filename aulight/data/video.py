@@ -1,0 +1,197 @@
+"""Reading and writing prepared videos; the only file that imports a decoder or an encoder.
+
+decord's random access is exact only on some files: closed groups of pictures without B-frames, in mp4. So that is
+all :func:`write_video` makes, and all that :class:`Reader` is pointed at.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aulight.errors import VideoError
+
+GOP = 12
+"""Frames between key frames: a random access decodes at most this many; larger saves space, smaller time."""
+
+UNFIT_WIDTHS = frozenset({8, 12, 16, 24, 48, 72})
+"""Widths that decord cannot decode to: it mistakes the padding of their rows."""
+
+Frames = npt.NDArray[np.uint8]
+
+
+def write_video(path: Path, frames: Iterable[Frames], fps: float, crf: int = 18) -> int:
+    """Encodes frames as h264 mp4 whose random access is exact: closed GOPs of 12 frames, no B-frames.
+
+    Args:
+        path: Where the file goes; written under a temporary name and renamed when whole.
+        frames: RGB frames ``(H, W, 3)`` uint8, all of one size, H and W even.
+        fps: Frames per second.
+        crf: x264 quality, 0 (lossless) to 51.
+
+    Returns:
+        How many frames were written.
+
+    Raises:
+        VideoError: Without frames, for an odd size, or when the sizes differ.
+    """
+    import av
+
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp.mp4")
+    count = 0
+    try:
+        with av.open(str(temporary), "w", format="mp4") as container:
+            stream: Any = None
+            for frame in frames:
+                height, width = frame.shape[:2]
+                if stream is None:
+                    if height % 2 or width % 2:
+                        raise VideoError(f"{path}: h264 needs an even width and height, got {width}x{height}")
+                    stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+                    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+                    stream.thread_count = 1  # the same bytes on every machine
+                    stream.options = {
+                        "crf": str(crf),
+                        "preset": "veryfast",
+                        "x264-params": f"keyint={GOP}:min-keyint={GOP}:scenecut=0:bframes=0:open-gop=0",
+                    }
+                elif (height, width) != (stream.height, stream.width):
+                    raise VideoError(
+                        f"{path}: frame {count} is {width}x{height}, the ones before {stream.width}x{stream.height}"
+                    )
+                for packet in stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")):
+                    container.mux(packet)
+                count += 1
+            if stream is None:
+                raise VideoError(f"{path}: no frames to write")
+            for packet in stream.encode():
+                container.mux(packet)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return count
+
+
+class Reader:
+    """One open prepared video.
+
+    Args:
+        path: An mp4 as :func:`write_video` makes them.
+        size: Decode to ``size x size`` pixels; ``None`` keeps the file's own.
+        frames: How many frames the file must have; ``None`` does not check.
+
+    Raises:
+        VideoError: When the file cannot be opened or holds another number of frames.
+    """
+
+    def __init__(self, path: Path, size: int | None = None, frames: int | None = None) -> None:
+        # Imported here: a fork of a process that has run decord can hang.
+        import decord
+
+        decord.logging.set_level(decord.logging.QUIET)  # what is wrong with a file is said by VideoError
+        self.path = path
+        if not path.is_file():
+            raise VideoError(f"{path}: no such video")
+        # Where decord cannot decode to a size, a multiple of it is decoded and averaged down.
+        self._shrink = 1 if size is None else next(k for k in range(1, 9) if k * size not in UNFIT_WIDTHS)
+        side = -1 if size is None else self._shrink * size
+        try:
+            self._video = decord.VideoReader(str(path), width=side, height=side, num_threads=1)
+        except (RuntimeError, decord.DECORDError) as error:
+            raise VideoError(f"{path}: not a readable video; prepare it again or remove it") from error
+        if frames is not None and len(self._video) != frames:
+            raise VideoError(f"{path}: has {len(self._video)} frames, its table says {frames}; prepare it again")
+
+    def __len__(self) -> int:
+        return len(self._video)
+
+    def read(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Frames:
+        """Frames at any positions, in the order given, repeats allowed.
+
+        Returns:
+            ``(T, H, W, 3)`` uint8 RGB.
+
+        Raises:
+            VideoError: For a position outside the video or a damaged file.
+        """
+        import decord
+
+        wanted = np.asarray(indices, dtype=np.int64)
+        if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
+            outside = wanted.min() if wanted.min() < 0 else wanted.max()
+            raise VideoError(f"{self.path}: frame {outside} asked for, the video has frames 0 to {len(self) - 1}")
+        unique, where = np.unique(wanted, return_inverse=True)
+        if len(unique) and unique[-1] - unique[0] < GOP // 2 * len(unique):
+            # decord seeks for every position that does not follow the last: reading straight through is faster
+            unique, where = np.arange(unique[0], unique[-1] + 1), wanted - unique[0]
+        try:
+            frames: Frames = self._video.get_batch(unique.tolist()).asnumpy()
+        except (RuntimeError, IndexError, decord.DECORDError) as error:
+            if "size must exactly match" in str(error):
+                raise VideoError(f"{self.path}: decord cannot read its width of pixels; decode to another") from error
+            raise VideoError(
+                f"{self.path}: damaged between frames {unique[0]} and {unique[-1]}; prepare it again or remove it"
+            ) from error
+        frames = frames if np.array_equal(where, np.arange(len(unique))) else frames[where]
+        if self._shrink > 1:
+            side = frames.shape[1] // self._shrink
+            blocks = frames.reshape(-1, side, self._shrink, side, self._shrink, 3)
+            frames = blocks.mean((2, 4)).round().astype(np.uint8)
+        return frames
+
+
+class ReaderCache:
+    """Keeps the last few videos open, in the process that opened them.
+
+    A reader must not cross a fork and holds tens of MB, so the cache is empty in every new process (whether forked
+    or unpickled) and bounded.
+
+    Args:
+        limit: How many videos stay open.
+        size: Decode to ``size x size`` pixels.
+    """
+
+    def __init__(self, limit: int = 3, size: int | None = None) -> None:
+        self.limit = limit
+        self.size = size
+        self._open: OrderedDict[Path, Reader] = OrderedDict()
+        self._before_fork: OrderedDict[Path, Reader] = OrderedDict()
+        self._pid = os.getpid()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"limit": self.limit, "size": self.size}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]  # an unpickled cache starts empty, like a new one
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def get(self, path: Path, frames: int | None = None) -> Reader:
+        """The open reader of a video; raises as :class:`Reader` does."""
+        if self._pid != os.getpid():
+            # The parent's readers are kept, unused: closing one waits for its thread, which is not in this process.
+            self._before_fork, self._open, self._pid = self._open, OrderedDict(), os.getpid()
+        reader = self._open.pop(path, None)
+        if reader is None:
+            while len(self._open) >= self.limit:
+                self._open.popitem(last=False)
+            reader = Reader(path, self.size, frames)
+        self._open[path] = reader
+        return reader
+
+
+def stream_frames(path: Path, size: int | None = None, chunk: int = 64, frames: int | None = None) -> Iterator[Frames]:
+    """A whole video once, in order, in pieces of at most ``chunk`` frames ``(n, H, W, 3)`` uint8 RGB.
+
+    Raises:
+        VideoError: As :class:`Reader` does.
+    """
+    reader = Reader(path, size, frames)
+    for start in range(0, len(reader), chunk):
+        yield reader.read(range(start, min(start + chunk, len(reader))))

@@ -1,0 +1,218 @@
+"""Which frames make a clip: against slow loops, counts, and a chi-square test; and that nothing else decides."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+
+from aulight.data import clips
+from aulight.data.clips import Clip, LabelledClips, UnlabelledClips
+from aulight.errors import AulightError
+
+SEGMENTS = pd.DataFrame(
+    [(0, 0, 10), (0, 15, 30), (2, 3, 60), (5, 0, 4), (5, 10, 17), (7, 0, 3)], columns=["video", "start", "stop"]
+)
+COLUMNS = ["AU01", "AU12"]
+
+
+def same(one: Clip, other: Clip) -> bool:
+    targets = (one.targets is None and other.targets is None) or np.array_equal(
+        np.asarray(one.targets), np.asarray(other.targets), equal_nan=True
+    )
+    return one.video == other.video and np.array_equal(one.frames, other.frames) and targets
+
+
+def run_of(clip: Clip) -> tuple[int, int]:
+    """The run that holds the clip; fails when none does."""
+    held = [
+        (start, stop)
+        for video, start, stop in SEGMENTS.itertuples(index=False)
+        if video == clip.video and start <= clip.frames[0] and clip.frames[-1] < stop
+    ]
+    assert len(held) == 1, f"{clip} is in no run"
+    return held[0]
+
+
+# -- stage one ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("length", "stride"), [(1, (1, 1)), (4, (1, 3)), (4, (4, 4)), (7, (2, 20)), (10, (1, 1))])
+def test_windows_lie_in_one_run_with_one_stride(length: int, stride: tuple[int, int]) -> None:
+    choose = UnlabelledClips(SEGMENTS, length, stride, clips_per_epoch=300, seed=0)
+    seen = set()
+    for index in range(300):
+        clip = choose(0, index)
+        assert clip.targets is None
+        assert clip.frames.shape == (length,)
+        run_of(clip)
+        if length > 1:
+            (step,) = set(np.diff(clip.frames).tolist())
+            longest = max(stop - start for v, start, stop in SEGMENTS.itertuples(index=False) if v == clip.video)
+            possible = (longest - 1) // (length - 1)
+            assert min(stride[0], possible) <= step <= min(stride[1], possible)
+            seen.add((clip.video, step))
+    if length > 1:
+        assert {step for video, step in seen if video == 2} == set(
+            range(stride[0], min(stride[1], 56 // (length - 1)) + 1)
+        ), "every stride that fits the longest video comes up"
+
+
+def test_videos_without_a_long_enough_run_are_left_out_and_having_none_is_an_error() -> None:
+    choose = UnlabelledClips(SEGMENTS, 7, (1, 1), 100, seed=0)
+    assert {choose(0, index).video for index in range(100)} == {0, 2, 5}
+    with pytest.raises(AulightError, match=r"clip\.length=58: no run of that many frames"):
+        UnlabelledClips(SEGMENTS, 58, (1, 1), 100, seed=0)
+
+
+@pytest.mark.parametrize("stride", [(0, 4), (4, 3), (-1, -1)])
+def test_a_stride_that_is_none_is_named(stride: tuple[int, int]) -> None:
+    with pytest.raises(AulightError, match=r"clip\.stride=\["):
+        UnlabelledClips(SEGMENTS, 4, stride, 100, seed=0)
+    with pytest.raises(AulightError, match=r"clip\.stride=\["):
+        labelled([(0, 3)], stride=stride)
+
+
+def test_every_video_comes_equally_often_in_every_pass() -> None:
+    choose = UnlabelledClips(SEGMENTS, 3, (1, 2), clips_per_epoch=10, seed=1)
+    order = [choose(epoch, index).video for epoch in range(6) for index in range(10)]
+    passes = [order[start : start + 4] for start in range(0, 60, 4)]  # epochs need not be whole passes
+    assert all(sorted(turn) == [0, 2, 5, 7] for turn in passes)
+    assert len({tuple(turn) for turn in passes}) > 5, "every pass is shuffled anew"
+
+
+def test_every_possible_start_is_equally_likely() -> None:
+    # in video 0: starts 0..3 of its first run and 15..23 of its second
+    choose = UnlabelledClips(SEGMENTS[SEGMENTS["video"] == 0], 4, (2, 2), clips_per_epoch=5200, seed=3)
+    starts = Counter(int(choose(0, index).frames[0]) for index in range(5200))
+    assert sorted(starts) == [*range(4), *range(15, 24)]
+    assert chisquare(list(starts.values())).pvalue > 0.01
+
+
+def test_every_stride_is_equally_likely() -> None:
+    choose = UnlabelledClips(SEGMENTS[SEGMENTS["video"] == 2], 4, (2, 6), clips_per_epoch=3000, seed=3)
+    strides = Counter(int(np.diff(choose(0, index).frames)[0]) for index in range(3000))
+    assert sorted(strides) == [2, 3, 4, 5, 6]
+    assert chisquare(list(strides.values())).pvalue > 0.01
+
+
+# -- stage two ---------------------------------------------------------------------------------------------------
+
+
+def labelled(
+    places: list[tuple[int, int]],
+    length: int = 4,
+    stride: tuple[int, int] = (1, 3),
+    seed: int = 0,
+    clips_per_epoch: int = 50,
+    segments: pd.DataFrame = SEGMENTS,
+) -> LabelledClips:
+    """Labels whose values tell video and frame; every third has an unknown AU."""
+    labels = pd.DataFrame(places, columns=["video", "frame"])
+    labels["AU01"] = pd.array([frame % 6 for _, frame in places], dtype="Int8")
+    labels["AU12"] = pd.array([None if frame % 3 == 0 else video % 6 for video, frame in places], dtype="Int8")
+    return LabelledClips(labels, COLUMNS, segments, length, stride, clips_per_epoch, seed)
+
+
+def slow_targets(clip: Clip, places: set[tuple[int, int]]) -> list[list[float]]:
+    """Frame by frame: the label of the last of each frame's repeats, where it was drawn."""
+    rows = []
+    for t, frame in enumerate(clip.frames.tolist()):
+        again = frame in clip.frames[t + 1 :].tolist()
+        if again or (clip.video, frame) not in places:
+            rows.append([np.nan, np.nan])
+        else:
+            rows.append([frame % 6, np.nan if frame % 3 == 0 else clip.video % 6])
+    return rows
+
+
+IN_SEGMENTS = [(v, f) for v, start, stop in SEGMENTS.itertuples(index=False) for f in range(start, stop)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    places=st.lists(st.sampled_from(IN_SEGMENTS), min_size=1, max_size=40, unique=True),
+    length=st.integers(1, 8),
+    least=st.integers(1, 5),
+    more=st.integers(0, 5),
+    seed=st.integers(0, 2**32),
+    epoch=st.integers(0, 100),
+)
+def test_clips_end_at_a_drawn_label_and_hold_only_drawn_labels(
+    places: list[tuple[int, int]], length: int, least: int, more: int, seed: int, epoch: int
+) -> None:
+    choose = labelled(places, length, (least, least + more), seed)
+    for index in range(20):
+        clip = choose(epoch, index)
+        assert (clip.video, clip.frames[-1]) in places
+        assert clip.frames.shape == (length,)
+        start, _ = run_of(clip)
+        steps = np.diff(clip.frames)
+        # back from the label in equal steps, until the run's first frame, which then repeats
+        inside = [step for first, step in zip(clip.frames[:-1], steps, strict=True) if first > start]
+        assert len(set(inside)) <= 1
+        assert all(least <= step <= least + more for step in inside)
+        assert all(0 <= step <= least + more for step in steps)
+        assert clip.targets is not None
+        assert clip.targets.dtype == np.float32
+        np.testing.assert_array_equal(clip.targets, np.array(slow_targets(clip, set(places)), np.float32))
+
+
+def test_a_clip_at_the_beginning_repeats_its_first_frame_and_counts_it_once() -> None:
+    choose = labelled([(0, 15), (0, 16)], length=4, stride=(1, 1))
+    clips_of = {int(clip.frames[-1]): clip for clip in (choose(0, index) for index in range(2))}
+    assert clips_of[15].frames.tolist() == [15, 15, 15, 15], "frames 10 to 14 show no face"
+    assert clips_of[16].frames.tolist() == [15, 15, 15, 16]
+    for clip in clips_of.values():
+        assert clip.targets is not None
+    np.testing.assert_array_equal(clips_of[15].targets[:, 0], [np.nan] * 3 + [3])  # type: ignore[index]  # checked above
+    np.testing.assert_array_equal(clips_of[16].targets[:, 0], [np.nan] * 2 + [3, 4])  # type: ignore[index]  # checked above
+
+
+def test_every_label_is_the_last_one_equally_often() -> None:
+    places = [(0, frame) for frame in (0, 1, 2, 20)] + [(2, 30), (7, 1)]
+    choose = labelled(places, clips_per_epoch=20)
+    order = [(clip.video, int(clip.frames[-1])) for clip in (choose(i // 20, i % 20) for i in range(120))]
+    assert all(sorted(order[start : start + 6]) == sorted(places) for start in range(0, 120, 6))
+
+
+# -- both --------------------------------------------------------------------------------------------------------
+
+
+def unlabelled(seed: int) -> UnlabelledClips:
+    return UnlabelledClips(SEGMENTS, 4, (1, 4), clips_per_epoch=50, seed=seed)
+
+
+def all_labelled(seed: int) -> LabelledClips:
+    return labelled(IN_SEGMENTS, seed=seed)
+
+
+@pytest.mark.parametrize("make", [unlabelled, all_labelled])
+def test_a_clip_depends_on_seed_epoch_and_index_alone(make: Callable[[int], Callable[[int, int], Clip]]) -> None:
+    places = [(epoch, index) for epoch in range(3) for index in range(50)]
+    choose = make(4)
+    first = {place: choose(*place) for place in places}
+    rng = np.random.default_rng(0)
+    for _ in range(2):  # in any order, by any copy (a rank, a worker, a resumed run), with or without what is kept
+        clips._permutation.cache_clear()
+        copy = make(4)
+        for place in rng.permutation(places)[:60]:
+            again = copy(int(place[0]), int(place[1]))
+            assert same(again, first[int(place[0]), int(place[1])])
+            np.random.default_rng().integers(9)
+    for other in (make(5), lambda epoch, index: choose(epoch + 1, index)):
+        differing = [not same(other(*place), first[place]) for place in places]
+        assert np.mean(differing) > 0.8, "another seed or epoch, other clips"
+
+
+@pytest.mark.parametrize("make", [unlabelled, all_labelled])
+def test_indices_past_the_epoch_lead_to_other_videos(make: Callable[[int], Callable[[int, int], Clip]]) -> None:
+    choose = make(0)
+    for index in range(10):  # what is tried in place of a clip whose video is unreadable
+        spares = [choose(0, index + 1_000_003 * spare) for spare in range(1, 40)]
+        assert {clip.video for clip in spares} >= {0, 2, 5}
+        assert len({(clip.video, *clip.frames.tolist()) for clip in spares}) > 15

@@ -1,0 +1,304 @@
+"""The prepared dataset on disk: what was written comes back, half-made ones stay invisible, damage is named."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aulight.data import store
+from aulight.data.store import PreparedDataset, StoreWriter, write_table
+from aulight.errors import AulightError
+
+Make = Callable[..., PreparedDataset]
+LABELS = ({1: [0, 5, None], 12: [1.0, float("nan"), 3.0]}, None, {1: [2, 2], 12: [None, None]})
+
+
+@pytest.fixture
+def data(tmp_path: Path, make_store: Make) -> PreparedDataset:
+    return make_store(
+        tmp_path / "faces",
+        [3, 4, 2],
+        confidence=[[1, 0, 0.5], [1, 1, 1, 1], [0.25, 1]],
+        source=[[5, 6, 9], [0, 1, 2, 3], [0, 2]],
+        labels=LABELS,
+        real=False,
+        columns=[{"split": part} for part in ("train", "unlabelled", "test")],
+    )
+
+
+def test_what_was_written_comes_back(data: PreparedDataset) -> None:
+    data = PreparedDataset(data.root)
+    assert (data.name, data.aus, data.columns, data.fps) == ("coded", (1, 12), ["AU01", "AU12"], 25.0)
+    assert {key: data.meta[key] for key in ("format", "videos", "frames", "subjects", "crop_size")} == {
+        "format": 1,
+        "videos": 3,
+        "frames": 9,
+        "subjects": 3,
+        "crop_size": 64,
+    }
+    assert data.videos.to_dict("list") == {
+        "video_id": ["v0", "v1", "v2"],
+        "subject": ["S0", "S1", "S2"],
+        "path": ["videos/v0.mp4", "videos/v1.mp4", "videos/v2.mp4"],
+        "frames": [3, 4, 2],
+        "fps": [25.0] * 3,
+        "split": ["train", "unlabelled", "test"],
+    }
+    assert data.frames["video_id"].tolist() == ["v0"] * 3 + ["v1"] * 4 + ["v2"] * 2
+    assert data.frames["frame"].tolist() == [0, 1, 2, 0, 1, 2, 3, 0, 1]
+    assert data.frames["source_frame"].tolist() == [5, 6, 9, 0, 1, 2, 3, 0, 2]
+    np.testing.assert_allclose(data.frames["time_s"], data.frames["source_frame"] / 25)
+    assert data.frames["face_confidence"].tolist() == [1, 0, 0.5, 1, 1, 1, 1, 0.25, 1]
+    assert data.path(1) == data.root / "videos" / "v1.mp4"
+    assert data.rows(["S2", "S0", "nobody"]).tolist() == [0, 2]
+
+
+def test_labels_are_nullable_int8_with_unknown_kept_apart_from_zero(data: PreparedDataset) -> None:
+    expected = pd.DataFrame(
+        {
+            "video_id": ["v0", "v0", "v0", "v2", "v2"],
+            "frame": [0, 1, 2, 0, 1],
+            "AU01": pd.array([0, 5, None, 2, 2], dtype="Int8"),
+            "AU12": pd.array([1, None, 3, None, None], dtype="Int8"),
+        }
+    )
+    pd.testing.assert_frame_equal(PreparedDataset(data.root).labels, expected, check_dtype=False)
+    assert [str(dtype) for dtype in data.labels[data.columns].dtypes] == ["Int8", "Int8"]
+
+
+def test_unlabelled_dataset_says_so(tmp_path: Path, make_store: Make) -> None:
+    data = make_store(tmp_path / "faces", [3], real=False, aus=())
+    assert data.aus == ()
+    with pytest.raises(AulightError, match=r"faces: has no labels \(labels.parquet is missing\)"):
+        _ = data.labels
+
+
+def _write(root: Path, fail: BaseException | None = None) -> None:
+    with StoreWriter(root, {"name": "n", "aus": [1], "fps": 25.0}) as writer:
+        (writer.videos / "a.mp4").touch()
+        writer.add("a", "S", 25.0, np.arange(3), np.ones(3, np.float32), labels={1: [1, 2, 3]})
+        assert not root.exists(), "visible before it is whole"
+        if fail is not None:
+            raise fail
+
+
+@pytest.mark.parametrize("fail", [KeyboardInterrupt(), ValueError()])
+def test_a_half_made_store_leaves_nothing(tmp_path: Path, fail: BaseException) -> None:
+    with pytest.raises(type(fail)):
+        _write(tmp_path / "faces", fail)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_process_left_is_not_in_the_way(tmp_path: Path) -> None:
+    writer = StoreWriter(tmp_path / "faces", {"name": "n", "aus": [], "fps": 25.0}).__enter__()
+    (writer.videos / "old.mp4").touch()  # and then kill -9
+    with pytest.raises(AulightError, match="no prepared dataset there"):
+        PreparedDataset(tmp_path / "faces")
+    _write(tmp_path / "faces")
+    assert [path.name for path in tmp_path.iterdir()] == ["faces"]
+    assert [path.name for path in (tmp_path / "faces" / "videos").iterdir()] == ["a.mp4"]
+
+
+def test_a_store_without_videos_or_in_place_of_another_is_refused(tmp_path: Path, data: PreparedDataset) -> None:
+    with pytest.raises(AulightError, match="empty: no videos"), StoreWriter(tmp_path / "empty", {}):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["faces"]
+    with pytest.raises(AulightError, match="faces: already there"):
+        StoreWriter(data.root, {})
+
+
+def _rewrite(name: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[Path], None]:
+    def damage(root: Path) -> None:
+        path = root / f"{name}.parquet"
+        change(pd.read_parquet(path)).to_parquet(path, index=False)
+
+    return damage
+
+
+def _describe(**changed: Any) -> Callable[[Path], None]:
+    def damage(root: Path) -> None:
+        path = root / "dataset.yaml"
+        meta = yaml.safe_load(path.read_text()) | changed
+        path.write_text(yaml.safe_dump({key: value for key, value in meta.items() if value != "gone"}))
+
+    return damage
+
+
+def _bytes(name: str, content: bytes) -> Callable[[Path], object]:
+    return lambda root: (root / name).write_bytes(content)
+
+
+def _cut(name: str) -> Callable[[Path], object]:
+    return lambda root: (root / name).write_bytes((root / name).read_bytes()[:-20])
+
+
+def _garble(name: str) -> Callable[[Path], None]:
+    """Only the pages, not the index, so that the file opens."""
+
+    def damage(root: Path) -> None:
+        whole = bytearray((root / name).read_bytes())
+        whole[4:60] = bytes(range(200, 256))
+        (root / name).write_bytes(bytes(whole))
+
+    return damage
+
+
+def _set(name: str, row: int, column: str, value: Any) -> Callable[[Path], None]:
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        table = table.astype({column: object})
+        table.iloc[row, table.columns.get_loc(column)] = value  # type: ignore[index]  # of a unique column
+        return table.infer_objects()
+
+    return _rewrite(name, change)
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no folder": (shutil.rmtree, r"faces: no prepared dataset there"),
+    "no description": (lambda root: (root / "dataset.yaml").unlink(), r"dataset\.yaml is missing"),
+    "not yaml": (_bytes("dataset.yaml", b"a: [1\nb: {"), r"dataset\.yaml: not a dataset description"),
+    "not text": (_bytes("dataset.yaml", b"\xff\xfe\x80"), r"dataset\.yaml: not a dataset description"),
+    "a list": (_bytes("dataset.yaml", b"- 1"), r"dataset\.yaml: not a dataset description"),
+    "empty": (_bytes("dataset.yaml", b""), r"dataset\.yaml: not a dataset description"),
+    "no AUs": (_describe(aus="gone"), r"dataset\.yaml: has no 'aus'"),
+    "no counts": (_describe(frames="gone"), r"dataset\.yaml: has no 'frames'"),
+    "AUs are no numbers": (_describe(aus=["smile"]), r"dataset\.yaml: not a dataset description"),
+    "newer": (_describe(format=2), r"dataset\.yaml: format 2, this aulight reads up to 1; update aulight"),
+    "other counts": (_describe(videos=4), r"videos\.parquet: 3 videos and 9 frames, dataset\.yaml says 4 and 9"),
+    "no videos table": (lambda root: (root / "videos.parquet").unlink(), r"videos\.parquet: missing or damaged"),
+    "videos cut": (_cut("videos.parquet"), r"videos\.parquet: missing or damaged"),
+    "videos garbled": (_garble("videos.parquet"), r"videos\.parquet: missing or damaged"),
+    "videos of text": (_bytes("videos.parquet", b"hello"), r"videos\.parquet: missing or damaged"),
+    "videos without subjects": (
+        _rewrite("videos", lambda t: t.drop(columns="subject")),
+        r"videos\.parquet: has no column subject",
+    ),
+    "a video twice": (_set("videos", 1, "video_id", "v0"), r"videos\.parquet: video v0 is listed twice"),
+    "no frames table": (lambda root: (root / "frames.parquet").unlink(), r"frames\.parquet: missing or damaged"),
+    "frames cut": (_cut("frames.parquet"), r"frames\.parquet: missing or damaged"),
+    "frames garbled": (_garble("frames.parquet"), r"frames\.parquet: missing or damaged"),
+    "frames without names": (
+        _rewrite("frames", lambda t: t.drop(columns="video_id")),
+        r"frames\.parquet: missing or damaged",
+    ),
+    "a frame lost": (_rewrite("frames", lambda t: t.iloc[1:]), r"frames\.parquet: does not have the 3 frames of .* v0"),
+    "a frame too many": (
+        _rewrite("frames", lambda t: pd.concat([t, t.iloc[-1:]])),
+        r"frames\.parquet: does not have the 2 frames of video v2",
+    ),
+    "frames of another video": (
+        _rewrite("frames", lambda t: pd.concat([t, t.iloc[-1:].assign(video_id="x")])),
+        r"frames\.parquet: video x is not in videos\.parquet",
+    ),
+    "no video file": (
+        lambda root: (root / "videos" / "v1.mp4").unlink(),
+        r"v1\.mp4: missing \(1 of 3 videos are\)",
+    ),
+    "labels cut": (_cut("labels.parquet"), r"labels\.parquet: missing or damaged"),
+    "labels of other AUs": (_describe(aus=[1]), r"labels\.parquet: columns \['AU01', 'AU12'\].* lists \['AU01'\]"),
+    "labels without frames": (
+        _rewrite("labels", lambda t: t.drop(columns="frame")),
+        r"labels\.parquet: has no column frame",
+    ),
+    "intensity of 6": (_set("labels", 0, "AU01", 6), r"labels\.parquet: intensities outside 0\.\.5"),
+    "intensity of -1": (_set("labels", 0, "AU01", -1), r"labels\.parquet: intensities outside 0\.\.5"),
+    "intensity of 1.5": (_set("labels", 0, "AU01", 1.5), r"labels\.parquet: intensities that are not whole numbers"),
+    "label of no frame": (_set("labels", 2, "frame", 3), r"labels\.parquet: frame 3 of video v0 is not in the dataset"),
+    "label before the video": (_set("labels", 0, "frame", -1), r"frame -1 of video v0 is not in the dataset"),
+    "label of no video": (_set("labels", 0, "video_id", "x"), r"labels\.parquet: frame 0 of video x is not in the"),
+    "a label twice": (_set("labels", 1, "frame", 0), r"labels\.parquet: frame 0 of video v0 is listed twice"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damage_is_named_in_one_line(data: PreparedDataset, kind: str) -> None:
+    damage, message = DAMAGE[kind]
+    damage(data.root)
+    with pytest.raises(AulightError, match=message) as caught:
+        _ = PreparedDataset(data.root).labels
+    assert str(data.root) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_opening_reads_no_table_whole_but_the_videos(data: PreparedDataset) -> None:
+    data = PreparedDataset(data.root)
+    _ = data.segments
+    assert "frames" not in vars(data)
+    assert "labels" not in vars(data)
+
+
+def _slow_segments(confidence: list[list[float]], source: list[list[int]]) -> list[tuple[int, int, int]]:
+    """Frame by frame."""
+    runs: list[tuple[int, int, int]] = []
+    for video, (seen, numbers) in enumerate(zip(confidence, source, strict=True)):
+        start: int | None = None
+        for frame in range(len(seen) + 1):
+            ends = frame == len(seen) or seen[frame] == 0 or (frame > 0 and numbers[frame] != numbers[frame - 1] + 1)
+            if ends and start is not None:
+                runs.append((video, start, frame))
+                start = None
+            if frame < len(seen) and seen[frame] > 0 and start is None:
+                start = frame
+    return runs
+
+
+_VIDEO = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.3, 1.0, 1.0, 1.0]), st.sampled_from([1, 1, 1, 1, 2, 7])), min_size=1, max_size=9
+)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(videos=st.lists(_VIDEO, min_size=1, max_size=4), batch=st.sampled_from([1, 2, 3, 5, 100_000]))
+def test_segments_are_those_of_a_slow_loop(
+    tmp_path: Path, make_store: Make, videos: list[list[tuple[float, int]]], batch: int
+) -> None:
+    confidence = [[seen for seen, _ in video] for video in videos]
+    source = [np.cumsum([step for _, step in video]).tolist() for video in videos]
+    shutil.rmtree(tmp_path / "faces", ignore_errors=True)
+    data = make_store(tmp_path / "faces", [len(video) for video in videos], confidence, source, real=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "BATCH", batch)
+        segments = data.segments
+    assert list(segments.columns) == ["video", "start", "stop"]
+    assert list(segments.itertuples(index=False, name=None)) == _slow_segments(confidence, source)
+
+
+def test_a_run_does_not_go_on_from_one_video_to_the_next(tmp_path: Path, make_store: Make) -> None:
+    # the next video's frames are numbered on in the raw files, as if they were one
+    data = make_store(tmp_path / "faces", [4, 4], source=[[0, 1, 2, 3], [4, 5, 6, 7]], real=False)
+    assert data.segments.to_numpy().tolist() == [[0, 0, 4], [1, 0, 4]]
+
+
+def test_fingerprint_is_of_the_content_not_of_the_folder(tmp_path: Path, make_store: Make) -> None:
+    def made(name: str, **changed: Any) -> str:
+        arguments: dict[str, Any] = {"lengths": [3, 4], "labels": [{1: [0, 1, 2], 12: [0, 0, 0]}, None]}
+        return make_store(tmp_path / name, real=False, **arguments | changed).fingerprint
+
+    first = made("one")
+    assert made("two") == first
+    (tmp_path / "one").rename(tmp_path / "moved")
+    assert PreparedDataset(tmp_path / "moved").fingerprint == first
+    others = [
+        made("label", labels=[{1: [0, 1, 3], 12: [0, 0, 0]}, None]),
+        made("unknown", labels=[{1: [0, 1, None], 12: [0, 0, 0]}, None]),
+        made("none", labels=None),
+        made("confidence", confidence=[[1, 1, 0], [1, 1, 1, 1]]),
+        made("lengths", lengths=[3, 5]),
+        made("column", columns=[{"split": "a"}, {"split": "b"}]),
+    ]
+    assert len({first, *others}) == 1 + len(others)
+
+
+def test_a_table_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    table = pd.DataFrame({"a": [1, 2]})
+    write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(pa.ArrowException):
+        write_table(pd.DataFrame({"a": [{1, 2}, object()]}), tmp_path / "t.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "t.parquet"), table)
