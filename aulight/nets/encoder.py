@@ -20,6 +20,8 @@ class EncoderConfig:
         size: Height and width of the frames in pixels.
         embedding: Channels of a frame's embedding.
         hidden: Channels of the recurrent state.
+        skip: Whether a frame's own embedding stands beside the recurrent state in its features; with `none` it is
+            all there is.
         norm: `batch` or `group`, in the backbone and after the embedding.
         small_input: Whether the backbone keeps the resolution in its stem.
         mean: Mean of each colour channel, on pixels of 0 to 1.
@@ -31,6 +33,7 @@ class EncoderConfig:
     size: int
     embedding: int
     hidden: int
+    skip: bool
     norm: str
     small_input: bool
     mean: tuple[float, float, float]
@@ -69,7 +72,8 @@ class Encoder(nn.Module):
         self.config = config
         self.backbone = build_backbone(config.backbone, config.norm, config.small_input)
         self.temporal = build_temporal(config.temporal, config.embedding, config.hidden)
-        self.channels = self.temporal.channels
+        self._skips = config.skip and config.temporal != "none"
+        self.channels = self.temporal.channels + (config.embedding if self._skips else 0)
         height, width = _map_size(self.backbone, config.size)
         inputs = self.backbone.channels
         if config.temporal == "convgru":
@@ -127,8 +131,12 @@ class Encoder(nn.Module):
         Raises:
             AulightError: The frames are not of the configured size.
         """
-        features: tuple[Tensor, Tensor | None] = self.temporal(self.embed(clip), state)
-        return features
+        return self.follow(self.embed(clip), state)
+
+    def follow(self, embedding: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """The second half of `forward`: from the embeddings of `embed` to the features and the new state."""
+        context, state = self.temporal(embedding, state)
+        return torch.cat([context, embedding.float()], 2) if self._skips else context, state
 
 
 @torch.no_grad()

@@ -70,9 +70,7 @@ class Predictors(nn.Module):
         horizons: The horizons, in the order given.
     """
 
-    def __init__(
-        self, horizons: Sequence[int], channels: int, hidden: int, outputs: int, norm: str = "batch"
-    ) -> None:
+    def __init__(self, horizons: Sequence[int], channels: int, hidden: int, outputs: int, norm: str = "batch") -> None:
         super().__init__()
         self.horizons = tuple(horizons)
         self.nets = nn.ModuleDict({str(k): mlp(channels, hidden, outputs, norm) for k in self.horizons})

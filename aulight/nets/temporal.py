@@ -95,5 +95,5 @@ class _Identity(Temporal):
         super().__init__()
         self.channels = channels
 
-    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, None]:  # noqa: ARG002
+    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, None]:
         return x.float(), None

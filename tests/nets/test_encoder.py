@@ -15,6 +15,7 @@ CONFIG = EncoderConfig(
     size=32,
     embedding=12,
     hidden=16,
+    skip=True,
     norm="batch",
     small_input=False,
     mean=(0.5, 0.4, 0.3),
@@ -37,12 +38,10 @@ def _built(temporal: str) -> tuple[Encoder, Tensor]:
 @pytest.mark.parametrize("norm", ["batch", "group"])
 @pytest.mark.parametrize("backbone", ["resnet_tiny", "seresnet18"])
 def test_shapes(backbone: str, norm: str, temporal: str) -> None:
-    encoder = Encoder(
-        replace(CONFIG, backbone=backbone, norm=norm, temporal=temporal, size=52, small_input=True)
-    )
+    encoder = Encoder(replace(CONFIG, backbone=backbone, norm=norm, temporal=temporal, size=52, small_input=True))
     size = (7, 7) if temporal == "convgru" else (1, 1)
     assert encoder.map_size == size
-    assert encoder.channels == (12 if temporal == "none" else 16)
+    assert encoder.channels == (12 if temporal == "none" else 16 + 12)
     clip = torch.zeros(2, 3, 3, 52, 52)
     assert encoder.embed(clip).shape == (2, 3, 12, *size)
     assert encoder(clip)[0].shape == (2, 3, encoder.channels, *size)

@@ -41,10 +41,7 @@ def test_convgru_equals_naive_cell() -> None:
     module, x = _built("convgru")
     by_name = dict(module.named_parameters())
     weights = {
-        side: [
-            (by_name[f"from_{side}.weight"][i : i + 8], by_name[f"from_{side}.bias"][i : i + 8])
-            for i in (0, 8, 16)
-        ]
+        side: [(by_name[f"from_{side}.weight"][i : i + 8], by_name[f"from_{side}.bias"][i : i + 8]) for i in (0, 8, 16)]
         for side in ("input", "state")
     }
 

@@ -1,0 +1,25 @@
+"""The optimiser both stages use."""
+
+from typing import Any
+
+import torch
+
+
+def one_cycle(groups: list[dict[str, Any]], steps: int, optim: dict[str, Any]) -> dict[str, Any]:
+    """AdamW (Loshchilov & Hutter, 2019) under a one-cycle schedule (Smith & Topin, 2018), stepped every batch.
+
+    Args:
+        groups: Parameter groups, each with its own peak ``lr``.
+        steps: Optimiser steps of the whole run.
+        optim: ``weight_decay`` and ``warmup``, the share of steps in which the rate rises.
+
+    Returns:
+        What Lightning's ``configure_optimizers`` wants.
+    """
+    groups = [{**group, "params": [p for p in group["params"] if p.requires_grad]} for group in groups]
+    groups = [group for group in groups if group["params"]]
+    optimizer = torch.optim.AdamW(groups, weight_decay=optim["weight_decay"])
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, [group["lr"] for group in groups], total_steps=steps, pct_start=optim["warmup"]
+    )
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
