@@ -37,7 +37,7 @@ VARIANTS = ("icc", "icc_rounded", "icc_fold_mean", "icc_subject_mean")
 TIMELINE_SECONDS = 20
 _PREDICTORS = ("model", "rounded", "all_zero", "mean")
 # Settings that may differ between runs that are pooled: what changes no result, and what names the run.
-_FREE_SETTINGS = (*IRRELEVANT, "runs", "seed", "label_seed", "fold", "pretrained")
+_FREE_SETTINGS = (*IRRELEVANT, "seed", "label_seed", "fold", "pretrained")
 
 
 @dataclass(frozen=True)

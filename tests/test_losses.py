@@ -112,9 +112,7 @@ def _contrast(net: nn.Module, x: Tensor, rank: int) -> Tensor:
     videos, steps = x.shape[:2]
     own = torch.arange(rank * videos, (rank + 1) * videos)[:, None].expand(videos, steps - 1)
     positives = own * steps + torch.arange(1, steps)
-    return info_nce(
-        z[:, :-1].flatten(0, 1), gather_with_grad(z), positives.flatten(), own.flatten(), 0.2, 0.1
-    ).loss
+    return info_nce(z[:, :-1].flatten(0, 1), gather_with_grad(z), positives.flatten(), own.flatten(), 0.2, 0.1).loss
 
 
 def _rank(rank: int, folder: Path, clips: Tensor) -> None:

@@ -1,0 +1,5 @@
+"""``python -m aulight``."""
+
+from aulight.cli import main
+
+main()

@@ -1,0 +1,206 @@
+"""The console script: which command, and a user's mistakes in one line.
+
+Nothing heavy is imported here: ``aulight --help`` answers at once, and each command imports what it needs.
+"""
+
+import errno
+import importlib
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+COMMANDS = {
+    "pretrain": "stage one: contrastive learning from unlabelled videos",
+    "finetune": "stage two: a regressor from a few labelled frames, scored on test subjects",
+    "report": "tables and figures from finished runs",
+}
+
+INTERRUPTED = 130  # the shell's own status for Ctrl-C
+
+FREE = ("trainer", "augment")
+"""Groups whose settings go to other libraries as they are, which check them."""
+
+OPTIONAL = ("data.synthetic", "label_fraction", "pretrained", "probe")
+"""Settings with a default that null turns off."""
+
+AT_LEAST_ONE = (
+    "clip.length", "keep_every_epochs", "loader.batch_size", "loader.chunk", "model.embedding", "model.hidden",
+    "model.size", "objective.hidden", "objective.projection", "probe.every_epochs", "steps", "steps_per_epoch",
+)  # fmt: skip
+
+
+def conf_dir() -> Path:
+    """The configuration folder: inside the installed package, or beside it in a checkout."""
+    here = Path(__file__).parent
+    return here / "conf" if (here / "conf").is_dir() else here.parent / "conf"
+
+
+def main() -> None:
+    """Entry point of ``aulight``; exits with status 2 for a user's mistake."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_usage())
+        sys.exit(0 if arguments else 2)
+    if arguments[0] == "--version":
+        from aulight import __version__
+
+        print(f"aulight {__version__}")
+        return
+    command, typed = arguments[0], sys.argv
+    if command not in COMMANDS:
+        _fail(f"{command}: no such command; one of {', '.join(COMMANDS)}")
+    # argparse wants all overrides in one row: -m may stand anywhere in it
+    sys.argv = [f"aulight {command}", *sorted(arguments[1:], key=lambda a: a not in ("-m", "--multirun"))]
+    try:
+        _run(command, typed)
+    except KeyboardInterrupt:
+        print("aulight: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        if not _is_users(error):
+            raise
+        _fail(_one_line(error))
+
+
+def task(command: str) -> Callable[[Any], None]:
+    """The function behind a command; it takes the composed config."""
+    function: Callable[[Any], None] = getattr(importlib.import_module(f"aulight.{command}"), command)
+    return function
+
+
+def _run(command: str, typed: list[str]) -> None:
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
+    OmegaConf.register_new_resolver("if_pretrained", _if_pretrained, replace=True)
+
+    mistakes: list[Exception] = []
+
+    def run(config: Any) -> None:
+        sys.argv = typed  # Lightning starts the other processes of a distributed run with it
+        try:
+            check_values(config, command)
+            task(command)(config)
+        except Exception as error:
+            if "hydra.mode=MULTIRUN" in HydraConfig.get().overrides.hydra or not _is_users(error):
+                raise  # of a sweep, Hydra says which job it was and lets the others go on
+            mistakes.append(error)
+
+    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(run)()
+    if mistakes:
+        raise mistakes[0]
+
+
+def check_values(config: Any, command: str) -> None:
+    """Compares every setting of a composed config with its default.
+
+    Raises:
+        AulightError: For a setting that does not exist, or whose value is of another kind or out of range.
+    """
+    from hydra import compose
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    def is_choice(override: str) -> bool:
+        return (conf_dir() / override.partition("=")[0].lstrip("+~")).is_dir()
+
+    defaults = compose(command, [o for o in HydraConfig.get().overrides.task if is_choice(o)])
+    plain = [OmegaConf.to_container(c, resolve=True, throw_on_missing=False) for c in (config, defaults)]
+    _compare(plain[0], plain[1], "")
+
+
+def _compare(given: Any, default: Any, key: str) -> None:
+    from aulight.errors import AulightError
+
+    if key in FREE or (default is None and given != {}) or (given is None and key in OPTIONAL):
+        return
+    wanted = ""
+    if isinstance(default, dict) and isinstance(given, dict):
+        prefix = f"{key}." if key else ""
+        for name in sorted(default.keys() ^ given.keys()):
+            problem = "is missing" if name in default else "no such setting"
+            raise AulightError(f"{prefix}{name}: {problem}; --cfg job lists the settings")
+        for name, value in default.items():
+            _compare(given[name], value, f"{prefix}{name}")
+    elif isinstance(default, list) and isinstance(given, list) and given:
+        if len(given) != len(default) and key != "objective.horizons":
+            wanted = f"{len(default)} values are"
+        for value in given:
+            _compare(value, default[0], key)
+    elif isinstance(default, bool) or default is None:
+        wanted = "" if isinstance(given, bool) else "true or false is"
+    elif isinstance(default, int | float):
+        kind: Any = int if isinstance(default, int) else int | float
+        least = int(key in AT_LEAST_ONE)
+        if isinstance(given, bool) or not isinstance(given, kind):
+            wanted = "a whole number is" if kind is int else "a number is"
+        elif given < least:
+            wanted = f"at least {least} is"
+    elif isinstance(default, str):
+        wanted = "" if isinstance(given, str | int | float) else "a name is"
+    else:
+        wanted = "something of the same kind is"
+    if wanted:
+        raise AulightError(f"{key}={given}: {wanted} needed; the default is {default}")
+
+
+def _if_pretrained(yes: Any, no: Any, *, _root_: Any) -> Any:
+    """``${if_pretrained:yes,no}`` in a config: one value on top of stage one, another from scratch."""
+    return no if _root_.pretrained is None else yes
+
+
+def _is_users(error: BaseException) -> bool:
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from aulight.errors import AulightError
+
+    if isinstance(error, AulightError | HydraException | OmegaConfBaseException):
+        return True
+    # no right to write there, or no room
+    numbers = (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.ENOTDIR, errno.EDQUOT)
+    return isinstance(error, OSError) and error.errno in numbers
+
+
+def _one_line(error: BaseException) -> str:
+    from aulight.errors import AulightError, one_line
+
+    if isinstance(error, AulightError):
+        return one_line(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if missing := re.match("Missing mandatory value: (.+)", str(error)):
+        return f"{missing[1]}: no value given; add {missing[1]}=..."
+    if unknown := re.match("Could not override '(.+)'", str(error)):
+        return f"{unknown[1]}: no such setting; --cfg job lists the settings"
+    lines = [line.strip() for line in str(error).partition("Config search path:")[0].splitlines() if line.strip()]
+    # Hydra puts the reason into the cause, and OmegaConf adds lines about its internals
+    lines = [line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type="))]
+    if error.__cause__ is not None and _is_users(error.__cause__) and len(lines) < 2:
+        lines += [_one_line(error.__cause__)]
+    return "; ".join(dict.fromkeys(lines)).replace(":;", ":").replace(".;", ";")
+
+
+def _fail(message: str) -> None:
+    print(f"aulight: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _usage() -> str:
+    commands = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
+    return (
+        "Facial action unit intensities from unlabelled video and a few labelled frames.\n\n"
+        f"usage: aulight <command> [key=value ...] [-m]\n\n{commands}\n\n"
+        "aulight <command> --help      its settings and defaults\n"
+        "aulight <command> --cfg job   the configuration it would run with\n"
+        "aulight <command> -m k=a,b    one run for each value"
+    )
+
+
+if __name__ == "__main__":
+    main()

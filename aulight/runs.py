@@ -1,0 +1,151 @@
+"""The run directory: what a run was, how it ended, and whether the same command has anything left to do."""
+
+import importlib.metadata
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import yaml
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+from aulight.errors import AulightError, one_line
+
+IRRELEVANT = ("data.root", "loader.workers", "logger", "name", "progress_s", "root", "runs", "data_dir", "threads")
+"""Settings that may differ between a run and its continuation, since they change no result."""
+
+
+class Run:
+    """One run directory. As a context manager it records the outcome, whatever that is, in ``run.yaml``.
+
+    Args:
+        folder: The directory; may hold an earlier part of the same run.
+        command: ``pretrain`` or ``finetune``.
+        config: The composed configuration as plain containers.
+
+    Attributes:
+        folder: The directory.
+        checkpoints: Where its checkpoints are.
+        record: What ``run.yaml`` holds.
+
+    Raises:
+        AulightError: When the directory holds a run with other settings that is done, is running or has a checkpoint.
+    """
+
+    def __init__(self, folder: Path, command: str, config: dict[str, Any]) -> None:
+        self.folder = folder
+        self.checkpoints = folder / "checkpoints"
+        self.record: dict[str, Any] = {"command": command, "config": config, "wall_s": 0.0}
+        earlier = read_run(folder)
+        if earlier is not None:
+            differing = _differences(earlier["config"], config)
+            if differing and self.last is None and str(earlier.get("outcome")).startswith(("failed", "interrupted")):
+                return  # it got nowhere: a second try with a setting put right
+            if differing:
+                raise AulightError(
+                    f"{folder}: holds a run with other settings ({'; '.join(differing[:4])}); "
+                    "give another name= or remove the folder"
+                )
+            self.record = {**earlier, "config": config}
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return bool(self.record.get("outcome") == "done")
+
+    @property
+    def last(self) -> Path | None:
+        """The checkpoint to resume from, if there is one."""
+        path = self.checkpoints / "last.ckpt"
+        return path if path.is_file() else None
+
+    def __enter__(self) -> Self:
+        self._start, self._before = time.monotonic(), float(self.record.get("wall_s", 0))
+        self.update(outcome="running", versions=versions(), git=_git_revision())
+        return self
+
+    def update(self, **fields: Any) -> None:
+        """Adds fields to ``run.yaml``, which is replaced as a whole."""
+        self.record.update(fields)
+        self.record["wall_s"] = round(self._before + time.monotonic() - self._start, 1)
+        self.record["peak_rss_mb"] = max(_peak_rss_mb(), self.record.get("peak_rss_mb", 0))
+        if getattr(rank_zero_only, "rank", 0) == 0:  # the other processes of a distributed run know the same
+            temporary = self.folder / f".run.yaml.{os.getpid()}"
+            temporary.write_text(yaml.safe_dump(self.record, sort_keys=False))
+            temporary.replace(self.folder / "run.yaml")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.update(outcome="done")
+        elif issubclass(kind, Exception):
+            self.update(outcome=f"failed: {one_line(error) or kind.__name__}")
+        else:  # Ctrl-C, which Lightning turns into SystemExit
+            self.update(outcome="interrupted")
+            raise KeyboardInterrupt from error
+
+
+def read_run(folder: Path) -> dict[str, Any] | None:
+    """What ``run.yaml`` of a run directory says; ``None`` where there is none.
+
+    Raises:
+        AulightError: When it cannot be read.
+    """
+    path = folder / "run.yaml"
+    if not path.is_file():
+        return None
+    try:
+        record = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise AulightError(f"{path}: not readable ({one_line(error)}); remove the run directory") from error
+    if not isinstance(record, dict) or not isinstance(record.get("config"), dict):
+        raise AulightError(f"{path}: not the record of a run; remove the run directory")
+    return record
+
+
+def versions() -> dict[str, str]:
+    """Versions of what results depend on."""
+    packages = ("aulight", "torch", "pytorch-lightning", "albumentations", "numpy")
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
+
+
+def _git_revision() -> str | None:
+    """Revision of the checkout that this package runs from; ``None`` for an installed one."""
+    here = Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        tracked = subprocess.run(
+            ["git", "-C", str(here), "ls-files", "--error-unmatch", __file__], capture_output=True, check=False
+        )
+        if tracked.returncode:
+            return None
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _peak_rss_mb() -> int:
+    """Peak resident memory of the largest process of this run so far, in MB."""
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return int(max(peaks) * unit / 1e6)
+
+
+def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    before, now = _flat(old), _flat(new)
+    keys = [key for key in before | now if not any(key == i or key.startswith(f"{i}.") for i in IRRELEVANT)]
+    return [f"{key} was {before.get(key)}, is {now.get(key)}" for key in keys if before.get(key) != now.get(key)]

@@ -1,0 +1,660 @@
+"""``make bench``: how near each part comes to its own limit, both measured in one run, in turn.
+
+Every measure runs in its own process, so that peaks of memory are apart. It warms up, then takes turns with its limit
+until its time is up; the ratio is the median of the ratios of the turns, so that a machine that slows down meanwhile
+slows both. All on the CPU, with one thread where no other number is given. The data are synthetic faces in real mp4
+files, as long as those of the default dataset, in a temporary folder.
+
+What is counted:
+
+- *Loader*: the limit is decord reading the same files, each opened once and read from its first to its last frame, in
+  as many processes as the loader has workers. A training clip asks for more than its own frames: the decoder begins at
+  the key frame before the clip, and at stride 4 it must decode the three frames between. So there are two figures:
+  frames *delivered* to the training, and frames *decoded* for them (from that key frame to the clip's last frame). The
+  goal is on the frames delivered of clips of stride 1; stride 4, as training uses it, is beside it. A clip also opens
+  its file, which the limit does once for all frames of the file: *same clips by bare decord* has that as well, so the
+  loader over it is what the loader itself costs.
+- *Training steps*: frames through the encoder (the two views of a frame count twice), under the real Trainer with its
+  logs and one loader worker, without validation and checkpoints. A few steps before each turn use up what the worker
+  made ahead while the limit ran. The limit is forward and backward of the bare backbone on random frames of the same
+  shape in the same precision: no data, embedding, recurrence, heads, loss or optimiser.
+- *Evaluation*: whole videos through the loader and ``FrameStream``, over the forward pass of the bare backbone.
+- *Peak memory*: resident memory of the process that trains, before its limit runs in it; the largest worker is in the
+  notes, and shares most of its pages with it.
+"""
+
+import argparse
+import gc
+import json
+import math
+import multiprocessing
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+# Nothing heavy here: a process begins with the peak memory of the one that started it.
+if TYPE_CHECKING:
+    from aulight.data.store import PreparedDataset
+
+REPOSITORY = Path(__file__).parents[2]
+DENSE = ["model=resnet18_convgru", "model.size=128", "objective=dense", "loader.batch_size=4"]
+PUBLIC_MB = 1960.0  # a public code of dense predictive coding on such clips, in fp32, where it passes 43 frames/s
+DECODERS = 2  # processes that decode, in the loader and in its limit
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; ``limit`` is in the unit of ``measured``, and ``ratio`` the median over the turns."""
+
+    name: str
+    measured: float
+    unit: str
+    limit: float | None = None
+    ratio: float | None = None
+    goal: str = ""
+    met: bool | None = None
+    note: str = ""
+
+    def cells(self) -> list[str]:
+        def number(value: float | None) -> str:
+            return "" if value is None else f"{value:,.0f} {self.unit}"
+
+        ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
+        met = {None: "", True: "yes", False: "no"}[self.met]
+        return [self.name, number(self.measured), number(self.limit), ratio, self.goal, met, self.note]
+
+
+HEADER = ["name", "measured", "limit", "ratio", "goal", "met?", "note"]
+
+
+def compare(name: str, ours: Sequence[float], limit: Sequence[float], goal: float | None = None, note: str = "") -> Row:
+    """A row of speeds, one of each a turn."""
+    ratio = median(a / b for a, b in zip(ours, limit, strict=True))
+    reached = None if goal is None else ratio >= goal
+    return Row(name, median(ours), "frames/s", median(limit), ratio, f"≥ {goal}" if goal else "", reached, note)
+
+
+# ------------------------------------------------------------------------------------------------------------
+# What the measures share; from here on, all is run in a process of its own
+# ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where a measure finds its data, where it may write, and how long it may take."""
+
+    data: Path
+    work: Path
+    quick: bool
+    seconds: float
+    peaks: list[float] = field(default_factory=list)  # noted before a limit ran, which takes memory itself
+
+    def amount(self, full: int, quick: int) -> int:
+        """How much of something."""
+        return quick if self.quick else full
+
+    @property
+    def rounds(self) -> int:
+        """Turns there are at least."""
+        return self.amount(3, 1)
+
+
+def alternate(bench: Bench, speeds: dict[str, Callable[[], float]], warm_up: bool = True) -> dict[str, list[float]]:
+    """Speeds of several things that take turns until the time is up, after one turn to warm up."""
+    if warm_up:
+        for speed in speeds.values():
+            speed()
+    results: dict[str, list[float]] = {name: [] for name in speeds}
+    begin = time.perf_counter()
+    while len(next(iter(results.values()))) < bench.rounds or (
+        not bench.quick and time.perf_counter() - begin < bench.seconds
+    ):
+        for name, speed in speeds.items():
+            results[name].append(speed())
+    return results
+
+
+def timed(frames: Callable[[], int]) -> Callable[[], float]:
+    """Frames per second of something that returns how many frames it did."""
+
+    def speed() -> float:
+        begin = time.perf_counter()
+        return frames() / (time.perf_counter() - begin)
+
+    return speed
+
+
+def configured(command: str, *overrides: str) -> dict[str, Any]:
+    """The shipped configuration of a command, from scratch and on the CPU."""
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    from aulight.cli import conf_dir
+
+    OmegaConf.register_new_resolver("if_pretrained", lambda _, scratch: scratch, replace=True)
+    with initialize_config_dir(str(conf_dir().resolve()), version_base="1.3"):
+        cfg = compose(command, ["trainer=cpu", "+trainer.limit_val_batches=0", *overrides])
+    return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]  # it is a dict
+
+
+def bare_backbone(model: dict[str, Any], frames: int, train: bool) -> Callable[[], int]:
+    """The limit of a network: its backbone on random frames, forward and, in training, backward."""
+    import torch
+
+    from aulight.nets.backbone import build_backbone
+
+    backbone = build_backbone(model["backbone"], model["norm"], model["small_input"]).train(train)
+    backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stubs lack this form
+    size = model["size"]
+    pictures = torch.randn(frames, 3, size, size).contiguous(memory_format=torch.channels_last)
+
+    def run() -> int:
+        with torch.set_grad_enabled(train):
+            maps = backbone(pictures)
+            if train:
+                torch.autograd.backward(maps, torch.ones_like(maps))
+                backbone.zero_grad(set_to_none=True)
+        return frames
+
+    return run
+
+
+def all_rows(data: "PreparedDataset") -> Any:
+    return data.rows(list(data.videos["subject"]))
+
+
+# ------------------------------------------------------------------------------------------------------------
+# The loader
+# ------------------------------------------------------------------------------------------------------------
+
+
+def decode_files(paths: Sequence[str]) -> int:
+    """Reads whole files in order by decord alone."""
+    import decord
+
+    count = 0
+    for path in paths:
+        video = decord.VideoReader(path, num_threads=1)
+        for start in range(0, len(video), 64):
+            count += len(video.get_batch(range(start, min(start + 64, len(video)))).asnumpy())
+    return count
+
+
+def decode_clips(clips: Sequence[tuple[str, list[int]]]) -> int:
+    """Reads clips by decord alone, straight through from their first to their last frame."""
+    import decord
+
+    count = 0
+    for path, frames in clips:
+        video = decord.VideoReader(path, num_threads=1)
+        between = video.get_batch(range(frames[0], frames[-1] + 1)).asnumpy()
+        count += len(between[:: frames[1] - frames[0]])
+    return count
+
+
+def measure_loader(bench: Bench) -> Iterator[Row]:
+    from aulight.data.clips import UnlabelledClips
+    from aulight.data.modules import ContrastiveData
+    from aulight.data.store import PreparedDataset
+    from aulight.data.video import GOP
+
+    data = PreparedDataset(bench.data / "faces64")
+    plain, strong = (configured("pretrain", f"augment={kind}")["augment"] for kind in ("none", "strong"))
+    batches, batch_size, length = bench.amount(30, 2), 8, 16
+    counted: dict[str, int] = {}
+
+    def loader(name: str, stride: int, augment: dict[str, Any]) -> Callable[[], float]:
+        clip = {"length": length, "stride": [stride, stride]}
+        module = ContrastiveData(
+            data, all_rows(data), clip, augment, 1, data.meta["crop_size"], batch_size, batches, DECODERS, 0, "raise"
+        )
+        loaded = module.train_dataloader()
+
+        def epoch() -> int:
+            return sum(batch["clips"].shape[:3].numel() for batch in loaded)
+
+        clips = chosen(stride)
+        counted[name] = sum(frames[-1] + 1 - frames[0] // GOP * GOP for _, frames in clips)
+        return timed(epoch)
+
+    def chosen(stride: int) -> list[tuple[str, list[int]]]:
+        """The clips of an epoch of the loader."""
+        choose = UnlabelledClips(data.segments, length, (stride, stride), batches * batch_size, 0)
+        clips = [choose(0, index) for index in range(batches * batch_size)]
+        return [(str(data.path(clip.video)), clip.frames.tolist()) for clip in clips]
+
+    # Forked before anything here has run decord.
+    with multiprocessing.get_context("fork").Pool(DECODERS) as pool:
+
+        def shared(work: Callable[[Any], int], items: Sequence[Any]) -> Callable[[], float]:
+            parts = [items[process::DECODERS] for process in range(DECODERS)]
+            return timed(lambda: sum(pool.map(work, parts, chunksize=1)))
+
+        results = alternate(
+            bench,
+            {
+                "raw": shared(decode_files, [str(data.path(row)) for row in all_rows(data)]),
+                "stride 1": loader("stride 1", 1, plain),
+                "bare stride 1": shared(decode_clips, chosen(1)),
+                "stride 4": loader("stride 4", 4, plain),
+                "bare stride 4": shared(decode_clips, chosen(4)),
+                "stride 4, augmented": loader("stride 4, augmented", 4, strong),
+            },
+        )
+    raw, delivered = results["raw"], batches * batch_size * length
+    for name, goal in (("stride 1", 0.9), ("stride 4", None), ("stride 4, augmented", None)):
+        speeds = results[name]
+        yield compare(f"loader, {name}: delivered", speeds, raw, goal, "limit: raw sequential decode")
+        decoded = [speed * counted[name] / delivered for speed in speeds]
+        yield compare(f"loader, {name}: decoded", decoded, raw, note="limit: raw sequential decode")
+        if f"bare {name}" in results:
+            note = "limit: same clips by bare decord"
+            yield compare(f"loader, {name}: over its clips", speeds, results[f"bare {name}"], note=note)
+    note = "limit: without augmentation"
+    yield compare("loader, stride 4: augmented", results["stride 4, augmented"], results["stride 4"], note=note)
+
+
+def read_videos(bench: Bench, store: str) -> Iterator[Row]:
+    """Clips of every video of a store, by the loader of stage one; for the memory that it takes."""
+    from aulight.data.modules import ContrastiveData
+    from aulight.data.store import PreparedDataset
+
+    config, data = configured("pretrain"), PreparedDataset(bench.data / store)
+    before, batch_size = peak_mb(resource.RUSAGE_SELF), 4
+    steps = math.ceil(len(data.videos) * bench.amount(3, 1) / batch_size)
+    size = data.meta["crop_size"]
+    module = ContrastiveData(
+        data, all_rows(data), config["clip"], config["augment"], 2, size, batch_size, steps, DECODERS, 0, "raise"
+    )
+    clips = sum(len(batch["clips"]) for batch in module.train_dataloader())
+    yield Row(store, clips, "clips", note=f"{before:.0f} MB before")
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Training and evaluation
+# ------------------------------------------------------------------------------------------------------------
+
+
+def train(
+    bench: Bench,
+    command: str,
+    overrides: Sequence[str] = (),
+    data: str = "faces64",
+    steps: int = 20,
+    limit: bool = True,
+) -> tuple[list[float], list[float], float]:
+    """Steps of a stage under the real Trainer, in turn with its limit, until the time is up.
+
+    Args:
+        bench: Where and how long.
+        command: ``pretrain`` or ``finetune``.
+        overrides: Of its configuration.
+        data: The store.
+        steps: In a turn.
+        limit: Whether there is one; without it, a single turn is timed.
+
+    Returns:
+        Frames per second of the steps and of the limit, turn by turn, and the share of time spent waiting for data.
+    """
+    import pytorch_lightning as pl
+
+    from aulight.runs import Run
+    from aulight.training import make_trainer
+
+    config = configured(command, "loader.workers=1", *overrides)
+    views = config["objective"]["views"] if command == "pretrain" else 1
+    frames = config["loader"]["batch_size"] * views * config["clip"]["length"]
+    skip, steps = bench.amount(5, 1), bench.amount(steps, 2)
+    ours, limits, waits = list[float](), list[float](), list[float]()
+
+    class Turns(pl.Callback):
+        def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            self.bare: Callable[[], int] | None = None
+            self.start = self.mark = time.perf_counter()
+            self.step, self.wait = 0, 0.0
+
+        def on_train_batch_start(
+            self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+        ) -> None:
+            self.wait += time.perf_counter() - self.mark
+            assert batch["clips"].shape[:-3].numel() == frames
+
+        def on_train_batch_end(
+            self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        ) -> None:
+            self.step += 1
+            if self.step == skip:
+                self.begin, self.wait = time.perf_counter(), 0.0
+            elif self.step == skip + steps:
+                elapsed = time.perf_counter() - self.begin
+                ours.append(steps * frames / elapsed)
+                waits.append(self.wait / elapsed)
+                if limit:
+                    limits.append(self._limit(trainer))
+                late = bench.quick or time.perf_counter() - self.start > bench.seconds
+                trainer.should_stop = not limit or (late and len(ours) >= bench.rounds)
+                self.step = 0
+            self.mark = time.perf_counter()
+
+        def _limit(self, trainer: pl.Trainer) -> float:
+            with trainer.precision_plugin.forward_context():
+                if self.bare is None:
+                    bench.peaks.append(peak_mb(resource.RUSAGE_SELF))
+                    self.bare = bare_backbone(config["model"], frames, train=True)
+                    self.bare()  # to warm up
+                bare = self.bare
+                return timed(lambda: sum(bare() for _ in range(steps)))()
+
+    folder = Path(tempfile.mkdtemp(dir=bench.work))
+    # never reached: the callback ends the run
+    stage, module = stage_and_data(command, config, bench.data / data, 10_000)
+    trainer = make_trainer(
+        Run(folder, command, config), config["trainer"], command, 0, 1, config["progress_s"], [Turns()]
+    )
+    trainer.fit(stage, module)
+    return ours, limits, median(waits)
+
+
+def stage_and_data(command: str, config: dict[str, Any], root: Path, steps: int) -> tuple[Any, Any]:
+    """A stage and its data as the command makes them; stage two with all labels, tested on all videos."""
+    from aulight import protocol
+    from aulight.data.modules import ContrastiveData, RegressionData
+    from aulight.data.store import PreparedDataset
+    from aulight.stages.contrastive import ContrastiveStage
+    from aulight.stages.regression import RegressionStage
+
+    data, clip, size = PreparedDataset(root), config["clip"], config["model"]["size"]
+    split = protocol.own_split(data.videos, data.name)
+    common = {
+        "size": size,
+        "batch_size": config["loader"]["batch_size"],
+        "steps_per_epoch": steps,
+        "workers": config["loader"]["workers"],
+        "seed": 0,
+        "on_error": "raise",
+    }
+    if command == "pretrain":
+        rows, views = data.rows(split.stage_one), config["objective"]["views"]
+        stage_one = ContrastiveStage(config["model"], config["objective"], config["optim"])
+        return stage_one, ContrastiveData(data, rows, clip, config["augment"], views=views, **common)
+    labels = protocol.usable_labels(data.labels, data.frames, data.videos, split.train)
+    mean, std = [1.0] * len(data.aus), [1.0] * len(data.aus)
+    stage_two = RegressionStage(
+        config["model"],
+        list(data.aus),
+        mean,
+        std,
+        stride=clip["stride"][0],
+        loss=config["loss"],
+        freeze=config["freeze"],
+        optim=config["optim"],
+    )
+    validation, chunk = data.rows(split.validation), config["loader"]["chunk"]
+    whole = RegressionData(data, labels, validation, all_rows(data), clip, config["augment"], chunk=chunk, **common)
+    return stage_two, whole
+
+
+def measure_stage_one(bench: Bench) -> Iterator[Row]:
+    ours, limit, wait = train(bench, "pretrain", steps=10)
+    yield compare("stage one, training step", ours, limit, 0.8, f"limit: bare backbone; data wait {wait:.0%}")
+
+
+def measure_stage_two(bench: Bench) -> Iterator[Row]:
+    ours, limit, wait = train(bench, "finetune")
+    yield compare("stage two, training step", ours, limit, 0.9, f"limit: bare backbone; data wait {wait:.0%}")
+
+
+def measure_precision(bench: Bench, command: str, name: str) -> Iterator[Row]:
+    """Whole runs in turn, since a Trainer has one precision; the memory is that of fp32, the larger."""
+
+    def speed(precision: str) -> Callable[[], float]:
+        def run() -> float:
+            gc.collect()  # ends the worker of the run before
+            return train(bench, command, [f"trainer.precision={precision}"], steps=10, limit=False)[0][0]
+
+        return run
+
+    speeds = {precision: speed(precision) for precision in ("bf16-mixed", "32-true")}
+    results = alternate(bench, speeds, warm_up=False)  # every run does so itself
+    yield compare(f"{name}, bf16 over fp32", results["bf16-mixed"], results["32-true"], note="limit: the step in fp32")
+
+
+def measure_evaluation(bench: Bench) -> Iterator[Row]:
+    import torch
+
+    from aulight.inference import FrameStream
+    from aulight.runs import Run
+    from aulight.training import make_trainer
+
+    config = configured("finetune", "loader.workers=1")
+    stage, module = stage_and_data("finetune", config, bench.data / "faces64", 1)
+    # only for its precision, the one that evaluation has
+    trainer = make_trainer(Run(bench.work, "finetune", config), config["trainer"], "evaluation", 0, 1, 10, [])
+    stage.eval()
+    pieces, chunk = module.test_dataloader(), config["loader"]["chunk"]
+    bare = bare_backbone(config["model"], chunk, train=False)
+
+    def whole_videos() -> int:
+        frames = 0
+        with torch.no_grad(), trainer.precision_plugin.forward_context():
+            for piece in pieces:
+                if piece["start"] == 0:
+                    stream = FrameStream(stage.encoder, stage.regressor.predict, stage.stride)
+                frames += len(stream.push(piece["clip"]))
+        return frames
+
+    def limit() -> int:
+        with trainer.precision_plugin.forward_context():
+            return sum(bare() for _ in range(bench.amount(60, 2)))
+
+    results = alternate(bench, {"ours": timed(whole_videos), "limit": timed(limit)})
+    yield compare("evaluation of whole videos", results["ours"], results["limit"], note="limit: bare backbone, forward")
+
+
+def measure_dense(bench: Bench) -> Iterator[Row]:
+    overrides = [*DENSE, f"clip.length={bench.amount(40, 6)}", "trainer.precision=bf16-mixed"]
+    ours, limit, wait = train(bench, "pretrain", overrides, data="faces128", steps=4)
+    row = compare("stage one, dense, resnet18, 4 x 40 x 128x128, bf16, 2 threads", ours, limit)
+    note = f"limit: bare backbone; data wait {wait:.0%}; a public code in fp32: 43 frames/s"
+    yield replace(row, goal="≥ 100 frames/s", met=row.measured >= 100, note=note)
+
+
+# ------------------------------------------------------------------------------------------------------------
+# The data
+# ------------------------------------------------------------------------------------------------------------
+
+
+def make_data(bench: Bench) -> Iterator[Row]:
+    """Faces of 64 and of 128 pixels, and a store with ten times as many videos as the first."""
+    from aulight.data.store import PreparedDataset, StoreWriter
+    from aulight.data.synthetic import SIZES, generate
+
+    if not bench.quick:
+        # As long as real ones, and more than the loader keeps open.
+        frames = SIZES["default"].frames
+        SIZES["smoke"] = replace(SIZES["smoke"], frames=frames, unlabelled=4, train=24, validation=2, test=2)
+    generate(bench.data / "faces64", "smoke")
+    SIZES["smoke"] = replace(SIZES["smoke"], pixels=128, unlabelled=4, train=2, validation=1, test=1)
+    generate(bench.data / "faces128", "smoke")
+    data = PreparedDataset(bench.data / "faces64")
+    rows = data.frames.groupby("video_id")
+    with StoreWriter(bench.data / "faces64_x10", data.meta) as store:
+        for copy in range(10):
+            for place, video in enumerate(data.videos.itertuples()):
+                name, known = f"{copy}_{video.video_id}", rows.get_group(video.video_id)
+                link(data.path(place), store.videos / f"{name}.mp4")
+                source, face = known["source_frame"].to_numpy(), known["face_confidence"].to_numpy()
+                store.add(name, f"{copy}_{video.subject}", data.fps, source, face)
+    yield Row("videos", len(data.videos), "")
+
+
+def link(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source)
+    except OSError:  # a file system without links
+        target.write_bytes(source.read_bytes())
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Running and reporting
+# ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One process: what it runs, for how many seconds, on how many threads, and what its peak memory is called."""
+
+    run: Callable[[Bench], Iterator[Row]]
+    seconds: float = 0
+    threads: int = 1
+    memory: str = ""
+
+
+MEASURES = {
+    "data": Measure(make_data),
+    "loader": Measure(measure_loader, 30, memory="loader"),
+    "stage_two": Measure(measure_stage_two, 25, memory="stage two"),
+    "stage_one": Measure(measure_stage_one, 25, memory="stage one"),
+    "stage_two_precision": Measure(lambda b: measure_precision(b, "finetune", "stage two"), 20, 1, "stage two, fp32"),
+    "stage_one_precision": Measure(lambda b: measure_precision(b, "pretrain", "stage one"), 30, 1, "stage one, fp32"),
+    "evaluation": Measure(measure_evaluation, 15, memory="evaluation"),
+    "videos": Measure(lambda b: read_videos(b, "faces64")),
+    "videos_x10": Measure(lambda b: read_videos(b, "faces64_x10")),
+    "dense": Measure(measure_dense, 50, threads=2),
+}
+
+
+def peak_mb(who: int) -> float:
+    """Peak resident memory in MB of this process or of its largest child that has ended."""
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return resource.getrusage(who).ru_maxrss * unit / 1e6
+
+
+def run_measure(name: str, bench: Bench) -> dict[str, Any]:
+    """What a measure found, in this process."""
+    from aulight.training import prepare_process
+
+    measure = MEASURES[name]
+    prepare_process(measure.threads, 0)
+    rows = [asdict(row) for row in measure.run(bench)]
+    gc.collect()  # ends the workers, so that their peaks are known
+    peak = bench.peaks[-1] if bench.peaks else peak_mb(resource.RUSAGE_SELF)
+    return {"rows": rows, "peak": peak, "worker": peak_mb(resource.RUSAGE_CHILDREN)}
+
+
+def start_measure(name: str, folder: Path, quick: bool) -> dict[str, Any]:
+    """The same in a process of its own."""
+    result, log = folder / f"{name}.json", folder / f"{name}.log"
+    command = [sys.executable, str(Path(__file__).parent), "--measure", name, "--into", str(folder)]
+    threads = {"OMP_NUM_THREADS": str(MEASURES[name].threads)}
+    with log.open("w") as output:
+        status = subprocess.run(
+            command + ["--quick"] * quick,
+            env=os.environ | threads,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        ).returncode
+    if status:
+        sys.exit(f"{log.read_text()}\nbenchmark {name} failed with status {status}")
+    found: dict[str, Any] = json.loads(result.read_text())
+    return found
+
+
+def memory_rows(found: dict[str, dict[str, Any]]) -> Iterator[Row]:
+    for name, measure in MEASURES.items():
+        if measure.memory:
+            note = f"largest worker {found[name]['worker']:.0f} MB"
+            yield Row(f"peak memory, {measure.memory}", found[name]["peak"], "MB", note=note)
+    peak = found["dense"]["peak"]
+    note = f"limit: a public code in fp32; largest worker {found['dense']['worker']:.0f} MB"
+    yield Row("peak memory, dense, 128x128", peak, "MB", PUBLIC_MB, peak / PUBLIC_MB, note=note)
+    one, ten = found["videos"], found["videos_x10"]
+    few, many = one["peak"] + one["worker"], ten["peak"] + ten["worker"]
+    note = f"largest worker {one['worker']:.0f} MB, then {ten['worker']:.0f} MB"
+    growth = many / few
+    yield Row("peak memory, 10 times as many videos", many, "MB", few, growth, "≤ 1.1", growth <= 1.1, note)
+
+
+def machine() -> str:
+    """One line: processor, cores, torch, threads."""
+    model = platform.processor() or platform.machine()
+    about = Path("/proc/cpuinfo")
+    if about.is_file():
+        lines = [line for line in about.read_text().splitlines() if line.startswith("model name")]
+        model = lines[0].partition(":")[2].strip() if lines else model
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{model}, {cores} cores, torch {version('torch')}, 1 thread where no other number is given"
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Markdown that can be read as it is."""
+    cells = [HEADER, *(row.cells() for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(HEADER))]
+    # numbers to the right
+    right = [1 <= column <= 3 for column in range(len(HEADER))]
+    cells.insert(1, ["-" * (width - 1) + ":" if end else "-" * width for width, end in zip(widths, right, strict=True)])
+    return "\n".join(
+        "| "
+        + " | ".join(
+            cell.rjust(width) if end else cell.ljust(width)
+            for cell, width, end in zip(line, widths, right, strict=True)
+        )
+        + " |"
+        for line in cells
+    )
+
+
+def write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python tests/benchmarks", description="Speeds and memory over their limits.")
+    parser.add_argument("--quick", action="store_true", help="a few steps of each, to see that it works")
+    parser.add_argument("--into", type=Path, default=REPOSITORY / "runs" / "bench", help="where the table goes")
+    parser.add_argument("--measure", choices=MEASURES, help=argparse.SUPPRESS)  # in a process of its own
+    arguments = parser.parse_args()
+    into: Path = arguments.into
+    if arguments.measure:
+        bench = Bench(into, into / arguments.measure, arguments.quick, MEASURES[arguments.measure].seconds)
+        bench.work.mkdir()
+        write(into / f"{arguments.measure}.json", json.dumps(run_measure(arguments.measure, bench)))
+        return
+    into.mkdir(parents=True, exist_ok=True)
+    found, begin = {}, time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="data-", dir=into) as folder:
+        for place, name in enumerate(MEASURES, 1):
+            print(f"[{place}/{len(MEASURES)}] {name}, {time.monotonic() - begin:.0f} s so far", flush=True)
+            found[name] = start_measure(name, Path(folder), arguments.quick)
+    speeds = (n for n in MEASURES if n != "data" and not n.startswith("videos"))
+    rows = [Row(**row) for name in speeds for row in found[name]["rows"]]
+    rows += memory_rows(found)
+    text = f"{machine()}\n\n{table(rows)}\n"
+    if arguments.quick:
+        text = "A quick run: these numbers mean nothing.\n\n" + text
+    record = {
+        "machine": machine(),
+        "quick": arguments.quick,
+        "seconds": round(time.monotonic() - begin),
+        "rows": [asdict(row) for row in rows],
+    }
+    write(into / "bench.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    write(into / "bench.md", text)
+    print(f"\n{text}\n{record['seconds']} s; also in {into / 'bench.md'} and bench.json")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""`make bench` in small: every row is there and holds a number."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROWS = (
+    "loader, stride 1: delivered",
+    "loader, stride 1: decoded",
+    "loader, stride 4: delivered",
+    "loader, stride 4, augmented: delivered",
+    "stage one, training step",
+    "stage two, training step",
+    "stage one, bf16 over fp32",
+    "stage two, bf16 over fp32",
+    "evaluation of whole videos",
+    "stage one, dense, resnet18, 4 x 40 x 128x128, bf16, 2 threads",
+    "peak memory, stage one",
+    "peak memory, stage two",
+    "peak memory, dense, 128x128",
+    "peak memory, 10 times as many videos",
+)
+
+
+@pytest.mark.slow
+def test_every_row_of_the_table_holds_finite_numbers(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, Path(__file__).parent, "--quick", "--into", tmp_path], check=True)
+
+    record = json.loads((tmp_path / "bench.json").read_text())
+    rows = {row["name"]: row for row in record["rows"]}
+    assert set(ROWS) <= rows.keys()
+    for row in rows.values():
+        numbers = [row["measured"], *(row[key] for key in ("limit", "ratio") if row[key] is not None)]
+        assert all(math.isfinite(number) and number > 0 for number in numbers), row
+        assert (row["met"] is None) == (not row["goal"]), row
+    text = (tmp_path / "bench.md").read_text()
+    assert record["machine"] in text
+    assert all(name in text for name in rows)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bench.json", "bench.md"]

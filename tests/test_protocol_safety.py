@@ -1,0 +1,126 @@
+"""Poisoned labels: what training must not know may be anything, and no weight changes."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from aulight import protocol
+from aulight.data.store import PreparedDataset, write_table
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def train_on(
+    aulight: Command, tiny_finetune: list[str], pretrained: Path, smoke_data: Path, tmp_path: Path
+) -> Callable[[pd.DataFrame], Path]:
+    """Runs stage two on the dataset with other labels; gives the run directory."""
+
+    def run(labels: pd.DataFrame) -> Path:
+        root = tmp_path / "data"
+        shutil.copytree(smoke_data, root, copy_function=os.link)
+        write_table(labels, root / "labels.parquet")
+        where = [f"pretrained={pretrained}", "data.synthetic=null", f"data.root={root}", f"root={tmp_path}", "name=run"]
+        outcome = aulight(*tiny_finetune, *where)
+        assert outcome.status == 0, outcome.err
+        return tmp_path / "run"
+
+    return run
+
+
+def _weights(run: Path, name: str) -> dict[str, torch.Tensor]:
+    saved: dict[str, torch.Tensor] = torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
+    # the running sums of the validation scores are no weights
+    return {key: value for key, value in saved.items() if not key.startswith("metrics.")}
+
+
+def _same(one: Path, other: Path, name: str) -> bool:
+    first, second = _weights(one, name), _weights(other, name)
+    assert first.keys() == second.keys()
+    return all(torch.equal(value, second[key]) for key, value in first.items())
+
+
+def _of(data: PreparedDataset, *parts: str) -> pd.Series:
+    videos = data.videos.loc[data.videos["split"].isin(parts), "video_id"]
+    return data.labels["video_id"].isin(videos)
+
+
+def _poison(labels: pd.DataFrame, rows: pd.Series) -> pd.DataFrame:
+    poisoned = labels.copy()
+    aus = [column for column in labels if str(column).startswith("AU")]
+    poisoned.loc[rows, aus] = 5 - poisoned.loc[rows, aus]
+    assert rows.sum() > 100
+    assert (poisoned.loc[rows, aus] != labels.loc[rows, aus]).all(axis=None)
+    return poisoned
+
+
+def test_test_labels_change_no_weight(
+    train_on: Callable[[pd.DataFrame], Path], smoke_data: Path, finetuned: Path
+) -> None:
+    data = PreparedDataset(smoke_data)
+    run = train_on(_poison(data.labels, _of(data, "test")))
+    assert _same(run, finetuned, "last")
+    assert _same(run, finetuned, "best")
+    one, other = (pd.read_parquet(r / "predictions.parquet").filter(like="_pred") for r in (run, finetuned))
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+def test_validation_labels_change_no_weight_but_may_choose_another_checkpoint(
+    train_on: Callable[[pd.DataFrame], Path], smoke_data: Path, finetuned: Path
+) -> None:
+    data = PreparedDataset(smoke_data)
+    run = train_on(_poison(data.labels, _of(data, "validation", "test")))
+    assert _same(run, finetuned, "last")
+    one, other = (pd.read_csv(r / "metrics.csv")["val/icc"].dropna() for r in (run, finetuned))
+    assert (one.to_numpy() != other.to_numpy()).any()
+
+
+def test_labels_that_were_not_drawn_change_no_weight(
+    train_on: Callable[[pd.DataFrame], Path], smoke_data: Path, finetuned: Path
+) -> None:
+    data = PreparedDataset(smoke_data)
+    used = pd.MultiIndex.from_frame(pd.read_parquet(finetuned / "labels_used.parquet")[["video_id", "frame"]])
+    drawn = pd.MultiIndex.from_frame(data.labels[["video_id", "frame"]]).isin(used)
+    assert drawn.sum() == 36
+    run = train_on(_poison(data.labels, _of(data, "train") & ~drawn))
+    assert _same(run, finetuned, "last")
+    assert _same(run, finetuned, "best")
+
+
+def test_the_poison_would_show(train_on: Callable[[pd.DataFrame], Path], smoke_data: Path, finetuned: Path) -> None:
+    data = PreparedDataset(smoke_data)
+    assert not _same(train_on(_poison(data.labels, _of(data, "train"))), finetuned, "last")
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_stage_one_sees_no_frame_of_held_out_subjects(
+    part: str, aulight: Command, tiny_pretrain: list[str], pretrained: Path, smoke_data: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(smoke_data, root, copy_function=os.link)
+    data = PreparedDataset(root)
+    other = data.path(int(data.rows(protocol.own_split(data.videos, data.name).unlabelled)[0]))
+    for row in data.rows(getattr(protocol.own_split(data.videos, data.name), part)):
+        data.path(int(row)).unlink()
+        os.link(other, data.path(int(row)))  # another face
+    outcome = aulight(*tiny_pretrain, "data.synthetic=null", f"data.root={root}", f"root={tmp_path}", "name=run")
+    assert outcome.status == 0, outcome.err
+    assert _same(tmp_path / "run", pretrained, "last")
+
+
+def test_stage_one_does_not_depend_on_labels(
+    aulight: Command, tiny_pretrain: list[str], pretrained: Path, smoke_data: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(smoke_data, root, copy_function=os.link)
+    data = PreparedDataset(smoke_data)
+    write_table(_poison(data.labels, data.labels["frame"] >= 0), root / "labels.parquet")
+    outcome = aulight(*tiny_pretrain, "data.synthetic=null", f"data.root={root}", f"root={tmp_path}", "name=run")
+    assert outcome.status == 0, outcome.err
+    assert _same(tmp_path / "run", pretrained, "last")
