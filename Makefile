@@ -135,8 +135,8 @@ data: $(INSTALLED) ## generate the synthetic faces into data/
 	$(BIN)/python -c "$(MAKE_DATA)"
 
 .PHONY: faces
-faces: $(INSTALLED) ## draw what the synthetic faces show into runs/faces.png
-	$(BIN)/python -m aulight.data.synthetic --contact-sheet runs/faces.png
+faces: $(INSTALLED) ## draw the picture of the synthetic faces, docs/faces.png
+	$(BIN)/python -m aulight.data.synthetic --contact-sheet docs/faces.png
 
 .PHONY: report
 report: $(INSTALLED) ## tables and figures of the runs in RUNS once more

@@ -35,6 +35,7 @@ def finetune(cfg: DictConfig) -> None:
             f"loader.chunk={cfg.loader.chunk}: a multiple of the least clip.stride={cfg.clip.stride[0]} is needed"
         )
     data = open_data(Path(cfg.data.root), config["data"]["synthetic"])
+    run.check_data(data.fingerprint)
     split = protocol.own_split(data.videos, data.name)
     candidates = protocol.usable_labels(data.labels, data.frames, data.videos, split.train)
     labels = protocol.draw_labels(candidates, cfg.label_seed, cfg.label_fraction, cfg.label_count)

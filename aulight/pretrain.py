@@ -23,6 +23,7 @@ def pretrain(cfg: DictConfig) -> None:
         print(f"{cfg.name}: already done ({run.folder})")
         return
     data = open_data(Path(cfg.data.root), config["data"]["synthetic"])
+    run.check_data(data.fingerprint)
     split = protocol.own_split(data.videos, data.name)
     rows = data.rows(split.stage_one)
     epochs = whole_epochs(cfg.steps, cfg.steps_per_epoch)

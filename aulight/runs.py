@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import yaml
+from filelock import FileLock, Timeout
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from aulight.errors import AulightError, one_line
@@ -64,7 +65,26 @@ class Run:
         path = self.checkpoints / "last.ckpt"
         return path if path.is_file() else None
 
+    def check_data(self, fingerprint: str) -> None:
+        """Refuses to go on with a run on other data.
+
+        Raises:
+            AulightError: When the run was begun on another version of the dataset.
+        """
+        before = self.record.get("dataset", {}).get("fingerprint", fingerprint)
+        if before != fingerprint and self.last is not None:
+            raise AulightError(
+                f"{self.folder}: was begun on another version of the dataset ({before}, now {fingerprint}); "
+                "give another name= or remove the folder"
+            )
+
     def __enter__(self) -> Self:
+        if _is_first():
+            self._lock = FileLock(self.folder / ".lock")  # of the process: gone with it, however it ends
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout as error:
+                raise AulightError(f"{self.folder}: another process is at work on this run") from error
         self._start, self._before = time.monotonic(), float(self.record.get("wall_s", 0))
         self.update(outcome="running", versions=versions(), git=_git_revision())
         return self
@@ -74,7 +94,7 @@ class Run:
         self.record.update(fields)
         self.record["wall_s"] = round(self._before + time.monotonic() - self._start, 1)
         self.record["peak_rss_mb"] = max(_peak_rss_mb(), self.record.get("peak_rss_mb", 0))
-        if getattr(rank_zero_only, "rank", 0) == 0:  # the other processes of a distributed run know the same
+        if _is_first():
             temporary = self.folder / f".run.yaml.{os.getpid()}"
             temporary.write_text(yaml.safe_dump(self.record, sort_keys=False))
             temporary.replace(self.folder / "run.yaml")
@@ -83,12 +103,21 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            self.update(outcome="done")
+            outcome = "done"
         elif issubclass(kind, Exception):
-            self.update(outcome=f"failed: {one_line(error) or kind.__name__}")
-        else:  # Ctrl-C, which Lightning turns into SystemExit
-            self.update(outcome="interrupted")
+            outcome = f"failed: {one_line(error) or kind.__name__}"
+        else:
+            outcome = "interrupted"
+        self.update(outcome=outcome)
+        if _is_first():
+            self._lock.release()
+        if outcome == "interrupted":  # by Ctrl-C, which Lightning turns into SystemExit
             raise KeyboardInterrupt from error
+
+
+def _is_first() -> bool:
+    """Whether this is the only process of a run, or the first of a distributed one."""
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -166,3 +168,30 @@ def test_record_of_a_stage_two_run(finetuned: Path, pretrained: Path) -> None:
     assert len(record["train_label_mean"]) == len(record["test"]["per_au"]) == 12
     assert record["config"]["pretrained"] == str(pretrained)
     assert record["skipped"] == {}
+
+
+def test_another_process_at_work(tmp_path: Path) -> None:
+    held = "import sys\nfrom pathlib import Path\nfrom aulight.runs import Run\n"
+    held += "with Run(Path(sys.argv[1]), 'pretrain', {}):\n    print('in', flush=True)\n    sys.stdin.read()\n"
+    with subprocess.Popen(
+        [sys.executable, "-c", held, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdin is not None
+        assert other.stdout.readline() == "in\n"
+        with pytest.raises(AulightError, match="another process"), Run(tmp_path, "pretrain", {}):
+            pass
+        other.stdin.close()
+        assert other.wait(60) == 0
+    with Run(tmp_path, "pretrain", {}) as run:
+        assert run.record["outcome"] == "running"
+
+
+def test_other_data(tmp_path: Path) -> None:
+    with Run(tmp_path, "pretrain", {}) as run:
+        run.update(dataset={"fingerprint": "a"})
+        run.checkpoints.mkdir()
+        (run.checkpoints / "last.ckpt").touch()
+    Run(tmp_path, "pretrain", {}).check_data("a")
+    with pytest.raises(AulightError, match="another version of the dataset"):
+        Run(tmp_path, "pretrain", {}).check_data("b")

@@ -152,11 +152,12 @@ class ReaderCache:
     or unpickled) and bounded.
 
     Args:
-        limit: How many videos stay open.
+        limit: How many videos stay open. An open reader of decord goes on decoding ahead, so more than one costs time
+            wherever clips take the videos in turn.
         size: Decode to ``size x size`` pixels.
     """
 
-    def __init__(self, limit: int = 3, size: int | None = None) -> None:
+    def __init__(self, limit: int = 1, size: int | None = None) -> None:
         self.limit = limit
         self.size = size
         self._open: OrderedDict[Path, Reader] = OrderedDict()

@@ -18,7 +18,7 @@ def one_cycle(groups: list[dict[str, Any]], steps: int, optim: dict[str, Any]) -
     """
     groups = [{**group, "params": [p for p in group["params"] if p.requires_grad]} for group in groups]
     groups = [group for group in groups if group["params"]]
-    optimizer = torch.optim.AdamW(groups, weight_decay=optim["weight_decay"])
+    optimizer = torch.optim.AdamW(groups, weight_decay=optim["weight_decay"], foreach=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, [group["lr"] for group in groups], total_steps=steps, pct_start=optim["warmup"]
     )
