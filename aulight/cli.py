@@ -5,6 +5,7 @@ Nothing heavy is imported here: ``aulight --help`` answers at once, and each com
 
 import errno
 import importlib
+import multiprocessing
 import os
 import re
 import sys
@@ -83,6 +84,7 @@ def _run(command: str, typed: list[str]) -> None:
 
     def run(config: Any) -> None:
         sys.argv = typed  # Lightning starts the other processes of a distributed run with it
+        _own_start_method()
         try:
             check_values(config, command)
             task(command)(config)
@@ -94,6 +96,12 @@ def _run(command: str, typed: list[str]) -> None:
     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(run)()
     if mistakes:
         raise mistakes[0]
+
+
+def _own_start_method() -> None:
+    """Undoes what joblib's launcher sets for its processes, from which none of ours could be started."""
+    if multiprocessing.get_start_method(allow_none=True) == "loky":
+        multiprocessing.set_start_method("fork" if sys.platform == "linux" else "spawn", force=True)
 
 
 def check_values(config: Any, command: str) -> None:
