@@ -52,7 +52,7 @@ class Size:
 
 SIZES: dict[str, Size] = {
     "smoke": Size(pixels=64, frames=60, unlabelled=12, train=6, validation=3, test=3),
-    "default": Size(pixels=64, frames=160, unlabelled=500, train=36, validation=20, test=40),
+    "default": Size(pixels=64, frames=160, unlabelled=500, train=48, validation=20, test=40),
     "large": Size(pixels=112, frames=320, unlabelled=3000, train=300, validation=60, test=120),
 }
 
