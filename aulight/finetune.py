@@ -109,8 +109,8 @@ def finetune(cfg: DictConfig) -> None:
         )
     if trainer.is_global_zero:
         print(
-            f"{cfg.name}: done in {duration(run.record['wall_s'])}, test ICC {run.record['test']['icc']:.3f} "
-            f"with {len(labels)} labelled frames, {run.folder}"
+            f"{cfg.name}: done in {duration(run.record['wall_s'])}, validation ICC "
+            f"{run.record['validation']['icc']:.3f} with {len(labels)} labelled frames, {run.folder}"
         )
 
 

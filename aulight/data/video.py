@@ -4,6 +4,7 @@ decord's random access is exact only on some files: closed groups of pictures wi
 all :func:`write_video` makes, and all that :class:`Reader` is pointed at.
 """
 
+import functools
 import os
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
@@ -77,6 +78,26 @@ def write_video(path: Path, frames: Iterable[Frames], fps: float, crf: int = 18)
     return count
 
 
+@functools.cache
+def _decord_reader() -> Any:
+    """Decord's reader, safe to drop in a fork of the process that opened it.
+
+    Closing waits for the reader's thread, which a fork does not have: it would wait for ever.
+    """
+    import decord
+
+    class VideoReader(decord.VideoReader):  # type: ignore[misc]  # decord has no types
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self._pid = os.getpid()
+            super().__init__(*args, **kwargs)
+
+        def __del__(self) -> None:
+            if self._pid == os.getpid():
+                super().__del__()
+
+    return VideoReader
+
+
 class Reader:
     """One open prepared video.
 
@@ -101,7 +122,7 @@ class Reader:
         self._shrink = 1 if size is None else next(k for k in range(1, 9) if k * size not in UNFIT_WIDTHS)
         side = -1 if size is None else self._shrink * size
         try:
-            self._video = decord.VideoReader(str(path), width=side, height=side, num_threads=1)
+            self._video = _decord_reader()(str(path), width=side, height=side, num_threads=1)
         except (RuntimeError, decord.DECORDError) as error:
             raise VideoError(f"{path}: not a readable video; prepare it again or remove it") from error
         if frames is not None and len(self._video) != frames:
@@ -161,7 +182,6 @@ class ReaderCache:
         self.limit = limit
         self.size = size
         self._open: OrderedDict[Path, Reader] = OrderedDict()
-        self._before_fork: OrderedDict[Path, Reader] = OrderedDict()
         self._pid = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -176,8 +196,7 @@ class ReaderCache:
     def get(self, path: Path, frames: int | None = None) -> Reader:
         """The open reader of a video; raises as :class:`Reader` does."""
         if self._pid != os.getpid():
-            # The parent's readers are kept, unused: closing one waits for its thread, which is not in this process.
-            self._before_fork, self._open, self._pid = self._open, OrderedDict(), os.getpid()
+            self._open, self._pid = OrderedDict(), os.getpid()
         reader = self._open.pop(path, None)
         if reader is None:
             while len(self._open) >= self.limit:

@@ -1,9 +1,11 @@
 """Videos whose every frame is known: random access against what was written, and every kind of broken file."""
 
+import gc
 import multiprocessing
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -316,6 +318,27 @@ def test_cache_works_in_a_fork_of_a_process_that_has_read(folder: Path, decode: 
     assert not hung, "the child waits for a decoder thread that only its parent has"
     assert child.exitcode == 0
     _read_in_child(cache, folder, decode)  # and the parent's readers are as they were
+
+
+def _collect() -> None:
+    gc.collect()
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
+def test_a_fork_may_drop_a_reader_that_it_inherits(video: Path) -> None:
+    gc.disable()
+    try:
+        reader: Any = Reader(video)
+        reader.read([3, 9])
+        reader.itself = reader  # a cycle: what the parent lets go of here, the collector of the fork finds
+        del reader
+        child = multiprocessing.get_context("fork").Process(target=_collect)
+        child.start()
+        child.join(30)
+        child.kill()
+        assert child.exitcode == 0, "the child waits for a decoder thread that only its parent has"
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("chunk", [1, 12, 40, COUNT, 1000])
