@@ -13,7 +13,6 @@ from typing import Any, Self
 
 import yaml
 from filelock import FileLock, Timeout
-from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from aulight.errors import AulightError, one_line
 
@@ -110,6 +109,8 @@ class Run:
             outcome = "interrupted"
         self.update(outcome=outcome)
         if _is_first():
+            if outcome == "done":
+                Path(self._lock.lock_file).unlink(missing_ok=True)
             self._lock.release()
         if outcome == "interrupted":  # by Ctrl-C, which Lightning turns into SystemExit
             raise KeyboardInterrupt from error
@@ -117,6 +118,8 @@ class Run:
 
 def _is_first() -> bool:
     """Whether this is the only process of a run, or the first of a distributed one."""
+    from lightning_fabric.utilities.rank_zero import rank_zero_only  # with torch, which reports do without
+
     return getattr(rank_zero_only, "rank", 0) == 0
 
 

@@ -108,7 +108,7 @@ def test_best_checkpoint_is_the_best_on_validation(finetuned: Path) -> None:
 def test_pretrained_part_learns_more_slowly(finetuned: Path) -> None:
     saved = torch.load(finetuned / "checkpoints" / "last.ckpt", weights_only=True)
     groups = saved["optimizer_states"][0]["param_groups"]
-    assert [group["max_lr"] for group in groups] == pytest.approx([0.3 * 2e-3, 2e-3])
+    assert [group["max_lr"] for group in groups] == pytest.approx([0.6 * 2e-3, 2e-3])
 
 
 def test_from_scratch_and_label_count(aulight: Command, tiny_finetune: list[str], tmp_path: Path) -> None:

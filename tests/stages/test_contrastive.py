@@ -24,6 +24,7 @@ def _encoder(temporal: str = "gru", norm: str = "group", size: int = 32) -> dict
         "size": size,
         "embedding": 32,
         "hidden": 16,
+        "skip": True,
         "norm": norm,
         "small_input": False,
         "mean": [0.5, 0.5, 0.5],

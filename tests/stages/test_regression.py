@@ -18,6 +18,7 @@ ENCODER: dict[str, Any] = {
     "size": 32,
     "embedding": 16,
     "hidden": 12,
+    "skip": True,
     "norm": "batch",
     "small_input": False,
     "mean": [0.5, 0.5, 0.5],
