@@ -80,7 +80,7 @@ reproduce: STAGE_ONE_SEEDS := 0,1
 reproduce: MAIN_SEEDS := 0,1,2
 reproduce: FRACTIONS := 0.01,0.1,1.0
 reproduce: FRACTION_SEEDS := 0
-reproduce: MINUTES := 1 9 18 3 1
+reproduce: MINUTES := 1 8 22 3 1
 reproduce: $(INSTALLED) ## the main result: data, both stages, report; under 40 minutes on 2 CPU cores
 	$(both-stages)
 
