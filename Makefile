@@ -138,6 +138,11 @@ data: $(INSTALLED) ## generate the synthetic faces into data/
 faces: $(INSTALLED) ## draw the picture of the synthetic faces, docs/faces.png
 	$(BIN)/python -m aulight.data.synthetic --contact-sheet docs/faces.png
 
+.PHONY: readable
+readable: $(INSTALLED) ## how well each AU of the synthetic faces can be read: all labels, 1200 steps; 6 minutes
+	$(AULIGHT) finetune experiment=reproduce runs=runs/readable label_fraction=1.0 steps=1200
+	$(AULIGHT) report runs=runs/readable
+
 .PHONY: report
 report: $(INSTALLED) ## tables and figures of the runs in RUNS once more
 	$(AULIGHT) report runs=$(RUNS)
