@@ -11,8 +11,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -636,6 +637,19 @@ def _make(job: tuple[Path, tuple[int, int], Size]) -> npt.NDArray[np.int8]:
     return np.round(intensities).astype(np.int8)
 
 
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Holds Ctrl-C back until the end of the block; processes started in it never hear of it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start_worker() -> None:
     """Leave Ctrl-C to the parent, and die with it even if it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -685,7 +699,9 @@ def generate(root: Path, size: str = "default", seed: int = 0, workers: int | No
             workers or os.cpu_count(), multiprocessing.get_context("spawn"), initializer=_start_worker
         )
         try:
-            results = tqdm(pool.map(_make, jobs), total=len(jobs), desc="Drawing synthetic faces", unit="video")
+            with _deaf_to_interrupts():  # the workers inherit it, so Ctrl-C cannot break them while they start
+                drawn = pool.map(_make, jobs)
+            results = tqdm(drawn, total=len(jobs), desc="Drawing synthetic faces", unit="video")
             for index, labels in enumerate(results):
                 store.add(
                     video_id=names[index],
