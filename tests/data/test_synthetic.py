@@ -94,6 +94,10 @@ def test_a_failure_leaves_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not list(tmp_path.iterdir())
 
 
+def _hear_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # pytest-xdist's processes, and so their children, ignore Ctrl-C
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="process groups are POSIX")
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
 def test_stopped_half_way_it_leaves_no_process_and_no_store(tmp_path: Path, stop: signal.Signals) -> None:
@@ -105,7 +109,10 @@ def test_stopped_half_way_it_leaves_no_process_and_no_store(tmp_path: Path, stop
     script = tmp_path / "make.py"
     script.write_text(code)
     process = subprocess.Popen(
-        [sys.executable, str(script), str(root)], start_new_session=True, stderr=subprocess.DEVNULL
+        [sys.executable, str(script), str(root)],
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=_hear_interrupts,
     )
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".faces*/videos/unlabelled*.mp4")):
