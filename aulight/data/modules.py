@@ -247,9 +247,12 @@ class _StreamingData(pl.LightningDataModule):
         self.on_error: OnError = on_error  # type: ignore[assignment]  # checked above
         self.skipped: Counter[str] = Counter()
 
+    def _place(self) -> tuple[int, int]:
+        """This process among how many."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
     def _clips(self, dataset: ClipBatches) -> DataLoader[Any]:
-        trainer = self.trainer
-        rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        rank, world = self._place()
         return _loader(dataset, EpochBatches(self.batch_size, self.steps_per_epoch, rank, world), self.workers)
 
     def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
@@ -356,8 +359,7 @@ class RegressionData(_StreamingData):
         return self._clips(self._train)
 
     def _whole(self, part: str) -> DataLoader[Any]:
-        trainer = self.trainer
-        rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        rank, world = self._place()
         videos = WholeVideos(self._data, self._rows[part], self._size, self._chunk, self.on_error, rank, world)
         return _loader(videos, None, self.workers)
 

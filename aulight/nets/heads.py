@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from aulight.facs import MAX_INTENSITY
 from aulight.nets.backbone import vector_norm
-
-MAX_INTENSITY = 5.0
 
 
 def mlp(inputs: int, hidden: int, outputs: int, norm: str = "batch") -> nn.Sequential:
