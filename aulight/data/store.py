@@ -2,7 +2,7 @@
 
 ``<root>/dataset.yaml``, ``videos.parquet``, ``frames.parquet``, ``labels.parquet`` (where there are labels) and
 ``videos/<video_id>.mp4``. A store is built under a temporary name and renamed when whole, so one that is there under
-its own name is complete.
+its own name is complete; only its labels and subjects are ever replaced (:func:`replace_labels`).
 """
 
 import hashlib
@@ -31,6 +31,11 @@ FORMAT = 1
 BATCH = 100_000
 """Rows of ``frames.parquet`` in memory at a time."""
 
+BLENDSHAPE = "blendshape_"
+"""What the names of blendshape scores begin with in ``frames.parquet``."""
+
+FRAME_COLUMNS = ["video_id", "frame", "source_frame", "time_s", "face_confidence"]
+
 
 class StoreWriter:
     """Builds a prepared dataset; use as a context manager, and nothing half-made ever has the final name.
@@ -40,16 +45,22 @@ class StoreWriter:
     Args:
         root: The dataset's final folder; must not exist yet.
         meta: What ``dataset.yaml`` says beyond the counts: ``name``, ``aus``, ``fps``, ``crop_size``, ``source`` ...
+        resume: Keep what an earlier, interrupted writer left in :attr:`folder`, and leave it there if this one fails.
+
+    Attributes:
+        folder: Where it is built.
+        videos: Its folder of videos.
 
     Raises:
         AulightError: When ``root`` is already there.
     """
 
-    def __init__(self, root: Path, meta: Mapping[str, Any]) -> None:
+    def __init__(self, root: Path, meta: Mapping[str, Any], resume: bool = False) -> None:
         if root.exists():
             raise AulightError(f"{root}: already there; remove it to make it anew")
         self.root = root
         self.meta = dict(meta)
+        self.resume = resume
         self.folder = root.with_name(f".{root.name}.partial")
         self.videos = self.folder / "videos"
         self._videos: list[dict[str, Any]] = []
@@ -57,8 +68,11 @@ class StoreWriter:
         self._labels: pq.ParquetWriter | None = None
 
     def __enter__(self) -> "StoreWriter":
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.videos.mkdir(parents=True)
+        if not self.resume:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.videos.mkdir(parents=True, exist_ok=True)
+        for table in self.folder.glob("*.parquet"):  # of the earlier writer: they are made anew
+            table.unlink()
         return self
 
     def add(
@@ -69,7 +83,8 @@ class StoreWriter:
         source_frame: npt.NDArray[np.int64],
         face_confidence: npt.NDArray[np.float32],
         time_s: npt.NDArray[np.float64] | None = None,
-        labels: Mapping[int, npt.ArrayLike] | None = None,
+        labels: Mapping[int, Any] | None = None,
+        blendshapes: Mapping[str, npt.NDArray[np.float32]] | None = None,
         **columns: Any,
     ) -> None:
         """Describes one video that is already in the folder :attr:`videos`.
@@ -81,7 +96,8 @@ class StoreWriter:
             source_frame: ``(frames,)`` number of each frame in the raw video.
             face_confidence: ``(frames,)`` 0..1, 0 where no face was found.
             time_s: ``(frames,)`` seconds since the start; ``None``: ``source_frame / fps``.
-            labels: AU number to ``(frames,)`` intensities 0..5, NA where unknown.
+            labels: AU number to ``(frames,)`` intensities 0..5, NA where unknown; frames with no known AU get no row.
+            blendshapes: Name to ``(frames,)`` scores 0..1, NaN where no face was found.
             **columns: Further columns of ``videos.parquet``.
         """
         count = len(source_frame)
@@ -104,16 +120,18 @@ class StoreWriter:
                 "source_frame": pa.array(source_frame, pa.int64()),
                 "time_s": pa.array(time_s, pa.float64()),
                 "face_confidence": pa.array(face_confidence, pa.float32()),
+                **{
+                    f"{BLENDSHAPE}{name}": pa.array(scores, pa.float32())
+                    for name, scores in (blendshapes or {}).items()
+                },
             }
         )
         if self._frames is None:
             self._frames = pq.ParquetWriter(self.folder / "frames.parquet", table.schema)
         self._frames.write_table(table)
         if labels is not None:
-            data = {column(au): pd.Series(values).astype("Int8").array for au, values in labels.items()}
-            labelled = pa.Table.from_pandas(
-                pd.DataFrame({"video_id": [video_id] * count, "frame": frame, **data}), preserve_index=False
-            ).replace_schema_metadata()
+            labelled = pa.Table.from_pandas(label_rows(video_id, labels), preserve_index=False)
+            labelled = labelled.replace_schema_metadata()
             if self._labels is None:
                 self._labels = pq.ParquetWriter(self.folder / "labels.parquet", labelled.schema)
             self._labels.write_table(labelled.cast(self._labels.schema))
@@ -124,11 +142,11 @@ class StoreWriter:
         for writer in (self._frames, self._labels):
             if writer is not None:
                 writer.close()
-        if kind is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            return
-        if not self._videos:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if kind is not None or not self._videos:
+            if not self.resume:
+                shutil.rmtree(self.folder, ignore_errors=True)
+            if kind is not None:
+                return
             raise AulightError(f"{self.root}: no videos to store")
         videos = pd.DataFrame(self._videos)
         videos.to_parquet(self.folder / "videos.parquet", index=False)
@@ -139,7 +157,7 @@ class StoreWriter:
             "frames": int(videos["frames"].sum()),
             "subjects": int(videos["subject"].nunique()),
         }
-        (self.folder / "dataset.yaml").write_text(yaml.safe_dump(meta, sort_keys=False))
+        _write_yaml(meta, self.folder / "dataset.yaml")
         self.folder.rename(self.root)
 
 
@@ -182,10 +200,11 @@ class PreparedDataset:
         self.videos = self._table("videos", ["video_id", "subject", "path", "frames", "fps"])
         self._check(*counts)
 
-    def _table(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
+    def _table(self, name: str, columns: Sequence[str], only: Sequence[str] | None = None) -> pd.DataFrame:
         path = self.root / f"{name}.parquet"
         try:
-            table = pd.read_parquet(path)
+            there = pq.read_schema(path).names
+            table = pd.read_parquet(path, columns=[c for c in there if only is None or c in only])
         except (OSError, pa.ArrowException) as error:
             raise AulightError(f"{path}: missing or damaged; prepare the dataset again") from error
         if lacking := [name for name in columns if name not in table]:
@@ -241,7 +260,23 @@ class PreparedDataset:
     @cached_property
     def frames(self) -> pd.DataFrame:
         """``video_id, frame, source_frame, time_s, face_confidence``: one row a frame, in order."""
-        return self._table("frames", ["video_id", "frame", "source_frame", "time_s", "face_confidence"])
+        return self._table("frames", FRAME_COLUMNS, only=FRAME_COLUMNS)
+
+    @cached_property
+    def blendshapes(self) -> pd.DataFrame:
+        """``video_id, frame`` and the landmarker's scores 0..1 by name, NaN where no face was found.
+
+        Raises:
+            AulightError: When the dataset was prepared without them.
+        """
+        names = [name for name in pq.read_schema(self.root / "frames.parquet").names if name.startswith(BLENDSHAPE)]
+        if not names:
+            raise AulightError(
+                f"{self.root}: has no blendshape scores; "
+                "prepare it again with data.faces=mediapipe faces.blendshapes=true"
+            )
+        table = self._table("frames", names, only=["video_id", "frame", *names])
+        return table.rename(columns={name: name.removeprefix(BLENDSHAPE) for name in names})
 
     @cached_property
     def labels(self) -> pd.DataFrame:
@@ -308,9 +343,10 @@ class PreparedDataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the description and the tables: equal for equal frames and labels, whatever the folder."""
-        digest = hashlib.sha256()
-        for name in ("dataset.yaml", "videos.parquet", "frames.parquet", "labels.parquet"):
+        """Hash of the description and the tables: equal for equal frames and labels, whatever the folders."""
+        source = {key: value for key, value in dict(self.meta.get("source") or {}).items() if key != "folder"}
+        digest = hashlib.sha256(yaml.safe_dump({**self.meta, "source": source}).encode())
+        for name in ("videos.parquet", "frames.parquet", "labels.parquet"):
             path = self.root / name
             if path.is_file():
                 digest.update(name.encode())
@@ -324,6 +360,51 @@ class PreparedDataset:
     def rows(self, subjects: Sequence[str]) -> npt.NDArray[np.int64]:
         """Rows of :attr:`videos` that show one of these subjects."""
         return np.flatnonzero(self.videos["subject"].isin(list(subjects)).to_numpy())
+
+
+def label_rows(video_id: str, labels: Mapping[int, Any]) -> pd.DataFrame:
+    """Rows of ``labels.parquet`` for one video: its frames with at least one known AU.
+
+    Args:
+        video_id: The video.
+        labels: AU number to ``(frames,)`` intensities 0..5, NA where unknown.
+    """
+    columns = {column(au): pd.Series(values).astype("Int8").array for au, values in labels.items()}
+    table = pd.DataFrame(columns)
+    known = table.notna().any(axis=1)
+    table.insert(0, "frame", np.arange(len(table)))
+    table.insert(0, "video_id", video_id)
+    return table[known]
+
+
+def replace_labels(
+    data: PreparedDataset, aus: Sequence[int], labels: pd.DataFrame | None, subjects: Mapping[str, str]
+) -> None:
+    """Gives a finished dataset other labels and subjects; its videos and frames stay.
+
+    Interrupted between the files it leaves a dataset that either is whole or is refused when opened.
+
+    Args:
+        data: The dataset.
+        aus: The AUs of the new labels.
+        labels: The new ``labels.parquet``; ``None`` for none.
+        subjects: ``video_id`` to subject, for every video.
+    """
+    path = data.root / "labels.parquet"
+    if labels is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_table(labels, path)
+    videos = data.videos.assign(subject=data.videos["video_id"].map(dict(subjects)))
+    write_table(videos, data.root / "videos.parquet")
+    meta = {**data.meta, "aus": list(aus), "subjects": int(videos["subject"].nunique())}
+    _write_yaml(meta, data.root / "dataset.yaml")
+
+
+def _write_yaml(content: Mapping[str, Any], path: Path) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(yaml.safe_dump(dict(content), sort_keys=False), encoding="utf-8")
+    temporary.replace(path)
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

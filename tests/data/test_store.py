@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aulight.data import store
-from aulight.data.store import PreparedDataset, StoreWriter, write_table
+from aulight.data.store import PreparedDataset, StoreWriter, label_rows, write_table
 from aulight.errors import AulightError
 
 Make = Callable[..., PreparedDataset]
-LABELS = ({1: [0, 5, None], 12: [1.0, float("nan"), 3.0]}, None, {1: [2, 2], 12: [None, None]})
+LABELS = ({1: [0, 5, None], 12: [1.0, float("nan"), 3.0]}, None, {1: [2, None], 12: [None, None]})
 
 
 @pytest.fixture
@@ -61,13 +61,15 @@ def test_what_was_written_comes_back(data: PreparedDataset) -> None:
     assert data.rows(["S2", "S0", "nobody"]).tolist() == [0, 2]
 
 
-def test_labels_are_nullable_int8_with_unknown_kept_apart_from_zero(data: PreparedDataset) -> None:
+def test_labels_are_nullable_int8_with_unknown_kept_apart_from_zero_and_a_row_for_what_is_known(
+    data: PreparedDataset,
+) -> None:
     expected = pd.DataFrame(
         {
-            "video_id": ["v0", "v0", "v0", "v2", "v2"],
-            "frame": [0, 1, 2, 0, 1],
-            "AU01": pd.array([0, 5, None, 2, 2], dtype="Int8"),
-            "AU12": pd.array([1, None, 3, None, None], dtype="Int8"),
+            "video_id": ["v0", "v0", "v0", "v2"],
+            "frame": [0, 1, 2, 0],
+            "AU01": pd.array([0, 5, None, 2], dtype="Int8"),
+            "AU12": pd.array([1, None, 3, None], dtype="Int8"),
         }
     )
     pd.testing.assert_frame_equal(PreparedDataset(data.root).labels, expected, check_dtype=False)
@@ -81,8 +83,8 @@ def test_unlabelled_dataset_says_so(tmp_path: Path, make_store: Make) -> None:
         _ = data.labels
 
 
-def _write(root: Path, fail: BaseException | None = None) -> None:
-    with StoreWriter(root, {"name": "n", "aus": [1], "fps": 25.0}) as writer:
+def _write(root: Path, fail: BaseException | None = None, resume: bool = False) -> None:
+    with StoreWriter(root, {"name": "n", "aus": [1], "fps": 25.0}, resume) as writer:
         (writer.videos / "a.mp4").touch()
         writer.add("a", "S", 25.0, np.arange(3), np.ones(3, np.float32), labels={1: [1, 2, 3]})
         assert not root.exists(), "visible before it is whole"
@@ -113,6 +115,47 @@ def test_a_store_without_videos_or_in_place_of_another_is_refused(tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["faces"]
     with pytest.raises(AulightError, match="faces: already there"):
         StoreWriter(data.root, {})
+
+
+def test_an_interrupted_writer_can_be_gone_on_with(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        _write(tmp_path / "faces", KeyboardInterrupt(), resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == [".faces.partial"]
+    with StoreWriter(tmp_path / "faces", {"name": "n", "aus": [], "fps": 25.0}, resume=True) as writer:
+        assert [path.name for path in writer.videos.iterdir()] == ["a.mp4"]
+        writer.add("a", "S", 25.0, np.arange(3), np.ones(3, np.float32))
+    assert not (tmp_path / "faces" / "labels.parquet").exists(), "of the earlier writer"
+    assert [path.name for path in tmp_path.iterdir()] == ["faces"]
+
+
+def test_blendshapes_are_kept_beside_the_frames(tmp_path: Path) -> None:
+    scores = {"jawOpen": np.array([0.1, np.nan, 1], np.float32), "browDownLeft": np.array([0, 0, 0.5], np.float32)}
+    with StoreWriter(tmp_path / "faces", {"name": "n", "aus": [], "fps": 25.0}) as writer:
+        (writer.videos / "a.mp4").touch()
+        writer.add("a", "S", 25.0, np.arange(3), np.array([1, 0, 1], np.float32), blendshapes=scores)
+    data = PreparedDataset(tmp_path / "faces")
+    expected = pd.DataFrame({"video_id": ["a"] * 3, "frame": range(3), **scores})
+    pd.testing.assert_frame_equal(data.blendshapes, expected, check_dtype=False)
+    assert list(data.frames.columns) == ["video_id", "frame", "source_frame", "time_s", "face_confidence"]
+
+
+def test_a_dataset_without_blendshapes_says_how_to_get_them(data: PreparedDataset) -> None:
+    with pytest.raises(AulightError, match=r"faces: has no blendshape scores; .*faces\.blendshapes=true"):
+        _ = data.blendshapes
+
+
+def test_labels_and_subjects_are_replaced_and_nothing_else(data: PreparedDataset) -> None:
+    frames = (data.root / "frames.parquet").read_bytes()
+    labels = label_rows("v1", {4: [None, 3, None, 0]})
+    store.replace_labels(data, [4], labels, {"v0": "A", "v1": "B", "v2": "A"})
+    again = PreparedDataset(data.root)
+    assert (again.aus, again.meta["subjects"]) == ((4,), 2)
+    assert again.labels.to_dict("list") == {"video_id": ["v1", "v1"], "frame": [1, 3], "AU04": [3, 0]}
+    pd.testing.assert_frame_equal(again.videos, data.videos.assign(subject=["A", "B", "A"]))
+    assert (data.root / "frames.parquet").read_bytes() == frames
+    store.replace_labels(again, [], None, {"v0": "A", "v1": "B", "v2": "A"})
+    with pytest.raises(AulightError, match="has no labels"):
+        _ = PreparedDataset(data.root).labels
 
 
 def _rewrite(name: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[Path], None]:
@@ -285,6 +328,10 @@ def test_fingerprint_is_of_the_content_not_of_the_folder(tmp_path: Path, make_st
     assert made("two") == first
     (tmp_path / "one").rename(tmp_path / "moved")
     assert PreparedDataset(tmp_path / "moved").fingerprint == first
+    described = yaml.safe_load((tmp_path / "two" / "dataset.yaml").read_text())
+    for source, same in (({"folder": "/elsewhere"}, True), ({"folder": "/elsewhere", "seed": 1}, False)):
+        (tmp_path / "two" / "dataset.yaml").write_text(yaml.safe_dump(described | {"source": source}))
+        assert (PreparedDataset(tmp_path / "two").fingerprint == first) == same
     others = [
         made("label", labels=[{1: [0, 1, 3], 12: [0, 0, 0]}, None]),
         made("unknown", labels=[{1: [0, 1, None], 12: [0, 0, 0]}, None]),
