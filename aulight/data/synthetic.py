@@ -7,13 +7,7 @@ computed for all frames of a video at once; the loop over frames only draws.
 """
 
 import argparse
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +20,7 @@ from aulight.data.store import StoreWriter
 from aulight.data.video import write_video
 from aulight.errors import AulightError
 from aulight.facs import AU_NAMES, DISFA_AUS, MAX_INTENSITY
+from aulight.workers import worker_pool
 
 Array = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
@@ -637,33 +632,6 @@ def _make(job: tuple[Path, tuple[int, int], Size]) -> npt.NDArray[np.int8]:
     return np.round(intensities).astype(np.int8)
 
 
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Holds Ctrl-C back until the end of the block; processes started in it never hear of it."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and die with it even if it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
 def generate(root: Path, size: str = "default", seed: int = 0, workers: int | None = None) -> None:
     """Make the synthetic dataset as a prepared dataset, with a column ``split`` in ``videos.parquet``.
 
@@ -694,13 +662,8 @@ def generate(root: Path, size: str = "default", seed: int = 0, workers: int | No
     }
     with StoreWriter(root, meta) as store:
         jobs = [(store.videos / f"{name}.mp4", (seed, index), chosen) for index, name in enumerate(names)]
-        # Spawned, not forked: the caller may have threads running (torch, decord).
-        pool = ProcessPoolExecutor(
-            workers or os.cpu_count(), multiprocessing.get_context("spawn"), initializer=_start_worker
-        )
-        try:
-            with _deaf_to_interrupts():  # the workers inherit it, so Ctrl-C cannot break them while they start
-                drawn = pool.map(_make, jobs)
+        with worker_pool(workers) as pool:
+            drawn = pool.map(_make, jobs)
             results = tqdm(drawn, total=len(jobs), desc="Drawing synthetic faces", unit="video")
             for index, labels in enumerate(results):
                 store.add(
@@ -712,8 +675,6 @@ def generate(root: Path, size: str = "default", seed: int = 0, workers: int | No
                     labels=None if splits[index] == "unlabelled" else dict(zip(DISFA_AUS, labels.T, strict=True)),
                     split=splits[index],
                 )
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def contact_sheet(subjects: int = 3, pixels: int = 96, columns: int = 3, seed: int = 0) -> Image:
