@@ -12,36 +12,6 @@ from aulight.data.store import PreparedDataset, StoreWriter
 from aulight.data.video import write_video
 
 Frames = npt.NDArray[np.uint8]
-CODE_BITS = 16  # of a 4 x 4 chequerboard: 10 for the frame, 6 for the video
-
-
-@pytest.fixture(scope="session")
-def coded() -> Callable[..., Iterator[Frames]]:
-    """``coded(video, count, size=64)``: frames whose picture says, whatever the compression, which they are."""
-
-    def frames(video: int, count: int, size: int = 64) -> Iterator[Frames]:
-        for frame in range(count):
-            bits = (video << 10 | frame) >> np.arange(CODE_BITS) & 1
-            grey = np.where(bits, 220, 30).astype(np.uint8).reshape(4, 4)
-            yield np.repeat(np.kron(grey, np.ones((size // 4, size // 4), np.uint8))[..., None], 3, axis=2)
-
-    return frames
-
-
-@pytest.fixture(scope="session")
-def decode() -> Callable[[Frames], list[tuple[int, int]]]:
-    """Pictures ``(T, H, W, 3)`` of ``coded`` to their (video, frame)."""
-
-    def codes(frames: Frames) -> list[tuple[int, int]]:
-        count, height, width = frames.shape[:3]
-        blocks = frames.reshape(count, 4, height // 4, 4, width // 4, 3)
-        # the middle of each block, clear of its neighbours' ringing
-        blocks = blocks[:, :, height // 16 : -(height // 16), :, width // 16 : -(width // 16)]
-        bits = (blocks.mean((2, 4, 5)) > 125).reshape(count, CODE_BITS)
-        numbers = (bits << np.arange(CODE_BITS)).sum(1)
-        return [(int(number) >> 10, int(number) & 1023) for number in numbers]
-
-    return codes
 
 
 @pytest.fixture(scope="session")

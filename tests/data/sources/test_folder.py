@@ -1,0 +1,126 @@
+"""Any folder: what is a video is found wherever it lies, and has a name of its own."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aulight.data.sources import RawDataset, read
+from aulight.data.video import raw_frames
+from aulight.errors import AulightError
+
+Tree = Callable[..., Path]
+SMALL = (64, 48)
+
+
+def _read(root: Path, fps: float = 25.0) -> RawDataset:
+    return read("folder", root, None, None, fps=fps)
+
+
+def _files(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def _found(data: RawDataset, root: Path) -> dict[str, str]:
+    return {video.video_id: video.path.relative_to(root).as_posix() for video in data.videos}
+
+
+def test_videos_and_folders_of_images_are_found(tmp_path: Path, folder_tree: Tree) -> None:
+    root = folder_tree(tmp_path / "raw", frames=6, real=True)
+    data = _read(root)
+    assert _found(data, root) == {
+        "day_1__second": "day 1/second.avi",
+        "day_1__third": "day 1/third",
+        "first": "first.mp4",
+    }
+    assert [(video.subject, video.labels) for video in data.videos] == [(name, None) for name in _found(data, root)]
+    assert [video.fps for video in data.videos] == [None, 25.0, None]
+    assert data.aus == ()
+    assert data.notes[1:] == ["passed over 1 files that are neither videos nor images: 1 .txt"]
+    for video, first in zip(data.videos, (0, 10, 0), strict=True):
+        assert [frame.number for frame in raw_frames(video.path, video.fps)] == list(range(first, first + 6))
+
+
+def test_what_is_a_video(tmp_path: Path) -> None:
+    root = _files(
+        tmp_path / "raw",
+        "B.MP4", "a.mov", "x/y/z/frames/1.PNG", "x/y/z/frames/2.png", "x/y/z/frames/times.csv", "x/y/z/c.mkv",
+        "x/y/list", "x/mixed/cover.jpg", "x/mixed/film.mp4", ".hidden/d.mp4", ".e.mp4", "x/f.txt",
+    )  # fmt: skip
+    data = _read(root)
+    assert _found(data, root) == {
+        "B": "B.MP4",
+        "a": "a.mov",
+        "x__mixed": "x/mixed",
+        "x__mixed__film": "x/mixed/film.mp4",
+        "x__y__z__c": "x/y/z/c.mkv",
+        "x__y__z__frames": "x/y/z/frames",
+    }
+    assert data.notes[1:] == [
+        "passed over 3 files that are neither videos nor images: 1 without suffix, 1 .csv, 1 .txt"
+    ]
+
+
+def test_images_in_the_folder_itself_are_one_video(tmp_path: Path) -> None:
+    root = _files(tmp_path / "take 7", "0001.jpg", "0002.jpg")
+    assert _found(_read(root), root) == {"take_7": "."}
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("P01 (neutral)/take#1.mp4", "P01__neutral___take_1"),
+        ("Müller/日本.mp4", "Müller__日本"),
+        ("v1.2-final.mp4", "v1.2-final"),
+        ("take.01/1.jpg", "take.01"),
+    ],
+)
+def test_names_are_file_names(tmp_path: Path, path: str, name: str) -> None:
+    root = _files(tmp_path / "raw", path)
+    assert [video.video_id for video in _read(root).videos] == [name]
+    (tmp_path / f"{name}.mp4").touch()
+
+
+@pytest.mark.parametrize("names", [("a.mp4", "a.avi"), ("b c.mp4", "b_c.mp4"), ("d/e.mp4", "d__e.mp4")])
+def test_two_videos_of_one_name_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    root = _files(tmp_path / "raw", *names)
+    with pytest.raises(AulightError, match=r"both would be video .*; rename or remove one") as caught:
+        _read(root)
+    assert all(str(root / name) in str(caught.value) for name in names)
+
+
+def test_a_name_that_is_too_long_for_a_file_is_refused(tmp_path: Path) -> None:
+    root = _files(tmp_path / "raw", f"{'a' * 120}/{'b' * 120}.mp4")
+    with pytest.raises(AulightError, match="too long a path for a name"):
+        _read(root)
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    root, elsewhere = _files(tmp_path / "raw", "a.mp4"), _files(tmp_path / "disk", "b.mp4")
+    (root / "linked").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(root)
+    assert [video.video_id for video in _read(root).videos] == ["a", "linked__b"]
+
+
+def test_the_frame_rate_of_images_is_said_for_nothing_else_tells_it(tmp_path: Path, folder_tree: Tree) -> None:
+    root = folder_tree(tmp_path / "raw", frames=2, size=SMALL)
+    data = _read(root, 29.97)
+    assert data.notes[0] == "1 folders of images, taken to have 29.97 frames a second (data.reader.fps)"
+    assert [video.fps for video in data.videos] == [None, 29.97, None]
+    shutil.rmtree(root / "day 1" / "third")
+    assert not any("data.reader.fps" in note for note in _read(root).notes)
+
+
+def test_a_folder_without_videos_is_told_what_was_expected_and_found(tmp_path: Path) -> None:
+    root = _files(tmp_path / "raw", "a.txt", "b/c.csv", *(f"more/{i}.txt" for i in range(3)))
+    with pytest.raises(AulightError) as caught:
+        _read(root)
+    expected = "expected videos, or folders of images, anywhere in it"
+    assert str(caught.value) == f"data.source={root}: {expected}; found a.txt, b/, more/"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(AulightError, match=r"; found nothing$"):
+        _read(tmp_path / "empty")
