@@ -2,7 +2,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -12,28 +11,9 @@ from aulight.data.modules import WholeVideos
 from aulight.data.store import PreparedDataset
 from aulight.inference import FrameStream
 from aulight.metrics import icc
-from aulight.probe import Probe, ridge
+from aulight.probe import Probe
+from aulight.ridge import ridge
 from aulight.stages.contrastive import ContrastiveStage
-
-
-@pytest.mark.parametrize("penalty", [0.5, 100.0])
-def test_ridge_equals_least_squares_with_rows_for_the_penalty(penalty: float) -> None:
-    rng = np.random.default_rng(0)
-    features, unseen = rng.normal(3, 2, (40, 6)), rng.normal(3, 2, (15, 6))
-    targets = features @ rng.normal(size=(6, 3)) + rng.normal(size=(40, 3)) + 2
-    targets[rng.random((40, 3)) < 0.3] = np.nan
-    targets[:, 2] = np.nan  # nothing known
-    predictions = ridge(features, targets, unseen, penalty)
-    scale = features.std(0) + 1e-6
-    x, z = (features - features.mean(0)) / scale, (unseen - features.mean(0)) / scale
-    for column in range(2):
-        known = ~np.isnan(targets[:, column])
-        offset = targets[known, column].mean()
-        rows = np.vstack([x[known], np.sqrt(penalty) * np.eye(6)])
-        values = np.concatenate([targets[known, column] - offset, np.zeros(6)])
-        weights = np.linalg.lstsq(rows, values, rcond=None)[0]
-        np.testing.assert_allclose(predictions[:, column], z @ weights + offset, atol=1e-9)
-    assert (predictions[:, 2] == 0).all()
 
 
 def _probe(data: PreparedDataset, split: protocol.Split, **changes: Any) -> Probe:
