@@ -1,0 +1,231 @@
+"""``aulight sample``: which frames to label, drawn at random, with their pictures for a coder."""
+
+import shlex
+import tempfile
+from bisect import bisect
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from aulight.data.modules import open_data
+from aulight.data.store import PreparedDataset
+from aulight.data.video import Frames, Reader
+from aulight.errors import AulightError
+from aulight.facs import DISFA_AUS, MAX_INTENSITY, column
+
+TABLE = "to_label.csv"
+NEIGHBOURS = 2
+"""Frames shown on each side of a drawn one."""
+SIDE = 256
+"""Pixels that pictures are scaled up to, for a coder's eye."""
+TILE = 160
+"""Pixels of a picture of a contact sheet."""
+SHEET = (5, 8)
+"""Rows and columns of a contact sheet."""
+
+_MARGIN, _TEXT = 6, 24
+_PAPER, _INK, _FRAME = 255, (40, 40, 40), (213, 94, 0)
+
+
+def sample(cfg: DictConfig) -> None:
+    """Draws frames of a prepared dataset and writes the table to fill in, and the pictures to look at.
+
+    Args:
+        cfg: ``conf/sample.yaml``.
+
+    Raises:
+        AulightError: When the output is there already or fewer frames can be drawn than are wanted.
+        VideoError: When a video with a drawn frame cannot be read.
+    """
+    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    output = Path(str(cfg.output)).expanduser()
+    if output.exists():
+        raise AulightError(f"output={output}: already there, perhaps with labels filled in; give another folder")
+    data = open_data(Path(cfg.data.root), config["data"]["synthetic"])
+    aus = _aus(config["aus"], data)
+    drawn = draw(candidates(data, cfg.unlabelled_only), cfg.label_count, cfg.seed, cfg.min_distance_s)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as temporary:
+        whole = Path(temporary) / output.name
+        (whole / "images").mkdir(parents=True)
+        table = pd.DataFrame({"video": drawn["video_id"], "frame": drawn["source_frame"]})
+        table["time_s"] = drawn["time_s"].round(3)
+        table[[column(au) for au in aus]] = None
+        table.to_csv(whole / TABLE, index=False)
+        _pictures(data, drawn, whole)
+        whole.rename(output)
+    print(f"{len(drawn)} frames of {drawn['video_id'].nunique()} videos: {output}/ ({TABLE}, images, contact sheets)")
+    print(_next(data, output / TABLE))
+
+
+def _aus(given: Any, data: PreparedDataset) -> tuple[int, ...]:
+    if given is None:
+        return data.aus or DISFA_AUS
+    if not isinstance(given, list) or not given or not all(type(au) is int and 0 < au < 100 for au in given):
+        raise AulightError(f"aus={given}: a list of AU numbers is needed, for example aus=[1,4,12]")
+    return tuple(dict.fromkeys(given))
+
+
+def _next(data: PreparedDataset, table: Path) -> str:
+    """What to do with the table, for the one who drew it."""
+    described = data.meta.get("source")
+    source = {"format": "folder", "folder": "<raw videos>"} | (described if isinstance(described, dict) else {})
+    settings = {"data": source["format"], "data.source": source["folder"], "data.root": data.root, "labels": table}
+    command = " ".join(shlex.quote(f"{key}={value}") for key, value in settings.items())
+    lines = [
+        f"Next: fill in its AU columns (0 to {MAX_INTENSITY}; empty where unknown), then repeat the command that "
+        "prepared the dataset, with labels=:",
+        f"  aulight prepare {command}",
+    ]
+    if data.aus:
+        lines.append("Those labels will replace the ones the dataset has: add the rows to the CSV you gave before.")
+    return "\n".join(lines)
+
+
+def candidates(data: PreparedDataset, unlabelled_only: bool) -> pd.DataFrame:
+    """The frames that may be drawn: those that show a face.
+
+    Args:
+        data: A prepared dataset.
+        unlabelled_only: Leave out frames with a known AU.
+
+    Returns:
+        ``video_id, frame, source_frame, time_s``, sorted by video and frame.
+    """
+    table = data.frames.loc[data.frames["face_confidence"] > 0, ["video_id", "frame", "source_frame", "time_s"]]
+    if unlabelled_only and data.aus:
+        labelled = data.labels.loc[data.labels[data.columns].notna().any(axis=1), ["video_id", "frame"]]
+        table = table.merge(labelled, on=["video_id", "frame"], how="left", indicator="known")
+        table = table[table.pop("known") == "left_only"]
+    return table.sort_values(["video_id", "frame"], ignore_index=True)
+
+
+def draw(table: pd.DataFrame, count: int, seed: int, min_distance_s: float) -> pd.DataFrame:
+    """Draws frames uniformly at random; smaller draws of one seed lie inside larger ones.
+
+    With a least distance, frames are drawn one after another, and one that is too near to an earlier one is passed
+    over. Frames with few others near them (at the ends of a video, beside a stretch without a face) are then drawn a
+    little more often than the rest, the more so the fuller the videos get; without, every set of frames is as likely
+    as any other.
+
+    Args:
+        table: What may be drawn, as :func:`candidates` gives it.
+        count: How many.
+        seed: Of the draw.
+        min_distance_s: Least time between two drawn frames of a video, in seconds.
+
+    Returns:
+        The drawn rows, sorted as they were.
+
+    Raises:
+        AulightError: When there are not so many frames, or no room for them at this distance.
+    """
+    if count > len(table):
+        raise AulightError(
+            f"label_count={count}: only {len(table)} frames (with a face, not labelled yet) can be drawn"
+        )
+    order = np.random.default_rng(seed).permutation(len(table))
+    if min_distance_s > 0:
+        order = _apart(order, table, count, min_distance_s)
+        if len(order) < count:
+            raise AulightError(
+                f"min_distance_s={min_distance_s:g}: the draw found room for {len(order)} of {count} frames; "
+                "a smaller distance or a smaller label_count is needed"
+            )
+    return table.iloc[np.sort(order[:count])].reset_index(drop=True)
+
+
+def _apart(order: np.ndarray[Any, np.dtype[np.int64]], table: pd.DataFrame, count: int, distance: float) -> Any:
+    """The first ``count`` places of an order that are a distance apart in their video."""
+    videos, times = pd.factorize(table["video_id"])[0].tolist(), table["time_s"].tolist()
+    taken: defaultdict[int, list[float]] = defaultdict(list)  # by video, in ascending order
+    kept: list[int] = []
+    least = distance - 1e-9  # times are sums of fractions of a second
+    for place in order.tolist():
+        if len(kept) == count:
+            break
+        time, there = times[place], taken[videos[place]]
+        at = bisect(there, time)
+        if all(abs(time - other) >= least for other in there[max(at - 1, 0) : at + 1]):
+            there.insert(at, time)
+            kept.append(place)
+    return np.array(kept, dtype=np.int64)
+
+
+# ---- pictures ---------------------------------------------------------------------------------------------------
+
+
+def _pictures(data: PreparedDataset, drawn: pd.DataFrame, folder: Path) -> None:
+    """A strip for each drawn frame, and contact sheets; a few frames in memory at a time."""
+    rows, columns = SHEET
+    digits = max(4, len(str(len(drawn))))
+    row_of = {video_id: row for row, video_id in enumerate(data.videos["video_id"])}
+    frames = data.frames[data.frames["video_id"].isin(drawn["video_id"].unique())]
+    source = {video_id: rows.to_numpy() for video_id, rows in frames.groupby("video_id")["source_frame"]}
+    number, sheet, tiles = 0, 0, list[Frames]()
+    with tqdm(total=len(drawn), desc="Pictures", unit="frame") as bar:
+        for video_id, mine in drawn.groupby("video_id", sort=False):
+            row = row_of[video_id]
+            reader = Reader(data.path(row), frames=len(source[video_id]))
+            for frame, time_s in zip(mine["frame"], mine["time_s"], strict=True):
+                number += 1
+                around = np.arange(frame - NEIGHBOURS, frame + NEIGHBOURS + 1)
+                there = (around >= 0) & (around < len(reader))
+                images = dict(zip(around[there].tolist(), reader.read(around[there]), strict=True))
+                title = f"#{number:0{digits}}  {video_id}  frame {source[video_id][frame]}  {time_s:.2f} s"
+                shown = [(images.get(i), str(source[video_id][i]) if i in images else "") for i in around.tolist()]
+                name = f"{number:0{digits}}_{video_id}_{source[video_id][frame]}.png"
+                _save(folder / "images" / name, _strip(title, shown))
+                tiles.append(_tile(images[frame], TILE, f"#{number:0{digits}}"))
+                if len(tiles) == rows * columns or number == len(drawn):
+                    sheet += 1
+                    _save(folder / f"contact_sheet_{sheet:02}.png", _grid(tiles, columns))
+                    tiles = []
+                bar.update()
+
+
+def _strip(title: str, shown: list[tuple[Frames | None, str]]) -> Frames:
+    """The pictures ``(H, W, 3)`` in a row under a title, the middle one framed; ``None`` leaves a blank place."""
+    height, width = next(image.shape[:2] for image, _ in shown if image is not None)
+    side = max(SIDE, width)
+    blank = np.full((height, width, 3), 225, np.uint8)
+    tiles = [_tile(blank if image is None else image, side, caption) for image, caption in shown]
+    middle = len(tiles) // 2
+    cv2.rectangle(tiles[middle], (2, 2), (side + 2 * _MARGIN - 3, side + 2 * _MARGIN - 3), _FRAME, 4)
+    strip = np.concatenate(tiles, axis=1)
+    head = np.full((_TEXT + _MARGIN, strip.shape[1], 3), _PAPER, np.uint8)
+    _write(head, title, (_MARGIN, _TEXT - 4))
+    return np.concatenate([head, strip])
+
+
+def _tile(image: Frames, side: int, caption: str) -> Frames:
+    """One picture, scaled to ``side x side``, with a margin around it and a caption below."""
+    tile = np.full((side + 2 * _MARGIN + _TEXT, side + 2 * _MARGIN, 3), _PAPER, np.uint8)
+    way = cv2.INTER_CUBIC if side > image.shape[1] else cv2.INTER_AREA
+    tile[_MARGIN : _MARGIN + side, _MARGIN : _MARGIN + side] = cv2.resize(image, (side, side), interpolation=way)
+    _write(tile, caption, (_MARGIN, side + 2 * _MARGIN + _TEXT - 8))
+    return tile
+
+
+def _grid(tiles: list[Frames], columns: int) -> Frames:
+    rows = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
+    rows[-1] += [np.full_like(tiles[0], _PAPER)] * (min(columns, len(tiles)) - len(rows[-1]))
+    return np.concatenate([np.concatenate(row, axis=1) for row in rows])
+
+
+def _write(image: Frames, text: str, place: tuple[int, int]) -> None:
+    """Writes a line of text, smaller where it would not fit."""
+    scale = 0.55
+    width = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0]
+    scale *= min(1.0, (image.shape[1] - 2 * place[0]) / max(width, 1))
+    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, _INK, 1, cv2.LINE_AA)
+
+
+def _save(path: Path, image: Frames) -> None:
+    path.write_bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
