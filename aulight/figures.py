@@ -25,9 +25,9 @@ _LOOKS = {
     "pretrained": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     "scratch": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
     "scratch_equal_compute": {"color": "#009E73", "marker": "D", "linestyle": "-."},
+    "blendshapes": {"color": "#CC79A7", "marker": "^", "linestyle": ":"},
 }
 _MORE_LOOKS = (
-    {"color": "#CC79A7", "marker": "^", "linestyle": ":"},
     {"color": "#E69F00", "marker": "v", "linestyle": (0, (5, 1))},
     {"color": "#56B4E9", "marker": "P", "linestyle": (0, (3, 1, 1, 1))},
     {"color": "#000000", "marker": "X", "linestyle": (0, (1, 1))},
