@@ -1,16 +1,29 @@
 """Who may be learned from, and which frames are labelled: the trust centre.
 
 Everything that decides what a model sees of which subject is here, so that it can be read in one go: the split of a
-dataset's subjects, and the random draw of labelled frames.
+dataset's subjects, whom stage one may have seen, and the random draw of labelled frames.
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from aulight.errors import AulightError
+
+PROTOCOLS = ("own", "disfa", "bp4d", "kfold", "loso")
+
+DISFA_TESTS = (
+    ("SN003", "SN029", "SN023", "SN025", "SN008", "SN005", "SN007", "SN017", "SN004"),
+    ("SN013", "SN018", "SN011", "SN028", "SN012", "SN006", "SN031", "SN021", "SN024"),
+    ("SN002", "SN010", "SN001", "SN026", "SN027", "SN032", "SN030", "SN009", "SN016"),
+)
+"""Test subjects of the three folds of DISFA that most publications use."""
+
+BP4D_SUBJECTS = tuple(f"F{i:03d}" for i in range(1, 24)) + tuple(f"M{i:03d}" for i in range(1, 19))
 
 
 @dataclass(frozen=True)
@@ -24,6 +37,7 @@ class Split:
         validation: Subjects that choose checkpoints and settings; never from the test fold.
         test: Subjects that are scored once, at the end.
         unlabelled: Subjects whose videos only stage one sees.
+        notes: What a reader should know of it, for example subjects that the protocol names and the data lack.
 
     Raises:
         AulightError: When a subject is in two parts or a labelled part is empty.
@@ -35,6 +49,7 @@ class Split:
     validation: tuple[str, ...]
     test: tuple[str, ...]
     unlabelled: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         parts = {part: set(getattr(self, part)) for part in ("train", "validation", "test", "unlabelled")}
@@ -49,6 +64,103 @@ class Split:
     def stage_one(self) -> tuple[str, ...]:
         """Subjects whose videos stage one may see, without labels: never a validation or test subject."""
         return self.unlabelled + self.train
+
+
+def split(
+    videos: pd.DataFrame,
+    dataset: str,
+    name: str,
+    fold: int,
+    folds: int,
+    validation: float,
+    seed: int,
+    labelled: Iterable[str] | None = None,
+) -> Split:
+    """Splits the subjects of a dataset for one fold of a protocol.
+
+    ``own`` takes the dataset's own parts (:func:`own_split`); ``disfa`` the three published folds; ``bp4d`` the one of
+    FERA 2015 (odd ids train, even ids test); ``kfold`` as many as ``folds`` says, subjects shuffled by ``seed``;
+    ``loso`` one for each subject, who is then tested. But for ``own``, validation subjects are drawn from those that
+    the fold does not test.
+
+    Args:
+        videos: ``videos.parquet`` with the column ``subject`` (and ``split`` for ``own``).
+        dataset: The dataset's name, for messages.
+        name: One of :data:`PROTOCOLS`.
+        fold: Which fold, from 1.
+        folds: How many; of ``kfold`` alone.
+        validation: Share of the subjects not tested that validate, in (0, 1); at least one.
+        seed: Of the draw of validation subjects, with ``fold``, and of ``kfold``.
+        labelled: Subjects with labels (:func:`labelled_subjects`); the others are for stage one alone. ``None``: all.
+
+    Raises:
+        AulightError: For an unknown protocol, a fold there is not, or subjects that do not fit the protocol.
+    """
+    if name not in PROTOCOLS:
+        raise AulightError(f"data.protocol.name={name}: one of {', '.join(PROTOCOLS)}")
+    if not 0 < validation < 1:
+        raise AulightError(f"data.protocol.validation={validation}: a share between 0 and 1 is needed")
+    if name == "own":
+        _check_fold(name, fold, 1)
+        return own_split(videos, dataset)
+    subjects = sorted(set(videos["subject"].astype(str)))
+    usable = [subject for subject in subjects if labelled is None or subject in set(labelled)]
+    notes = []
+    if name in ("disfa", "bp4d"):
+        known = [subject for part in DISFA_TESTS for subject in part] if name == "disfa" else BP4D_SUBJECTS
+        if strangers := [subject for subject in subjects if subject not in known]:
+            raise AulightError(
+                f"dataset {dataset}: subject {strangers[0]} is none of protocol {name} ({min(known)} to {max(known)}); "
+                "data.protocol.name=kfold takes any subjects"
+            )
+        if missing := sorted(set(known) - set(subjects)):
+            notes.append(f"protocol {name}: {', '.join(missing)} not in the dataset")
+    if len(usable) < len(subjects):
+        notes.append(
+            f"protocol {name}: {len(usable)} of {len(subjects)} subjects have labels; the others are for stage one only"
+        )
+    tests = _tests(usable, dataset, name, folds, seed)
+    _check_fold(name, fold, len(tests))
+    rest = [subject for subject in usable if subject not in tests[fold - 1]]
+    if len(rest) < 2:
+        raise AulightError(
+            f"dataset {dataset}: fold {fold} of protocol {name} leaves {len(rest)} labelled subjects that it does not "
+            "test; training and validation need two"
+        )
+    count = min(max(1, round(validation * len(rest))), len(rest) - 1)
+    drawn = set(np.random.default_rng((seed, fold)).permutation(rest)[:count])
+    return Split(
+        name=name,
+        fold=fold,
+        train=tuple(subject for subject in rest if subject not in drawn),
+        validation=tuple(subject for subject in rest if subject in drawn),
+        test=tuple(subject for subject in usable if subject in tests[fold - 1]),
+        unlabelled=tuple(subject for subject in subjects if subject not in usable),
+        notes=tuple(notes),
+    )
+
+
+def _check_fold(name: str, fold: int, folds: int) -> None:
+    if not 1 <= fold <= folds:
+        there = "one fold" if folds == 1 else f"folds 1 to {folds}"
+        raise AulightError(f"fold={fold}: protocol {name} has {there} here")
+
+
+def _tests(subjects: list[str], dataset: str, name: str, folds: int, seed: int) -> Sequence[Iterable[str]]:
+    """Test subjects of every fold; ``disfa`` and ``bp4d`` may name some that are not among ``subjects``."""
+    if name == "disfa":
+        return DISFA_TESTS
+    if name == "bp4d":
+        return ([subject for subject in BP4D_SUBJECTS if int(subject[1:]) % 2 == 0],)
+    if name == "loso":
+        return [[subject] for subject in subjects]
+    if not 2 <= folds <= len(subjects):
+        raise AulightError(
+            f"data.protocol.folds={folds}: dataset {dataset} has {len(subjects)} labelled subjects, "
+            "and from 2 to as many folds as subjects are possible"
+        )
+    shuffled = np.random.default_rng(seed).permutation(subjects)
+    return [part.tolist() for part in np.array_split(shuffled, folds)]
 
 
 def own_split(videos: pd.DataFrame, name: str) -> Split:
@@ -77,6 +189,57 @@ def own_split(videos: pd.DataFrame, name: str) -> Split:
         test=subjects.get("test", ()),
         unlabelled=subjects.get("unlabelled", ()),
     )
+
+
+def check_stage_one(trained_on: Mapping[str, Any], dataset: str, split: Split) -> dict[str, Any]:
+    """Refuses a stage one that has seen, even without labels, whom stage two validates or tests on.
+
+    Args:
+        trained_on: ``dataset`` (its name) and ``subjects`` of stage one, as its checkpoint says.
+        dataset: Name of the dataset of stage two.
+        split: Its subjects.
+
+    Returns:
+        Where stage one's videos came from, for ``run.yaml``: ``dataset``, ``own_frames`` (whether that is the dataset
+        of stage two), ``subjects`` (how many) and ``unlabelled_subjects`` (how many of them stage two does not see).
+
+    Raises:
+        AulightError: When it has. DISFA+ shows people of DISFA, so neither goes with the other.
+    """
+    before, now = _collection(trained_on["dataset"]), _collection(dataset)
+    if {before, now} == {"disfa", "disfa+"}:
+        raise AulightError(
+            f"pretrained: stage one saw {trained_on['dataset']}, and all people of DISFA+ are in DISFA, so a test on "
+            f"{dataset} would be no test of new faces; run stage one on other videos"
+        )
+    seen, own = set(trained_on["subjects"]), before == now
+    for part in ("test", "validation"):
+        if own and (both := sorted(seen.intersection(getattr(split, part)))):
+            more = f" and {len(both) - 1} more" if len(both) > 1 else ""
+            raise AulightError(
+                f"pretrained: stage one saw videos of {both[0]}{more}, of the {part} subjects of fold {split.fold} of "
+                f"{dataset}; run stage one with the same data settings and fold={split.fold}"
+            )
+    return {
+        "dataset": trained_on["dataset"],
+        "own_frames": own,
+        "subjects": len(seen),
+        "unlabelled_subjects": len(seen - set(split.train)),
+    }
+
+
+def _collection(dataset: str) -> str:
+    """What tells collections of people apart in the names that users give to datasets: DISFA_Plus is disfa+."""
+    plain = re.sub(r"[^a-z0-9+]", "", dataset.lower()).replace("plus", "+")
+    for name in ("disfa+", "disfa"):
+        if plain.startswith(name):
+            return name
+    return plain
+
+
+def labelled_subjects(labels: pd.DataFrame, frames: pd.DataFrame, videos: pd.DataFrame) -> list[str]:
+    """Subjects with at least one frame that :func:`usable_labels` gives, sorted; arguments as there."""
+    return sorted(set(usable_labels(labels, frames, videos, videos["subject"])["subject"].astype(str)))
 
 
 def usable_labels(

@@ -77,6 +77,173 @@ def test_no_split_column_is_named() -> None:
         protocol.own_split(pd.DataFrame({"subject": ["a"]}), "faces")
 
 
+# -- protocols ---------------------------------------------------------------------------------------------------
+
+
+def videos(subjects: list[str], **columns: list[str]) -> pd.DataFrame:
+    return pd.DataFrame({"subject": subjects, **columns}, dtype="str")
+
+
+def fold_of(subjects: list[str], name: str, fold: int = 1, **settings: Any) -> protocol.Split:
+    plain: dict[str, Any] = {"folds": 3, "validation": 0.2, "seed": 0}
+    return protocol.split(videos(subjects), "faces", name, fold, **plain | settings)
+
+
+_SUBJECTS = st.lists(st.text("abcS019_", min_size=1, max_size=4), min_size=3, max_size=20, unique=True)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), subjects=_SUBJECTS, name=st.sampled_from(["kfold", "loso"]), seed=st.integers(0, 2**40))
+def test_every_labelled_subject_is_tested_once(data: st.DataObject, subjects: list[str], name: str, seed: int) -> None:
+    labelled = data.draw(st.lists(st.sampled_from(subjects), min_size=3, unique=True))
+    count = data.draw(st.integers(2, len(labelled))) if name == "kfold" else len(labelled)
+    share = data.draw(st.floats(0.01, 0.99))
+    tested: list[str] = []
+    for fold in range(1, count + 1):
+        repeated = data.draw(st.permutations(subjects * 2))  # several videos a subject, in any order
+        wanted: dict[str, Any] = {"folds": count, "validation": share, "seed": seed, "labelled": labelled}
+        if count == 2 and len(labelled) == 3 and fold == 1:
+            with pytest.raises(AulightError, match="fold 1 of protocol kfold leaves 1 labelled subjects"):
+                protocol.split(videos(repeated), "faces", name, fold, **wanted)
+            tested += fold_of(subjects, name, 2, **wanted).train + fold_of(subjects, name, 2, **wanted).validation
+            continue
+        one = protocol.split(videos(repeated), "faces", name, fold, **wanted)
+        assert one == fold_of(subjects, name, fold, **wanted)
+        assert (one.name, one.fold) == (name, fold)
+        parts = [set(part) for part in (one.train, one.validation, one.test, one.unlabelled)]
+        assert sum(map(len, parts)) == len(subjects)
+        assert set.union(*parts) == set(subjects)
+        assert parts[3] == set(subjects) - set(labelled)
+        assert len(labelled) // count <= len(one.test) <= -(-len(labelled) // count)
+        rest = len(labelled) - len(one.test)
+        assert len(one.validation) == min(max(1, round(share * rest)), rest - 1)
+        assert not set(one.stage_one) & (parts[1] | parts[2])
+        tested += one.test
+    assert sorted(tested) == sorted(labelled)
+
+
+def test_leave_one_out_goes_through_the_subjects_in_order() -> None:
+    assert [fold_of(["c", "a", "b"], "loso", fold).test for fold in (1, 2, 3)] == [("a",), ("b",), ("c",)]
+
+
+def test_seeds_of_a_protocol_draw_other_subjects() -> None:
+    subjects = [f"s{i:02d}" for i in range(30)]
+    tests = [fold_of(subjects, "kfold", seed=seed).test for seed in range(5)]
+    assert len(set(tests)) == 5
+    # where the tests are given, only the validation subjects are drawn
+    disfa = [fold_of(DISFA, "disfa", seed=seed) for seed in range(5)]
+    assert len({one.test for one in disfa}) == 1
+    assert len({one.validation for one in disfa}) == 5
+    counts = pd.Series([s for seed in range(300) for s in fold_of(DISFA, "disfa", seed=seed).validation]).value_counts()
+    assert chisquare(counts).pvalue > 0.01
+    assert len(counts) == 18
+
+
+# of the publications: P1, P2, P3, of which fold 1 tests P3, fold 2 P2 and fold 3 P1
+P1 = "002 010 001 026 027 032 030 009 016"
+P2 = "013 018 011 028 012 006 031 021 024"
+P3 = "003 029 023 025 008 005 007 017 004"
+DISFA = sorted(f"SN{number}" for part in (P1, P2, P3) for number in part.split())
+
+
+@pytest.mark.parametrize(("fold", "part"), [(1, P3), (2, P2), (3, P1)])
+def test_disfa_tests_the_published_folds(fold: int, part: str) -> None:
+    one = fold_of(DISFA, "disfa", fold)
+    assert one.test == tuple(sorted(f"SN{number}" for number in part.split()))
+    assert len(DISFA) == 27
+    assert (len(one.train), len(one.validation), one.unlabelled, one.notes) == (14, 4, (), ())
+
+
+def test_bp4d_trains_on_odd_and_tests_on_even_subjects() -> None:
+    subjects = [f"F{i:03d}" for i in range(1, 24)] + [f"M{i:03d}" for i in range(1, 19)]
+    one = fold_of(subjects, "bp4d")
+    assert one.test == tuple(subject for subject in subjects if subject[-1] in "02468")
+    assert len(one.test) == 20
+    assert sorted(one.train + one.validation) == [subject for subject in subjects if subject[-1] in "13579"]
+    assert len(one.train) + len(one.validation) == 21
+
+
+def test_missing_and_unlabelled_subjects_are_said() -> None:
+    there = [subject for subject in DISFA if subject not in ("SN004", "SN010")]
+    one = fold_of(there, "disfa", labelled=[subject for subject in there if subject not in ("SN003", "SN001")])
+    assert one.test == ("SN005", "SN007", "SN008", "SN017", "SN023", "SN025", "SN029")
+    assert one.unlabelled == ("SN001", "SN003")
+    assert one.notes == (
+        "protocol disfa: SN004, SN010 not in the dataset",
+        "protocol disfa: 23 of 25 subjects have labels; the others are for stage one only",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((DISFA, "nope"), r"data\.protocol\.name=nope: one of own, disfa, bp4d, kfold, loso"),
+        (
+            (["SN001", "SN002", "SN014"], "disfa"),
+            r"dataset faces: subject SN014 is none of protocol disfa \(SN001 to SN0",
+        ),
+        ((["F001", "M001", "M019"], "bp4d"), r"subject M019 is none of protocol bp4d \(F001 to M018\)"),
+        ((DISFA, "disfa", 4), "fold=4: protocol disfa has folds 1 to 3"),
+        ((DISFA, "disfa", 0), "fold=0: protocol disfa"),
+        ((["F001", "F002"], "bp4d", 2), "fold=2: protocol bp4d has one fold"),
+        ((["a", "b", "c"], "own", 2), "fold=2: protocol own has one fold"),
+        ((["a", "b", "c"], "loso", 4), "fold=4: protocol loso has folds 1 to 3"),
+        ((["SN001", "SN002", "SN013"], "disfa"), "protocol disfa, fold 1: no test subjects"),
+        ((["SN001", "SN003"], "disfa"), "fold 1 of protocol disfa leaves 1 labelled subjects"),
+        ((["a", "b"], "kfold"), r"data\.protocol\.folds=3: dataset faces has 2 labelled subjects"),
+        (([], "loso"), "fold=1: protocol loso has folds 1 to 0"),
+    ],
+)
+def test_what_does_not_fit_a_protocol_is_named(arguments: Any, message: str) -> None:
+    with pytest.raises(AulightError, match=message):
+        fold_of(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("folds", 1), ("folds", 28), ("validation", 0.0), ("validation", 1.0), ("validation", -0.1)]
+)
+def test_settings_of_a_protocol_out_of_range_are_named(setting: str, value: float) -> None:
+    with pytest.raises(AulightError, match=rf"data\.protocol\.{setting}={value}: "):
+        fold_of(DISFA, "kfold", 1, **{setting: value})
+
+
+# -- whom stage one saw ------------------------------------------------------------------------------------------
+
+
+def test_stage_one_of_the_same_fold_passes_and_says_where_it_was() -> None:
+    one = split(unlabelled=("e", "f"))
+    seen = {"dataset": "faces", "subjects": list(one.stage_one)}
+    assert protocol.check_stage_one(seen, "Faces", one) == {
+        "dataset": "faces",
+        "own_frames": True,
+        "subjects": 4,
+        "unlabelled_subjects": 2,
+    }
+    others = protocol.check_stage_one({"dataset": "others", "subjects": ["c", "d", "x"]}, "faces", one)
+    assert (others["own_frames"], others["subjects"]) == (False, 3)
+
+
+@pytest.mark.parametrize(("subjects", "part"), [(["a", "c"], "validation"), (["d"], "test"), (["c", "d"], "test")])
+def test_stage_one_that_saw_who_is_scored_is_refused(subjects: list[str], part: str) -> None:
+    with pytest.raises(
+        AulightError,
+        match=f"stage one saw videos of {subjects[-1]}, of the {part} subjects of fold 1 of faces; .*fold=1",
+    ):
+        protocol.check_stage_one({"dataset": "faces", "subjects": subjects}, "faces", split())
+
+
+@pytest.mark.parametrize(
+    "plus", ["disfa+", "DISFA+", "disfa_plus", "DISFAPlus", "DISFA Plus", "disfaplus_left", "Disfa-+"]
+)
+@pytest.mark.parametrize("plain", ["disfa", "DISFA", "disfa_right"])
+def test_disfa_plus_and_disfa_do_not_mix(plus: str, plain: str) -> None:
+    for before, now in ((plus, plain), (plain, plus)):
+        with pytest.raises(AulightError, match=r"all people of DISFA\+ are in DISFA"):
+            protocol.check_stage_one({"dataset": before, "subjects": ["x"]}, now, split())
+    for both in (plus, plain):
+        assert protocol.check_stage_one({"dataset": both, "subjects": ["a"]}, both, split())["own_frames"]
+
+
 # -- usable labels -----------------------------------------------------------------------------------------------
 
 _INTENSITY = st.sampled_from([None, None, 0, 1, 5])
@@ -92,27 +259,28 @@ _FRAME = st.tuples(st.booleans(), st.sampled_from([0.0, 0.2, 1.0]), _INTENSITY, 
 def test_usable_labels_are_those_of_a_slow_loop(
     videos: list[tuple[str, list[tuple[bool, float, int | None, int | None]]]], subjects: set[str], shuffle: Any
 ) -> None:
-    labels, frames, expected = [], [], []
+    labels, frames, everyones = [], [], []
     for number, (subject, content) in enumerate(videos):
         for frame, (labelled, confidence, first, second) in enumerate(content):
             frames.append((f"v{number}", frame, confidence))
             if labelled:
                 labels.append((f"v{number}", frame, first, second))
             unknown = first is None and second is None
-            if labelled and confidence > 0 and not unknown and subject in subjects:
-                expected.append((f"v{number}", frame, subject, first, second))
+            if labelled and confidence > 0 and not unknown:
+                everyones.append((f"v{number}", frame, subject, first, second))
     shuffle.shuffle(labels)
     intensities = {"AU01": "Int8", "AU12": "Int8"}
-    usable = protocol.usable_labels(
+    tables = (
         pd.DataFrame(labels, columns=["video_id", "frame", "AU01", "AU12"]).astype({"video_id": "str"} | intensities),
         pd.DataFrame(frames, columns=["video_id", "frame", "face_confidence"]).astype({"video_id": "str"}),
         pd.DataFrame([(f"v{i}", subject) for i, (subject, _) in enumerate(videos)], columns=["video_id", "subject"]),
-        subjects,
     )
+    usable = protocol.usable_labels(*tables, subjects)
     assert list(usable.columns) == ["video_id", "frame", "subject", "AU01", "AU12"]
     assert [str(dtype) for dtype in usable.dtypes[3:]] == ["Int8", "Int8"]
     rows = usable.astype(object).where(usable.notna(), None)
-    assert list(rows.itertuples(index=False, name=None)) == expected
+    assert list(rows.itertuples(index=False, name=None)) == [row for row in everyones if row[2] in subjects]
+    assert protocol.labelled_subjects(*tables) == sorted({subject for _, _, subject, _, _ in everyones})
 
 
 # -- the draw ----------------------------------------------------------------------------------------------------
