@@ -1,34 +1,52 @@
 """``aulight finetune``: stage two, from a checkpoint (or from scratch) and a few labels to scored test subjects."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import torch
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from aulight import protocol
+from aulight import metrics, protocol
+from aulight.blendshapes import regress
 from aulight.data.modules import RegressionData, open_data
 from aulight.data.store import PreparedDataset, write_table
 from aulight.errors import AulightError
 from aulight.runs import Run
-from aulight.stages.regression import RegressionStage, load_encoder, read_encoder
+from aulight.stages.regression import RegressionStage, StageOne, load_encoder, read_stage_one
 from aulight.training import duration, make_trainer, prepare_process, report_skipped, whole_epochs
+
+
+class Fitted(NamedTuple):
+    """What became of a regressor.
+
+    Attributes:
+        predictions: Row of a test video to ``(frames, AUs)`` float32 intensities in 0..5.
+        validation_icc: Mean over AUs of the ICC on the validation subjects, which chose it; NaN where undefined.
+        record: What ``run.yaml`` says of it besides: ``steps`` and further fields.
+    """
+
+    predictions: dict[int, npt.NDArray[np.float32]]
+    validation_icc: float
+    record: dict[str, Any]
 
 
 def finetune(cfg: DictConfig) -> None:
     """Runs stage two as configured, or what is left of it."""
-    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
-    run = Run(Path(HydraConfig.get().runtime.output_dir), "finetune", config)
+    run = Run.begin(cfg, "finetune")
     if run.done:
-        print(f"{cfg.name}: already done ({run.folder})")
         return
-    model, pretrained = config["model"], None
-    if cfg.pretrained is not None:
-        pretrained = read_encoder(Path(cfg.pretrained))
-        _refuse_conflicts(model, pretrained[0], list(HydraConfig.get().overrides.task))
-        model = pretrained[0]
+    config = run.record["config"]
+    is_network = config["model"].get("arm") != "blendshapes"
+    stage_one = None if cfg.pretrained is None else read_stage_one(Path(cfg.pretrained))
+    if stage_one is not None:
+        if not is_network:
+            raise AulightError(f"pretrained={cfg.pretrained}: model=blendshapes has no network; drop one of the two")
+        _refuse_conflicts(config["model"], stage_one.config, list(HydraConfig.get().overrides.task))
     epochs = whole_epochs(cfg.steps, cfg.steps_per_epoch)
     if cfg.loader.chunk % cfg.clip.stride[0]:
         raise AulightError(
@@ -36,7 +54,11 @@ def finetune(cfg: DictConfig) -> None:
         )
     data = open_data(Path(cfg.data.root), config["data"]["synthetic"])
     run.check_data(data.fingerprint)
-    split = protocol.own_split(data.videos, data.name)
+    subjects = protocol.labelled_subjects(data.labels, data.frames, data.videos)
+    split = protocol.split(data.videos, data.name, fold=cfg.fold, labelled=subjects, **config["data"]["protocol"])
+    for note in split.notes:
+        run.say(note)
+    origin = None if stage_one is None else protocol.check_stage_one(stage_one.trained_on, data.name, split)
     candidates = protocol.usable_labels(data.labels, data.frames, data.videos, split.train)
     labels = protocol.draw_labels(candidates, cfg.label_seed, cfg.label_fraction, cfg.label_count)
     protocol.assert_subjects(labels, split.train, "drawn labels")
@@ -56,70 +78,112 @@ def finetune(cfg: DictConfig) -> None:
             train_label_mean={au: round(float(value), 6) for au, value in mean.items()},
             dataset={"name": data.name, "fingerprint": data.fingerprint, "aus": list(data.aus), "fps": data.fps},
             protocol={part: list(getattr(split, part)) for part in ("train", "validation", "test")}
-            | {"name": split.name},
+            | {"name": split.name, "fold": split.fold},
+            stage_one=origin,
         )
-        stage = RegressionStage(
-            model,
-            list(data.aus),
-            mean.tolist(),
-            std.tolist(),
-            stride=cfg.clip.stride[0],
-            loss=cfg.loss,
-            freeze=cfg.freeze,
-            optim=config["optim"],
-        )
-        if pretrained is not None:
-            load_encoder(stage.encoder, *pretrained[1:])
-        module = RegressionData(
-            data,
-            labels,
-            data.rows(split.validation),
-            data.rows(split.test),
-            config["clip"],
-            config["augment"],
-            size=model["size"],
-            batch_size=cfg.loader.batch_size,
-            steps_per_epoch=cfg.steps_per_epoch,
-            chunk=cfg.loader.chunk,
-            workers=cfg.loader.workers,
-            seed=cfg.seed,
-            on_error=cfg.data.on_error,
-        )
-        best = ModelCheckpoint(
-            run.checkpoints,
-            "best",
-            monitor="val/icc",
-            mode="max",
-            save_on_train_epoch_end=False,
-            enable_version_counter=False,
-        )
-        trainer = make_trainer(run, config["trainer"], cfg.name, cfg.seed, epochs, cfg.progress_s, [best])
-        trainer.fit(stage, module, ckpt_path=run.last, weights_only=True)
-        steps = int(trainer.global_step)
-        trainer.test(stage, module, ckpt_path=best.best_model_path, verbose=False, weights_only=True)
-        stage.gather_predictions()
-        write_table(predictions(data, stage, split.fold), run.folder / "predictions.parquet")
-        report_skipped(module.skipped)
-        scores = stage.metrics.compute()["icc"]
-        run.update(
-            steps=steps,
-            skipped=dict(module.skipped),
-            validation={"icc": float(best.best_model_score)},  # type: ignore[arg-type]  # set once it has run
-            test=stage.summary() | {"per_au": dict(zip(data.columns, scores.tolist(), strict=True))},
-        )
-    if trainer.is_global_zero:
-        print(
-            f"{cfg.name}: done in {duration(run.record['wall_s'])}, validation ICC "
-            f"{run.record['validation']['icc']:.3f} with {len(labels)} labelled frames, {run.folder}"
-        )
+        if is_network:
+            fitted = _train(run, cfg, data, split, labels, mean.tolist(), std.tolist(), stage_one, epochs)
+        else:
+            fit = regress(data, labels, split, config["model"]["relative"], config["model"]["penalties"])
+            fitted = Fitted(fit.predictions, fit.validation_icc, {"steps": 0, "penalty": fit.penalty})
+        table = predictions(data, fitted.predictions, split.fold)
+        write_table(table, run.folder / "predictions.parquet")
+        run.update(**fitted.record, validation={"icc": fitted.validation_icc}, test=scores(table, data.columns))
+    run.say(
+        f"done in {duration(run.record['wall_s'])}, validation ICC "
+        f"{fitted.validation_icc:.3f} with {len(labels)} labelled frames, {run.folder}"
+    )
 
 
-def predictions(data: PreparedDataset, stage: RegressionStage, fold: int) -> pd.DataFrame:
-    """The scored frames that show a face: ``video_id, subject, frame, fold, AU.._true, AU.._pred``."""
-    if not stage.predictions:
+def _train(
+    run: Run,
+    cfg: DictConfig,
+    data: PreparedDataset,
+    split: protocol.Split,
+    labels: pd.DataFrame,
+    mean: list[float],
+    std: list[float],
+    stage_one: StageOne | None,
+    epochs: int,
+) -> Fitted:
+    """Trains the network on the drawn labels, and scores the test subjects with what validated best."""
+    config = run.record["config"]
+    model = config["model"] if stage_one is None else stage_one.config
+    stage = RegressionStage(
+        model,
+        list(data.aus),
+        mean,
+        std,
+        stride=cfg.clip.stride[0],
+        loss=cfg.loss,
+        freeze=cfg.freeze,
+        optim=config["optim"],
+    )
+    if stage_one is not None:
+        load_encoder(stage.encoder, stage_one.weights, stage_one.file)
+    module = RegressionData(
+        data,
+        labels,
+        data.rows(split.validation),
+        data.rows(split.test),
+        config["clip"],
+        config["augment"],
+        size=model["size"],
+        batch_size=cfg.loader.batch_size,
+        steps_per_epoch=cfg.steps_per_epoch,
+        chunk=cfg.loader.chunk,
+        workers=cfg.loader.workers,
+        seed=cfg.seed,
+        on_error=cfg.data.on_error,
+    )
+    best = ModelCheckpoint(
+        run.checkpoints,
+        "best",
+        monitor="val/icc",
+        mode="max",
+        save_on_train_epoch_end=False,
+        enable_version_counter=False,
+    )
+    trainer = make_trainer(run, config["trainer"], cfg.name, cfg.seed, epochs, cfg.progress_s, [best])
+    trainer.fit(stage, module, ckpt_path=run.last, weights_only=True)
+    steps = int(trainer.global_step)
+    trainer.test(stage, module, ckpt_path=best.best_model_path, verbose=False, weights_only=True)
+    stage.gather_predictions()
+    report_skipped(module.skipped)
+    validation_icc = float(best.best_model_score)  # type: ignore[arg-type]  # set once it has run
+    if validation_icc == -float("inf"):  # Lightning's word for one that was never defined: too few labels
+        validation_icc = float("nan")
+    return Fitted(stage.predictions, validation_icc, {"steps": steps, "skipped": dict(module.skipped)})
+
+
+def scores(table: pd.DataFrame, columns: list[str]) -> dict[str, Any]:
+    """Means over the AUs of ICC, MAE and MSE of scored frames, where each is defined, and the ICC of each AU.
+
+    Args:
+        table: What :func:`predictions` gives.
+        columns: Names of the AUs.
+    """
+    preds, target = (
+        torch.from_numpy(table[[f"{au}_{kind}" for au in columns]].astype("Float64").to_numpy(float, na_value=np.nan))
+        for kind in ("pred", "true")
+    )
+    per_au = {name: getattr(metrics, name)(preds, target) for name in ("icc", "mae", "mse")}
+    means = {name: float(values.nanmean()) for name, values in per_au.items()}
+    return means | {"per_au": dict(zip(columns, per_au["icc"].tolist(), strict=True))}
+
+
+def predictions(data: PreparedDataset, scored: dict[int, npt.NDArray[np.float32]], fold: int) -> pd.DataFrame:
+    """The scored frames that show a face: ``video_id, subject, frame, fold, AU.._true, AU.._pred``.
+
+    Args:
+        data: The dataset.
+        scored: Row of a video to ``(frames, AUs)`` intensities.
+        fold: The fold of the protocol.
+    """
+    if not scored:
         raise AulightError(f"dataset {data.name}: none of the test subjects' videos could be read")
     parts = []
-    for row, intensities in sorted(stage.predictions.items()):
+    for row, intensities in sorted(scored.items()):
         video = data.videos.iloc[row]
         part = pd.DataFrame({"video_id": video["video_id"], "subject": video["subject"]}, index=range(len(intensities)))
         part["frame"], part["fold"] = part.index, fold

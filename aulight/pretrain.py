@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 
 from aulight import protocol
 from aulight.data.modules import ContrastiveData, open_data
+from aulight.data.store import PreparedDataset
+from aulight.errors import AulightError
 from aulight.probe import Probe
 from aulight.runs import Run
 from aulight.stages.contrastive import ContrastiveStage
@@ -17,24 +18,36 @@ from aulight.training import duration, make_trainer, prepare_process, report_ski
 
 def pretrain(cfg: DictConfig) -> None:
     """Runs stage one as configured, or what is left of it."""
-    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
-    run = Run(Path(HydraConfig.get().runtime.output_dir), "pretrain", config)
+    run = Run.begin(cfg, "pretrain")
     if run.done:
-        print(f"{cfg.name}: already done ({run.folder})")
         return
+    config = run.record["config"]
+    if "arm" in config["model"]:
+        raise AulightError(f"model={config['model']['arm']}: has no network, so no stage one; for finetune alone")
     data = open_data(Path(cfg.data.root), config["data"]["synthetic"])
     run.check_data(data.fingerprint)
-    split = protocol.own_split(data.videos, data.name)
-    rows = data.rows(split.stage_one)
+    labelled = (data.root / "labels.parquet").is_file()
+    split = _split(data, labelled, config["data"]["protocol"], cfg.fold)
+    subjects = list(split.stage_one) if split else sorted(set(data.videos["subject"].astype(str)))
+    for note in split.notes if split else ():
+        run.say(note)
+    if not labelled:
+        run.say(f"{data.name} has no labels: no probe" + ("" if split else f", and all {len(subjects)} subjects"))
+    rows = data.rows(subjects)
     epochs = whole_epochs(cfg.steps, cfg.steps_per_epoch)
     with run:
         prepare_process(cfg.threads, cfg.seed)
         run.update(
             seed=cfg.seed,
             dataset={"name": data.name, "fingerprint": data.fingerprint, "videos": len(rows)},
-            protocol={"name": split.name, "stage_one": list(split.stage_one)},
+            protocol={"name": split and split.name, "fold": split and split.fold, "stage_one": subjects},
         )
-        stage = ContrastiveStage(config["model"], config["objective"], config["optim"])
+        stage = ContrastiveStage(
+            config["model"],
+            config["objective"],
+            config["optim"],
+            trained_on={"dataset": data.name, "subjects": subjects},
+        )
         module = ContrastiveData(
             data,
             rows,
@@ -57,7 +70,7 @@ def pretrain(cfg: DictConfig) -> None:
                 save_top_k=-1,
             )
         ]
-        if cfg.probe is not None:
+        if cfg.probe is not None and split is not None and labelled:
             stride, on_error = cfg.clip.stride[0], cfg.data.on_error
             callbacks.append(Probe(data, split, stride, cfg.model.size, **config["probe"], on_error=on_error))
         trainer = make_trainer(run, config["trainer"], cfg.name, cfg.seed, epochs, cfg.progress_s, callbacks)
@@ -71,5 +84,14 @@ def pretrain(cfg: DictConfig) -> None:
             skipped=dict(module.skipped),
             train={key: float(value) for key, value in trainer.callback_metrics.items()},
         )
-    if trainer.is_global_zero:
-        print(f"{cfg.name}: done in {duration(run.record['wall_s'])}, {run.checkpoints / 'last.ckpt'}")
+    run.say(f"done in {duration(run.record['wall_s'])}, {run.checkpoints / 'last.ckpt'}")
+
+
+def _split(data: PreparedDataset, labelled: bool, settings: dict[str, Any], fold: int) -> protocol.Split | None:
+    """The subjects' parts; ``None`` where nobody is to be tested: no labels, and no split of the dataset's own."""
+    if labelled:
+        subjects = protocol.labelled_subjects(data.labels, data.frames, data.videos)
+        return protocol.split(data.videos, data.name, fold=fold, labelled=subjects, **settings)
+    if settings["name"] == "own" and "split" in data.videos:
+        return protocol.split(data.videos, data.name, fold=fold, **settings)
+    return None

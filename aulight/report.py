@@ -45,6 +45,8 @@ def report(cfg: DictConfig) -> None:
         _publish(whole, output, summary["files"])
 
     print(results.markdown(next(iter(results.tables(summary).values()))))
+    for line in summary["notes"]:
+        print(f"note: {line}")
     for line in _remarks(summary):
         print(f"warning: {line}", file=sys.stderr)
     print(f"{len(runs)} runs. Tables and figures: {output}/ ({', '.join(summary['files'])})")
@@ -86,7 +88,7 @@ def _write_tables(summary: dict[str, Any], folder: Path) -> None:
     per_au.to_csv(folder / "per_au.csv", index=False)
     tables = results.tables(summary)
     parts = [f"## {title}\n\n{results.markdown(table)}" for title, table in tables.items()]
-    if remarks := _remarks(summary):
+    if remarks := summary["notes"] + _remarks(summary):
         parts.append("## Remarks\n\n" + "".join(f"- {line}\n" for line in remarks))
     (folder / "table.md").write_text("\n".join(parts), encoding="utf-8")
     parts = [results.latex(table, title) for title, table in tables.items()]

@@ -16,17 +16,18 @@ import yaml
 
 from aulight.errors import AulightError
 from aulight.facs import column
-from aulight.runs import IRRELEVANT
+from aulight.runs import IRRELEVANT, dotted
 
 Array = npt.NDArray[np.float64]
 
-ARMS = ("pretrained", "scratch_equal_compute", "scratch")
+ARMS = ("pretrained", "scratch_equal_compute", "scratch", "blendshapes")
 """Order of the known arms in tables and figures; others follow by name."""
 
 LABELS = {
     "pretrained": "pretrained",
     "scratch": "scratch",
     "scratch_equal_compute": "scratch, equal compute",
+    "blendshapes": "blendshapes, ridge",
     "all_zero": "baseline: all zero",
     "mean": "baseline: label mean",
 }
@@ -37,7 +38,7 @@ VARIANTS = ("icc", "icc_rounded", "icc_fold_mean", "icc_subject_mean")
 TIMELINE_SECONDS = 20
 _PREDICTORS = ("model", "rounded", "all_zero", "mean")
 # Settings that may differ between runs that are pooled: what changes no result, and what names the run.
-_FREE_SETTINGS = (*IRRELEVANT, "seed", "label_seed", "fold", "pretrained")
+_FREE_SETTINGS = (*IRRELEVANT, "seed", "label_seed", "fold", "pretrained", "stage_one_run")
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Run:
         train_label_mean: Mean of the drawn labels per action unit.
         versions: Versions of the packages it ran with.
         settings: The resolved config, flattened to dotted keys.
+        stage_one: Whose videos stage one learned from, ``None`` without stage one.
     """
 
     path: Path
@@ -77,6 +79,7 @@ class Run:
     train_label_mean: dict[str, float]
     versions: dict[str, str]
     settings: dict[str, str]
+    stage_one: str | None
 
 
 def collect(runs: Path) -> tuple[list[Run], dict[str, str]]:
@@ -147,7 +150,8 @@ def _run(file: Path, name: str, meta: Mapping[str, Any]) -> Run:
             steps=int(meta["steps"]),
             train_label_mean={au: float(mean) for au, mean in meta["train_label_mean"].items()},
             versions={package: str(version) for package, version in meta["versions"].items()},
-            settings=_flat(meta["config"]),
+            settings={key: str(value) for key, value in dotted(meta["config"]).items()},
+            stage_one=_source(meta.get("stage_one")),
         )
     except KeyError as error:
         raise AulightError(f"{file}: lacks the key {error}; remove the run or run it again") from error
@@ -155,13 +159,14 @@ def _run(file: Path, name: str, meta: Mapping[str, Any]) -> Run:
         raise AulightError(f"{file}: {error}; remove the run or run it again") from error
 
 
-def _flat(config: Any, prefix: str = "") -> dict[str, str]:
-    if not isinstance(config, Mapping):
-        return {prefix: str(config)}
-    flat: dict[str, str] = {}
-    for key, value in config.items():
-        flat |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    return flat
+def _source(stage_one: Mapping[str, Any] | None) -> str | None:
+    """Whose videos stage one learned from, as a reader is told."""
+    if not stage_one:
+        return None
+    if not stage_one["own_frames"]:
+        return f"{stage_one['dataset']} ({stage_one['subjects']} subjects)"
+    others = stage_one["unlabelled_subjects"]
+    return "the training folds' own frames without labels" + (f" and {others} unlabelled subjects" if others else "")
 
 
 def read_predictions(run: Run, videos: Sequence[str] | None = None) -> pd.DataFrame:
@@ -373,7 +378,12 @@ def _record(cell: _Cell, bootstrap: _Bootstrap, predictor: str, arm: str) -> dic
     }
     if predictor == "model":
         record |= {name: _number(value) for name, value in _variants(cell).items()}
+        record["stage_one"] = _sources(cell.runs)
     return record
+
+
+def _sources(runs: Sequence[Run]) -> list[str]:
+    return sorted({run.stage_one for run in runs if run.stage_one})
 
 
 def _variants(cell: _Cell) -> dict[str, Array]:
@@ -447,6 +457,7 @@ def summarise(runs: Sequence[Run], replicates: int = 2000, seed: int = 0, level:
           ratio and difference of the ICC, the paired bootstrap interval of the difference, and whether all
           seeds of the first, or its interval, lie above those of the second;
         - ``datasets``, ``versions``, ``bootstrap``: what is behind it;
+        - ``notes``: where the videos of stage one came from;
         - ``warnings``: what a reader must know before comparing records.
 
     Raises:
@@ -464,6 +475,7 @@ def summarise(runs: Sequence[Run], replicates: int = 2000, seed: int = 0, level:
         "datasets": {},
         "versions": {p: sorted({run.versions[p] for run in runs if p in run.versions}) for p in packages},
         "bootstrap": {"over": "subjects", "replicates": replicates, "seed": seed, "level": level},
+        "notes": [],
         "warnings": [],
     }
     for dataset in sorted({run.dataset for run in runs}):
@@ -477,6 +489,10 @@ def summarise(runs: Sequence[Run], replicates: int = 2000, seed: int = 0, level:
         summary["records"] += records.values()
         summary["baselines"] += _baselines(cells, bootstrap)
         summary["warnings"] += [line for cell in cells.values() for line in _warnings(cell, subjects)]
+        for arm in arms(list(records.values())):
+            if sources := _sources([run for run in mine if run.arm == arm]):
+                name = LABELS.get(arm, arm)
+                summary["notes"].append(f"{dataset}, {name}: stage one learned from {', or '.join(sources)}")
         summary["datasets"][dataset] = {
             "fingerprint": mine[0].fingerprint,
             "aus": list(mine[0].aus),
@@ -530,6 +546,8 @@ def _warnings(cell: _Cell, subjects: int) -> list[str]:
     differing = [key for key in keys if len({run.settings.get(key) for run in cell.runs}) > 1]
     if differing:
         lines.append(f"{name}: pools runs with different {', '.join(differing[:5])}")
+    if len(sources := _sources(cell.runs)) > 1:
+        lines.append(f"{name}: pools runs whose stage one learned from {', or '.join(sources)}")
     return lines
 
 

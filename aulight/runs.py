@@ -13,10 +13,14 @@ from typing import Any, Self
 
 import yaml
 from filelock import FileLock, Timeout
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
 
 from aulight.errors import AulightError, one_line
 
-IRRELEVANT = ("data.root", "loader.workers", "logger", "name", "progress_s", "root", "runs", "data_dir", "threads")
+IRRELEVANT = (
+    "data.root", "data.source", "data_dir", "loader.workers", "logger", "name", "progress_s", "root", "runs", "threads",
+)  # fmt: skip
 """Settings that may differ between a run and its continuation, since they change no result."""
 
 
@@ -52,6 +56,20 @@ class Run:
                     "give another name= or remove the folder"
                 )
             self.record = {**earlier, "config": config}
+
+    @classmethod
+    def begin(cls, cfg: DictConfig, command: str) -> "Run":
+        """The run of a composed configuration, in the directory that Hydra made for it; says so when it is done."""
+        config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+        run = cls(Path(HydraConfig.get().runtime.output_dir), command, config)
+        if run.done:
+            run.say(f"already done ({run.folder})")
+        return run
+
+    def say(self, text: str) -> None:
+        """Prints a line that begins with the run's name, once however many processes the run has."""
+        if _is_first():
+            print(f"{self.record['config']['name']}: {text}")
 
     @property
     def done(self) -> bool:
@@ -169,15 +187,16 @@ def _peak_rss_mb() -> int:
     return int(max(peaks) * unit / 1e6)
 
 
-def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def dotted(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by their dotted names, for example ``clip.length``."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         name = f"{prefix}{key}"
-        flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+        flat |= dotted(value, f"{name}.") if isinstance(value, dict) else {name: value}
     return flat
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    before, now = _flat(old), _flat(new)
+    before, now = dotted(old), dotted(new)
     keys = [key for key in before | now if not any(key == i or key.startswith(f"{i}.") for i in IRRELEVANT)]
     return [f"{key} was {before.get(key)}, is {now.get(key)}" for key in keys if before.get(key) != now.get(key)]

@@ -1,3 +1,5 @@
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,9 +127,6 @@ def test_from_scratch_and_label_count(aulight: Command, tiny_finetune: list[str]
 def test_frames_without_a_face_and_unknown_labels_take_no_part(
     aulight: Command, tiny_finetune: list[str], data: PreparedDataset, split: protocol.Split, tmp_path: Path
 ) -> None:
-    import os
-    import shutil
-
     root = tmp_path / "data"
     shutil.copytree(data.root, root, copy_function=os.link)
     frames, labels = data.frames.copy(), data.labels.copy()
@@ -160,3 +159,105 @@ def test_frames_without_a_face_and_unknown_labels_take_no_part(
     ]
     assert record["test"]["icc"] == pytest.approx(float(icc(*values).nanmean()), abs=1e-9)
     assert np.isnan(record["test"]["per_au"]["AU25"])
+
+
+def test_one_labelled_frame_to_validate_on_leaves_its_score_undefined(
+    aulight: Command, tiny_finetune: list[str], data: PreparedDataset, tmp_path: Path
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(data.root, root, copy_function=os.link)
+    write_table(data.labels.groupby("video_id").head(1), root / "labels.parquet")
+    where = ["data.synthetic=null", f"data.root={root}", f"root={tmp_path}", "name=run", "data.protocol.name=loso"]
+    outcome = aulight(*tiny_finetune, *where, "data.protocol.validation=0.01", "label_fraction=1.0")
+    assert outcome.status == 0, outcome.err
+    assert "validation ICC nan with 10 labelled frames" in outcome.out
+    assert np.isnan(yaml.safe_load((tmp_path / "run" / "run.yaml").read_text())["validation"]["icc"])
+
+
+# -- whom stage one saw ------------------------------------------------------------------------------------------
+
+
+def _named(smoke_data: Path, root: Path, name: str) -> Path:
+    """The dataset under another name."""
+    shutil.copytree(smoke_data, root, copy_function=os.link)
+    described = root / "dataset.yaml"
+    meta = yaml.safe_load(described.read_text())
+    described.unlink()
+    described.write_text(yaml.safe_dump(meta | {"name": name}))
+    return root
+
+
+def test_the_record_says_where_stage_one_was(
+    finetuned: Path,
+    aulight: Command,
+    tiny_finetune: list[str],
+    pretrained: Path,
+    smoke_data: Path,
+    split: protocol.Split,
+    tmp_path: Path,
+) -> None:
+    record = yaml.safe_load((finetuned / "run.yaml").read_text())
+    own = {"dataset": "synthetic", "own_frames": True, "subjects": 18, "unlabelled_subjects": 12}
+    assert record["stage_one"] == own
+    assert record["protocol"] == {part: list(getattr(split, part)) for part in ("train", "validation", "test")} | {
+        "name": "own",
+        "fold": 1,
+    }
+
+    root = _named(smoke_data, tmp_path / "data", "others")
+    where = ["data.synthetic=null", f"data.root={root}", f"root={tmp_path}", "name=run"]
+    outcome = aulight(*tiny_finetune, *where, f"pretrained={pretrained}")
+    assert outcome.status == 0, outcome.err
+    stage_one = yaml.safe_load((tmp_path / "run" / "run.yaml").read_text())["stage_one"]
+    assert (stage_one["dataset"], stage_one["own_frames"]) == ("synthetic", False)
+    outcome = aulight(*tiny_finetune, *where, "name=scratch")
+    assert yaml.safe_load((tmp_path / "scratch" / "run.yaml").read_text())["stage_one"] is None
+
+
+def test_stage_one_of_another_fold_is_refused(
+    aulight: Command, tiny_pretrain: list[str], tiny_finetune: list[str], tmp_path: Path
+) -> None:
+    folds = ["data.protocol.name=kfold", "data.protocol.folds=4", f"root={tmp_path}"]
+    outcome = aulight(*tiny_pretrain, *folds, "fold=2", "name=stage_one")
+    assert outcome.status == 0, outcome.err
+    assert "12 of 24 subjects have labels; the others are for stage one only" in outcome.out
+    stage_two = [*tiny_finetune, *folds, f"pretrained={tmp_path}/stage_one"]
+    outcome = aulight(*stage_two, "fold=3", "name=three")
+    assert outcome.status == 2
+    (line,) = outcome.err.splitlines()
+    for part in ("pretrained: stage one saw videos of", "test subjects of fold 3 of synthetic", "fold=3"):
+        assert part in line
+    assert not (tmp_path / "three" / "run.yaml").exists()
+    outcome = aulight(*stage_two, "fold=2", "name=two")
+    assert outcome.status == 0, outcome.err
+    record = yaml.safe_load((tmp_path / "two" / "run.yaml").read_text())
+    assert (record["fold"], record["stage_one"]["own_frames"]) == (2, True)
+    seen = yaml.safe_load((tmp_path / "stage_one" / "run.yaml").read_text())["protocol"]
+    assert seen["fold"] == 2
+    assert set(record["protocol"]["train"]) <= set(seen["stage_one"])
+    assert set(pd.read_parquet(tmp_path / "two" / "predictions.parquet")["fold"]) == {2}
+
+
+def test_disfa_plus_is_refused_for_disfa(
+    aulight: Command, tiny_pretrain: list[str], tiny_finetune: list[str], smoke_data: Path, tmp_path: Path
+) -> None:
+    where = ["data.synthetic=null", f"root={tmp_path}"]
+    plus = _named(smoke_data, tmp_path / "plus", "DISFA_Plus")
+    outcome = aulight(*tiny_pretrain, *where, f"data.root={plus}", "name=stage_one")
+    assert outcome.status == 0, outcome.err
+    plain = _named(smoke_data, tmp_path / "plain", "disfa")
+    outcome = aulight(*tiny_finetune, *where, f"data.root={plain}", f"pretrained={tmp_path}/stage_one", "name=run")
+    assert outcome.status == 2
+    (line,) = outcome.err.splitlines()
+    assert "stage one saw DISFA_Plus, and all people of DISFA+ are in DISFA" in line
+
+
+def test_a_checkpoint_that_does_not_say_whom_it_saw_is_refused(
+    aulight: Command, tiny_finetune: list[str], pretrained: Path, tmp_path: Path
+) -> None:
+    saved = torch.load(pretrained / "checkpoints" / "last.ckpt", weights_only=True)
+    del saved["hyper_parameters"]["trained_on"]
+    torch.save(saved, tmp_path / "older.ckpt")
+    outcome = aulight(*tiny_finetune, f"root={tmp_path}", "name=run", f"pretrained={tmp_path}/older.ckpt")
+    assert outcome.status == 2
+    assert outcome.err.endswith("older.ckpt: does not say whose videos it was trained on; run stage one again\n")

@@ -1,3 +1,5 @@
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,17 +50,26 @@ def test_other_choices_train_too(choice: list[str], aulight: Command, tiny_pretr
     assert all(value.isfinite().all() for value in saved["state_dict"].values())
 
 
-def test_needs_no_labels(aulight: Command, tiny_pretrain: list[str], smoke_data: Path, tmp_path: Path) -> None:
-    import os
-    import shutil
+def test_the_checkpoint_says_whose_videos_it_saw(pretrained: Path, smoke_data: Path) -> None:
+    data = PreparedDataset(smoke_data)
+    saved = torch.load(pretrained / "checkpoints" / "last.ckpt", weights_only=True)["hyper_parameters"]
+    seen = protocol.own_split(data.videos, data.name).stage_one
+    assert saved["trained_on"] == {"dataset": "synthetic", "subjects": list(seen)}
+    assert yaml.safe_load((pretrained / "run.yaml").read_text())["protocol"]["stage_one"] == list(seen)
 
+
+@pytest.mark.parametrize(("name", "subjects"), [("own", 18), ("kfold", 24)])
+def test_needs_no_labels(
+    name: str, subjects: int, aulight: Command, tiny_pretrain: list[str], smoke_data: Path, tmp_path: Path
+) -> None:
+    """A split of the dataset's own still holds; otherwise there is nobody to be kept for a test."""
     root = tmp_path / "data"
     shutil.copytree(smoke_data, root, copy_function=os.link, ignore=lambda *_: ["labels.parquet"])
     where = ["data.synthetic=null", f"data.root={root}", f"root={tmp_path}/runs", "name=run"]
-    outcome = aulight(*tiny_pretrain, *where)
-    assert outcome.status == 2
-    assert "has no labels" in outcome.err
-    without = [argument for argument in tiny_pretrain if not argument.startswith("probe")]
-    outcome = aulight(*without, *where, "probe=null")
+    outcome = aulight(*tiny_pretrain, *where, f"data.protocol.name={name}")
     assert outcome.status == 0, outcome.err
+    everyone = ", and all 24 subjects" if name == "kfold" else ""
+    assert outcome.out.splitlines()[0] == f"run: synthetic has no labels: no probe{everyone}"
+    record = yaml.safe_load((tmp_path / "runs" / "run" / "run.yaml").read_text())
+    assert len(record["protocol"]["stage_one"]) == record["dataset"]["videos"] == subjects
     assert "probe/icc" not in pd.read_csv(tmp_path / "runs" / "run" / "metrics.csv")

@@ -46,7 +46,10 @@ def write_runs(folder: Path, dataset: str = "small_set") -> None:
                 table[f"{au}_pred"] = pred[:, i].astype(np.float32)
             parts.append(table)
         pd.concat(parts).to_parquet(run / "predictions.parquet")
-        write_meta(run, dataset, arm=arm, label_fraction=fraction, seed=seed)
+        own = {"dataset": dataset, "own_frames": True, "subjects": 5, "unlabelled_subjects": 0}
+        write_meta(
+            run, dataset, arm=arm, label_fraction=fraction, seed=seed, stage_one=own if arm == "pretrained" else None
+        )
     write_meta(folder / f"{dataset}/dead", dataset, outcome="failed: out of memory")
 
 
@@ -130,6 +133,9 @@ def test_summary_has_what_others_build_on(written: Path) -> None:
     assert summary["datasets"]["small_set"]["fingerprint"] == "f1"
     assert summary["versions"] == {"torch": ["2.13.0"]}
     assert summary["bootstrap"] == {"over": "subjects", "replicates": 50, "seed": 0, "level": 0.95}
+    origin = "the training folds' own frames without labels"
+    assert [record["stage_one"] for record in summary["records"]] == [[origin], [], [], [origin], []]
+    assert summary["notes"] == [f"small_set, pretrained: stage one learned from {origin}"]
     assert summary["unfinished"] == {"small_set/dead": "failed: out of memory"}
     assert sorted(summary["files"]) == sorted(file.name for file in written.iterdir())
 
@@ -157,6 +163,7 @@ def test_tables_agree_with_the_summary(written: Path) -> None:
         assert " | ".join(units) in markdown
         assert " & ".join(units) in latex
     assert "small_set/dead left out: failed: out of memory" in markdown
+    assert "- small_set, pretrained: stage one learned from the training folds' own frames without labels\n" in markdown
     assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == markdown.count("## ") - 1
     assert not re.search(r"(?<!\\)[%_](?! Needs)", latex)
 
@@ -167,6 +174,7 @@ def test_prints_the_table_and_the_unfinished_runs(tmp_path: Path, capsys: pytest
     printed = capsys.readouterr()
     assert printed.out.startswith("| Labels | Arm")
     assert str(tmp_path / "deep" / "here") in printed.out
+    assert "\nnote: small_set, pretrained: stage one learned from the training folds' own" in printed.out
     assert printed.err == "warning: small_set/dead left out: failed: out of memory\n"
     assert not (tmp_path / "runs" / "report").exists()
 

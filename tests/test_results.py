@@ -333,6 +333,25 @@ def test_warns_of_missing_folds_and_of_mixed_settings(tmp_path: Path, write_run:
     ]
 
 
+def test_says_where_stage_one_was(tmp_path: Path, write_run: WriteRun) -> None:
+    own = {"dataset": "made", "own_frames": True, "subjects": 9, "unlabelled_subjects": 4}
+    other = {"dataset": "videos of a lab", "own_frames": False, "subjects": 70, "unlabelled_subjects": 70}
+    write_run("own", arm="pretrained", stage_one=own)
+    write_run("other", arm="pretrained", label_fraction=0.1, stage_one=other)
+    write_run("mixed", arm="pretrained", fold=2, stage_one=other)
+    write_run("scratch", stage_one=None)
+    write_run("older", label_fraction=0.1)
+    summary = summarise(tmp_path)
+    first = "the training folds' own frames without labels and 4 unlabelled subjects"
+    second = "videos of a lab (70 subjects)"
+    assert [record["stage_one"] for record in summary["records"]] == [[first, second], [], [second], []]
+    assert summary["notes"] == [f"made, pretrained: stage one learned from {first}, or {second}"]
+    assert (
+        f"made, pretrained, 2% labels: pools runs whose stage one learned from {first}, or {second}"
+        in (summary["warnings"])
+    )
+
+
 @pytest.mark.parametrize("settings", [{"replicates": 0}, {"level": 1.0}])
 def test_refuses_bootstrap_settings(tmp_path: Path, write_run: WriteRun, settings: dict[str, Any]) -> None:
     write_run("run")

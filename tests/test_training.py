@@ -257,9 +257,7 @@ def test_interrupted_run_says_so_and_can_go_on(
     else:
         process.send_signal(signal.SIGINT)
     assert process.wait(WAIT_S) == 130
-    assert (tmp_path / "stderr").read_text() == (
-        "aulight: interrupted; the same command goes on from the last checkpoint\n"
-    )
+    assert (tmp_path / "stderr").read_text() == ("aulight: interrupted; the same command goes on where it was\n")
     _, alive = psutil.wait_procs(children, timeout=30)
     assert not alive
     assert yaml.safe_load((tmp_path / "run/run.yaml").read_text())["outcome"] == "interrupted"

@@ -32,12 +32,19 @@ class ContrastiveStage(pl.LightningModule):
             ``context`` (samples before the first prediction), ``temperature``, ``other_video_weight``,
             ``projection`` and ``hidden`` (widths of the heads), ``spatial`` (whether the encoder must keep a map).
         optim: ``lr``, ``weight_decay``, ``warmup``; see :func:`one_cycle`.
+        trained_on: Name of the ``dataset`` and ``subjects`` that it sees; the checkpoint tells them to stage two.
 
     Raises:
         AulightError: When objective and encoder do not go together.
     """
 
-    def __init__(self, encoder: dict[str, Any], objective: dict[str, Any], optim: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        encoder: dict[str, Any],
+        objective: dict[str, Any],
+        optim: dict[str, Any],
+        trained_on: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.encoder = Encoder(EncoderConfig(**encoder))

@@ -1,7 +1,7 @@
 """Stage two: AU intensities from a few labelled frames, on top of stage one or from scratch."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
@@ -168,17 +168,30 @@ class RegressionStage(pl.LightningModule):
         return one_cycle(groups, int(self.trainer.estimated_stepping_batches), self.optim)
 
 
-def read_encoder(path: Path) -> tuple[dict[str, Any], dict[str, Tensor], Path]:
-    """The encoder inside a checkpoint of stage one.
+class StageOne(NamedTuple):
+    """What stage two takes from a checkpoint of stage one.
+
+    Attributes:
+        config: :class:`EncoderConfig` as a plain dict.
+        weights: Of the encoder.
+        trained_on: Name of the ``dataset`` and ``subjects`` that it saw.
+        file: The checkpoint.
+    """
+
+    config: dict[str, Any]
+    weights: dict[str, Tensor]
+    trained_on: dict[str, Any]
+    file: Path
+
+
+def read_stage_one(path: Path) -> StageOne:
+    """Reads a checkpoint of stage one.
 
     Args:
         path: The checkpoint, or a run directory that has ``checkpoints/last.ckpt``.
 
-    Returns:
-        The encoder's configuration, its weights, and the checkpoint's path.
-
     Raises:
-        AulightError: When there is no such file, or it is not a checkpoint of stage one.
+        AulightError: When there is no such file, it is not a checkpoint of stage one, or does not say what it saw.
     """
     file = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
     if not file.is_file():
@@ -197,7 +210,9 @@ def read_encoder(path: Path) -> tuple[dict[str, Any], dict[str, Tensor], Path]:
         raise AulightError(f"pretrained={file}: not a checkpoint of `aulight pretrain` ({reason})") from error
     if "objective" not in settings:
         raise AulightError(f"pretrained={file}: a checkpoint of `aulight finetune`; give one of `aulight pretrain`")
-    return config, weights, file
+    if not settings.get("trained_on"):
+        raise AulightError(f"pretrained={file}: does not say whose videos it was trained on; run stage one again")
+    return StageOne(config, weights, settings["trained_on"], file)
 
 
 def load_encoder(encoder: Encoder, weights: dict[str, Tensor], source: Path) -> None:

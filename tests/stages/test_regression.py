@@ -10,7 +10,7 @@ from aulight.errors import AulightError
 from aulight.inference import FrameStream
 from aulight.metrics import icc, mae, mse
 from aulight.stages.optim import one_cycle
-from aulight.stages.regression import RegressionStage, load_encoder, read_encoder
+from aulight.stages.regression import RegressionStage, load_encoder, read_stage_one
 
 ENCODER: dict[str, Any] = {
     "backbone": "resnet_tiny",
@@ -111,7 +111,8 @@ def test_unknown_names(setting: str, value: Any) -> None:
 
 
 def test_stage_one_is_loaded_to_the_bit(pretrained: Path) -> None:
-    config, weights, file = read_encoder(pretrained)
+    config, weights, trained_on, file = read_stage_one(pretrained)
+    assert (trained_on["dataset"], len(trained_on["subjects"])) == ("synthetic", 18)
     assert file == pretrained / "checkpoints" / "last.ckpt"
     stage = RegressionStage(config, [1], [0.0], [1.0], 4, "mse", "none", OPTIM)
     load_encoder(stage.encoder, weights, file)
@@ -124,7 +125,7 @@ def test_stage_one_is_loaded_to_the_bit(pretrained: Path) -> None:
 
 @pytest.mark.parametrize("change", ["missing", "extra", "shape"])
 def test_weights_that_do_not_fit_are_named(change: str, pretrained: Path) -> None:
-    config, weights, file = read_encoder(pretrained)
+    config, weights, _, file = read_stage_one(pretrained)
     stage = RegressionStage(config, [1], [0.0], [1.0], 4, "mse", "none", OPTIM)
     if change == "missing":
         del weights["norm.weight"]
