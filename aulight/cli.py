@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 COMMANDS = {
+    "prepare": "raw videos to a prepared dataset of aligned faces",
+    "sample": "which frames to label: a random draw, as a table to fill in and pictures",
     "pretrain": "stage one: contrastive learning from unlabelled videos",
     "finetune": "stage two: a regressor from a few labelled frames, scored on test subjects",
     "report": "tables and figures from finished runs",
@@ -28,8 +30,9 @@ OPTIONAL = ("data.synthetic", "label_fraction", "pretrained", "probe")
 """Settings with a default that null turns off."""
 
 AT_LEAST_ONE = (
-    "clip.length", "keep_every_epochs", "loader.batch_size", "loader.chunk", "model.embedding", "model.hidden",
-    "model.size", "objective.hidden", "objective.projection", "probe.every_epochs", "steps", "steps_per_epoch",
+    "clip.length", "data.protocol.folds", "faces.max_faces", "fold", "keep_every_epochs", "label_count",
+    "loader.batch_size", "loader.chunk", "model.embedding", "model.hidden", "model.size", "objective.hidden",
+    "objective.projection", "probe.every_epochs", "steps", "steps_per_epoch",
 )  # fmt: skip
 
 
@@ -58,12 +61,12 @@ def main() -> None:
     try:
         _run(command, typed)
     except KeyboardInterrupt:
-        print("aulight: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        print("aulight: interrupted; the same command goes on where it was", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except Exception as error:
         if not _is_users(error):
             raise
-        _fail(_one_line(error))
+        _fail(_message(error))
 
 
 def task(command: str) -> Callable[[Any], None]:
@@ -136,7 +139,7 @@ def _compare(given: Any, default: Any, key: str) -> None:
         for name, value in default.items():
             _compare(given[name], value, f"{prefix}{name}")
     elif isinstance(default, list) and isinstance(given, list) and given:
-        if len(given) != len(default) and key != "objective.horizons":
+        if len(given) != len(default) and key not in ("objective.horizons", "model.penalties"):
             wanted = f"{len(default)} values are"
         for value in given:
             _compare(value, default[0], key)
@@ -175,22 +178,25 @@ def _is_users(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in numbers
 
 
-def _one_line(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     from aulight.errors import AulightError, one_line
 
     if isinstance(error, AulightError):
-        return one_line(error)
+        wrong = str(error)  # of a table, a line for each row with a mistake
+        return one_line(error) if "Traceback" in wrong else "\n".join(map(one_line, wrong.splitlines()))
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if missing := re.match("Missing mandatory value: (.+)", str(error)):
         return f"{missing[1]}: no value given; add {missing[1]}=..."
+    if unset := re.search("Interpolation key '(.+?)' not found", str(error)):
+        return f"{unset[1]}: no value given; the files in conf/experiment have one, so add experiment=..."
     if unknown := re.match("Could not override '(.+)'", str(error)):
         return f"{unknown[1]}: no such setting; --cfg job lists the settings"
     lines = [line.strip() for line in str(error).partition("Config search path:")[0].splitlines() if line.strip()]
     # Hydra puts the reason into the cause, and OmegaConf adds lines about its internals
     lines = [line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type="))]
     if error.__cause__ is not None and _is_users(error.__cause__) and len(lines) < 2:
-        lines += [_one_line(error.__cause__)]
+        lines += [_message(error.__cause__)]
     return "; ".join(dict.fromkeys(lines)).replace(":;", ":").replace(".;", ";")
 
 

@@ -9,7 +9,7 @@ class VideoError(AulightError):
     """A video file that cannot be read as expected; ``data.on_error=skip`` passes over it."""
 
 
-def one_line(error: BaseException | None) -> str:
+def one_line(error: object) -> str:
     """The message on one line, without the traceback that a loader process puts before it."""
     text = str(error)
     if text.startswith("Caught ") and "Traceback (most recent call last)" in text:

@@ -113,7 +113,17 @@ def test_no_arguments_and_version(aulight: Command) -> None:
         (["finetune", "label_fraction=null", "label_count=100000"], ["label_count=100000", "360"]),
         (["finetune", "loader.chunk=66"], ["loader.chunk=66", "clip.stride=4"]),
         (["finetune", "pretrained=/nowhere"], ["pretrained=/nowhere"]),
-        (["finetune", "start=scratch_equal_compute"], ["equal_steps"]),
+        (["finetune", "start=scratch_equal_compute"], ["equal_steps: no value given", "add experiment="]),
+        (["finetune", "start=pretrained"], ["stage_one_run: no value given", "add experiment="]),
+        (["pretrain", "fold=0"], ["fold=0", "at least 1"]),
+        (["finetune", "fold=1.5"], ["fold=1.5", "whole number"]),
+        (["finetune", "fold=2"], ["fold=2", "protocol own has one fold"]),
+        (["pretrain", "data.protocol.name=nope"], ["data.protocol.name=nope", "kfold"]),
+        (["finetune", "data.protocol.name=kfold", "data.protocol.folds=13"], ["data.protocol.folds=13", "12 labelled"]),
+        (["finetune", "data.protocol.name=disfa"], ["dataset synthetic: subject", "none of protocol disfa"]),
+        (["finetune", "data.protocol.folds=0"], ["data.protocol.folds=0", "at least 1"]),
+        (["finetune", "+data.protocol.nope=1"], ["data.protocol.nope"]),
+        (["finetune", "model=blendshapes", "pretrained=/nowhere"], ["pretrained=/nowhere"]),
         (["report"], ["runs"]),
         (["report", "runs=/nowhere"], ["/nowhere"]),
     ],
@@ -331,7 +341,8 @@ def test_every_config_composes_and_passes_its_own_check(
 ) -> None:
     extra = [choice] if choice else []
     extra += ["experiment=smoke"] if choice.startswith("start=") else []  # a start is one of an experiment
-    extra += ["runs=somewhere"] if command == "report" else [f"root={tmp_path}"]
+    needed = {"report": ["runs=somewhere"], "sample": ["output=somewhere"], "prepare": []}
+    extra += needed.get(command, [f"root={tmp_path}"])
     shown = aulight(command, *extra, "--cfg", "job")
     assert shown.status == 0, shown.err
     assert shown.err == ""
@@ -376,5 +387,5 @@ def test_sweep_in_processes(aulight: Command, tiny_finetune: list[str], tmp_path
     done = subprocess.run([sys.executable, "-m", "aulight", *sweep], cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     folders = sorted((tmp_path / "finetune").glob("synthetic-*"))
-    assert [folder.name for folder in folders] == [f"synthetic-scratch-0.1-seed{seed}" for seed in (0, 1)]
+    assert [folder.name for folder in folders] == [f"synthetic-fold1-scratch-0.1-seed{seed}" for seed in (0, 1)]
     assert all((folder / "predictions.parquet").is_file() for folder in folders)

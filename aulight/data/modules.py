@@ -35,6 +35,7 @@ def open_data(root: Path, synthetic: dict[str, Any] | None = None) -> PreparedDa
     Raises:
         AulightError: As :class:`PreparedDataset` does.
     """
+    root = root.expanduser()
     if synthetic is not None and not root.exists():
         from aulight.data.synthetic import generate
 

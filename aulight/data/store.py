@@ -183,7 +183,7 @@ class PreparedDataset:
         self.root = root
         described = root / "dataset.yaml"
         if not described.is_file():
-            raise AulightError(f"{root}: no prepared dataset there (dataset.yaml is missing); see `aulight --help`")
+            raise AulightError(f"{root}: no prepared dataset there (dataset.yaml is missing); run `aulight prepare`")
         try:
             self.meta: dict[str, Any] = yaml.safe_load(described.read_text(encoding="utf-8"))
             self.name = str(self.meta["name"])
@@ -343,14 +343,13 @@ class PreparedDataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the description and the tables: equal for equal frames and labels, whatever the folders."""
+        """Hash of the description and of what is in the tables: equal for equal content, whatever the folders."""
         source = {key: value for key, value in dict(self.meta.get("source") or {}).items() if key != "folder"}
         digest = hashlib.sha256(yaml.safe_dump({**self.meta, "source": source}).encode())
-        for name in ("videos.parquet", "frames.parquet", "labels.parquet"):
-            path = self.root / name
+        for name in ("videos", "frames", "labels"):
+            path = self.root / f"{name}.parquet"
             if path.is_file():
-                digest.update(name.encode())
-                digest.update(path.read_bytes())
+                digest.update(_content(path))
         return digest.hexdigest()[:16]
 
     def path(self, row: int) -> Path:
@@ -360,6 +359,21 @@ class PreparedDataset:
     def rows(self, subjects: Sequence[str]) -> npt.NDArray[np.int64]:
         """Rows of :attr:`videos` that show one of these subjects."""
         return np.flatnonzero(self.videos["subject"].isin(list(subjects)).to_numpy())
+
+
+def _content(path: Path) -> bytes:
+    """Hash of a table's columns, however its rows are grouped in the file."""
+    with pq.ParquetFile(path) as file:
+        digests = {name: hashlib.sha256(name.encode()) for name in file.schema_arrow.names}
+        for batch in file.iter_batches(BATCH):
+            for name, digest in digests.items():
+                values = batch[name].to_pandas()
+                if pd.api.types.is_numeric_dtype(values):
+                    numbers = values.to_numpy(np.float64, na_value=np.nan)
+                    digest.update(np.where(np.isnan(numbers), np.nan, numbers).tobytes())  # one NaN of many
+                else:
+                    digest.update("\0".join([*values.astype(str), ""]).encode())
+    return b"".join(digest.digest() for digest in digests.values())
 
 
 def label_rows(video_id: str, labels: Mapping[int, Any]) -> pd.DataFrame:

@@ -332,6 +332,10 @@ def test_fingerprint_is_of_the_content_not_of_the_folder(tmp_path: Path, make_st
     for source, same in (({"folder": "/elsewhere"}, True), ({"folder": "/elsewhere", "seed": 1}, False)):
         (tmp_path / "two" / "dataset.yaml").write_text(yaml.safe_dump(described | {"source": source}))
         assert (PreparedDataset(tmp_path / "two").fingerprint == first) == same
+    table = pd.read_parquet(tmp_path / "two" / "frames.parquet")
+    table.to_parquet(tmp_path / "two" / "frames.parquet", index=False, row_group_size=2)
+    (tmp_path / "two" / "dataset.yaml").write_text(yaml.safe_dump(described))
+    assert PreparedDataset(tmp_path / "two").fingerprint == first, "rows grouped otherwise in the file"
     others = [
         made("label", labels=[{1: [0, 1, 3], 12: [0, 0, 0]}, None]),
         made("unknown", labels=[{1: [0, 1, None], 12: [0, 0, 0]}, None]),
