@@ -1,21 +1,28 @@
-"""Reading and writing prepared videos; the only file that imports a decoder or an encoder.
+"""Reading and writing videos; the only file that imports a decoder or an encoder.
 
 decord's random access is exact only on some files: closed groups of pictures without B-frames, in mp4. So that is
-all :func:`write_video` makes, and all that :class:`Reader` is pointed at.
+all :func:`write_video` makes, and all that :class:`Reader` is pointed at. Raw videos of any kind, and folders of
+images, are read once, in order, by :func:`raw_frames`.
 """
 
 import functools
+import itertools
 import os
-from collections import OrderedDict
+import re
+import zipfile
+import zlib
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from aulight.errors import VideoError
+from aulight.errors import AulightError, VideoError
 
 GOP = 12
 """Frames between key frames: a random access decodes at most this many; larger saves space, smaller time."""
@@ -23,7 +30,43 @@ GOP = 12
 UNFIT_WIDTHS = frozenset({8, 12, 16, 24, 48, 72})
 """Widths that decord cannot decode to: it mistakes the padding of their rows."""
 
+VIDEO_SUFFIXES = frozenset(
+    {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"}
+)
+"""What raw video files are called, in small letters."""
+
+IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
+"""What raw images are called, in small letters."""
+
 Frames = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class RawFrame:
+    """One frame of a raw video.
+
+    Attributes:
+        number: Its position in a video file, from 0; what an image is numbered by its name.
+        time_s: Seconds since the first frame.
+        image: ``(H, W, 3)`` uint8 RGB, upright.
+    """
+
+    number: int
+    time_s: float
+    image: Frames
+
+
+@dataclass(frozen=True)
+class RawInfo:
+    """What a raw video says of itself.
+
+    Attributes:
+        fps: Frames per second, on average.
+        frames: About how many frames it has; ``None`` where it does not say.
+    """
+
+    fps: float
+    frames: int | None
 
 
 def write_video(path: Path, frames: Iterable[Frames], fps: float, crf: int = 18) -> int:
@@ -215,3 +258,207 @@ def stream_frames(path: Path, size: int | None = None, chunk: int = 64, frames: 
     reader = Reader(path, size, frames)
     for start in range(0, len(reader), chunk):
         yield reader.read(range(start, min(start + chunk, len(reader))))
+
+
+def raw_info(path: Path, fps: float | None = None) -> RawInfo:
+    """What a raw video says of itself, without reading it.
+
+    Args:
+        path: As :func:`raw_frames` takes it.
+        fps: Frames per second of images; a video file says its own.
+
+    Raises:
+        VideoError: When there is nothing to read.
+        AulightError: For images without ``fps``.
+    """
+    images = _images(path)
+    if images is not None:
+        return RawInfo(_image_rate(path, fps), len(images[1]))
+    with _open_raw(path) as (container, stream):
+        rate = _rate(stream)
+        return RawInfo(rate, stream.frames or round((container.duration or 0) / 1e6 * rate) or None)
+
+
+def raw_frames(path: Path, fps: float | None = None) -> Iterator[RawFrame]:
+    """All frames of a raw video or a folder of images, once, in order, one at a time in memory.
+
+    A video is turned upright as its file says and keeps its timestamps. Images are numbered by their names:
+    ``0643.jpg``, ``643.png`` and ``frame_0643.jpg`` are frame 643. Names that are not all of one such kind are put in
+    natural order and numbered from 0.
+
+    Args:
+        path: A video file, a folder of jpg or png, or such a folder inside a zip file (``F001.zip/F001/T1``).
+        fps: Frames per second of images; ignored for a video file.
+
+    Raises:
+        VideoError: When the file is missing, empty or damaged, has no pictures or ends before its end. The frames
+            before the damage have been given by then.
+        AulightError: For images without ``fps``.
+    """
+    images = _images(path)
+    if images is None:
+        return _video_frames(path)
+    return _image_frames(path, *images, _image_rate(path, fps))
+
+
+def _images(path: Path) -> tuple[Path | None, list[tuple[int, str]]] | None:
+    """The zip file that holds a folder of images, and the number and path of each; ``None`` for a video file."""
+    if path.is_dir():
+        return None, _numbered(path, [str(entry) for entry in path.iterdir() if entry.is_file()])
+    file = next((place for place in (path, *path.parents) if place.is_file()), None)
+    if file is None:
+        raise VideoError(f"{path}: no such video or folder")
+    if file == path and not zipfile.is_zipfile(file):
+        return None
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile) as error:
+        raise VideoError(f"{file}: not a readable zip file") from error
+    folder = PurePosixPath(path.relative_to(file).as_posix())
+    return file, _numbered(path, [name for name in names if PurePosixPath(name).parent == folder])
+
+
+def _numbered(path: Path, names: Iterable[str]) -> list[tuple[int, str]]:
+    images = [Path(name) for name in names]
+    images = [image for image in images if image.suffix.lower() in IMAGE_SUFFIXES and not image.name.startswith(".")]
+    if not images:
+        raise VideoError(f"{path}: no images ({', '.join(sorted(IMAGE_SUFFIXES))}) in it")
+    parts = [re.fullmatch(r"(.*?)([0-9]+)", image.stem, re.DOTALL) for image in images]
+    if len({part and part[1] for part in parts}) > 1 or parts[0] is None:
+        return [(number, str(image)) for number, image in enumerate(sorted(images, key=_natural))]
+    numbered = sorted((int(part[2]), image) for part, image in zip(parts, images, strict=True) if part)
+    for (number, image), (next_number, other) in itertools.pairwise(numbered):
+        if number == next_number:
+            raise VideoError(f"{path}: {image.name} and {other.name} are both frame {number}; remove one")
+    return [(number, str(image)) for number, image in numbered]
+
+
+def _natural(image: Path) -> list[tuple[int, str]]:
+    """Sorts ``a2`` before ``a10``."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", image.name)]
+
+
+def _image_rate(path: Path, fps: float | None) -> float:
+    if fps is None or not fps > 0:
+        raise AulightError(f"{path}: images do not say how many frames per second they are; give fps")
+    return fps
+
+
+def _image_frames(path: Path, file: Path | None, numbered: list[tuple[int, str]], fps: float) -> Iterator[RawFrame]:
+    import cv2
+
+    with ExitStack() as stack:
+        archive = None if file is None else stack.enter_context(zipfile.ZipFile(file))
+        for number, name in numbered:
+            try:
+                data = Path(name).read_bytes() if archive is None else archive.read(name)
+            except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:  # RuntimeError: it has a password
+                raise VideoError(f"{path}: image {Path(name).name} cannot be read ({error})") from error
+            # a jpg that is cut off has no end after the start of its data; not every version of OpenCV refuses it
+            cut = data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+            image = None if cut or not data else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+            if image is None:
+                raise VideoError(f"{path}: image {Path(name).name} is damaged")
+            rgb: Any = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+            yield RawFrame(number, (number - numbered[0][0]) / fps, rgb)
+
+
+@contextmanager
+def _open_raw(path: Path) -> Iterator[tuple[Any, Any]]:
+    """An open video file and its stream of pictures."""
+    import av
+
+    if not path.stat().st_size:
+        raise VideoError(f"{path}: the file is empty")
+    try:
+        container = av.open(str(path))
+    except av.FFmpegError as error:
+        raise VideoError(f"{path}: not a readable video, or one that is cut off") from error
+    with container:
+        stream = next(iter(container.streams.video), None)
+        if stream is None or stream.codec_context is None:
+            raise VideoError(f"{path}: has no pictures that can be decoded")
+        yield container, stream
+
+
+def _rate(stream: Any) -> float:
+    return float(stream.average_rate or stream.guessed_rate or 25)
+
+
+def _video_frames(path: Path, strict: bool = True) -> Iterator[RawFrame]:
+    import av
+
+    number, time_s, start_s = 0, -1.0, 0.0
+    with _open_raw(path) as (container, stream):
+        stream.codec_context.thread_count = 1  # other cores are better used on other videos
+        if strict:  # or the decoder shows its guess at what is damaged
+            stream.codec_context.options = {"err_detect": "explode"}
+        rate = _rate(stream)
+        try:
+            for frame, shown_s in _decoded(container, stream):
+                if number == 0:
+                    start_s = shown_s or 0.0
+                shown_s = number / rate if shown_s is None else shown_s - start_s
+                time_s = shown_s if shown_s > time_s else time_s + 1 / rate
+                yield RawFrame(number, time_s, _upright(frame, stream.sample_aspect_ratio))
+                number += 1
+        except av.FFmpegError as error:
+            if number or not strict:
+                where = f"after frame {number - 1}" if number else "from its first frame on"
+                raise VideoError(f"{path}: damaged {where}") from error
+        except EOFError as error:
+            raise VideoError(f"{path}: ends at frame {number} of {error}, cut off or damaged") from error
+    if number == 0:
+        if not strict:
+            raise VideoError(f"{path}: has no frames that can be decoded")
+        # One that was cut out of a longer video may begin with frames that need others from before the cut.
+        yield from _video_frames(path, strict=False)
+
+
+def _decoded(container: Any, stream: Any) -> Iterator[tuple[Any, float | None]]:
+    """The frames of a video in the order in which they are shown, and when (s), where that is known.
+
+    Raises:
+        EOFError: With the number of frames that the file should have, when some are missing.
+        av.FFmpegError: When a frame is damaged; those that are whole before it have been given by then.
+    """
+    import av
+
+    kind, rate = container.format.name, _rate(stream)
+    packets, end_s, cut = 0, 0.0, False
+    stored_s: deque[float] = deque()  # avi only has the times of the frames as they are stored, not as they are shown
+    damage: av.FFmpegError | None = None
+    try:
+        for packet in container.demux():
+            if packet.dts is not None:
+                end_s = max(end_s, float((packet.dts + (packet.duration or 0)) * packet.time_base))
+            if packet.stream is stream:
+                packets += packet.size > 0
+                cut = packet.is_corrupt
+                if kind == "avi" and packet.size:
+                    stored_s.append(float(packet.dts * packet.time_base))
+                for frame in packet.decode():
+                    yield frame, stored_s.popleft() if stored_s else frame.time
+    except av.FFmpegError as error:
+        damage = error  # frames that still wait for their turn may wait for the damaged one: they are lost
+    listed = len(stream.index_entries)  # all frames of an mp4 or avi, fewer of others
+    said = {"avi": stream.frames, "matroska,webm": round((container.duration or 0) / 1e6 * rate)}.get(kind, 0)
+    # half a second: what is said of a length is not always exact
+    if (cut or damage is None) and (packets < listed or said - round(end_s * rate) > rate / 2):
+        raise EOFError(max(listed, said)) from damage
+    if damage is not None:
+        raise damage
+
+
+def _upright(frame: Any, pixel: Fraction | None) -> Frames:
+    """A decoded frame as RGB, with square pixels, turned as its file says it is to be shown."""
+    width = round(frame.width * pixel) if pixel else frame.width
+    image: Frames = frame.reformat(width=width, format="rgb24", threads=1).to_ndarray()
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return image
+    a, b, _, c, d = np.frombuffer(matrix, np.int32, 5)  # x' = ax + cy, y' = bx + dy
+    if abs(b) > abs(a):
+        image, a, d = image.swapaxes(0, 1), c, b
+    return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])

