@@ -18,6 +18,9 @@ What is counted:
   logs and one loader worker, without validation and checkpoints. A few steps before each turn use up what the worker
   made ahead while the limit ran. The limit is forward and backward of the bare backbone on random frames of the same
   shape in the same precision: no data, embedding, recurrence, heads, loss or optimiser.
+- *Preparing*: raw frames of 640x360 a second, from file to file. The limit is mediapipe's landmarker alone on the same
+  frames, decoded before, in as many processes. Both have their processes and models loaded. Memory: the largest process
+  of an ``aulight prepare`` of a short video, and of one ten times as long.
 - *Evaluation*: whole videos through the loader and ``FrameStream``, over the forward pass of the bare backbone.
 - *Peak memory*: resident memory of the process that trains, before its limit runs in it; the largest worker is in the
   notes, and shares most of its pages with it.
@@ -470,6 +473,114 @@ def measure_dense(bench: Bench) -> Iterator[Row]:
 
 
 # ------------------------------------------------------------------------------------------------------------
+# Preparing raw videos
+# ------------------------------------------------------------------------------------------------------------
+
+
+def film(path: Path, frames: int) -> Path:
+    """A real face that moves about in 640x360."""
+    import cv2
+    import numpy as np
+    from skimage.data import astronaut
+
+    from aulight.data.video import write_video
+
+    picture = astronaut()  # type: ignore[no-untyped-call]
+
+    def pictures() -> Iterator[Any]:
+        for frame in range(frames):
+            swing = np.sin(frame / 25)
+            matrix = cv2.getRotationMatrix2D((220, 110), 8 * np.sin(frame / 40), 0.9 + 0.1 * swing)
+            matrix[:, 2] += (100 + 40 * swing, 60)
+            yield cv2.warpAffine(picture, matrix, (640, 360))
+
+    write_video(path, pictures(), 25)
+    return path
+
+
+class Landmarker:
+    """In a worker: the landmarker alone, and all the frames that it is given again and again."""
+
+    def __init__(self, path: Path, max_faces: int, blendshapes: bool) -> None:
+        import mediapipe
+        from mediapipe.tasks import python as tasks
+
+        from aulight.data.faces import model_file
+        from aulight.data.video import raw_frames
+
+        frames = (mediapipe.Image(mediapipe.ImageFormat.SRGB, frame.image) for frame in raw_frames(path))
+        self.frames, self.time_ms = list(frames), 0
+        self.landmarker = tasks.vision.FaceLandmarker.create_from_options(
+            tasks.vision.FaceLandmarkerOptions(
+                base_options=tasks.BaseOptions(model_asset_path=str(model_file())),
+                running_mode=tasks.vision.RunningMode.VIDEO,
+                num_faces=max_faces,
+                output_face_blendshapes=blendshapes,
+            )
+        )
+
+    def run(self) -> int:
+        for frame in self.frames:
+            self.time_ms += 40
+            self.landmarker.detect_for_video(frame, self.time_ms)
+        return len(self.frames)
+
+
+landmarkers: list[Landmarker] = []  # of this worker
+
+
+def start_landmarker(path: Path, max_faces: int, blendshapes: bool) -> None:
+    landmarkers.append(Landmarker(path, max_faces, blendshapes))
+
+
+def landmark(_: int) -> int:
+    return landmarkers[0].run()
+
+
+def measure_prepare(bench: Bench, workers: int) -> Iterator[Row]:
+    from aulight import prepare
+    from aulight.data.faces import model_file
+    from aulight.data.sources import RawVideo
+    from aulight.workers import worker_pool
+
+    frames = bench.amount(400, 20)
+    raw = film(bench.work / "raw.mp4", frames)
+    config = configured("prepare", "data.source=.")
+    settings = {"crop_size": config["crop_size"], "faces": "mediapipe", **config["faces"]}
+    spawn = multiprocessing.get_context("spawn")
+    given = (spawn.Value("q", 0), spawn.Event(), settings, model_file())
+    limit = (raw, settings["max_faces"], settings["blendshapes"])
+    # Forked before anything here has run.
+    with (
+        multiprocessing.get_context("fork").Pool(workers, start_landmarker, limit) as theirs,
+        worker_pool(workers, prepare.start_worker, given) as ours,
+    ):
+
+        def whole() -> int:
+            videos = [RawVideo(f"v{i}", "S", raw) for i in range(workers)]
+            jobs = [ours.submit(prepare.make_video, video, bench.work, bench.work) for video in videos]
+            assert not any(job.result() for job in jobs)
+            return frames * workers
+
+        def alone() -> int:
+            return sum(theirs.map(landmark, range(workers), chunksize=1))
+
+        speeds = alternate(bench, {"prepare": timed(whole), "landmarker": timed(alone)})
+    name = f"prepare, {workers} process{'es' if workers > 1 else ''}"
+    yield compare(name, speeds["prepare"], speeds["landmarker"], 0.8, "limit: landmarker alone, in as many")
+
+
+def prepare_length(bench: Bench, frames: int) -> Iterator[Row]:
+    """Prepares a video of some length by the command, for its memory."""
+    (bench.work / "raw").mkdir()
+    film(bench.work / "raw" / "v.mp4", frames)
+    gc.collect()
+    arguments = [f"data.source={bench.work / 'raw'}", f"data.root={bench.work / 'data'}", "workers=1"]
+    subprocess.run([sys.executable, "-m", "aulight", "prepare", *arguments], check=True)
+    yield Row("prepare", frames, "frames")
+
+
+# ------------------------------------------------------------------------------------------------------------
 # The data
 # ------------------------------------------------------------------------------------------------------------
 
@@ -528,6 +639,10 @@ MEASURES = {
     "stage_two_precision": Measure(lambda b: measure_precision(b, "finetune", "stage two"), 20, 1, "stage two, fp32"),
     "stage_one_precision": Measure(lambda b: measure_precision(b, "pretrain", "stage one"), 30, 1, "stage one, fp32"),
     "evaluation": Measure(measure_evaluation, 15, memory="evaluation"),
+    "prepare_1": Measure(lambda b: measure_prepare(b, 1), 20),
+    "prepare_2": Measure(lambda b: measure_prepare(b, 2), 20),
+    "prepare_short": Measure(lambda b: prepare_length(b, b.amount(500, 20))),
+    "prepare_long": Measure(lambda b: prepare_length(b, b.amount(5000, 40))),
     "videos": Measure(lambda b: read_videos(b, "faces64")),
     "videos_x10": Measure(lambda b: read_videos(b, "faces64_x10")),
     "dense": Measure(measure_dense, 50, threads=2),
@@ -579,6 +694,9 @@ def memory_rows(found: dict[str, dict[str, Any]]) -> Iterator[Row]:
     peak = found["dense"]["peak"]
     note = f"limit: a public code in fp32; largest worker {found['dense']['worker']:.0f} MB"
     yield Row("peak memory, dense, 128x128", peak, "MB", PUBLIC_MB, peak / PUBLIC_MB, note=note)
+    short, long = found["prepare_short"]["worker"], found["prepare_long"]["worker"]
+    growth = long / short
+    yield Row("peak memory, prepare, 10 times as long", long, "MB", short, growth, "≤ 1.1", growth <= 1.1)
     one, ten = found["videos"], found["videos_x10"]
     few, many = one["peak"] + one["worker"], ten["peak"] + ten["worker"]
     note = f"largest worker {one['worker']:.0f} MB, then {ten['worker']:.0f} MB"
@@ -639,7 +757,7 @@ def main() -> None:
         for place, name in enumerate(MEASURES, 1):
             print(f"[{place}/{len(MEASURES)}] {name}, {time.monotonic() - begin:.0f} s so far", flush=True)
             found[name] = start_measure(name, Path(folder), arguments.quick)
-    speeds = (n for n in MEASURES if n != "data" and not n.startswith("videos"))
+    speeds = (n for n in MEASURES if n not in ("data", "prepare_short", "prepare_long", "videos", "videos_x10"))
     rows = [Row(**row) for name in speeds for row in found[name]["rows"]]
     rows += memory_rows(found)
     text = f"{machine()}\n\n{table(rows)}\n"
