@@ -343,13 +343,20 @@ class PreparedDataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the description and of what is in the tables: equal for equal content, whatever the folders."""
+        """Hash of the description and of what is in the tables: equal for equal content, whatever the folders.
+
+        Raises:
+            AulightError: When a table is damaged.
+        """
         source = {key: value for key, value in dict(self.meta.get("source") or {}).items() if key != "folder"}
         digest = hashlib.sha256(yaml.safe_dump({**self.meta, "source": source}).encode())
         for name in ("videos", "frames", "labels"):
             path = self.root / f"{name}.parquet"
             if path.is_file():
-                digest.update(_content(path))
+                try:
+                    digest.update(_content(path))
+                except (OSError, pa.ArrowException) as error:
+                    raise AulightError(f"{path}: missing or damaged; prepare the dataset again") from error
         return digest.hexdigest()[:16]
 
     def path(self, row: int) -> Path:

@@ -268,7 +268,7 @@ def check_whole(pieces: list[Batch], data: PreparedDataset, rows: list[int], dec
         assert decode(piece["clip"][0].numpy()) == [(video, at[video] + t) for t in range(count)]
         frames = range(at[video], at[video] + count)
         assert piece["face"].tolist() == [t not in (10, 11) for t in frames]
-        labels = data.labels[data.labels["video_id"] == f"v{video}"].iloc[list(frames)]
+        labels = data.labels[data.labels["video_id"] == f"v{video}"].set_index("frame").reindex(list(frames))
         expected = labels[data.columns].astype("Float32").to_numpy(np.float32, na_value=np.nan)
         np.testing.assert_array_equal(piece["targets"].numpy(), expected)
         at[video] += count
