@@ -128,7 +128,7 @@ class People:
 
     NEAR = 0.1
     """Crop sides (of about 24 cm) that a seen face moves in any case; a standard deviation, as the next."""
-    SPEED = 1.5
+    SPEED = 1.0
     """Crop sides a second."""
     REACH = 3.0
     """Standard deviations beyond which it is somebody else."""
@@ -153,15 +153,13 @@ class People:
             if face not in names and person not in taken:
                 names[face], taken[person] = person, (misfit, distance)
         for misfit, distance, face, person in fits:
-            if person not in taken and face in names:
+            if person not in taken and face in names:  # another, out of sight, whom it fits as well?
                 best, nearest = taken[names[face]]
                 if misfit - best < self.DOUBT and distance < 2 * nearest:
-                    names[face] = -1
+                    del names[face]
         for face, pose in enumerate(poses):
-            if names.get(face, -1) < 0:
-                names[face] = len(self._last)
-                self._last.append((pose, time_s))
-            self._last[names[face]] = (pose, time_s)
+            person = names.setdefault(face, len(self._last))
+            self._last[person : person + 1] = [(pose, time_s)]
         return [names[face] for face in range(len(poses))]
 
 
@@ -191,7 +189,7 @@ class FaceAligner:
         self,
         size: int = 128,
         blendshapes: bool = True,
-        max_faces: int = 3,
+        max_faces: int = 4,
         smooth_s: float = 0.1,
         model: Path | None = None,
     ) -> None:
@@ -251,7 +249,10 @@ class FaceAligner:
                     # now and then one face is found twice
                     if all(displacement(face.pose, other.pose) > 0.25 for other in faces):
                         faces.append(face)
-                yield frame, dict(zip(people.name([face.pose for face in faces], frame.time_s), faces, strict=True))
+                # pictures of another size are taken to show the same scene
+                scale = 1 / max(frame.image.shape)
+                poses = [face.pose * (scale, scale, 1, 1) + (0, 0, np.log(scale), 0) for face in faces]
+                yield frame, dict(zip(people.name(poses, frame.time_s), faces, strict=True))
 
     @contextmanager
     def _landmarker(self) -> Iterator[Any]:
@@ -385,10 +386,10 @@ def _fit(times: Array, poses: Array, sigma: float) -> Array:
     poses[:, 3] = np.unwrap(poses[:, 3])
     near = np.exp(-0.5 * (times / sigma) ** 2)
     powers = (times[:, None] / sigma) ** np.arange(min(3, len(times)))
-    fit, weights = poses, near
+    weights, fit = near, poses
     for _ in range(3):
         root = np.sqrt(weights)[:, None]
-        fit = np.linalg.lstsq(root * powers, root * poses, rcond=None)[0]
+        fit = np.asarray(np.linalg.lstsq(root * powers, root * poses, rcond=None)[0], np.float64)
         off = poses - powers @ fit
         off[:, :2] /= np.exp(fit[0, 2])
         weights = near / (1 + (off**2).sum(1) / OUTLIER**2)
