@@ -20,7 +20,7 @@ from tqdm import tqdm
 from aulight.data import sources
 from aulight.data.faces import BLENDSHAPES, AlignedFrame, FaceAligner, model_file, squares
 from aulight.data.sources import RawDataset, RawVideo, place_labels
-from aulight.data.store import PreparedDataset, StoreWriter, label_rows, replace_labels, write_table
+from aulight.data.store import BLENDSHAPE, PreparedDataset, StoreWriter, label_rows, replace_labels, write_table
 from aulight.data.video import UNFIT_WIDTHS, Frames, raw_frames, raw_info, stream_frames, write_video
 from aulight.errors import AulightError, VideoError
 from aulight.workers import worker_pool
@@ -54,10 +54,12 @@ def prepare(cfg: DictConfig) -> None:
     lock = FileLock(root.with_name(f".{root.name}.lock"))
     try:
         with lock.acquire(timeout=0):
-            if root.exists():
-                _relabel(root, raw, settings)
-            else:
+            if not root.exists():
                 _prepare(root, raw, settings, config)
+            elif _unpack(root, raw, settings):
+                _prepare(root, raw, settings, config, replace=True)
+            else:
+                _relabel(root, raw, settings)
     except Timeout as error:
         raise AulightError(f"{root}: another process is preparing it") from error
     Path(lock.lock_file).unlink(missing_ok=True)
@@ -85,7 +87,9 @@ def _check(config: dict[str, Any]) -> None:
 # ---- the videos -------------------------------------------------------------------------------------------------
 
 
-def _prepare(root: Path, raw: RawDataset, settings: dict[str, Any], config: dict[str, Any]) -> None:
+def _prepare(
+    root: Path, raw: RawDataset, settings: dict[str, Any], config: dict[str, Any], replace: bool = False
+) -> None:
     """Makes what is missing of the dataset, then puts it together under its own name."""
     meta = {
         "name": config["data"]["name"],
@@ -94,14 +98,14 @@ def _prepare(root: Path, raw: RawDataset, settings: dict[str, Any], config: dict
         "alignment": "as they came" if settings["faces"] == "none" else "eyes and nose to a template, upright",
         "source": settings,
     }
-    with StoreWriter(root, meta, resume=True) as store:
+    with StoreWriter(root, meta, resume=True, replace=replace) as store:
         _same_settings(store.folder, settings)
         parts = store.folder / "parts"
         parts.mkdir(exist_ok=True)
         skipped = _make_videos(raw.videos, store.videos, parts, settings, config)
         notes = list(raw.notes)
         summary = {"videos": 0, "frames": 0, "without a face": 0, "labelled": 0}
-        rates = []
+        rates, faceless = [], []
         for video in raw.videos:
             if video.video_id in skipped:
                 continue
@@ -110,8 +114,8 @@ def _prepare(root: Path, raw: RawDataset, settings: dict[str, Any], config: dict
             confidence = part["face_confidence"].to_numpy()
             labels, about_labels = place_labels(video, numbers, times)
             notes += about_labels
-            if not (confidence > 0).any():
-                notes.append(f"{video.video_id}: no face found in any of its {len(part)} frames")
+            if (confidence > 0).mean() < 0.5:
+                faceless.append(f"{video.video_id} ({(confidence == 0).mean():.0%})")
             rates.append(float(part["fps"].to_numpy()[0]))
             store.add(
                 video.video_id,
@@ -131,6 +135,8 @@ def _prepare(root: Path, raw: RawDataset, settings: dict[str, Any], config: dict
         if not rates:
             reasons = "; ".join(list(skipped.values())[:3])
             raise AulightError(f"{settings['folder']}: none of its {len(raw.videos)} videos could be read ({reasons})")
+        if faceless:
+            notes.append(f"no face found in more than half of the frames of {sources.shorten(faceless)}")
         store.meta |= {"fps": float(np.median(rates)), "skipped": skipped}
         used = {video.video_id for video in raw.videos} - set(skipped)
         for path in store.videos.iterdir():
@@ -154,7 +160,17 @@ def _same_settings(folder: Path, settings: dict[str, Any]) -> None:
         path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
 
+LABELS_ONLY = ("drop_untracked",)
+"""Settings of readers that change labels and no frame."""
+
+
 def _refuse_other(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuses settings that give other frames; the raw data may have moved."""
+    before, now = (
+        {key: value for key, value in settings.items() if key not in ("folder", "reader")}
+        | {f"reader.{key}": value for key, value in settings.get("reader", {}).items() if key not in LABELS_ONLY}
+        for settings in (before, now)
+    )
     keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if keys:
         differing = "; ".join(f"{key} was {before.get(key)}, is {now.get(key)}" for key in keys)
@@ -212,20 +228,64 @@ def _expected(video: RawVideo) -> int:
         return 0
 
 
+def _unpack(root: Path, raw: RawDataset, settings: dict[str, Any]) -> bool:
+    """Takes a finished dataset as the beginning of a larger one, if there are raw videos that it lacks.
+
+    Those that could not be read are tried again once they have changed.
+
+    Returns:
+        Whether there are.
+
+    Raises:
+        AulightError: When it was made with other settings, or from videos that are not there any more.
+    """
+    data = PreparedDataset(root)
+    _refuse_other(root, data.meta.get("source", {}), settings)
+    there, wanted = set(data.videos["video_id"]), {video.video_id for video in raw.videos}
+    if gone := sorted(there - wanted):
+        raise AulightError(
+            f"{root}: has videos that are not in {settings['folder']} ({sources.shorten(gone, 3)}); "
+            "put them back, or give another data.root= for the others"
+        )
+    made_s = (root / "dataset.yaml").stat().st_mtime
+    skipped = data.meta.get("skipped", {})
+    hopeless = {video.video_id for video in raw.videos if video.video_id in skipped and _changed_s(video) < made_s}
+    if not wanted - there - hopeless:
+        return False
+    folder = root.with_name(f".{root.name}.partial")
+    for name in ("videos", "parts"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    _same_settings(folder, settings)
+    columns = {"source_frame": "number", "time_s": "time_s", "face_confidence": "face_confidence"}
+    for row, video in enumerate(tqdm(data.videos.itertuples(), total=len(data.videos), desc="Taking over")):
+        part = folder / "parts" / f"{video.video_id}.parquet"
+        if part.is_file():
+            continue
+        table = data.frames_of(str(video.video_id))
+        table = table.rename(columns=columns | {f"{BLENDSHAPE}{name}": name for name in BLENDSHAPES})
+        copy = folder / "videos" / f"{video.video_id}.mp4"
+        copy.unlink(missing_ok=True)
+        try:
+            copy.hardlink_to(data.path(row))
+        except OSError:  # a file system without links
+            shutil.copyfile(data.path(row), copy)
+        write_table(table.drop(columns=["video_id", "frame"]).assign(fps=video.fps), part)
+    return True
+
+
+def _changed_s(video: RawVideo) -> float:
+    """When the file, folder or zip file of a video was last changed."""
+    return next(path for path in (video.path, *video.path.parents) if path.exists()).stat().st_mtime
+
+
 # ---- the labels -------------------------------------------------------------------------------------------------
 
 
 def _relabel(root: Path, raw: RawDataset, settings: dict[str, Any]) -> None:
     """Gives a finished dataset the labels and subjects that its raw data have now."""
     data = PreparedDataset(root)
-    _refuse_other(root, data.meta.get("source", {}), settings)
     skipped = data.meta.get("skipped", {})
-    there, wanted = set(data.videos["video_id"]), {video.video_id for video in raw.videos} - set(skipped)
-    if differing := sorted(there ^ wanted):
-        raise AulightError(
-            f"{root}: made from other videos ({len(differing)} differ, {differing[0]} for one); "
-            "remove it or give another data.root="
-        )
+    there = set(data.videos["video_id"])
     notes, tables = list(raw.notes), []
     frames = dict(list(data.frames.groupby("video_id", sort=False)))
     for video in raw.videos:
@@ -236,7 +296,8 @@ def _relabel(root: Path, raw: RawDataset, settings: dict[str, Any]) -> None:
             if labels is not None:
                 tables.append(label_rows(video.video_id, labels))
     labelled = pd.concat(tables, ignore_index=True) if tables else None
-    replace_labels(data, raw.aus, labelled, {video.video_id: video.subject for video in raw.videos})
+    subjects = {video.video_id: video.subject for video in raw.videos}
+    replace_labels(data, raw.aus, labelled, subjects, settings)
     faces = data.frames["face_confidence"] > 0
     summary = {
         "videos": len(data.videos),

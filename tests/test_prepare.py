@@ -250,13 +250,66 @@ def test_labels_and_subjects_of_a_finished_dataset_can_be_replaced(
     assert not (tmp_path / "data" / "labels.parquet").exists()
 
 
+def test_new_videos_are_added_to_a_finished_dataset(
+    aulight: Command, plain: list[str], raw: Path, tmp_path: Path, coded: Callable[..., Iterator[Frames]]
+) -> None:
+    (raw / "broken.mp4").write_bytes(b"")
+    assert aulight(*plain).status == 0
+    made = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "data" / "videos").iterdir()}
+    write_video(raw / "new.mp4", coded(3, 20), 25)
+    write_video(raw / "broken.mp4", coded(4, 20), 25)
+    outcome = aulight(*plain)
+    assert outcome.status == 0, outcome.err
+    assert "5 videos, 138 frames" in outcome.out
+    data = PreparedDataset(tmp_path / "data")
+    assert {name: (data.root / "videos" / name).stat().st_mtime_ns for name in made} == made
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "raw"]
+    assert aulight(*plain, f"data.root={tmp_path / 'other'}").status == 0
+    assert PreparedDataset(tmp_path / "other").fingerprint == data.fingerprint
+
+
+def test_a_video_that_was_mended_is_tried_again(aulight: Command, plain: list[str], raw: Path, tmp_path: Path) -> None:
+    good = (raw / "b.mp4").read_bytes()
+    (raw / "b.mp4").write_bytes(b"")
+    assert aulight(*plain).status == 0
+    outcome = aulight(*plain)
+    assert "was prepared already" in outcome.out
+    assert "not used" in outcome.out
+    (raw / "b.mp4").write_bytes(good)
+    assert "3 videos, 98 frames" in aulight(*plain).out
+    assert PreparedDataset(tmp_path / "data").meta["skipped"] == {}
+
+
+def test_blendshapes_stay_when_videos_are_added(aulight: Command, folder_tree: Any, tmp_path: Path) -> None:
+    raw = folder_tree(tmp_path / "raw", frames=8)
+    where = ["prepare", f"data.source={raw}", f"data.root={tmp_path / 'data'}", "workers=1"]
+    assert aulight(*where).status == 0
+    before = PreparedDataset(tmp_path / "data").blendshapes
+    shutil.copy(raw / "first.mp4", raw / "zzz.mp4")
+    assert aulight(*where).status == 0
+    after = PreparedDataset(tmp_path / "data").blendshapes
+    pd.testing.assert_frame_equal(after[after["video_id"] != "zzz"].reset_index(drop=True), before)
+    assert len(after) == len(before) + 8
+
+
 def test_a_finished_dataset_is_not_mixed_with_others(
     aulight: Command, plain: list[str], raw: Path, tmp_path: Path
 ) -> None:
     assert aulight(*plain).status == 0
     _refused(aulight(*plain, "crop_size=96"), "crop_size was 64, is 96")
-    shutil.copy(raw / "a.mp4", raw / "new.mp4")
-    _refused(aulight(*plain), "made from other videos", "new")
+    _refused(aulight(*plain, "data.reader.fps=30"), "reader.fps was 25.0, is 30")
+    (raw / "b.mp4").unlink()
+    _refused(aulight(*plain), "has videos that are not in", "(b)")
+    assert len(PreparedDataset(tmp_path / "data").videos) == 3
+
+
+def test_the_raw_data_may_move(aulight: Command, plain: list[str], raw: Path, tmp_path: Path) -> None:
+    assert aulight(*plain).status == 0
+    before = PreparedDataset(tmp_path / "data").fingerprint
+    raw.rename(tmp_path / "moved")
+    outcome = aulight(*plain, f"data.source={tmp_path / 'moved'}")
+    assert outcome.status == 0, outcome.err
+    assert PreparedDataset(tmp_path / "data").fingerprint == before
 
 
 @pytest.mark.parametrize(

@@ -46,17 +46,18 @@ class StoreWriter:
         root: The dataset's final folder; must not exist yet.
         meta: What ``dataset.yaml`` says beyond the counts: ``name``, ``aus``, ``fps``, ``crop_size``, ``source`` ...
         resume: Keep what an earlier, interrupted writer left in :attr:`folder`, and leave it there if this one fails.
+        replace: Put the new dataset in the place of one that is there, once it is whole.
 
     Attributes:
         folder: Where it is built.
         videos: Its folder of videos.
 
     Raises:
-        AulightError: When ``root`` is already there.
+        AulightError: When ``root`` is already there and is not to be replaced.
     """
 
-    def __init__(self, root: Path, meta: Mapping[str, Any], resume: bool = False) -> None:
-        if root.exists():
+    def __init__(self, root: Path, meta: Mapping[str, Any], resume: bool = False, replace: bool = False) -> None:
+        if root.exists() and not replace:
             raise AulightError(f"{root}: already there; remove it to make it anew")
         self.root = root
         self.meta = dict(meta)
@@ -158,7 +159,11 @@ class StoreWriter:
             "subjects": int(videos["subject"].nunique()),
         }
         _write_yaml(meta, self.folder / "dataset.yaml")
+        old = self.root.with_name(f".{self.root.name}.old")
+        if self.root.exists():
+            self.root.rename(old)
         self.folder.rename(self.root)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 class PreparedDataset:
@@ -359,6 +364,10 @@ class PreparedDataset:
                     raise AulightError(f"{path}: missing or damaged; prepare the dataset again") from error
         return digest.hexdigest()[:16]
 
+    def frames_of(self, video_id: str) -> pd.DataFrame:
+        """All columns of ``frames.parquet`` for one video, read on their own."""
+        return pd.read_parquet(self.root / "frames.parquet", filters=[("video_id", "==", video_id)])
+
     def path(self, row: int) -> Path:
         """The video file of a row of :attr:`videos`."""
         return self.root / str(self.videos["path"].iat[row])
@@ -399,7 +408,11 @@ def label_rows(video_id: str, labels: Mapping[int, Any]) -> pd.DataFrame:
 
 
 def replace_labels(
-    data: PreparedDataset, aus: Sequence[int], labels: pd.DataFrame | None, subjects: Mapping[str, str]
+    data: PreparedDataset,
+    aus: Sequence[int],
+    labels: pd.DataFrame | None,
+    subjects: Mapping[str, str],
+    source: Mapping[str, Any],
 ) -> None:
     """Gives a finished dataset other labels and subjects; its videos and frames stay.
 
@@ -410,6 +423,7 @@ def replace_labels(
         aus: The AUs of the new labels.
         labels: The new ``labels.parquet``; ``None`` for none.
         subjects: ``video_id`` to subject, for every video.
+        source: What ``dataset.yaml`` says of the raw data from now on.
     """
     path = data.root / "labels.parquet"
     if labels is None:
@@ -418,7 +432,7 @@ def replace_labels(
         write_table(labels, path)
     videos = data.videos.assign(subject=data.videos["video_id"].map(dict(subjects)))
     write_table(videos, data.root / "videos.parquet")
-    meta = {**data.meta, "aus": list(aus), "subjects": int(videos["subject"].nunique())}
+    meta = {**data.meta, "aus": list(aus), "source": dict(source), "subjects": int(videos["subject"].nunique())}
     _write_yaml(meta, data.root / "dataset.yaml")
 
 
