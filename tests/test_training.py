@@ -91,6 +91,8 @@ def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
             stderr=(tmp_path / "stderr").open("w"),
             text=True,
             start_new_session=True,
+            # it may have been inherited deaf to Ctrl-C, from a shell's background job
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             cwd=tmp_path,
         )
         assert process.stdout is not None

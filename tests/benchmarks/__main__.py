@@ -138,7 +138,7 @@ def timed(frames: Callable[[], int]) -> Callable[[], float]:
 
 
 def configured(command: str, *overrides: str) -> dict[str, Any]:
-    """The shipped configuration of a command, from scratch and on the CPU."""
+    """The shipped configuration of a command; of training, from scratch and on the CPU."""
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
@@ -146,7 +146,8 @@ def configured(command: str, *overrides: str) -> dict[str, Any]:
 
     OmegaConf.register_new_resolver("if_pretrained", lambda _, scratch: scratch, replace=True)
     with initialize_config_dir(str(conf_dir().resolve()), version_base="1.3"):
-        cfg = compose(command, ["trainer=cpu", "+trainer.limit_val_batches=0", *overrides])
+        training = [] if command == "prepare" else ["trainer=cpu", "+trainer.limit_val_batches=0"]
+        cfg = compose(command, [*training, *overrides])
     return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]  # it is a dict
 
 
