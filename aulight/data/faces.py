@@ -7,7 +7,9 @@ neither trembles nor lags behind the head.
 ``python -m aulight.data.faces`` fetches the face model.
 """
 
+import cmath
 import hashlib
+import math
 import os
 import subprocess
 import sys
@@ -61,6 +63,10 @@ _NUMBERS = list(_STABLE)
 _EYES = [np.mean([_STABLE[inner], _STABLE[outer]], 0) for inner, outer in ((133, 33), (362, 263))]
 _TEMPLATE = np.array([complex(x, _EYES[0][1] - y) for x, y in _STABLE.values()])
 _TEMPLATE = _TEMPLATE / (_EYES[1][0] - _EYES[0][0]) * EYE_DISTANCE + complex(0.5, EYE_HEIGHT)
+_SPREAD = _TEMPLATE - _TEMPLATE.mean()
+_TURN = _SPREAD.conj() / np.vdot(_SPREAD, _SPREAD)
+_CENTRE = 1 / len(_TEMPLATE) + _TURN * (complex(0.5, 0.5) - _TEMPLATE.mean())
+"""Of landmarks as complex numbers: what gives size and turn of the crop, and its middle."""
 
 
 def template() -> dict[int, tuple[float, float]]:
@@ -111,12 +117,10 @@ def pose_of(landmarks: Array) -> Array:
         landmarks: ``(478, 2)``.
     """
     # A similarity transform of the plane is z -> a z + b with complex a and b.
-    found = landmarks[_NUMBERS] @ (1, 1j)
-    middle = _TEMPLATE.mean()
-    spread = _TEMPLATE - middle
-    a = np.vdot(spread, found) / np.vdot(spread, spread)
-    centre = found.mean() + a * (complex(0.5, 0.5) - middle)
-    return np.array([centre.real, centre.imag, np.log(abs(a)), np.angle(a)])
+    found = landmarks[_NUMBERS].view(np.complex128)[:, 0]
+    a = complex(_TURN @ found)
+    centre = complex(_CENTRE @ found)
+    return np.array([centre.real, centre.imag, math.log(abs(a)), cmath.phase(a)])
 
 
 class People:
@@ -165,14 +169,71 @@ class People:
 
 def displacement(one: Array, other: Array) -> float:
     """How far apart two poses are, in crop sides; a change of size by a half counts as one."""
-    side = np.exp((one[2] + other[2]) / 2)
-    return float(np.hypot(np.hypot(*(one[:2] - other[:2])) / side, (one[2] - other[2]) / np.log(1.5)))
+    x, y, size, _ = one.tolist()
+    other_x, other_y, other_size, _ = other.tolist()
+    side = math.exp((size + other_size) / 2)
+    return math.hypot((x - other_x) / side, (y - other_y) / side, (size - other_size) / math.log(1.5))
+
+
+SAME, NEAR = 0.25, 0.75
+"""Displacement up to which two faces of one picture are one, found twice; and up to which two of following pictures are
+of one person: the landmarker may err by half the size of a face that it hardly finds."""
+
+SMALL = 0.3
+"""Crop side over the picture's longer side below which a face may be too small to be found in the whole picture:
+that looks for faces on 128 x 128 pixels, and finds them down to 0.2."""
+
+WINDOW = 3.0
+"""Crop sides: the window around a small face."""
+
+MISSED = 100
+"""Frames in which a small face that is lost is looked for where it was, each time; then it is only searched for."""
+
+LEAST = 256
+"""Pixels of the smallest windows that a picture is searched through: faces narrower than 32 pixels are no use."""
+
+_Window = tuple[int, int, int]  # left, top and side, in pixels
+
+
+def _around(pose: Array, image: Frames) -> _Window:
+    """The window around a small face, inside the picture."""
+    height, width = image.shape[:2]
+    side = min(round(WINDOW * math.exp(pose[2])), height, width)
+    left, top = (round(middle - side / 2) for middle in pose[:2])
+    return min(max(left, 0), width - side), min(max(top, 0), height - side), side
+
+
+def _everywhere(image: Frames) -> list[_Window]:
+    """Squares all over a picture: of its shorter side and of half of it, overlapping by a third."""
+    short = min(image.shape[:2])
+    windows = []
+    for side in (short, short // 2):
+        if side >= LEAST:
+            tops, lefts = (
+                np.linspace(0, room, math.ceil(room / (side * 2 / 3)) + 1).astype(int).tolist()
+                for room in (image.shape[0] - side, image.shape[1] - side)
+            )
+            windows += [(left, top, side) for top in tops for left in lefts]
+    return windows
+
+
+def _known(pose: Array, faces: list[Face], limit: float) -> bool:
+    return any(displacement(pose, face.pose) <= limit for face in faces)
+
+
+def _add(faces: list[Face], more: Iterable[Face], most: int) -> None:
+    """Adds faces that are not there yet, up to a number."""
+    for face in more:
+        if len(faces) < most and not _known(face.pose, faces, SAME):
+            faces.append(face)
 
 
 class FaceAligner:
     """Finds and cuts out the face of one person a video; use as a context manager, for any number of videos.
 
-    A face is found when it is wider than an eighth of the picture's longer side.
+    A face wider than an eighth of the picture's longer side is found at once, and followed while it gets smaller. While
+    nobody is found, or somebody small is lost, smaller faces are looked for all over the picture now and then: down to
+    1/28 of the longer side of a picture of 16:9 (68 pixels of 1920), 1/16 of a square one, and to 40 pixels.
 
     Args:
         size: Side of the crops in pixels.
@@ -186,12 +247,7 @@ class FaceAligner:
     """
 
     def __init__(
-        self,
-        size: int = 128,
-        blendshapes: bool = True,
-        max_faces: int = 4,
-        smooth_s: float = 0.1,
-        model: Path | None = None,
+        self, size: int, blendshapes: bool, max_faces: int, smooth_s: float, model: Path | None = None
     ) -> None:
         try:
             import mediapipe  # noqa: F401
@@ -200,6 +256,7 @@ class FaceAligner:
         self.size, self.blendshapes, self.max_faces, self.smooth_s = size, blendshapes, max_faces, smooth_s
         self._model = model_file(model)
         self._open: list[Any] = []
+        self._still: Any = None
 
     def __enter__(self) -> "FaceAligner":
         return self
@@ -210,6 +267,7 @@ class FaceAligner:
         for landmarker in self._open:
             landmarker.close()
         self._open.clear()
+        self._still = None
 
     def align(self, frames: Iterable[RawFrame]) -> Iterator[AlignedFrame]:
         """The face of one person in every frame of one video.
@@ -229,39 +287,83 @@ class FaceAligner:
             yield AlignedFrame(frame.number, frame.time_s, crop, float(inside), face.blendshapes, matrix)
 
     def faces(self, frames: Iterable[RawFrame]) -> Iterator[tuple[RawFrame, dict[int, Face]]]:
-        """The faces of everybody in every frame of one video, by the numbers that :class:`People` gives them."""
-        import mediapipe
+        """The faces of everybody in every frame of one video, by the numbers that :class:`People` gives them.
 
+        Small faces beside a large one are missing, unless they have been found before it came, or have been large:
+        only while nobody is found, or somebody small is lost, is there a search for others.
+        """
         people = People()
+        small: dict[int, tuple[int, Array]] = {}  # of people last seen small: frame, and pose as People has it
+        wait = 0  # frames until the next search
+        clock_ms = -1
         with self._landmarker() as landmarker:
-            clock_ms = -1
-            for frame in frames:
-                clock_ms = max(clock_ms + 1, round(1000 * frame.time_s))
-                image = mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(frame.image))
-                found = landmarker.detect_for_video(image, clock_ms)
-                faces: list[Face] = []
-                for index, points in enumerate(found.face_landmarks):
-                    landmarks = np.array([(point.x, point.y) for point in points]) * frame.image.shape[1::-1]
-                    scores = _unknown()
-                    if self.blendshapes:
-                        scores[:] = [category.score for category in found.face_blendshapes[index]]
-                    face = Face(landmarks, scores, pose_of(landmarks))
-                    # now and then one face is found twice
-                    if all(displacement(face.pose, other.pose) > 0.25 for other in faces):
-                        faces.append(face)
+            for now, frame in enumerate(frames):
+                image = frame.image
                 # pictures of another size are taken to show the same scene
-                scale = 1 / max(frame.image.shape)
-                poses = [face.pose * (scale, scale, 1, 1) + (0, 0, np.log(scale), 0) for face in faces]
-                yield frame, dict(zip(people.name(poses, frame.time_s), faces, strict=True))
+                scale = max(image.shape)
+                clock_ms = max(clock_ms + 1, round(1000 * frame.time_s))
+                whole = landmarker.detect_for_video(_picture(image), clock_ms)
+                faces: list[Face] = []
+                _add(faces, self._read(whole, image.shape[1::-1]), self.max_faces)
 
-    @contextmanager
-    def _landmarker(self) -> Iterator[Any]:
-        """A landmarker that has seen nothing yet: one a video, as it looks first where faces were before."""
+                lost = False
+                for seen, pose in small.values():
+                    pose = _scaled(pose, scale)
+                    if now - seen <= MISSED and len(faces) < self.max_faces and not _known(pose, faces, NEAR):
+                        _add(faces, self._look(image, _around(pose, image)), self.max_faces)
+                    lost = lost or not _known(pose, faces, NEAR)
+                wait -= 1
+                if wait <= 0 and (lost or not faces) and len(faces) < self.max_faces:
+                    windows = _everywhere(image)
+                    # without a face, this costs as much as looking at the whole picture in every frame
+                    wait = len(windows) * (4 if faces else 1)
+                    found = (face for window in windows for face in self._look(image, window, whole=True))
+                    _add(faces, sorted(found, key=lambda face: -face.pose[2]), self.max_faces)
+
+                poses = [_scaled(face.pose, 1 / scale) for face in faces]
+                named = people.name(poses, frame.time_s)
+                for person, pose in zip(named, poses, strict=True):
+                    small.pop(person, None)
+                    if pose[2] < math.log(SMALL):
+                        small[person] = now, pose
+                while len(small) > self.max_faces:
+                    del small[next(iter(small))]  # not seen for longest
+                yield frame, dict(zip(named, faces, strict=True))
+
+    def _look(self, image: Frames, window: _Window, whole: bool = False) -> list[Face]:
+        """The faces in a window of a picture; if wished, those only that no border of it cuts."""
+        left, top, side = window
+        if self._still is None:
+            self._still = self._start("IMAGE")
+        found = self._still.detect(_picture(image[top : top + side, left : left + side]))
+        faces = self._read(found, (side, side))
+        if whole:
+            faces = [face for face in faces if face.landmarks.min() >= 0 and face.landmarks.max() <= side]
+        for face in faces:
+            face.landmarks[:] += left, top
+            face.pose[:2] += left, top
+        return faces
+
+    def _read(self, found: Any, size: tuple[int, ...]) -> list[Face]:
+        """The faces that the landmarker has found in a picture of this width and height."""
+        faces = []
+        for index, points in enumerate(found.face_landmarks):
+            landmarks = np.empty((len(points), 2))
+            landmarks[:, 0], landmarks[:, 1] = [point.x for point in points], [point.y for point in points]
+            landmarks *= size
+            scores = _unknown()
+            if self.blendshapes:
+                scores = np.array([category.score for category in found.face_blendshapes[index]], np.float32)
+            faces.append(Face(landmarks, scores, pose_of(landmarks)))
+        return faces
+
+    def _start(self, mode: str) -> Any:
+        """A landmarker, for a video (it looks first where faces were before) or for pictures."""
         from mediapipe.tasks.python import BaseOptions, vision
 
         options = vision.FaceLandmarkerOptions(
             BaseOptions(model_asset_path=str(self._model)),
-            vision.RunningMode.VIDEO,
+            vision.RunningMode[mode],
             num_faces=self.max_faces,
             output_face_blendshapes=self.blendshapes,
         )
@@ -272,12 +374,30 @@ class FaceAligner:
             reason = " ".join(str(error).split())
             raise AulightError(f"{self._model}: mediapipe cannot find faces with it ({reason})") from error
         self._open.append(landmarker)
+        return landmarker
+
+    @contextmanager
+    def _landmarker(self) -> Iterator[Any]:
+        """A landmarker that has seen nothing yet: one a video."""
+        landmarker = self._start("VIDEO")
         try:
             yield landmarker
         finally:
             if landmarker in self._open:
                 self._open.remove(landmarker)
                 landmarker.close()
+
+
+def _picture(image: Frames) -> Any:
+    import mediapipe
+
+    return mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(image))
+
+
+def _scaled(pose: Array, scale: float) -> Array:
+    """A pose on the picture made larger."""
+    x, y, size, angle = pose.tolist()
+    return np.array([x * scale, y * scale, size + math.log(scale), angle])
 
 
 @contextmanager
@@ -343,7 +463,7 @@ def _smoothed(seen: Iterable[_Seen], smooth_s: float) -> Iterator[tuple[RawFrame
             window.popleft()
         if face is not None:
             near = [(time_s - frame.time_s, pose) for other, time_s, pose in window if other == run]
-            pose = _fit(np.array([time for time, _ in near]), np.stack([pose for _, pose in near]), smooth_s)
+            pose = _fit(np.array([time for time, _ in near]), np.array([pose for _, pose in near]), smooth_s)
             held = frame.time_s, frame.image.shape, pose
             return frame, face, pose
         known = [] if held is None else [held]
@@ -374,6 +494,9 @@ def _smoothed(seen: Iterable[_Seen], smooth_s: float) -> Iterator[tuple[RawFrame
 OUTLIER = 0.02
 """Crop sides off the smoothed movement at which a frame counts half: the landmarker errs now and then."""
 
+_RIDGE = np.diag([0, 1e-9, 1e-9])
+"""Has fewer than three frames give a straight line or a constant."""
+
 
 def _fit(times: Array, poses: Array, sigma: float) -> Array:
     """The value at time 0 of parabolas fitted to poses ``(n, 4)`` at ``times``, nearer ones weighing more.
@@ -381,19 +504,20 @@ def _fit(times: Array, poses: Array, sigma: float) -> Array:
     Unlike a mean, a parabola neither lags at the ends nor cuts the turns of a movement short. What lies far off it is
     given less weight, and the fit is made again.
     """
+    now: Array = poses[np.abs(times).argmin()].copy()
     if sigma == 0:
-        return np.asarray(poses[times == 0][0])
-    poses[:, 3] = np.unwrap(poses[:, 3])
-    near = np.exp(-0.5 * (times / sigma) ** 2)
-    powers = (times[:, None] / sigma) ** np.arange(min(3, len(times)))
-    weights, fit = near, poses
+        return now
+    poses[:, 3] -= math.tau * np.round((poses[:, 3] - now[3]) / math.tau)
+    times = times / sigma
+    powers = np.stack([np.ones_like(times), times, times**2])
+    weights = near = np.exp(-0.5 * times**2)
+    unit = np.array([math.exp(-now[2]), math.exp(-now[2]), 1.0, 1.0]) / OUTLIER
     for _ in range(3):
-        root = np.sqrt(weights)[:, None]
-        fit = np.asarray(np.linalg.lstsq(root * powers, root * poses, rcond=None)[0], np.float64)
-        off = poses - powers @ fit
-        off[:, :2] /= np.exp(fit[0, 2])
-        weights = near / (1 + (off**2).sum(1) / OUTLIER**2)
-    return np.asarray(fit[0])
+        weighted = powers * weights
+        fit = np.linalg.solve(weighted @ powers.T + _RIDGE, weighted @ poses)
+        off = (poses - powers.T @ fit) * unit
+        weights = near / (1 + np.einsum("ij,ij->i", off, off))
+    return np.array(fit[0])
 
 
 def _middle(image: Frames) -> Array:
@@ -402,19 +526,22 @@ def _middle(image: Frames) -> Array:
     return np.array([width / 2, height / 2, np.log(min(height, width)), 0.0])
 
 
+SHRINK = 1.25
+"""Pixels of the picture to one of the crop up to which nothing is averaged; what is lost is a grey level or so."""
+
+
 def _cut(image: Frames, pose: Array, size: int) -> tuple[Frames, Array]:
     """The crop at a pose, and its matrix: those of :class:`AlignedFrame`."""
     import cv2
 
-    # Shrunk by more than half, single pixels would be skipped: several times too large first, then averaged.
-    times = max(1, int(np.ceil(np.exp(pose[2]) / size - 1e-6)))
+    # Shrunk more than a little, single pixels would be skipped: several times too large first, then averaged.
+    side, angle = math.exp(pose[2]), pose[3]
+    times = max(1, math.ceil(side / size / SHRINK))
+    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]) / side
 
-    def matrix(side: int) -> Array:
-        turn = (
-            side / np.exp(pose[2]) * np.array([[np.cos(pose[3]), np.sin(pose[3])], [-np.sin(pose[3]), np.cos(pose[3])]])
-        )
+    def matrix(size: int) -> Array:
         # the centre of the first pixel is at a half, but cv2 calls it 0
-        return np.column_stack([turn, turn @ (0.5 - pose[:2]) + (side - 1) / 2])
+        return np.column_stack([size * turn, size * turn @ (0.5 - pose[:2]) + (size - 1) / 2])
 
     crop: Any = cv2.warpAffine(image, matrix(times * size), (times * size, times * size), flags=cv2.INTER_LINEAR)
     if times > 1:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import weakref
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ from aulight.errors import AulightError
 Array = npt.NDArray[np.float64]
 ASTRONAUT: Frames = data.astronaut()  # type: ignore[no-untyped-call]
 SIZE = 128
+SETTINGS = (SIZE, True, 4, 0.1)
+"""Size, blendshapes, max_faces, smooth_s."""
 LENGTH = 80
 FPS = 25.0
 PUPILS = np.array([[204.0, 101.2], [246.4, 103.4]])
@@ -93,7 +95,7 @@ def pupils(frames: list[AlignedFrame], motion: Callable[[float], Array] = moving
 
 @pytest.fixture(scope="module")
 def aligner() -> Iterator[FaceAligner]:
-    with FaceAligner(SIZE) as aligner:
+    with FaceAligner(*SETTINGS) as aligner:
         yield aligner
 
 
@@ -113,7 +115,7 @@ def test_eyes_come_to_lie_on_the_template(moved: list[AlignedFrame]) -> None:
 
 
 def test_crop_neither_trembles_nor_lags(moved: list[AlignedFrame]) -> None:
-    with FaceAligner(SIZE, smooth_s=0) as raw:
+    with FaceAligner(SIZE, blendshapes=True, max_faces=4, smooth_s=0) as raw:
         unsmoothed = pupils(list(raw.align(film(LENGTH))))
     eyes = pupils(moved)
     tremble, before = (np.abs(np.diff(places, 2, axis=0)).mean() for places in (eyes, unsmoothed))
@@ -145,7 +147,7 @@ def test_blendshapes_are_those_of_a_smile(moved: list[AlignedFrame], aligner: Fa
     mean = dict(zip(BLENDSHAPES, scores.mean(0), strict=True))
     assert min(mean["mouthSmileLeft"], mean["mouthSmileRight"]) > 0.6
     assert max(mean["mouthFrownLeft"], mean["mouthPucker"], mean["jawOpen"]) < 0.3
-    with FaceAligner(SIZE, blendshapes=False) as plain:
+    with FaceAligner(SIZE, blendshapes=False, max_faces=4, smooth_s=0.1) as plain:
         (frame,) = plain.align(film(1))
     assert frame.confidence == 1
     assert np.isnan(frame.blendshapes).all()
@@ -250,6 +252,104 @@ def test_a_video_that_begins_without_a_face(aligner: FaceAligner) -> None:
     assert np.abs(frames[19].matrix - frames[20].matrix).max() < 3, "the nearest known place"
 
 
+FACE = 89.5
+"""Width of the astronaut's face in pixels."""
+
+
+def distant(
+    count: int, width: int, height: int, share: Callable[[float], float], left: int = 0, right: int | None = None
+) -> Iterator[tuple[Frames, Array]]:
+    """Pictures of the astronaut walking about, the face as wide as this share of the longer side, in some columns."""
+    grain = np.random.default_rng(0).integers(0, 12, (height, width, 3), dtype=np.uint8)
+    centre = (left + (right or width)) / 2
+    for number in range(count):
+        time_s = number / FPS
+        nose = centre + 0.05 * width * np.sin(2 * time_s), height * (0.45 + 0.02 * np.cos(1.7 * time_s))
+        matrix = placed(share(time_s) * width / FACE, 0.1 * np.sin(1.9 * time_s), nose)
+        image = np.full((height, width, 3), 90, np.uint8)
+        painted(image, matrix, left, right)
+        yield np.asarray(cv2.add(image, grain), np.uint8), matrix
+
+
+def as_film(pictures: Iterable[Frames]) -> list[RawFrame]:
+    return [RawFrame(number, number / FPS, image) for number, image in enumerate(pictures)]
+
+
+def eyes_off(frames: list[AlignedFrame], matrices: Iterable[Array]) -> float:
+    """How far the astronaut's pupils are from where they belong in the crops, at most."""
+    eyes = [apply(frame.matrix, apply(matrix, PUPILS)) for frame, matrix in zip(frames, matrices, strict=True)]
+    return float(np.abs(np.stack(eyes) - TARGET).max())
+
+
+@pytest.mark.parametrize(("width", "height", "pixels"), [(1280, 720, 54), (1920, 1080, 77), (1080, 1080, 76)])
+def test_a_face_at_some_distance(aligner: FaceAligner, width: int, height: int, pixels: int) -> None:
+    images, matrices = zip(*distant(25, width, height, lambda _: pixels / width), strict=True)
+    frames = list(aligner.align(as_film(images)))
+    assert [frame.confidence for frame in frames] == [1.0] * 25
+    assert eyes_off(frames, matrices) < 4
+    with FaceAligner(*SETTINGS) as other:
+        for frame, again in zip(frames[:10], other.align(as_film(images)), strict=False):
+            np.testing.assert_array_equal(frame.matrix, again.matrix)
+            np.testing.assert_array_equal(frame.blendshapes, again.blendshapes)
+
+
+def test_a_face_that_walks_away_and_back(aligner: FaceAligner) -> None:
+    def share(time_s: float) -> float:
+        return float(0.24 * np.exp(-2.0 * np.sin(np.pi * time_s / 4) ** 2))
+
+    images, matrices = zip(*distant(100, 1280, 720, share), strict=True)
+    frames = list(aligner.align(as_film(images)))
+    assert [frame.confidence for frame in frames] == [1.0] * 100
+    assert eyes_off(frames, matrices) < 4
+
+
+def test_one_of_two_distant_people_is_followed(aligner: FaceAligner) -> None:
+    """The one on the left is larger, and hidden for a while; from then on the other is much larger."""
+    hidden, large = range(20, 55), 35
+    left = distant(80, 1280, 720, lambda _: 0.055, 0, 640)
+    right = distant(80, 1280, 720, lambda time_s: 0.045 if time_s < large / FPS else 0.2, 640, 1280)
+    images = []
+    for number, ((image, _), (other, _)) in enumerate(zip(left, right, strict=True)):
+        image[:, 640:] = other[:, 640:]
+        if number in hidden:
+            image[:, :640] = 90
+        images.append(image)
+    followed, places = [], []
+    for frame, faces in aligner.faces(as_film(images)):
+        places.append({person: face.landmarks[:, 0].mean() for person, face in faces.items()})
+        assert len(places[-1]) == 2 - (frame.number in hidden) or frame.number in (55, 56)
+    assert all(places[number][0] < 640 < places[number][1] for number in range(20))
+    for aligned in aligner.align(as_film(images)):
+        middle = cv2.invertAffineTransform(aligned.matrix) @ (SIZE / 2, SIZE / 2, 1)
+        assert middle[0] < 640
+        followed.append(aligned.confidence > 0)
+    assert followed[:20] == [True] * 20
+    assert not any(followed[number] for number in hidden)
+    assert all(followed[57:]), "found again, though a large face is in view"
+
+
+def test_looking_for_small_faces_costs_little(aligner: FaceAligner, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mediapipe.tasks.python import vision
+
+    looks: list[int] = []
+    detect = vision.FaceLandmarker.detect
+
+    def counted(landmarker: Any, picture: Any) -> Any:
+        looks.append(picture.width)
+        return detect(landmarker, picture)
+
+    monkeypatch.setattr(vision.FaceLandmarker, "detect", counted)
+    empty = np.random.default_rng(0).integers(90, 120, (720, 1280, 3), dtype=np.uint8)
+    frames = list(aligner.align(as_film([empty] * 45)))
+    assert {frame.confidence for frame in frames} == {0.0}
+    assert set(looks) == {720, 360}, "all of the picture is looked through"
+    assert len(looks) <= 45 + 18, "as often as at the whole, once more at the beginning"
+    looks.clear()
+    images = [image for image, _ in distant(20, 640, 360, lambda _: 0.2)]
+    assert all(frame.confidence == 1 for frame in aligner.align(as_film(images)))
+    assert not looks
+
+
 def test_pictures_of_changing_size(aligner: FaceAligner) -> None:
     def shrinking() -> Iterator[RawFrame]:
         for frame in film(30, motion=lambda _: placed(1.0, 0.0, (320, 190))):
@@ -311,7 +411,7 @@ from skimage.data import astronaut
 from aulight.data.faces import FaceAligner
 from aulight.data.video import RawFrame
 frames = [RawFrame(number, number / 25, astronaut()) for number in range(40)]
-with FaceAligner(64) as aligner:
+with FaceAligner(64, blendshapes=True, max_faces=4, smooth_s=0.1) as aligner:
     unfinished = aligner.align(iter(frames))
     print(next(unfinished).confidence)
     print(len(list(aligner.align(frames))))
@@ -488,16 +588,19 @@ def test_a_model_that_cannot_be_fetched(tmp_path: Path, shelf: Callable[[bytes],
 
 def test_a_model_of_ones_own(tmp_path: Path) -> None:
     with pytest.raises(AulightError, match=r"nowhere\.task: no such face model"):
-        FaceAligner(model=tmp_path / "nowhere.task")
+        FaceAligner(*SETTINGS, tmp_path / "nowhere.task")
     (tmp_path / "wrong.task").write_bytes(b"no model")
-    with FaceAligner(model=tmp_path / "wrong.task") as aligner, pytest.raises(AulightError, match=r"wrong\.task: medi"):
+    with (
+        FaceAligner(*SETTINGS, tmp_path / "wrong.task") as aligner,
+        pytest.raises(AulightError, match=r"wrong\.task: medi"),
+    ):
         list(aligner.align(film(1)))
     (tmp_path / "own.task").write_bytes(model_file().read_bytes())
-    with FaceAligner(SIZE, model=tmp_path / "own.task") as aligner:
+    with FaceAligner(*SETTINGS, tmp_path / "own.task") as aligner:
         assert [frame.confidence for frame in aligner.align(film(2))] == [1, 1]
 
 
 def test_without_mediapipe_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mediapipe", None)
     with pytest.raises(AulightError, match=r'pip install "aulight\[faces\]"'):
-        FaceAligner()
+        FaceAligner(*SETTINGS)
