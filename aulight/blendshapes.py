@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from torch import Tensor
 
-from aulight import protocol
+from aulight import metrics, protocol
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.facs import MAX_INTENSITY
@@ -28,11 +29,13 @@ class Fit:
     Attributes:
         penalty: The one that did best on validation subjects.
         validation_icc: Mean over AUs of ICC(3,1) on them, with it.
+        validation: With it, `icc`, `mae` and `mse` of each AU on them, each `(AUs,)`.
         predictions: Row of each test video to ``(frames, AUs)`` float32 intensities in 0..5, NaN without a face.
     """
 
     penalty: float
     validation_icc: float
+    validation: dict[str, Tensor]
     predictions: dict[int, npt.NDArray[np.float32]]
 
 
@@ -63,11 +66,10 @@ def regress(
     )
     targets, truth = _intensities(labels, data.columns), torch.from_numpy(_intensities(known, data.columns))
 
-    def score(penalty: float) -> float:
-        predicted = ridge(drawn, targets, unseen, penalty).clip(0, MAX_INTENSITY)
-        return float(icc(torch.from_numpy(predicted), truth).nanmean())
+    def validated(penalty: float) -> Tensor:
+        return torch.from_numpy(ridge(drawn, targets, unseen, penalty).clip(0, MAX_INTENSITY))
 
-    scores = {float(penalty): score(penalty) for penalty in penalties}
+    scores = {float(penalty): float(icc(validated(penalty), truth).nanmean()) for penalty in penalties}
     best = max(scores, key=lambda penalty: (np.nan_to_num(scores[penalty], nan=-1.0), penalty))
     test = features(data, split.test, relative)
     intensities = ridge(drawn, targets, test.to_numpy(), best).clip(0, MAX_INTENSITY)
@@ -78,7 +80,8 @@ def regress(
         predictions[int(row)] = whole = np.full((video["frames"], len(data.aus)), np.nan, np.float32)
         mine = places.get(video["video_id"], np.array([], np.int64))
         whole[frames[mine]] = intensities[mine]
-    return Fit(best, scores[best], predictions)
+    validation = {name: getattr(metrics, name)(validated(best), truth) for name in ("icc", "mae", "mse")}
+    return Fit(best, scores[best], validation, predictions)
 
 
 def features(data: PreparedDataset, subjects: Sequence[str], relative: bool) -> pd.DataFrame:

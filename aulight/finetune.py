@@ -10,6 +10,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import Tensor
 
 from aulight import metrics, protocol
 from aulight.blendshapes import regress
@@ -18,6 +19,7 @@ from aulight.data.store import PreparedDataset, write_table
 from aulight.errors import AulightError
 from aulight.runs import Run
 from aulight.stages.regression import RegressionStage, StageOne, load_encoder, read_stage_one
+from aulight.tracking import Tracker
 from aulight.training import duration, make_trainer, prepare_process, report_skipped, whole_epochs
 
 
@@ -27,11 +29,13 @@ class Fitted(NamedTuple):
     Attributes:
         predictions: Row of a test video to ``(frames, AUs)`` float32 intensities in 0..5.
         validation_icc: Mean over AUs of the ICC on the validation subjects, which chose it; NaN where undefined.
+        scores: Those on validation subjects, named as in :func:`aulight.metrics.named`.
         record: What ``run.yaml`` says of it besides: ``steps`` and further fields.
     """
 
     predictions: dict[int, npt.NDArray[np.float32]]
     validation_icc: float
+    scores: dict[str, float]
     record: dict[str, Any]
 
 
@@ -81,14 +85,21 @@ def finetune(cfg: DictConfig) -> None:
             | {"name": split.name, "fold": split.fold},
             stage_one=origin,
         )
-        if is_network:
-            fitted = _train(run, cfg, data, split, labels, mean.tolist(), std.tolist(), stage_one, epochs)
-        else:
-            fit = regress(data, labels, split, config["model"]["relative"], config["model"]["penalties"])
-            fitted = Fitted(fit.predictions, fit.validation_icc, {"steps": 0, "penalty": fit.penalty})
-        table = predictions(data, fitted.predictions, split.fold)
-        write_table(table, run.folder / "predictions.parquet")
-        run.update(**fitted.record, validation={"icc": fitted.validation_icc}, test=scores(table, data.columns))
+        with Tracker(run) as tracker:
+            if is_network:
+                fitted = _train(run, cfg, data, split, labels, mean.tolist(), std.tolist(), stage_one, epochs, tracker)
+            else:
+                fit = regress(data, labels, split, config["model"]["relative"], config["model"]["penalties"])
+                chosen = metrics.named("val", fit.validation, data.columns)
+                fitted = Fitted(fit.predictions, fit.validation_icc, chosen, {"steps": 0, "penalty": fit.penalty})
+            table = predictions(data, fitted.predictions, split.fold)
+            write_table(table, run.folder / "predictions.parquet")
+            tested = scores(table, data.columns)
+            run.update(**fitted.record, validation={"icc": fitted.validation_icc}, test=summary(tested, data.columns))
+            named = fitted.scores | metrics.named("test", tested, data.columns)
+            if not is_network:  # there was no Trainer to log them
+                tracker.log_metrics(named, 0)
+            tracker.results(data, table, named, fitted.record["steps"])
     run.say(
         f"done in {duration(run.record['wall_s'])}, validation ICC "
         f"{fitted.validation_icc:.3f} with {len(labels)} labelled frames, {run.folder}"
@@ -105,6 +116,7 @@ def _train(
     std: list[float],
     stage_one: StageOne | None,
     epochs: int,
+    tracker: Tracker,
 ) -> Fitted:
     """Trains the network on the drawn labels, and scores the test subjects with what validated best."""
     config = run.record["config"]
@@ -144,7 +156,7 @@ def _train(
         save_on_train_epoch_end=False,
         enable_version_counter=False,
     )
-    trainer = make_trainer(run, config["trainer"], cfg.name, cfg.seed, epochs, cfg.progress_s, [best])
+    trainer = make_trainer(run, config["trainer"], cfg.name, cfg.seed, epochs, cfg.progress_s, [best], tracker)
     trainer.fit(stage, module, ckpt_path=run.last, weights_only=True)
     steps = int(trainer.global_step)
     trainer.test(stage, module, ckpt_path=best.best_model_path, verbose=False, weights_only=True)
@@ -153,11 +165,21 @@ def _train(
     validation_icc = float(best.best_model_score)  # type: ignore[arg-type]  # set once it has run
     if validation_icc == -float("inf"):  # Lightning's word for one that was never defined: too few labels
         validation_icc = float("nan")
-    return Fitted(stage.predictions, validation_icc, {"steps": steps, "skipped": dict(module.skipped)})
+    record = {"steps": steps, "skipped": dict(module.skipped)}
+    return Fitted(stage.predictions, validation_icc, _best_validation(run.folder / "metrics.csv"), record)
 
 
-def scores(table: pd.DataFrame, columns: list[str]) -> dict[str, Any]:
-    """Means over the AUs of ICC, MAE and MSE of scored frames, where each is defined, and the ICC of each AU.
+def _best_validation(file: Path) -> dict[str, float]:
+    """The scores in ``metrics.csv`` of the epoch whose weights were kept, be it from before a resume."""
+    table = pd.read_csv(file)
+    table = table[[name for name in table if str(name).startswith("val/")]].astype(float)
+    scored = table.dropna(subset="val/mae")
+    best = int(scored["val/icc"].fillna(-np.inf).to_numpy().argmax()) if len(scored) else -1
+    return {str(name): float(value) for name, value in (scored if len(scored) else table).iloc[best].items()}
+
+
+def scores(table: pd.DataFrame, columns: list[str]) -> dict[str, Tensor]:
+    """ICC, MAE and MSE of scored frames, each ``(AUs,)`` with NaN where it is not defined.
 
     Args:
         table: What :func:`predictions` gives.
@@ -167,9 +189,13 @@ def scores(table: pd.DataFrame, columns: list[str]) -> dict[str, Any]:
         torch.from_numpy(table[[f"{au}_{kind}" for au in columns]].astype("Float64").to_numpy(float, na_value=np.nan))
         for kind in ("pred", "true")
     )
-    per_au = {name: getattr(metrics, name)(preds, target) for name in ("icc", "mae", "mse")}
-    means = {name: float(values.nanmean()) for name, values in per_au.items()}
-    return means | {"per_au": dict(zip(columns, per_au["icc"].tolist(), strict=True))}
+    return {name: getattr(metrics, name)(preds, target) for name in ("icc", "mae", "mse")}
+
+
+def summary(of: dict[str, Tensor], columns: list[str]) -> dict[str, Any]:
+    """For ``run.yaml``: means of :func:`scores` over the AUs where each is defined, and the ICC of each AU."""
+    means = {name: float(values.nanmean()) for name, values in of.items()}
+    return means | {"per_au": dict(zip(columns, of["icc"].tolist(), strict=True))}
 
 
 def predictions(data: PreparedDataset, scored: dict[int, npt.NDArray[np.float32]], fold: int) -> pd.DataFrame:

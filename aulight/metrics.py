@@ -4,6 +4,7 @@ Everything follows from seven sums per action unit, which add up over batches an
 are exact, and no metric is ever a mean over batches.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -180,3 +181,28 @@ class IntensityMetrics(_Pooled):
         """Return `icc`, `mae`, `mse` and `pearson`, each `(num_outputs,)` float64."""
         sums = self.sums
         return {"icc": _icc(sums), "mae": _mae(sums), "mse": _mse(sums), "pearson": _pearson(sums)}
+
+
+def named(part: str, scores: Mapping[str, Tensor], columns: Sequence[str]) -> dict[str, float]:
+    """Scores under the names they are logged by.
+
+    Args:
+        part: ``val`` or ``test``.
+        scores: `icc`, `mae` and `mse`, each `(A,)`.
+        columns: Names of the A action units.
+
+    Returns:
+        ``val/icc``, the mean over the action units where it is defined, and ``val/icc_AU01`` ...; likewise the errors.
+
+    Example:
+        >>> import torch
+        >>> one = torch.tensor([1.0])
+        >>> list(named("val", {"icc": one, "mae": one, "mse": one}, ["AU12"]))
+        ['val/icc', 'val/mae', 'val/mse', 'val/icc_AU12', 'val/mae_AU12', 'val/mse_AU12']
+    """
+    means = {f"{part}/{name}": float(scores[name].nanmean()) for name in ("icc", "mae", "mse")}
+    return means | {
+        f"{part}/{name}_{au}": float(value)
+        for name in ("icc", "mae", "mse")
+        for au, value in zip(columns, scores[name], strict=True)
+    }

@@ -14,7 +14,7 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.loggers import CSVLogger, Logger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
 from aulight.errors import AulightError
@@ -47,7 +47,8 @@ class Progress(Callback):
     ) -> None:
         """Notes how long the batch was waited for, and how many frames it has."""
         self._wait += time.monotonic() - self._mark
-        self._lr = trainer.optimizers[0].param_groups[-1]["lr"]  # what this step uses: the schedule moves on in it
+        # what this step uses: the schedule moves on in it
+        self._rates = [group["lr"] for group in trainer.optimizers[0].param_groups]
         shape = batch["clips"].shape
         self._frames += shape[:-3].numel() * trainer.world_size  # all but C, H, W or H, W, C
 
@@ -64,7 +65,9 @@ class Progress(Callback):
         elapsed = max(now - self._begin, 1e-9)
         speed, wait = self._frames / elapsed, self._wait / elapsed
         pl_module.log_dict({"speed/frames_per_s": speed, "speed/data_wait": wait}, batch_size=1)
-        pl_module.log("lr", self._lr, batch_size=1)
+        pl_module.log("lr", self._rates[-1], batch_size=1)
+        if len(self._rates) > 1:
+            pl_module.log("lr_encoder", self._rates[0], batch_size=1)
         step, total = trainer.global_step, trainer.estimated_stepping_batches
         if now - self._printed >= self.every_s or step == total:
             self._printed = now
@@ -172,7 +175,14 @@ class Reseed(Callback):
 
 
 def make_trainer(
-    run: Run, trainer: dict[str, Any], name: str, seed: int, epochs: int, progress_s: float, callbacks: list[Callback]
+    run: Run,
+    trainer: dict[str, Any],
+    name: str,
+    seed: int,
+    epochs: int,
+    progress_s: float,
+    callbacks: list[Callback],
+    tracker: Logger | None = None,
 ) -> pl.Trainer:
     """Lightning's Trainer with this project's checkpoints, logs and progress lines.
 
@@ -184,6 +194,7 @@ def make_trainer(
         epochs: Epochs of the run.
         progress_s: Seconds between progress lines.
         callbacks: Further callbacks.
+        tracker: A logger beside ``metrics.csv``.
 
     Raises:
         AulightError: For arguments that the Trainer refuses, or a damaged checkpoint to go on from.
@@ -199,7 +210,7 @@ def make_trainer(
         return pl.Trainer(
             **settings,
             max_epochs=epochs,
-            logger=RunLogger(run.folder, before),
+            logger=[RunLogger(run.folder, before), *([] if tracker is None else [tracker])],
             callbacks=[*callbacks, last, Reseed(seed), Progress(name, progress_s)],
             default_root_dir=run.folder,
             plugins=[_AtomicCheckpoints()],

@@ -10,9 +10,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from aulight.errors import AulightError
+from aulight.facs import column
 from aulight.inference import FrameStream
 from aulight.losses import masked_regression
-from aulight.metrics import IntensityMetrics
+from aulight.metrics import IntensityMetrics, named
 from aulight.nets.encoder import Encoder, EncoderConfig
 from aulight.nets.heads import IntensityRegressor
 from aulight.stages.optim import one_cycle
@@ -71,6 +72,7 @@ class RegressionStage(pl.LightningModule):
         self.frozen: list[nn.Module] = [] if freeze == "none" else list(parts.values())
         for module in self.frozen:
             module.requires_grad_(False)
+        self.columns = [column(au) for au in aus]
         self.metrics = IntensityMetrics(len(aus))
         self.predictions: dict[int, np.ndarray[Any, np.dtype[np.float32]]] = {}
         self._streams: dict[int, FrameStream] = {}
@@ -116,11 +118,11 @@ class RegressionStage(pl.LightningModule):
         self._score(piece)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs ICC, MAE and MSE over the pooled frames."""
+        """Logs ICC, MAE and MSE over the pooled frames, of each AU and as means."""
         self._log_summary("val")
 
     def on_test_epoch_end(self) -> None:
-        """Logs ICC, MAE and MSE over the pooled frames."""
+        """Logs ICC, MAE and MSE over the pooled frames, of each AU and as means."""
         self._log_summary("test")
 
     def summary(self) -> dict[str, float]:
@@ -130,7 +132,7 @@ class RegressionStage(pl.LightningModule):
 
     def _log_summary(self, part: str) -> None:
         # the same on every process already; Lightning wants to be told that it may average
-        self.log_dict({f"{part}/{name}": value for name, value in self.summary().items()}, sync_dist=True)
+        self.log_dict(named(part, self.metrics.compute(), self.columns), sync_dist=True)
 
     def gather_predictions(self) -> None:
         """Adds the predictions of the other processes, each of which has scored other videos."""
