@@ -1,18 +1,24 @@
-"""``aulight report runs=<folder>``: pooled tables and figures of all stage-two runs below a folder."""
+"""``aulight report runs=<folder>``: pooled tables, figures and a page of all stage-two runs below a folder."""
 
 import json
 import re
+import shlex
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, ListConfig
 
 from aulight import figures, results
+from aulight.data.sources import shorten
+from aulight.data.sources.tables import read_published
 from aulight.errors import AulightError
+from aulight.page import page
 
 SUMMARY = "summary.json"
+PAGE = "report.html"
 
 
 def report(cfg: DictConfig) -> None:
@@ -22,15 +28,26 @@ def report(cfg: DictConfig) -> None:
         cfg: ``conf/report.yaml``.
 
     Raises:
-        AulightError: When there is nothing to report, or runs cannot be pooled.
+        AulightError: When there is nothing to report, runs cannot be pooled, or the reference is not as expected.
     """
     folder = Path(str(cfg.runs)).expanduser()
     output = Path(str(cfg.output)).expanduser() if cfg.output else folder / "report"
     bars_fraction = None if cfg.bars_fraction is None else float(cfg.bars_fraction)
+    if cfg.videos is not None and not isinstance(cfg.videos, ListConfig):
+        raise AulightError(f"videos={cfg.videos}: give a list, for example videos=[{cfg.videos}]")
+    videos = None if cfg.videos is None else [str(video) for video in cfg.videos]
     runs, unfinished = results.collect(folder)
     summary = results.summarise(runs, **cfg.bootstrap)
     summary["unfinished"] = unfinished
-    fractions = _bars_fractions(summary, bars_fraction)
+    summary["commands"] = results.commands(folder)
+    if HydraConfig.initialized():
+        typed = shlex.join(["aulight", "report", *HydraConfig.get().overrides.task])
+        summary["commands"].append({"run": "this report", "command": typed, "git": None})
+    if cfg.reference is not None:
+        path = Path(str(cfg.reference)).expanduser()
+        summary["reference"], notes = read_published(path, summary["datasets"])
+        summary["notes"] += notes
+    summary["bars_fraction"] = _bars_fractions(summary, bars_fraction)
 
     if output.exists() and not output.is_dir():
         raise AulightError(f"output={output}: is a file; give a folder")
@@ -38,7 +55,10 @@ def report(cfg: DictConfig) -> None:
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as temporary:
         whole = Path(temporary)
         _write_tables(summary, whole)
-        _write_figures(summary, runs, fractions, int(cfg.timelines), whole)
+        timelines = _write_figures(summary, runs, int(cfg.timelines), videos, whole)
+        pictures = {caption: (whole / name).read_bytes() for caption, name in timelines.items()}
+        curve, bars = ((whole / f"{name}.png").read_bytes() for name in ("label_efficiency", "per_au"))
+        (whole / PAGE).write_text(page(summary, curve, bars, pictures), encoding="utf-8")
         summary["files"] = sorted([file.name for file in whole.iterdir()] + [SUMMARY])
         text = json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False)
         (whole / SUMMARY).write_text(text + "\n", encoding="utf-8")
@@ -47,23 +67,10 @@ def report(cfg: DictConfig) -> None:
     print(results.markdown(next(iter(results.tables(summary).values()))))
     for line in summary["notes"]:
         print(f"note: {line}")
-    for line in _remarks(summary):
+    for line in results.remarks(summary):
         print(f"warning: {line}", file=sys.stderr)
     print(f"{len(runs)} runs. Tables and figures: {output}/ ({', '.join(summary['files'])})")
-
-
-def _remarks(summary: dict[str, Any]) -> list[str]:
-    """What a reader must know: unfinished runs, undefined values, uneven pools; a line each."""
-    lines = [f"{name} left out: {outcome}" for name, outcome in summary["unfinished"].items()]
-    lines += summary["warnings"]
-    for record in summary["records"]:
-        if aus := record["undefined_aus"]:
-            where = f"{record['dataset']}, {record['arm']}, {results.percent(record['label_fraction'])} labels"
-            lines.append(
-                f"{where}: ICC undefined for {', '.join(aus)} (labels and predictions constant); "
-                f"the mean is over the other action units"
-            )
-    return lines
+    print(f"All of it on one page: {output / PAGE}")
 
 
 def _bars_fractions(summary: dict[str, Any], wanted: float | None) -> dict[str, float]:
@@ -88,7 +95,7 @@ def _write_tables(summary: dict[str, Any], folder: Path) -> None:
     per_au.to_csv(folder / "per_au.csv", index=False)
     tables = results.tables(summary)
     parts = [f"## {title}\n\n{results.markdown(table)}" for title, table in tables.items()]
-    if remarks := summary["notes"] + _remarks(summary):
+    if remarks := summary["notes"] + results.remarks(summary):
         parts.append("## Remarks\n\n" + "".join(f"- {line}\n" for line in remarks))
     (folder / "table.md").write_text("\n".join(parts), encoding="utf-8")
     parts = [results.latex(table, title) for title, table in tables.items()]
@@ -97,19 +104,32 @@ def _write_tables(summary: dict[str, Any], folder: Path) -> None:
 
 
 def _write_figures(
-    summary: dict[str, Any], runs: list[results.Run], fractions: dict[str, float], videos: int, folder: Path
-) -> None:
+    summary: dict[str, Any], runs: list[results.Run], count: int, videos: list[str] | None, folder: Path
+) -> dict[str, str]:
+    """Draws everything; returns the names of the timelines' files by caption."""
+    fractions = summary["bars_fraction"]
     for name, figure in {
         "label_efficiency": figures.label_efficiency(summary),
         "per_au": figures.per_au(summary, fractions),
     }.items():
         figures.save(figure, folder / f"{name}.png")
         figures.save(figure, folder / f"{name}.pdf")
+    files: dict[str, str] = {}
+    drawn: set[str] = set()
     for dataset, fraction in fractions.items():
-        prefix = f"{dataset}_" if len(summary["datasets"]) > 1 else ""
-        for line in results.timelines(runs, dataset, fraction, videos):
-            name = re.sub(r"[^\w.-]+", "_", f"{prefix}{line.video_id}")
+        several = len(summary["datasets"]) > 1
+        for line in results.timelines(runs, dataset, fraction, count, videos):
+            name = re.sub(r"[^\w.-]+", "_", f"{dataset}_{line.video_id}" if several else line.video_id)
             figures.save(figures.timeline(line), folder / f"timeline_{name}.png")
+            about = f"{dataset}, video {line.video_id}" if several else f"Video {line.video_id}"
+            labels = f"{results.percent(fraction)} of the labels"
+            files[f"{about}: predicted and true intensity of each action unit, {labels}"] = f"timeline_{name}.png"
+            drawn.add(line.video_id)
+    if missing := [video for video in videos or [] if video not in drawn]:
+        raise AulightError(
+            f"videos: no test video {shorten(missing)}; column video_id of a run's predictions.parquet has the names"
+        )
+    return files
 
 
 def _publish(whole: Path, output: Path, files: list[str]) -> None:

@@ -4,6 +4,7 @@ Every number follows from eight sums per test subject and action unit. They add 
 are pooled exactly, and a bootstrap replicate is a weighted sum over subjects. Nothing here needs torch.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,13 @@ LABELS = {
 """How arms and baselines are called in tables and figures."""
 
 METRICS = ("icc", "mae", "mse", "pearson")
-VARIANTS = ("icc", "icc_rounded", "icc_fold_mean", "icc_subject_mean")
+VARIANTS = {
+    "icc": "pooled (headline)",
+    "icc_rounded": "rounded predictions",
+    "icc_fold_mean": "mean of folds",
+    "icc_subject_mean": "mean of subjects",
+}
+"""Conventions by which the ICC has been published, and how tables call them."""
 TIMELINE_SECONDS = 20
 _PREDICTORS = ("model", "rounded", "all_zero", "mean")
 # Settings that may differ between runs that are pooled: what changes no result, and what names the run.
@@ -108,7 +115,7 @@ def collect(runs: Path) -> tuple[list[Run], dict[str, str]]:
             raise AulightError(f"{file}: empty or not a mapping; remove the run or run it again")
         if meta.get("command") != "finetune":
             continue
-        name = file.parent.relative_to(runs).as_posix() if file.parent != runs else runs.resolve().name
+        name = _name(file, runs)
         if meta.get("outcome") == "done":
             found.append(_run(file, name, meta))
         else:
@@ -130,6 +137,37 @@ def collect(runs: Path) -> tuple[list[Run], dict[str, str]]:
                 f"({' '.join(other.aus)} and {' '.join(run.aus)}): report them from separate folders"
             )
     return found, unfinished
+
+
+def commands(runs: Path) -> list[dict[str, str | None]]:
+    """How each finished run below a folder was started, stage one first.
+
+    Args:
+        runs: Folder that `collect` has read.
+
+    Returns:
+        For each run ``run``, its name; ``command``, as it can be typed to have this one run again, None where the
+        run has no ``.hydra/overrides.yaml``; and ``git``, the revision of aulight that it ran from, where known.
+    """
+    found = []
+    for file in sorted(runs.rglob("run.yaml")):
+        meta = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if meta.get("outcome") != "done":
+            continue
+        command = meta.get("command")
+        try:
+            overrides = yaml.safe_load((file.parent / ".hydra/overrides.yaml").read_text(encoding="utf-8"))
+            typed = shlex.join(["aulight", str(command), *map(str, overrides)])
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError):
+            typed = None
+        line = {"run": _name(file, runs), "command": typed, "git": meta.get("git")}
+        found.append((command != "pretrain", line))
+    return [line for _, line in sorted(found, key=lambda item: item[0])]
+
+
+def _name(file: Path, runs: Path) -> str:
+    """The name of a run by its ``run.yaml``."""
+    return file.parent.relative_to(runs).as_posix() if file.parent != runs else runs.resolve().name
 
 
 def _run(file: Path, name: str, meta: Mapping[str, Any]) -> Run:
@@ -340,6 +378,19 @@ class _Bootstrap:
             return None
         return [float(end) for end in np.quantile(defined, self.tails)]
 
+    def p_value(self, differences: Array) -> float | None:
+        """The two-sided p-value of no difference, from paired replicates (R,), undefined ones left out.
+
+        Twice the smaller of two shares: of replicates at or below 0, and of those at or above 0; both counted
+        with one replicate more, so that p is never 0 (Davison & Hinkley 1997, chapter 4). It is below 1 - level
+        where the interval leaves 0 out.
+        """
+        defined = differences[~np.isnan(differences)]
+        if self.weights.shape[1] < 2 or not len(defined):
+            return None
+        fewer = 1 + min((defined <= 0).sum(), (defined >= 0).sum())
+        return min(1.0, float(2 * fewer / (len(defined) + 1)))
+
 
 def _number(value: Any) -> float | None:
     """What JSON can say: NaN becomes None."""
@@ -405,7 +456,8 @@ def _variants(cell: _Cell) -> dict[str, Array]:
     }
 
 
-def _compared(one: dict[str, Any], other: dict[str, Any], interval: list[float] | None) -> dict[str, Any]:
+def _compared(one: dict[str, Any], other: dict[str, Any], bootstrap: _Bootstrap, drawn: Array) -> dict[str, Any]:
+    """Compares two records; ``drawn`` are the replicates (R,) of the difference of their ICCs."""
     seeds, other_seeds = one["icc_per_seed"], other["icc_per_seed"]
     defined = None not in (one["icc"], other["icc"])
     return {
@@ -417,7 +469,8 @@ def _compared(one: dict[str, Any], other: dict[str, Any], interval: list[float] 
         "against_icc": other["icc"],
         "ratio": one["icc"] / other["icc"] if defined and other["icc"] > 0 else None,
         "difference": one["icc"] - other["icc"] if defined else None,
-        "difference_ci": interval,
+        "difference_ci": bootstrap.interval(drawn),
+        "difference_p": bootstrap.p_value(drawn),
         "icc_per_seed": seeds,
         "against_icc_per_seed": other_seeds,
         "seeds_apart": None not in [*seeds, *other_seeds] and min(seeds) > max(other_seeds),
@@ -454,8 +507,9 @@ def summarise(runs: Sequence[Run], replicates: int = 2000, seed: int = 0, level:
         - ``records``: one for each (dataset, arm, label_fraction);
         - ``baselines``: the same for predicting 0 (``all_zero``) and the mean of the drawn labels (``mean``);
         - ``comparisons``: of two arms at one fraction, and of each arm with those at the largest fraction:
-          ratio and difference of the ICC, the paired bootstrap interval of the difference, and whether all
-          seeds of the first, or its interval, lie above those of the second;
+          ratio and difference of the ICC, the paired bootstrap interval and two-sided p-value of the difference
+          (twice the smaller share of replicates on one side of 0), and whether all seeds of the first, or its
+          interval, lie above those of the second;
         - ``datasets``, ``versions``, ``bootstrap``: what is behind it;
         - ``notes``: where the videos of stage one came from;
         - ``warnings``: what a reader must know before comparing records.
@@ -506,8 +560,8 @@ def summarise(runs: Sequence[Run], replicates: int = 2000, seed: int = 0, level:
             if key[1] < largest:
                 pairs += [other for other in order if other[1] == largest]
             for other in pairs:
-                interval = bootstrap.interval(drawn[key] - drawn[other])
-                summary["comparisons"].append(_compared(records[key], records[other], interval))
+                difference = drawn[key] - drawn[other]
+                summary["comparisons"].append(_compared(records[key], records[other], bootstrap, difference))
     return summary
 
 
@@ -618,19 +672,23 @@ class Timeline:
     preds: dict[str, Array]
 
 
-def timelines(runs: Sequence[Run], dataset: str, fraction: float, count: int) -> list[Timeline]:
-    """The most expressive test videos (highest mean label, one per subject) as every arm predicts them.
+def timelines(
+    runs: Sequence[Run], dataset: str, fraction: float, count: int, videos: Sequence[str] | None = None
+) -> list[Timeline]:
+    """Test videos as every arm predicts them: chosen ones, or the most expressive.
 
-    Of a longer video, the most expressive 20 seconds.
+    The most expressive are those of the highest mean label, one per subject. Of a longer video, the most expressive
+    20 seconds.
 
     Args:
         runs: Finished runs.
         dataset: The dataset's name.
         fraction: The label fraction; without runs at it the list is empty.
-        count: How many videos.
+        count: How many of the most expressive videos.
+        videos: Ids of the videos to show instead; those that are no test videos of this dataset are left out.
     """
     mine = [run for run in runs if run.dataset == dataset and run.label_fraction == fraction]
-    if not mine or count < 1:
+    if not mine or (count < 1 and videos is None):
         return []
     names = sorted({run.arm for run in mine}, key=_arm_rank)
     seed = min(
@@ -645,7 +703,11 @@ def timelines(runs: Sequence[Run], dataset: str, fraction: float, count: int) ->
     table = pd.concat([read_predictions(run)[["video_id", "subject", *truth]] for run in first])
     table["strength"] = _mean(table[truth].to_numpy(), 1)
     strength = table.groupby(["subject", "video_id"])["strength"].mean().sort_values(ascending=False)
-    best = strength.reset_index().drop_duplicates("subject").head(count)
+    ranked = strength.reset_index()
+    if videos is None:
+        best = ranked.drop_duplicates("subject").head(count)
+    else:
+        best = ranked[ranked["video_id"].isin(videos)].sort_values("video_id", key=lambda ids: ids.map(videos.index))
 
     out = []
     for video, subject in zip(best["video_id"], best["subject"], strict=True):
@@ -700,7 +762,7 @@ def flat(summary: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
         lists = {"seeds": " ".join(map(str, row["seeds"])), "undefined_aus": " ".join(row["undefined_aus"])}
         scores = {name: row[name] for name in METRICS} | {"icc_seed_sd": row["icc_seed_sd"]}
         intervals = ends(row, "icc") | ends(row, "mae") | ends(row, "mse")
-        variants = {name: row.get(name) for name in VARIANTS[1:]}
+        variants = {name: row.get(name) for name in VARIANTS if name != "icc"}
         whole.append(head | lists | scores | intervals | variants)
         for au, of_au in row["per_au"].items():
             scores = {name: of_au[name] for name in METRICS}
@@ -713,62 +775,140 @@ def percent(fraction: float | None) -> str:
     return "–" if fraction is None else f"{100 * fraction:.4g}%"
 
 
+def remarks(summary: Mapping[str, Any]) -> list[str]:
+    """What a reader must know: unfinished runs, undefined values, uneven pools; a line each."""
+    lines = [f"{name} left out: {outcome}" for name, outcome in summary["unfinished"].items()]
+    lines += summary["warnings"]
+    for record in summary["records"]:
+        if aus := record["undefined_aus"]:
+            where = f"{record['dataset']}, {record['arm']}, {percent(record['label_fraction'])} labels"
+            lines.append(
+                f"{where}: ICC undefined for {', '.join(aus)} (labels and predictions constant); "
+                f"the mean is over the other action units"
+            )
+    return lines
+
+
+def decimals(value: float | None) -> str:
+    """A number as tables show it, with three decimals; a dash for None."""
+    return "–" if value is None else f"{value:.3f}".replace("-0.000", "0.000")
+
+
+def interval(ends: Sequence[float] | None) -> str:
+    """The ends of an interval as tables show them; a dash for None."""
+    return "–" if ends is None else f"[{decimals(ends[0])}, {decimals(ends[1])}]"
+
+
+def p_value(value: float | None) -> str:
+    """A p-value as tables show it."""
+    return "<0.001" if value is not None and value < 0.0005 else decimals(value)
+
+
+def level(summary: Mapping[str, Any]) -> str:
+    """How tables call the intervals, for example ``95% interval``."""
+    return f"{100 * summary['bootstrap']['level']:g}% interval"
+
+
+def _head(summary: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, str]:
+    """What the first cells of a row say: dataset, where there are several, labels and arm."""
+    first = {"Dataset": row["dataset"]} if len(summary["datasets"]) > 1 else {}
+    return first | {"Labels": percent(row["label_fraction"]), "Arm": LABELS.get(row["arm"], row["arm"])}
+
+
 def tables(summary: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
-    """The tables of the report by title, as text: the headline, each metric by action unit, ICC variants."""
+    """The tables of the report by title, as text.
 
-    def show(value: float | None) -> str:
-        return "–" if value is None else f"{value:.3f}".replace("-0.000", "0.000")
-
-    def interval(ends: Sequence[float] | None) -> str:
-        return "–" if ends is None else f"[{show(ends[0])}, {show(ends[1])}]"
-
-    def head(row: Mapping[str, Any]) -> dict[str, str]:
-        first = {"Dataset": row["dataset"]} if len(summary["datasets"]) > 1 else {}
-        return first | {"Labels": percent(row["label_fraction"]), "Arm": LABELS.get(row["arm"], row["arm"])}
-
+    The headline, arms side by side, each metric by action unit, ICC variants, and published numbers beside ours.
+    """
     rows = _rows(summary)
-    level = f"{100 * summary['bootstrap']['level']:g}% interval"
     headline = [
-        head(row)
+        _head(summary, row)
         | {
             "Labelled frames": str(row["labelled_frames"]),
             "Seeds": str(len(row["seeds"]) or "–"),
-            "ICC(3,1)": show(row["icc"]),
-            level: interval(row["icc_ci"]),
-            "Seed sd": show(row["icc_seed_sd"]),
-            "MAE": show(row["mae"]),
-            "MSE": show(row["mse"]),
-            "Pearson": show(row["pearson"]),
+            "ICC(3,1)": decimals(row["icc"]),
+            level(summary): interval(row["icc_ci"]),
+            "Seed sd": decimals(row["icc_seed_sd"]),
+            "MAE": decimals(row["mae"]),
+            "MSE": decimals(row["mse"]),
+            "Pearson": decimals(row["pearson"]),
         }
         for row in rows
     ]
     out = {"Mean over action units": pd.DataFrame(headline)}
+    same = [found for found in summary["comparisons"] if found["label_fraction"] == found["against"]["label_fraction"]]
+    if same:
+        out["Arms side by side"] = side_by_side(summary, same)
     for dataset in summary["datasets"]:
         of_dataset = f", {dataset}" if len(summary["datasets"]) > 1 else ""
         mine = [row for row in rows if row["dataset"] == dataset]
         for metric in ("icc", "mae", "mse"):
             lines = [
-                {"Labels": head(row)["Labels"], "Arm": head(row)["Arm"]}
-                | {au: show(of_au[metric]) for au, of_au in row["per_au"].items()}
-                | {"Mean": show(row[metric])}
+                {"Labels": percent(row["label_fraction"]), "Arm": LABELS.get(row["arm"], row["arm"])}
+                | {au: decimals(of_au[metric]) for au, of_au in row["per_au"].items()}
+                | {"Mean": decimals(row[metric])}
                 for row in mine
             ]
             title = {"icc": "ICC(3,1)", "mae": "MAE", "mse": "MSE"}[metric]
             out[f"{title} by action unit{of_dataset}"] = pd.DataFrame(lines)
-    names = {
-        "icc": "Pooled (headline)",
-        "icc_rounded": "Rounded predictions",
-        "icc_fold_mean": "Mean of folds",
-        "icc_subject_mean": "Mean of subjects",
-    }
-    modelled = [row for row in rows if "icc_rounded" in row]
-    variants = [head(row) | {title: show(row[name]) for name, title in names.items()} for row in modelled]
-    return out | {"ICC(3,1) by other published conventions": pd.DataFrame(variants)}
+    variants = [
+        _head(summary, row) | {"Convention": title, "ICC(3,1)": decimals(row[name])}
+        for row in summary["records"]
+        for name, title in VARIANTS.items()
+    ]
+    out["ICC(3,1) by other published conventions"] = pd.DataFrame(variants)
+    if summary.get("reference"):
+        out["Beside published numbers"] = _beside(summary)
+    return out
 
 
-def _text_columns(table: pd.DataFrame) -> int:
+def side_by_side(summary: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Some of the comparisons of a summary as a table of text."""
+    lines = []
+    for found in comparisons:
+        against = found["against"]
+        other = LABELS.get(against["arm"], against["arm"])
+        if against["label_fraction"] != found["label_fraction"]:
+            other += f", {percent(against['label_fraction'])}"
+        lines.append(
+            _head(summary, found)
+            | {
+                "Against": other,
+                "ICC(3,1)": decimals(found["icc"]),
+                "Its ICC": decimals(found["against_icc"]),
+                "Difference": decimals(found["difference"]),
+                level(summary): interval(found["difference_ci"]),
+                "p": p_value(found["difference_p"]),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def _beside(summary: Mapping[str, Any]) -> pd.DataFrame:
+    """Our records and the rows of the reference, by dataset and label fraction, unknown fractions last."""
+    published = summary["reference"]
+    aus = sorted({au for row in published for au in row["per_au"]})
+    ours = [
+        row
+        | {"source": f"ours: {LABELS.get(row['arm'], row['arm'])}"}
+        | {"per_au": {au: of_au["icc"] for au, of_au in row["per_au"].items()}}
+        for row in summary["records"]
+    ]
+    rows = [*ours, *published]
+    rows.sort(key=lambda row: (row["dataset"], np.inf if row["label_fraction"] is None else row["label_fraction"]))
+    lines = [
+        ({"Dataset": row["dataset"]} if len(summary["datasets"]) > 1 else {})
+        | {"Labels": percent(row["label_fraction"]), "Source": row["source"]}
+        | {"ICC(3,1)": decimals(row["icc"]), "MAE": decimals(row["mae"]), "MSE": decimals(row["mse"])}
+        | {f"ICC {au}": decimals(row["per_au"].get(au)) for au in aus}
+        for row in rows
+    ]
+    return pd.DataFrame(lines)
+
+
+def text_columns(table: pd.DataFrame) -> int:
     """Number of leading columns that hold names and are set flush left."""
-    return sum(name in ("Dataset", "Labels", "Arm") for name in table.columns)
+    return sum(name in ("Dataset", "Labels", "Arm", "Against", "Convention", "Source") for name in table.columns)
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -776,7 +916,7 @@ def markdown(table: pd.DataFrame) -> str:
     cells = [[str(name) for name in table.columns], *table.astype(str).to_numpy().tolist()]
     cells = [[cell.replace("|", "\\|") for cell in row] for row in cells]
     widths = [max(len(row[i]) for row in cells) for i in range(len(table.columns))]
-    left = _text_columns(table)
+    left = text_columns(table)
     padded = [
         [cell.ljust(w) if i < left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
         for row in cells
@@ -802,7 +942,7 @@ def latex_escape(text: str) -> str:
 
 def latex(table: pd.DataFrame, caption: str) -> str:
     """A table of text as a LaTeX table; it needs the package booktabs."""
-    left = _text_columns(table)
+    left = text_columns(table)
     rows = [[str(name) for name in table.columns], *table.astype(str).to_numpy().tolist()]
     lines = [" & ".join(map(latex_escape, row)) for row in rows]
     body = " \\\\\n".join(lines[1:])

@@ -89,6 +89,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_writes_all_files(written: Path) -> None:
     names = {file.name for file in written.iterdir()}
     assert names == {
+        "report.html",
         "summary.json",
         "table.csv",
         "per_au.csv",
@@ -100,7 +101,7 @@ def test_writes_all_files(written: Path) -> None:
         "per_au.pdf",
         *(name for name in names if re.fullmatch(r"timeline_s[123]_v_1\.png", name)),
     }
-    assert len(names) == 11
+    assert len(names) == 12
     assert [file.name for file in written.parent.iterdir() if file.name.startswith(".")] == []
     for name, size in {"label_efficiency": (690, 960), "per_au": (630, 960)}.items():
         picture = imread(written / f"{name}.png")
@@ -214,7 +215,27 @@ def test_users_mistakes(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(AulightError, match="is a file"):
         report(config(tmp_path / "runs", f"output={tmp_path / 'file'}"))
+    with pytest.raises(AulightError, match=r"videos=s1: give a list, for example videos=\[s1\]"):
+        report(config(tmp_path / "runs", "videos=s1"))
+    with pytest.raises(AulightError, match="videos: no test video s9; column video_id of"):
+        report(config(tmp_path / "runs", "videos=['s2/v 1',s9]"))
+    with pytest.raises(AulightError, match=r"published\.csv: no such file"):
+        report(config(tmp_path / "runs", f"reference={tmp_path / 'published.csv'}"))
     assert not (tmp_path / "runs" / "report").exists()
+
+
+def test_chosen_videos_and_published_numbers(tmp_path: Path) -> None:
+    write_runs(tmp_path / "runs")
+    (tmp_path / "published.csv").write_text("source,dataset,mae\nOthers,SMALL_SET,0.5\nOthers,bp4d,0.6\n")
+    report(config(tmp_path / "runs", "videos=['s2/v 1','s0/v 1']", f"reference={tmp_path / 'published.csv'}"))
+    output = tmp_path / "runs" / "report"
+    assert sorted(file.name for file in output.glob("timeline_*")) == ["timeline_s0_v_1.png", "timeline_s2_v_1.png"]
+    summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
+    nothing: dict[str, Any] = {"label_fraction": None, "icc": None, "mse": None, "per_au": {}}
+    assert summary["reference"] == [{"source": "Others", "dataset": "small_set", "mae": 0.5} | nothing]
+    assert summary["notes"][-1] == "published.csv: rows about other datasets left out: bp4d"
+    assert summary["bars_fraction"] == {"small_set": 0.02}
+    assert "| –      | Others " in (output / "table.md").read_text(encoding="utf-8")
 
 
 def test_as_a_hydra_app_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -228,4 +249,6 @@ def test_as_a_hydra_app_leaves_nothing_behind(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, *overrides], cwd=tmp_path / "empty", capture_output=True)
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "empty").iterdir()) == []
-    assert (tmp_path / "runs" / "report" / "summary.json").is_file()
+    summary = json.loads((tmp_path / "runs" / "report" / "summary.json").read_text(encoding="utf-8"))
+    own = {"run": "this report", "command": "aulight report runs=../runs timelines=0 bootstrap.replicates=10"}
+    assert summary["commands"][-1] == own | {"git": None}

@@ -1,5 +1,6 @@
 """Pooling, intervals, comparisons and tables, against slow loops over concatenated frames."""
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -214,19 +215,76 @@ def test_comparison_of_arms_is_paired_over_subjects(tmp_path: Path, write_run: W
     assert found["intervals_apart"]
 
     tables = {(n, s): frames(1, s, n) for n in (0.5, 3.0) for s in (0, 1)}
-    differences = []
+    differences = list[float]()
     for draw in results.resample(3, 30, seed=0):
         icc = {}
         for key, table in tables.items():
             icc[key] = pooled_icc(pd.concat([table[table["subject"] == SUBJECTS[1][i]] for i in draw]))
-        differences.append(np.mean([icc[0.5, s] - icc[3.0, s] for s in (0, 1)]))
+        differences.append(float(np.mean([icc[0.5, s] - icc[3.0, s] for s in (0, 1)])))
     assert found["difference_ci"] == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=1e-10)
+    assert min(differences) > 0
+    assert found["difference_p"] == pytest.approx(2 / 31)
 
     to_all = results.comparison(summary, "pretrained", 0.02, "scratch", 1.0)
     assert to_all["ratio"] == pytest.approx(good["icc"] / to_all["against_icc"])
     assert not to_all["seeds_apart"]
     with pytest.raises(AulightError, match="no runs to compare pretrained at 2% labels with dense at 2%"):
         results.comparison(summary, "pretrained", 0.02, "dense")
+
+
+def test_p_value_counts_the_replicates_on_the_rarer_side_of_zero(tmp_path: Path, write_run: WriteRun) -> None:
+    tables = {"pretrained": frames(1, 0, 1.2), "scratch": frames(1, 0, 1.25)}
+    for arm, table in tables.items():
+        write_run(arm, table, arm=arm)
+    write_run("same", tables["scratch"], arm="twin")
+    write_run("baseline", tables["scratch"].assign(**{f"{au}_pred": np.float32(0) for au in AUS}), arm="zero")
+    summary = summarise(tmp_path, replicates=200, seed=3)
+    above, below = 0, 0
+    for draw in results.resample(3, 200, seed=3):
+        one, other = (
+            pooled_icc(pd.concat([table[table["subject"] == SUBJECTS[1][i]] for i in draw]))
+            for table in tables.values()
+        )
+        above += one >= other
+        below += one <= other
+    assert min(above, below) > 10
+    expected = 2 * (1 + min(above, below)) / 201
+    assert results.comparison(summary, "pretrained", 0.02, "scratch")["difference_p"] == pytest.approx(expected)
+    assert results.comparison(summary, "scratch", 0.02, "twin")["difference_p"] == 1
+    assert results.comparison(summary, "scratch", 0.02, "zero")["difference_p"] == pytest.approx(2 / 201)
+
+
+def test_one_subject_gives_no_p_value(tmp_path: Path, write_run: WriteRun) -> None:
+    for arm in ("pretrained", "scratch"):
+        table = frames(1, 0, 1.0)
+        write_run(arm, table[table["subject"] == "S1"], arm=arm)
+    (found,) = summarise(tmp_path)["comparisons"]
+    assert (found["difference_ci"], found["difference_p"]) == (None, None)
+
+
+def test_commands_can_be_typed_again(tmp_path: Path, write_run: WriteRun) -> None:
+    typed = {"b/two": ["seed=1", "name='a b'"], "a/dead": ["seed=2"], "c/one": ["objective.horizons=[1,2]"]}
+    write_run("b/two", seed=1, git="abc")
+    write_run("b/unknown")
+    write_run("a/dead", outcome="running")
+    write_run("c/one", command="pretrain")
+    for name, overrides in typed.items():
+        (tmp_path / "runs" / name / ".hydra").mkdir()
+        (tmp_path / "runs" / name / ".hydra/overrides.yaml").write_text(yaml.safe_dump(overrides))
+    one, two, unknown = results.commands(tmp_path / "runs")
+    assert shlex.split(str(one["command"])) == ["aulight", "pretrain", *typed["c/one"]]
+    assert shlex.split(str(two["command"])) == ["aulight", "finetune", *typed["b/two"]]
+    assert (two["run"], two["git"]) == ("b/two", "abc")
+    assert unknown == {"run": "b/unknown", "command": None, "git": None}
+
+
+def test_conventions_are_named_rows(tmp_path: Path, write_run: WriteRun) -> None:
+    write_run("run")
+    summary = summarise(tmp_path)
+    table = results.tables(summary)["ICC(3,1) by other published conventions"]
+    (record,) = summary["records"]
+    assert table["Convention"].tolist() == list(results.VARIANTS.values())
+    assert table["ICC(3,1)"].tolist() == [f"{record[name]:.3f}" for name in results.VARIANTS]
 
 
 def test_collect_lists_unfinished_runs_and_ignores_stage_one(tmp_path: Path, write_run: WriteRun) -> None:
@@ -379,6 +437,9 @@ def test_timelines_show_the_most_expressive_video_of_each_arm(tmp_path: Path, wr
     assert (line.true == 5).all()
     assert (line.preds["scratch"][:, 0] == 2.5).all()
     assert results.timelines(runs, "made", 0.5, 1) == []
+
+    chosen = results.timelines(runs, "made", 0.02, 0, ["S3_v", "S1_v", "another"])
+    assert [line.video_id for line in chosen] == ["S3_v", "S1_v"]
 
 
 def test_markdown_and_latex_escape_names() -> None:
