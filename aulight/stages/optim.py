@@ -1,5 +1,6 @@
 """The optimiser both stages use."""
 
+import math
 from typing import Any
 
 import torch
@@ -20,6 +21,10 @@ def one_cycle(groups: list[dict[str, Any]], steps: int, optim: dict[str, Any]) -
     groups = [group for group in groups if group["params"]]
     optimizer = torch.optim.AdamW(groups, weight_decay=optim["weight_decay"], foreach=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [group["lr"] for group in groups], total_steps=steps, pct_start=optim["warmup"]
+        optimizer,
+        [group["lr"] for group in groups],
+        total_steps=steps,
+        # from the first step to the first step there is no rise, and torch would divide by its length
+        pct_start=0.0 if math.isclose(optim["warmup"] * steps, 1) else optim["warmup"],
     )
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
