@@ -13,6 +13,7 @@ from aulight.errors import AulightError
 from aulight.probe import Probe
 from aulight.runs import Run
 from aulight.stages.contrastive import ContrastiveStage
+from aulight.tracking import Tracker
 from aulight.training import duration, make_trainer, prepare_process, report_skipped, whole_epochs
 
 
@@ -32,7 +33,8 @@ def pretrain(cfg: DictConfig) -> None:
     for note in split.notes if split else ():
         run.say(note)
     if not labelled:
-        run.say(f"{data.name} has no labels: no probe" + ("" if split else f", and all {len(subjects)} subjects"))
+        everybody = f", and all {len(subjects)} subjects, whom no stage two may be tested on then"
+        run.say(f"{data.name} has no labels: no probe{'' if split else everybody}")
     rows = data.rows(subjects)
     epochs = whole_epochs(cfg.steps, cfg.steps_per_epoch)
     with run:
@@ -73,8 +75,11 @@ def pretrain(cfg: DictConfig) -> None:
         if cfg.probe is not None and split is not None and labelled:
             stride, on_error = cfg.clip.stride[0], cfg.data.on_error
             callbacks.append(Probe(data, split, stride, cfg.model.size, **config["probe"], on_error=on_error))
-        trainer = make_trainer(run, config["trainer"], cfg.name, cfg.seed, epochs, cfg.progress_s, callbacks)
-        trainer.fit(stage, module, ckpt_path=run.last, weights_only=True)
+        with Tracker(run) as tracker:
+            trainer = make_trainer(
+                run, config["trainer"], cfg.name, cfg.seed, epochs, cfg.progress_s, callbacks, tracker
+            )
+            trainer.fit(stage, module, ckpt_path=run.last, weights_only=True)
         for callback in callbacks:
             if isinstance(callback, Probe):
                 module.skipped.update(callback.skipped)

@@ -218,7 +218,7 @@ def check_stage_one(trained_on: Mapping[str, Any], dataset: str, split: Split) -
             more = f" and {len(both) - 1} more" if len(both) > 1 else ""
             raise AulightError(
                 f"pretrained: stage one saw videos of {both[0]}{more}, of the {part} subjects of fold {split.fold} of "
-                f"{dataset}; run stage one with the same data settings and fold={split.fold}"
+                f"{dataset}; run stage one on the labelled dataset with fold={split.fold}, under another name="
             )
     return {
         "dataset": trained_on["dataset"],

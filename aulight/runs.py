@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError, one_line
 
 IRRELEVANT = (
@@ -61,8 +62,14 @@ class Run:
     def begin(cls, cfg: DictConfig, command: str) -> "Run":
         """The run of a composed configuration, in the directory that Hydra made for it; says so when it is done."""
         config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+        data = config["data"]
+        if data["synthetic"] is not None and data["name"] != "synthetic":
+            raise AulightError(f"data.name={data['name']}: names a dataset of yours; add data=folder")
         run = cls(Path(HydraConfig.get().runtime.output_dir), command, config)
         if run.done:
+            root = Path(data["root"]).expanduser()
+            if root.exists():
+                run.check_data(PreparedDataset(root).fingerprint)
             run.say(f"already done ({run.folder})")
         return run
 
@@ -83,16 +90,16 @@ class Run:
         return path if path.is_file() else None
 
     def check_data(self, fingerprint: str) -> None:
-        """Refuses to go on with a run on other data.
+        """Refuses to go on with a run on other data, or to take it for done.
 
         Raises:
             AulightError: When the run was begun on another version of the dataset.
         """
         before = self.record.get("dataset", {}).get("fingerprint", fingerprint)
-        if before != fingerprint and self.last is not None:
+        if before != fingerprint and (self.done or self.last is not None):
             raise AulightError(
-                f"{self.folder}: was begun on another version of the dataset ({before}, now {fingerprint}); "
-                "give another name= or remove the folder"
+                f"{self.folder}: was {'done' if self.done else 'begun'} on another version of the dataset, with other "
+                f"labels, subjects or videos ({before}, now {fingerprint}); give another name= or remove the folder"
             )
 
     def __enter__(self) -> Self:

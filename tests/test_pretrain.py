@@ -68,7 +68,7 @@ def test_needs_no_labels(
     where = ["data.synthetic=null", f"data.root={root}", f"root={tmp_path}/runs", "name=run"]
     outcome = aulight(*tiny_pretrain, *where, f"data.protocol.name={name}")
     assert outcome.status == 0, outcome.err
-    everyone = ", and all 24 subjects" if name == "kfold" else ""
+    everyone = ", and all 24 subjects, whom no stage two may be tested on then" if name == "kfold" else ""
     assert outcome.out.splitlines()[0] == f"run: synthetic has no labels: no probe{everyone}"
     record = yaml.safe_load((tmp_path / "runs" / "run" / "run.yaml").read_text())
     assert len(record["protocol"]["stage_one"]) == record["dataset"]["videos"] == subjects
