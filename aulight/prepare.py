@@ -20,10 +20,21 @@ from tqdm import tqdm
 from aulight.data import sources
 from aulight.data.faces import BLENDSHAPES, AlignedFrame, FaceAligner, model_file, squares
 from aulight.data.sources import RawDataset, RawVideo, place_labels
-from aulight.data.store import BLENDSHAPE, PreparedDataset, StoreWriter, label_rows, replace_labels, write_table
+from aulight.data.store import (
+    BLENDSHAPE,
+    PreparedDataset,
+    StoreWriter,
+    label_rows,
+    replace_labels,
+    write_table,
+    write_yaml,
+)
 from aulight.data.video import UNFIT_WIDTHS, Frames, raw_frames, raw_info, stream_frames, write_video
 from aulight.errors import AulightError, VideoError
 from aulight.workers import worker_pool
+
+SETTINGS = "settings.yaml"
+"""Beside a dataset that is not whole yet: what it is being made with."""
 
 REPORT_FRAMES = 25
 """Frames after which a worker says how far it is."""
@@ -40,11 +51,14 @@ def prepare(cfg: DictConfig) -> None:
     _check(config)
     if data["faces"] == "mediapipe":
         faces["model"] = model_file(faces["model"] and Path(faces["model"]))  # before hours of work, not after
-    tables = [None if cfg[key] is None else Path(cfg[key]).expanduser() for key in ("labels", "subjects")]
-    raw = sources.read(data["format"], Path(data["source"]), *tables, **data["reader"])
+    tables = {
+        key: config[key] if config[key] is not None else _given_before(root, key) for key in ("labels", "subjects")
+    }
+    raw = sources.read(data["format"], Path(data["source"]), **_paths(tables), **data["reader"])
     settings = {
         "format": data["format"],
         "folder": str(Path(data["source"]).expanduser().resolve()),
+        **tables,
         "reader": data["reader"],
         "crop_size": cfg.crop_size,
         "faces": data["faces"],
@@ -65,13 +79,40 @@ def prepare(cfg: DictConfig) -> None:
     Path(lock.lock_file).unlink(missing_ok=True)
 
 
+def _given_before(root: Path, key: str) -> Any:
+    """The table of labels or subjects that the dataset has, or is being made with; they are not forgotten."""
+    for path in (root / "dataset.yaml", root.with_name(f".{root.name}.partial") / SETTINGS):
+        if path.is_file():
+            known = yaml.safe_load(path.read_text(encoding="utf-8"))
+            before = (known.get("source") or {} if path.name == "dataset.yaml" else known).get(key)
+            if before is not None:
+                print(f"{root}: {key}={before}, as before")
+            return before
+    return None
+
+
+def _paths(tables: dict[str, Any]) -> dict[str, Any]:
+    """The tables as paths: one of subjects, any number of labels."""
+    labels, subjects = tables["labels"], tables["subjects"]
+    several = labels if isinstance(labels, list) else [] if labels is None else [labels]
+    for key, value in [("subjects", subjects or ""), *(("labels", value) for value in several)]:
+        if not isinstance(value, str):
+            raise AulightError(f"{key}={tables[key]}: the path of a CSV file is needed")
+    tables["labels"] = [str(Path(value).expanduser().resolve()) for value in several] or None
+    tables["subjects"] = subjects and str(Path(subjects).expanduser().resolve())
+    return {
+        "labels": [Path(value) for value in tables["labels"] or []],
+        "subjects": tables["subjects"] and Path(tables["subjects"]),
+    }
+
+
 def _check(config: dict[str, Any]) -> None:
     data, size = config["data"], config["crop_size"]
     if data.get("format") is None:
         raise AulightError(
             f"data={data['name']}: makes itself on first use; prepare reads {', '.join(sources.FORMATS)}"
         )
-    if data["source"] is None:
+    if data["source"] in (None, ""):
         raise AulightError("data.source: no value given; add data.source=<folder of the raw data>")
     if data["faces"] not in ("mediapipe", "none"):
         raise AulightError(f"data.faces={data['faces']}: mediapipe, or none for pictures that are aligned already")
@@ -81,7 +122,7 @@ def _check(config: dict[str, Any]) -> None:
     if workers is not None and (not isinstance(workers, int) or workers < 1):
         raise AulightError(f"workers={workers}: a number of processes is needed, or null for one a CPU")
     if size < 32 or size % 2 or size in UNFIT_WIDTHS:
-        raise AulightError(f"crop_size={size}: an even number from 32 on is needed, not {sorted(UNFIT_WIDTHS)[-2:]}")
+        raise AulightError(f"crop_size={size}: an even number from 32 on is needed, but not 48 or 72")
 
 
 # ---- the videos -------------------------------------------------------------------------------------------------
@@ -104,7 +145,9 @@ def _prepare(
         parts.mkdir(exist_ok=True)
         skipped = _make_videos(raw.videos, store.videos, parts, settings, config)
         notes = list(raw.notes)
-        summary = {"videos": 0, "frames": 0, "without a face": 0, "labelled": 0}
+        used = {video.video_id for video in raw.videos} - set(skipped)
+        subjects = {video.subject for video in raw.videos if video.video_id in used}
+        summary = {"videos": 0, "subjects": len(subjects), "frames": 0, "without a face": 0, "labelled": 0}
         rates, faceless = [], []
         for video in raw.videos:
             if video.video_id in skipped:
@@ -138,7 +181,6 @@ def _prepare(
         if faceless:
             notes.append(f"no face found in more than half of the frames of {sources.shorten(faceless)}")
         store.meta |= {"fps": float(np.median(rates)), "skipped": skipped}
-        used = {video.video_id for video in raw.videos} - set(skipped)
         for path in store.videos.iterdir():
             if path.stem not in used:  # of an earlier try, when there were other videos
                 path.unlink()
@@ -147,17 +189,12 @@ def _prepare(
     _say(root, summary, skipped, notes)
 
 
-SETTINGS = "settings.yaml"
-"""Beside a dataset that is not whole yet: what it is being made with."""
-
-
 def _same_settings(folder: Path, settings: dict[str, Any]) -> None:
     """Refuses to go on with other settings than what is there was made with."""
     path = folder / SETTINGS
     if path.is_file():
         _refuse_other(folder, yaml.safe_load(path.read_text(encoding="utf-8")), settings)
-    else:
-        path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    write_yaml(settings, path)
 
 
 LABELS_ONLY = ("drop_untracked",)
@@ -167,7 +204,7 @@ LABELS_ONLY = ("drop_untracked",)
 def _refuse_other(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Refuses settings that give other frames; the raw data may have moved."""
     before, now = (
-        {key: value for key, value in settings.items() if key not in ("folder", "reader")}
+        {key: value for key, value in settings.items() if key not in ("folder", "labels", "reader", "subjects")}
         | {f"reader.{key}": value for key, value in settings.get("reader", {}).items() if key not in LABELS_ONLY}
         for settings in (before, now)
     )
@@ -301,6 +338,7 @@ def _relabel(root: Path, raw: RawDataset, settings: dict[str, Any]) -> None:
     faces = data.frames["face_confidence"] > 0
     summary = {
         "videos": len(data.videos),
+        "subjects": len({subjects[video] for video in there}),
         "frames": len(faces),
         "without a face": int((~faces).sum()),
         "labelled": sum(map(len, tables)),
@@ -313,7 +351,7 @@ def _say(root: Path, summary: dict[str, int], skipped: Mapping[str, str], notes:
     """The summary: what there is, what was not used and why, what was odd."""
     share = summary["without a face"] / summary["frames"]
     print(
-        f"{root}: {summary['videos']:,} videos, {summary['frames']:,} frames, "
+        f"{root}: {summary['videos']:,} videos of {summary['subjects']:,} subjects, {summary['frames']:,} frames, "
         f"{summary['without a face']:,} of them ({share:.1%}) without a face, {summary['labelled']:,} labelled"
     )
     for line in notes:

@@ -57,7 +57,7 @@ def sample(cfg: DictConfig) -> None:
         table = pd.DataFrame({"video": drawn["video_id"], "frame": drawn["source_frame"]})
         table["time_s"] = drawn["time_s"].round(3)
         table[[column(au) for au in aus]] = None
-        table.to_csv(whole / TABLE, index=False)
+        table.to_csv(whole / TABLE, index=False, encoding="utf-8-sig")  # the mark tells Excel
         _pictures(data, drawn, whole)
         whole.rename(output)
     print(f"{len(drawn)} frames of {drawn['video_id'].nunique()} videos: {output}/ ({TABLE}, images, contact sheets)")
@@ -73,19 +73,20 @@ def _aus(given: Any, data: PreparedDataset) -> tuple[int, ...]:
 
 
 def _next(data: PreparedDataset, table: Path) -> str:
-    """What to do with the table, for the one who drew it."""
-    described = data.meta.get("source")
-    source = {"format": "folder", "folder": "<raw videos>"} | (described if isinstance(described, dict) else {})
-    settings = {"data": source["format"], "data.source": source["folder"], "data.root": data.root, "labels": table}
+    source = data.meta.get("source")
+    source = source if isinstance(source, dict) else {}
+    labels = [*(source.get("labels") or []), str(table)]
+    settings = {
+        "data": source.get("format", "folder"),
+        "data.name": data.name,
+        "data.root": str(data.root),
+        "data.source": source.get("folder", "<raw videos>"),
+        "labels": f"[{','.join(labels)}]" if len(labels) > 1 else labels[0],
+    }
     command = " ".join(shlex.quote(f"{key}={value}") for key, value in settings.items())
-    lines = [
-        f"Next: fill in its AU columns (0 to {MAX_INTENSITY}; empty where unknown), then repeat the command that "
-        "prepared the dataset, with labels=:",
-        f"  aulight prepare {command}",
-    ]
-    if data.aus:
-        lines.append("Those labels will replace the ones the dataset has: add the rows to the CSV you gave before.")
-    return "\n".join(lines)
+    return (
+        f"Next: fill in its AU columns (0 to {MAX_INTENSITY}; empty where unknown), then\n  aulight prepare {command}"
+    )
 
 
 def candidates(data: PreparedDataset, unlabelled_only: bool) -> pd.DataFrame:

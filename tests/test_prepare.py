@@ -73,7 +73,7 @@ def test_every_frame_is_there_with_its_number_and_time(
 ) -> None:
     outcome = aulight(*plain)
     assert outcome.status == 0, outcome.err
-    assert "3 videos, 98 frames, 0 of them (0.0%) without a face, 0 labelled" in outcome.out
+    assert "3 videos of 3 subjects, 98 frames, 0 of them (0.0%) without a face, 0 labelled" in outcome.out
     data = PreparedDataset(tmp_path / "data")
     assert list(data.videos["video_id"]) == IDS
     assert list(data.videos["subject"]) == IDS
@@ -106,7 +106,7 @@ def test_an_unreadable_video_is_passed_over_and_named(
     (raw / "b.mp4").write_bytes(b"not a video")
     outcome = aulight(*plain)
     assert outcome.status == 0, outcome.err
-    assert "2 videos, 73 frames" in outcome.out
+    assert "2 videos of 2 subjects, 73 frames" in outcome.out
     assert re.search(r"not used: .*b\.mp4", outcome.out)
     data = PreparedDataset(tmp_path / "data")
     assert list(data.videos["video_id"]) == ["a", "day_two__c"]
@@ -244,10 +244,16 @@ def test_labels_and_subjects_of_a_finished_dataset_can_be_replaced(
     assert outcome.status == 0, outcome.err
     other = PreparedDataset(tmp_path / "other")
     assert other.fingerprint == data.fingerprint
-    # and without labels again
-    assert aulight(*plain).status == 0
-    assert PreparedDataset(tmp_path / "data").aus == ()
-    assert not (tmp_path / "data" / "labels.parquet").exists()
+    # what was given is not forgotten
+    outcome = aulight(*plain)
+    assert outcome.status == 0, outcome.err
+    assert f"labels=['{tmp_path / 'labels.csv'}'], as before" in outcome.out
+    assert "2 subjects" in outcome.out
+    assert PreparedDataset(tmp_path / "data").fingerprint == data.fingerprint
+    # a second table adds to the first
+    (tmp_path / "more.csv").write_text("video,frame,AU06\nb,7,3\n")
+    outcome = aulight(*plain, f"labels=[{tmp_path / 'labels.csv'},{tmp_path / 'more.csv'}]")
+    assert "4 labelled" in outcome.out, outcome.err
 
 
 def test_new_videos_are_added_to_a_finished_dataset(
@@ -260,7 +266,7 @@ def test_new_videos_are_added_to_a_finished_dataset(
     write_video(raw / "broken.mp4", coded(4, 20), 25)
     outcome = aulight(*plain)
     assert outcome.status == 0, outcome.err
-    assert "5 videos, 138 frames" in outcome.out
+    assert "5 videos of 5 subjects, 138 frames" in outcome.out
     data = PreparedDataset(tmp_path / "data")
     assert {name: (data.root / "videos" / name).stat().st_mtime_ns for name in made} == made
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "raw"]
@@ -276,7 +282,7 @@ def test_a_video_that_was_mended_is_tried_again(aulight: Command, plain: list[st
     assert "was prepared already" in outcome.out
     assert "not used" in outcome.out
     (raw / "b.mp4").write_bytes(good)
-    assert "3 videos, 98 frames" in aulight(*plain).out
+    assert "3 videos of 3 subjects, 98 frames" in aulight(*plain).out
     assert PreparedDataset(tmp_path / "data").meta["skipped"] == {}
 
 
@@ -324,6 +330,9 @@ def test_the_raw_data_may_move(aulight: Command, plain: list[str], raw: Path, tm
         (["labels=/nowhere.csv"], ["/nowhere.csv"]),
         (["faces.model=/nowhere.task", "data.faces=mediapipe"], ["/nowhere.task"]),
         (["workers=0"], ["workers=0"]),
+        (["data.source="], ["data.source"]),
+        (["labels=5"], ["labels=5", "CSV"]),
+        (["subjects=[a,b]"], ["subjects=", "CSV"]),
     ],
     ids=lambda value: " ".join(value),
 )
@@ -332,6 +341,16 @@ def test_mistakes(aulight: Command, plain: list[str], tmp_path: Path, arguments:
     _refused(outcome, *parts)
     assert len(outcome.err.splitlines()) == 1
     assert not (tmp_path / "data").exists()
+
+
+def test_paths_may_hold_any_letters(
+    aulight: Command, plain: list[str], raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    raw.rename(tmp_path / "Müller, Zoë's (neu) = 1")
+    outcome = aulight(*plain, "data.source=~/Müller, Zoë's (neu) = 1")
+    assert outcome.status == 0, outcome.err
+    assert len(PreparedDataset(tmp_path / "data").videos) == 3
 
 
 def test_the_synthetic_dataset_needs_no_preparing(aulight: Command) -> None:

@@ -158,7 +158,7 @@ class StoreWriter:
             "frames": int(videos["frames"].sum()),
             "subjects": int(videos["subject"].nunique()),
         }
-        _write_yaml(meta, self.folder / "dataset.yaml")
+        write_yaml(meta, self.folder / "dataset.yaml")
         old = self.root.with_name(f".{self.root.name}.old")
         if self.root.exists():
             self.root.rename(old)
@@ -353,7 +353,8 @@ class PreparedDataset:
         Raises:
             AulightError: When a table is damaged.
         """
-        source = {key: value for key, value in dict(self.meta.get("source") or {}).items() if key != "folder"}
+        places = ("folder", "labels", "subjects")  # where it came from, not what it is
+        source = {key: value for key, value in dict(self.meta.get("source") or {}).items() if key not in places}
         digest = hashlib.sha256(yaml.safe_dump({**self.meta, "source": source}).encode())
         for name in ("videos", "frames", "labels"):
             path = self.root / f"{name}.parquet"
@@ -433,10 +434,11 @@ def replace_labels(
     videos = data.videos.assign(subject=data.videos["video_id"].map(dict(subjects)))
     write_table(videos, data.root / "videos.parquet")
     meta = {**data.meta, "aus": list(aus), "source": dict(source), "subjects": int(videos["subject"].nunique())}
-    _write_yaml(meta, data.root / "dataset.yaml")
+    write_yaml(meta, data.root / "dataset.yaml")
 
 
-def _write_yaml(content: Mapping[str, Any], path: Path) -> None:
+def write_yaml(content: Mapping[str, Any], path: Path) -> None:
+    """Writes a YAML file under a temporary name and renames it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(yaml.safe_dump(dict(content), sort_keys=False), encoding="utf-8")
     temporary.replace(path)

@@ -5,7 +5,7 @@ One file a layout. A reader lists files and reads label tables; it decodes nothi
 
 import importlib
 import re
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from aulight.errors import AulightError
-from aulight.facs import MAX_INTENSITY
+from aulight.facs import MAX_INTENSITY, column
 
 FORMATS = ("disfa", "bp4d", "affwild2", "folder")
 """Layouts that can be read: the files of this folder."""
@@ -71,13 +71,13 @@ class RawDataset:
     notes: list[str]
 
 
-def read(format: str, source: Path | None, labels: Path | None, subjects: Path | None, **options: Any) -> RawDataset:
+def read(format: str, source: Path | None, labels: Sequence[Path], subjects: Path | None, **options: Any) -> RawDataset:
     """Lists the videos of a raw dataset, with their labels.
 
     Args:
         format: One of :data:`FORMATS`.
         source: Folder of the raw data.
-        labels: CSV of intensities, for a dataset that has none (:func:`aulight.data.sources.tables.read_labels`).
+        labels: CSVs of intensities, for a dataset that has none (:func:`aulight.data.sources.tables.read_labels`).
         subjects: CSV of who is in which video, likewise (:func:`aulight.data.sources.tables.read_subjects`).
         **options: Of the format: ``reader`` in ``conf/data/<name>.yaml``.
 
@@ -94,14 +94,14 @@ def read(format: str, source: Path | None, labels: Path | None, subjects: Path |
     if format not in FORMATS:
         raise AulightError(f"data.format={format}: one of {', '.join(FORMATS)}")
     dataset: RawDataset = importlib.import_module(f"{__name__}.{format}").read(source, **options)
-    for key, table in (("labels", labels), ("subjects", subjects)):
+    for key, table in (("labels", labels[0] if labels else None), ("subjects", subjects)):
         if table is not None and format in LABELLED:
             raise AulightError(f"{key}={table}: {format} brings its own {key}; leave {key} out")
     if subjects is not None:
         dataset = _with_subjects(dataset, source, subjects.expanduser())
-    if labels is not None:
-        dataset = _with_labels(dataset, source, labels.expanduser())
-    return replace(dataset, notes=dataset.notes + _check_intensities(dataset, labels or source))
+    for table in labels:
+        dataset = _with_labels(dataset, source, table.expanduser())
+    return replace(dataset, notes=dataset.notes + _check_intensities(dataset, labels[0] if labels else source))
 
 
 def place_labels(
@@ -151,9 +151,9 @@ def place_labels(
     there, chosen = np.array(list(first), np.int64), np.array(list(first.values()), np.int64)
     placed = {}
     for name, values in table.items():
-        column = pd.array([pd.NA] * len(numbers), dtype="Int8")
-        column[there] = values.array[chosen]
-        placed[int(str(name)[2:])] = column
+        intensities = pd.array([pd.NA] * len(numbers), dtype="Int8")
+        intensities[there] = values.array[chosen]
+        placed[int(str(name)[2:])] = intensities
     return placed, shorten_lines(notes)
 
 
@@ -182,6 +182,7 @@ def _with_subjects(dataset: RawDataset, source: Path, path: Path) -> RawDataset:
 
 
 def _with_labels(dataset: RawDataset, source: Path, path: Path) -> RawDataset:
+    """Adds the labels of a table to those of earlier ones."""
     from aulight.data.sources.tables import read_labels, spellings
 
     aus, tables, notes = read_labels(path, spellings(dataset.videos, source))
@@ -189,8 +190,20 @@ def _with_labels(dataset: RawDataset, source: Path, path: Path) -> RawDataset:
     for video in dataset.videos:
         if video.video_id in tables:
             table = tables[video.video_id]
-            video = replace(video, labels=table.drop(columns="row"), rows=tuple(table["row"].tolist()))
+            rows, table = tuple(table["row"].tolist()), table.drop(columns="row")
+            if video.labels is not None:
+                if video.labels.index.name != table.index.name:
+                    raise AulightError(f"{path}: gives {table.index.name}, another table of labels does not; use one")
+                if len(both := video.labels.index.intersection(table.index)):
+                    raise AulightError(
+                        f"{path}: {table.index.name} {both[0]} of {video.video_id} is labelled in another table already"
+                    )
+                table, rows = pd.concat([video.labels, table]).astype("Int8"), video.rows + rows
+            video = replace(video, labels=table, rows=rows)
         videos.append(video)
+    aus = tuple(sorted({*dataset.aus, *aus}))
+    names = [column(au) for au in aus]  # all videos have the same columns
+    videos = [v if v.labels is None else replace(v, labels=v.labels.reindex(columns=names)) for v in videos]
     return replace(dataset, aus=aus, videos=videos, notes=dataset.notes + notes)
 
 

@@ -15,7 +15,7 @@ SMALL = (64, 48)
 
 
 def _read(root: Path, pictures: str = "videos") -> RawDataset:
-    return read("affwild2", root, None, None, pictures=pictures, fps=30.0)
+    return read("affwild2", root, (), None, pictures=pictures, fps=30.0)
 
 
 def test_videos_of_all_batches(tmp_path: Path, affwild2_tree: Tree) -> None:

@@ -22,7 +22,7 @@ SMALL = (64, 48)
 
 
 def _read(root: Path, plus: bool = False) -> RawDataset:
-    return read("bp4d", root, None, None, plus=plus, fps=25.0)
+    return read("bp4d", root, (), None, plus=plus, fps=25.0)
 
 
 def _codes(path: Path) -> dict[int, int | None]:

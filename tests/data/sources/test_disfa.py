@@ -20,7 +20,7 @@ SMALL = (64, 48)
 
 
 def _read(root: Path, camera: str = "left", drop_untracked: bool = False) -> RawDataset:
-    return read("disfa", root, None, None, camera=camera, drop_untracked=drop_untracked)
+    return read("disfa", root, (), None, camera=camera, drop_untracked=drop_untracked)
 
 
 def _numbers(video: RawVideo) -> list[int]:

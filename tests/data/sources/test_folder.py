@@ -15,7 +15,7 @@ SMALL = (64, 48)
 
 
 def _read(root: Path, fps: float = 25.0) -> RawDataset:
-    return read("folder", root, None, None, fps=fps)
+    return read("folder", root, (), None, fps=fps)
 
 
 def _files(root: Path, *names: str) -> Path:

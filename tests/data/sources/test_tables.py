@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from aulight.data.sources import RawDataset, RawVideo, read
+from aulight.data.sources.tables import read_published
 from aulight.errors import AulightError
 
 NA = pd.NA
@@ -27,7 +28,7 @@ def _read(source: Path, labels: bytes | str | None = None, subjects: bytes | str
         paths.append(source.parent / name if text is not None else None)
         if text is not None:
             (source.parent / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read("folder", source, *paths, fps=25.0)
+    return read("folder", source, [paths[0]] if paths[0] else [], paths[1], fps=25.0)
 
 
 def _known(data: RawDataset) -> dict[str, list[list[object]]]:
@@ -195,7 +196,7 @@ def test_a_file_that_is_no_table_is_said(source: Path) -> None:
     (line,) = _problems(source, "vidéo,frame\n".encode("latin-1"))
     assert line.endswith("labels.csv: not UTF-8 text; save it as CSV (UTF-8)")
     with pytest.raises(AulightError, match=r"missing\.csv: no such file$"):
-        read("folder", source, source / "missing.csv", None, fps=25.0)
+        read("folder", source, [source / "missing.csv"], None, fps=25.0)
 
 
 def test_subjects(source: Path) -> None:
@@ -227,3 +228,116 @@ def test_subjects_and_labels_go_together(source: Path) -> None:
     assert {video.subject for video in data.videos} == {"S1"}
     assert _known(data) == {"a": [[1, 4]]}
     assert data.videos[0] == RawVideo("a", "S1", source / "a.mp4", labels=data.videos[0].labels, columns={}, rows=(2,))
+
+
+PUBLISHED = (
+    "source,dataset,label_fraction,icc,mae,mse,AU1,AU12\n"
+    '"A, 2020",DISFA,0.02,0.5,0.25,,-0.1,0.8\n'
+    "B,disfa,,0.4,,,,\n"
+    "B,bp4d,1,,,0.7,,\n"
+    "B,other,1,0.6,,,,\n"
+)
+
+
+def test_published_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "published.csv"
+    first: dict[str, object] = {"source": "A, 2020", "dataset": "disfa", "label_fraction": 0.02}
+    first |= {"icc": 0.5, "mae": 0.25, "mse": None}
+    second: dict[str, object] = {
+        "source": "B",
+        "dataset": "disfa",
+        "label_fraction": None,
+        "icc": 0.4,
+        "mae": None,
+        "mse": None,
+    }
+    third: dict[str, object] = {
+        "source": "B",
+        "dataset": "BP4D",
+        "label_fraction": 1.0,
+        "icc": None,
+        "mae": None,
+        "mse": 0.7,
+    }
+    units: list[dict[str, float]] = [{"AU01": -0.1, "AU12": 0.8}, {}, {}]
+    expected = [{**row, "per_au": per_au} for row, per_au in zip((first, second, third), units, strict=True)]
+    german = re.sub(r'"A; 2020"', '"A, 2020"', PUBLISHED.replace(",", ";").replace(".", ","))
+    for text in (PUBLISHED, german):
+        file.write_text(text)
+        rows, notes = read_published(file, ["disfa", "BP4D"])
+        assert rows == expected
+        assert notes == ["published.csv: rows about other datasets left out: other"]
+    assert read_published(file, ["disfa", "BP4D", "other"])[1] == []
+
+
+def test_every_problem_of_published_numbers_has_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "published.csv"
+    file.write_text(
+        "source,dataset,label_fraction,icc,AU12\n"
+        ",disfa,2%,0.5,\n"
+        "A,,2,1.5,two\n"
+        "A,disfa,0.02,,\n"
+        "A,disfa,0.1,0.3,\n"
+        "A,DISFA,0.1,0.4,\n"
+        "A,disfa,0.2,nan,\n"
+    )
+    with pytest.raises(AulightError) as caught:
+        read_published(file, ["disfa"])
+    assert str(caught.value).splitlines() == [
+        f"{file} {line}"
+        for line in (
+            "row 2: no source",
+            "row 2: label_fraction '2%' is not a number from 0 to 1",
+            "row 3: no dataset",
+            "row 3: label_fraction '2' is not a number from 0 to 1",
+            "row 3: icc '1.5' is not a number from -1 to 1",
+            "row 3: AU12 'two' is not a number from -1 to 1",
+            "row 4: no result; fill in at least one of icc, AU12",
+            "row 6: the same source, dataset and label_fraction as row 5",
+            "row 7: icc 'nan' is not a number from -1 to 1",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("source,dataset,icc,f1\nA,disfa,0.5,0.5\n", "unknown column f1;"),
+        ("source,icc\nA,0.5\n", "no column dataset;"),
+        ("source,dataset,label_fraction\nA,disfa,0.5\n", "no column icc, mae, mse or of an AU;"),
+        ("source,dataset,AU1,AU01\nA,disfa,0.5,0.5\n", "two columns for one AU;"),
+        ("source,dataset,icc\nA,bp4d,0.5\nB,other,0.6\n", "no row about disfa; it has bp4d, other"),
+        ("source,dataset,icc\n", "no row about disfa"),
+    ],
+)
+def test_published_numbers_of_no_use_are_said(tmp_path: Path, text: str, problem: str) -> None:
+    file = tmp_path / "published.csv"
+    file.write_text(text)
+    with pytest.raises(AulightError) as caught:
+        read_published(file, ["disfa"])
+    assert str(caught.value).startswith(f"{file}: {problem}")
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_of_several_tables_are_put_together(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / "raw").mkdir(exist_ok=True)
+        (tmp_path / "raw" / name).touch()
+    one, two = tmp_path / "one.csv", tmp_path / "two.csv"
+    one.write_text("video,frame,AU06\na,3,2\nb,1,0\n")
+    two.write_text("video,frame,AU12\na,1,5\n")
+    data = read("folder", tmp_path / "raw", [one, two], None, fps=25.0)
+    assert data.aus == (6, 12)
+    a, b = (video.labels for video in data.videos)
+    assert a is not None
+    assert b is not None
+    assert a.astype(object).where(a.notna(), None).to_dict("index") == {
+        3: {"AU06": 2, "AU12": None},
+        1: {"AU06": None, "AU12": 5},
+    }
+    assert list(b.columns) == ["AU06", "AU12"]
+    with pytest.raises(AulightError, match=r"one\.csv: frame 3 of a is labelled in another table already"):
+        read("folder", tmp_path / "raw", [one, one], None, fps=25.0)
+    two.write_text("video,time_s,AU12\na,0.04,5\n")
+    with pytest.raises(AulightError, match=r"two\.csv: gives time_s, another table of labels does not; use one"):
+        read("folder", tmp_path / "raw", [one, two], None, fps=25.0)
