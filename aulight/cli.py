@@ -19,6 +19,7 @@ COMMANDS = {
     "pretrain": "stage one: contrastive learning from unlabelled videos",
     "finetune": "stage two: a regressor from a few labelled frames, scored on test subjects",
     "report": "tables and figures from finished runs",
+    "dashboard": "the workspace on Weights & Biases in which to watch runs",
 }
 
 INTERRUPTED = 130  # the shell's own status for Ctrl-C
@@ -80,6 +81,7 @@ def _run(command: str, typed: list[str]) -> None:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
+    sys.argv[1:] = [_readable(argument) for argument in sys.argv[1:]]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
     OmegaConf.register_new_resolver("if_pretrained", _if_pretrained, replace=True)
 
@@ -99,6 +101,22 @@ def _run(command: str, typed: list[str]) -> None:
     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(run)()
     if mistakes:
         raise mistakes[0]
+
+
+def _readable(argument: str) -> str:
+    """A setting as Hydra's grammar can read it: in quotes where it cannot, such as a path with ``~`` or ``ü``."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    key, sign, value = argument.partition("=")
+    if not sign or not re.fullmatch(r"[\w.]+", key):
+        return argument
+    try:
+        OverridesParser.create().parse_override(argument)
+    except HydraException:
+        value = re.sub(r"(\\*)'", r"\1\1\'", value) + "\\" * (len(value) - len(value.rstrip("\\")))
+        return f"{key}='{value}'"
+    return argument
 
 
 def _own_start_method() -> None:

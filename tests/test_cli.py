@@ -341,7 +341,7 @@ def test_every_config_composes_and_passes_its_own_check(
 ) -> None:
     extra = [choice] if choice else []
     extra += ["experiment=smoke"] if choice.startswith("start=") else []  # a start is one of an experiment
-    needed = {"report": ["runs=somewhere"], "sample": ["output=somewhere"], "prepare": []}
+    needed = {"report": ["runs=somewhere"], "sample": ["output=somewhere"], "prepare": [], "dashboard": []}
     extra += needed.get(command, [f"root={tmp_path}"])
     shown = aulight(command, *extra, "--cfg", "job")
     assert shown.status == 0, shown.err
