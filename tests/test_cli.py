@@ -104,6 +104,8 @@ def test_no_arguments_and_version(aulight: Command) -> None:
         (["pretrain", "data.size=huge", "data_dir={new}"], ["size=huge"]),
         (["pretrain", "data.synthetic=null", "data.root=/nowhere"], ["/nowhere", "dataset.yaml"]),
         (["pretrain", "steps=[1"], ["[1"]),
+        (["finetune", "data.name=mine"], ["data.name=mine", "data=folder"]),
+        (["pretrain", "data.name=mine"], ["data.name=mine", "data=folder"]),
         (["finetune", "loss=l3"], ["loss=l3", "smooth_l1"]),
         (["finetune", "freeze=head"], ["freeze=head", "backbone"]),
         (["finetune", "label_fraction=0"], ["label_fraction=0"]),

@@ -261,3 +261,20 @@ def test_a_checkpoint_that_does_not_say_whom_it_saw_is_refused(
     outcome = aulight(*tiny_finetune, f"root={tmp_path}", "name=run", f"pretrained={tmp_path}/older.ckpt")
     assert outcome.status == 2
     assert outcome.err.endswith("older.ckpt: does not say whose videos it was trained on; run stage one again\n")
+
+
+def test_a_run_is_not_taken_for_done_on_other_labels(
+    aulight: Command, tiny_finetune: list[str], smoke_data: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(smoke_data, root, copy_function=os.link)
+    command = [*tiny_finetune, "data.synthetic=null", f"data.root={root}", f"root={tmp_path}", "name=run"]
+    assert aulight(*command).status == 0
+    assert "already done" in aulight(*command).out
+    labels = PreparedDataset(root).labels
+    write_table(labels.iloc[:-1], root / "labels.parquet")
+    refused = aulight(*command)
+    assert refused.status == 2
+    assert "was done on another version of the dataset" in refused.err
+    assert "give another name=" in refused.err
+    assert aulight(*command, "name=again").status == 0
