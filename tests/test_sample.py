@@ -202,7 +202,7 @@ def test_nothing_is_overwritten(aulight: Command, faces: PreparedDataset, tmp_pa
     command = ["sample", f"data.root={faces.root}", "label_count=3", f"output={output}", "aus=[1,25]"]
     assert aulight(*command).status == 0
     table = output / "to_label.csv"
-    assert table.read_text().splitlines()[0] == "video,frame,time_s,AU01,AU25"
+    assert table.read_text(encoding="utf-8-sig").splitlines()[0] == "video,frame,time_s,AU01,AU25"
     table.write_text("filled in")
     outcome = aulight(*command, "seed=1")
     assert outcome.status == 2

@@ -163,13 +163,18 @@ class Reader:
             raise VideoError(f"{path}: no such video")
         # Where decord cannot decode to a size, a multiple of it is decoded and averaged down.
         self._shrink = 1 if size is None else next(k for k in range(1, 9) if k * size not in UNFIT_WIDTHS)
-        side = -1 if size is None else self._shrink * size
-        try:
-            self._video = _decord_reader()(str(path), width=side, height=side, num_threads=1)
-        except (RuntimeError, decord.DECORDError) as error:
-            raise VideoError(f"{path}: not a readable video; prepare it again or remove it") from error
+        self._side = -1 if size is None else self._shrink * size
+        self._video = self._open()
         if frames is not None and len(self._video) != frames:
             raise VideoError(f"{path}: has {len(self._video)} frames, its table says {frames}; prepare it again")
+
+    def _open(self) -> Any:
+        import decord
+
+        try:
+            return _decord_reader()(str(self.path), width=self._side, height=self._side, num_threads=1)
+        except (RuntimeError, decord.DECORDError) as error:
+            raise VideoError(f"{self.path}: not a readable video; prepare it again or remove it") from error
 
     def __len__(self) -> int:
         return len(self._video)
@@ -198,6 +203,7 @@ class Reader:
         except (RuntimeError, IndexError, decord.DECORDError) as error:
             if "size must exactly match" in str(error):
                 raise VideoError(f"{self.path}: decord cannot read its width of pixels; decode to another") from error
+            self._video = self._open()  # an error may come again, late, from its thread
             raise VideoError(
                 f"{self.path}: damaged between frames {unique[0]} and {unique[-1]}; prepare it again or remove it"
             ) from error
