@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
 
 from aulight.facs import DISFA_AUS, column
 from aulight.report import report
@@ -88,7 +89,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     overrides = [f"runs={folder / 'runs'}", f"output={folder / 'out'}", f"reference={folder / 'published.csv'}"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("report", [*overrides, "bootstrap.replicates=100", "videos=['S10 <video>','S21 <video>']"])
-    report(cfg)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(HydraConfig.instance(), "cfg", None)  # of a command that another test ran in this process
+        report(cfg)
     return folder / "out"
 
 
