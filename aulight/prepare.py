@@ -68,12 +68,13 @@ def prepare(cfg: DictConfig) -> None:
     lock = FileLock(root.with_name(f".{root.name}.lock"))
     try:
         with lock.acquire(timeout=0):
-            if not root.exists():
+            finished = PreparedDataset(root) if root.exists() else None
+            if finished is None:
                 _prepare(root, raw, settings, config)
-            elif _unpack(root, raw, settings):
+            elif _unpack(finished, raw, settings):
                 _prepare(root, raw, settings, config, replace=True)
             else:
-                _relabel(root, raw, settings)
+                _relabel(finished, raw, settings)
     except Timeout as error:
         raise AulightError(f"{root}: another process is preparing it") from error
     Path(lock.lock_file).unlink(missing_ok=True)
@@ -265,7 +266,7 @@ def _expected(video: RawVideo) -> int:
         return 0
 
 
-def _unpack(root: Path, raw: RawDataset, settings: dict[str, Any]) -> bool:
+def _unpack(data: PreparedDataset, raw: RawDataset, settings: dict[str, Any]) -> bool:
     """Takes a finished dataset as the beginning of a larger one, if there are raw videos that it lacks.
 
     Those that could not be read are tried again once they have changed.
@@ -276,7 +277,7 @@ def _unpack(root: Path, raw: RawDataset, settings: dict[str, Any]) -> bool:
     Raises:
         AulightError: When it was made with other settings, or from videos that are not there any more.
     """
-    data = PreparedDataset(root)
+    root = data.root
     _refuse_other(root, data.meta.get("source", {}), settings)
     there, wanted = set(data.videos["video_id"]), {video.video_id for video in raw.videos}
     if gone := sorted(there - wanted):
@@ -318,10 +319,9 @@ def _changed_s(video: RawVideo) -> float:
 # ---- the labels -------------------------------------------------------------------------------------------------
 
 
-def _relabel(root: Path, raw: RawDataset, settings: dict[str, Any]) -> None:
+def _relabel(data: PreparedDataset, raw: RawDataset, settings: dict[str, Any]) -> None:
     """Gives a finished dataset the labels and subjects that its raw data have now."""
-    data = PreparedDataset(root)
-    skipped = data.meta.get("skipped", {})
+    root, skipped = data.root, data.meta.get("skipped", {})
     there = set(data.videos["video_id"])
     notes, tables = list(raw.notes), []
     frames = dict(list(data.frames.groupby("video_id", sort=False)))

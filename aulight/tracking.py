@@ -11,6 +11,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -223,7 +224,7 @@ def unreachable() -> str | None:
             answers.append(True)
         except urllib.error.HTTPError as error:
             answers.append(error.code < 500)  # a proxy's word for a server that it cannot reach
-        except Exception:
+        except (OSError, HTTPException, ValueError):  # no way there, no sensible answer, no address
             answers.append(False)
 
     asking = threading.Thread(target=ask, daemon=True)

@@ -277,8 +277,8 @@ def _read(path: Path) -> _Table:
         if any(record[len(header) :]):
             problems.append((number, "more cells than the header has columns"))
         elif any(record):
-            record += [""] * (len(header) - len(record))
-            rows.append((number, dict(zip(header, record, strict=False))))
+            cells = [*record, *[""] * len(header)][: len(header)]
+            rows.append((number, dict(zip(header, cells, strict=True))))
     return _Table(header, rows, "." if separator == "," else ",", problems)
 
 
