@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from aulight.data.store import (
 )
 from aulight.data.video import UNFIT_WIDTHS, Frames, raw_frames, raw_info, stream_frames, write_video
 from aulight.errors import AulightError, VideoError
-from aulight.workers import worker_pool
+from aulight.workers import Item, ahead, worker_pool
 
 SETTINGS = "settings.yaml"
 """Beside a dataset that is not whole yet: what it is being made with."""
@@ -229,10 +229,11 @@ def _make_videos(
     counter, stop = context.Value("q", 0), context.Event()
     done = sum(frames.values()) - sum(frames[video.video_id] for video in missing)
     skipped: dict[str, str] = {}
+    given = (counter, stop, settings, config["faces"]["model"], multiprocessing.cpu_count() >= 2 * workers)
     try:
         with (
             tqdm(total=sum(frames.values()), initial=done, desc="Preparing", unit="frame", smoothing=0.05) as bar,
-            worker_pool(workers, start_worker, (counter, stop, settings, config["faces"]["model"])) as pool,
+            worker_pool(workers, start_worker, given) as pool,
         ):
             try:
                 jobs = {pool.submit(make_video, video, folder, parts): video for video in missing}
@@ -378,9 +379,10 @@ class _Worker:
     stop: Any
     settings: dict[str, Any]
     model: Path | None
+    spare: bool
 
 
-def start_worker(counter: Any, stop: Any, settings: dict[str, Any], model: Path | None) -> None:
+def start_worker(counter: Any, stop: Any, settings: dict[str, Any], model: Path | None, spare: bool) -> None:
     """Tells a worker process what it needs for every video.
 
     Args:
@@ -388,8 +390,10 @@ def start_worker(counter: Any, stop: Any, settings: dict[str, Any], model: Path 
         stop: Shared event: leave the work.
         settings: What the dataset is made with.
         model: The landmarker's file.
+        spare: Whether there are CPUs to decode, to find faces and to encode side by side.
     """
     _Worker.counter, _Worker.stop, _Worker.settings, _Worker.model = counter, stop, settings, model
+    _Worker.spare = spare
 
 
 def make_video(video: RawVideo, folder: Path, parts: Path) -> str | None:
@@ -407,10 +411,14 @@ def make_video(video: RawVideo, folder: Path, parts: Path) -> str | None:
     seen: list[Seen] = []
     try:
         fps = raw_info(video.path, video.fps).fps
-        with _aligner(settings) as aligner:
-            frames = raw_frames(video.path, video.fps)
+        with _aligner(settings) as aligner, ExitStack() as threads:
+
+            def aside(items: Iterator[Item], most: int) -> Iterator[Item]:
+                return threads.enter_context(closing(ahead(items, most))) if _Worker.spare else items
+
+            frames = aside(raw_frames(video.path, video.fps), 4)
             aligned = squares(frames, settings["crop_size"]) if aligner is None else aligner.align(frames)
-            count = write_video(path, _crops(aligned, seen), fps)
+            count = write_video(path, _crops(aside(aligned, 8), seen), fps)
         written = sum(len(piece) for piece in stream_frames(path, frames=count))
         if written != count:
             raise VideoError(f"{video.path}: {count} frames were written and {written} can be read back")

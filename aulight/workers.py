@@ -1,15 +1,18 @@
-"""Worker processes that leave Ctrl-C to their parent and end with it."""
+"""Worker processes that leave Ctrl-C to their parent and end with it, and threads that work ahead."""
 
 import multiprocessing
 import os
+import queue
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
+
+Item = TypeVar("Item")
 
 
 @contextmanager
@@ -63,3 +66,58 @@ def _die_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+def ahead(items: Iterable[Item], most: int) -> Generator[Item, None, None]:
+    """Makes items in a thread of its own, at most ``most`` of them before they are wanted.
+
+    Stages of work that leave the interpreter's lock alone (decoding, landmarks, networks) run side by side so. An
+    error of ``items`` comes where its item would have come. When the caller stops early, so does the thread.
+
+    Args:
+        items: An iterator or generator; used in the thread alone, and closed there.
+        most: Items that wait.
+    """
+    waiting: queue.Queue[tuple[bool, Any]] = queue.Queue(most)  # whether it is an item; else an error, or the end
+    stop = threading.Event()
+
+    def hand_over(is_item: bool, what: Any) -> bool:
+        while not stop.is_set():
+            try:
+                waiting.put((is_item, what), timeout=1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def work() -> None:
+        end: BaseException | None = None
+        try:
+            for item in items:
+                if not hand_over(True, item):
+                    break
+        except BaseException as error:  # raised again where the items are wanted
+            end = error
+        finally:
+            if hasattr(items, "close"):
+                items.close()
+            hand_over(False, end)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            is_item, what = waiting.get()
+            if is_item:
+                yield what
+            elif what is None:
+                return
+            else:
+                raise what
+    finally:
+        stop.set()
+        while thread.is_alive():
+            try:
+                waiting.get_nowait()  # it may be waiting for room
+            except queue.Empty:
+                thread.join(0.01)
