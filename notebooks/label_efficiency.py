@@ -1,0 +1,145 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What are labels worth?
+#
+# `aulight report runs=<folder>` writes tables and figures into `<folder>/report/`. This notebook goes from those files
+# to the figures of a paper: the label-efficiency curve with its intervals, arms side by side, single action units (AUs)
+# and a face over time. At the end one number of the table is computed again from a run's predictions.
+#
+# It needs a folder with finished runs and their report, for example that of `make reproduce`. Change `RUNS`, or set the
+# environment variable `AULIGHT_RUNS`.
+
+# %%
+import json
+import os
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import torch
+
+from aulight import figures, metrics, results
+
+RUNS = Path(os.environ.get("AULIGHT_RUNS", "../runs/reproduce"))
+
+REPORT = RUNS / "report"
+if not (REPORT / "summary.json").is_file():
+    raise SystemExit(f"{REPORT}: no report there; set RUNS, or make it with `aulight report runs={RUNS}`")
+
+# %% [markdown]
+# ## The table
+#
+# `table.csv` has a row for each dataset, arm and share of labels, pooled over folds and averaged over seeds.
+# `summary.json` holds everything that the report says; from it come the comparisons below.
+
+# %%
+summary = json.loads((REPORT / "summary.json").read_text(encoding="utf-8"))
+DATASET = next(iter(summary["datasets"]))
+
+table = pd.read_csv(REPORT / "table.csv").query("dataset == @DATASET")
+is_baseline = table["arm"].isin([record["arm"] for record in summary["baselines"]])
+arms = table[~is_baseline]
+arms[["arm", "label_fraction", "labelled_frames", "seeds", "icc", "icc_low", "icc_high", "mae", "mse"]].round(3)
+
+# %% [markdown]
+# **Read ICC(3,1) beside MAE.** The intraclass correlation asks whether predictions rise and fall with the coder's
+# intensities, relative to how much these vary. The mean absolute error asks how far off they are. AUs are 0 in most
+# frames, so whoever always predicts 0 has a small MAE, and an ICC of 0:
+
+# %%
+table.loc[is_baseline, ["arm", "label_fraction", "icc", "mae", "mse"]].round(3)
+
+# %% [markdown]
+# ## ICC against the share of labels
+#
+# Points are means over seeds, bars the 95% intervals of a bootstrap over **test subjects**: frames of one person are
+# not independent, so persons are drawn, not frames. They do not say how much another seed changes.
+
+# %%
+fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+for arm, rows in arms.sort_values("label_fraction").groupby("arm"):
+    ends = [(rows["icc"] - rows["icc_low"]).clip(lower=0), (rows["icc_high"] - rows["icc"]).clip(lower=0)]
+    name = results.LABELS.get(arm, arm)
+    ax.errorbar(100 * rows["label_fraction"], rows["icc"], ends, marker="o", capsize=3, label=name)
+ax.set(xscale="log", xlabel="labelled frames (%)", ylabel="ICC(3,1), mean over AUs")
+ax.legend(frameon=False)
+plt.show()
+
+# %% [markdown]
+# The report's own figure, which shows single seeds as well, is one call:
+
+# %%
+figures.label_efficiency(summary)
+
+# %% [markdown]
+# ## Is the difference more than luck?
+#
+# Two arms are tested on the same people, so they are compared person by person: for each bootstrap sample of test
+# subjects the difference of the two ICCs is taken. The interval of these differences is narrower than the two separate
+# intervals suggest. The p-value is twice the smaller share of samples on one side of 0. It is not corrected for the
+# number of comparisons.
+
+# %%
+pairs = pd.json_normalize([pair for pair in summary["comparisons"] if pair["dataset"] == DATASET])
+against = ["against.arm", "against.label_fraction"]
+pairs.reindex(columns=["arm", "label_fraction", *against, "difference", "difference_ci", "difference_p"])
+
+# %% [markdown]
+# ## Action units one by one
+#
+# A mean over AUs hides that some are easy (a smile) and some are hard (a tightened lip). `per_au.csv` has every AU of
+# every record.
+
+# %%
+fraction = summary["bars_fraction"][DATASET]
+per_au = pd.read_csv(REPORT / "per_au.csv").query("dataset == @DATASET and label_fraction == @fraction")
+of_arms = per_au[per_au["arm"].isin(arms["arm"])]
+
+fig, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
+bars = of_arms.pivot_table(index="au", columns="arm", values="icc")
+bars.rename(columns=results.LABELS).plot.bar(ax=ax, width=0.8, legend=False)
+ax.set(xlabel="", ylabel=f"ICC(3,1), {results.percent(fraction)} of the labels")
+fig.legend(loc="outside upper center", ncols=3, frameon=False)
+plt.show()
+
+# %% [markdown]
+# ## A face over time
+#
+# `predictions.parquet` of every run holds each frame of the test subjects, with the coder's intensity (`AU12_true`)
+# and the prediction (`AU12_pred`). Here is the most expressive test video, by every arm.
+
+# %%
+runs, unfinished = results.collect(RUNS)
+line = results.timelines(runs, DATASET, fraction, count=1)[0]
+figures.timeline(line)
+
+# %% [markdown]
+# ## One number again
+#
+# The ICC of a record comes from the pooled frames of all folds of one seed. Computed again from the predictions of the
+# record's runs:
+
+# %%
+record = next(record for record in summary["records"] if record["dataset"] == DATASET)
+seed = record["seeds"][0]
+mine = [run for run in runs if run.name in record["runs"] and run.seed == seed]
+predictions = pd.concat([results.read_predictions(run) for run in mine])
+preds, true = (
+    torch.from_numpy(predictions[[f"{au}_{kind}" for au in mine[0].aus]].to_numpy("float64"))
+    for kind in ("pred", "true")
+)
+icc = metrics.icc(preds, true)
+pd.Series(icc.numpy(), index=mine[0].aus, name="ICC(3,1)").round(3)
+
+# %%
+print(f"{record['arm']}, {results.percent(record['label_fraction'])} of the labels, seed {seed}: mean over AUs")
+print(f"from the predictions {icc.nanmean():.6f}, in the report {record['icc_per_seed'][0]:.6f}")
