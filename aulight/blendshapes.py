@@ -31,12 +31,14 @@ class Fit:
         validation_icc: Mean over AUs of ICC(3,1) on them, with it.
         validation: With it, `icc`, `mae` and `mse` of each AU on them, each `(AUs,)`.
         predictions: Row of each test video to ``(frames, AUs)`` float32 intensities in 0..5, NaN without a face.
+        validated: The same of validation videos.
     """
 
     penalty: float
     validation_icc: float
     validation: dict[str, Tensor]
     predictions: dict[int, npt.NDArray[np.float32]]
+    validated: dict[int, npt.NDArray[np.float32]]
 
 
 def regress(
@@ -71,17 +73,21 @@ def regress(
 
     scores = {float(penalty): float(icc(validated(penalty), truth).nanmean()) for penalty in penalties}
     best = max(scores, key=lambda penalty: (np.nan_to_num(scores[penalty], nan=-1.0), penalty))
-    test = features(data, split.test, relative)
-    intensities = ridge(drawn, targets, test.to_numpy(), best).clip(0, MAX_INTENSITY)
-    frames, places = test.index.get_level_values("frame"), test.groupby(level="video_id").indices
-    predictions = {}
-    for row in data.rows(split.test):
-        video = data.videos.iloc[row]
-        predictions[int(row)] = whole = np.full((video["frames"], len(data.aus)), np.nan, np.float32)
-        mine = places.get(video["video_id"], np.array([], np.int64))
-        whole[frames[mine]] = intensities[mine]
+
+    def predicted(subjects: Sequence[str]) -> dict[int, npt.NDArray[np.float32]]:
+        table = features(data, subjects, relative)
+        intensities = ridge(drawn, targets, table.to_numpy(), best).clip(0, MAX_INTENSITY)
+        frames, places = table.index.get_level_values("frame"), table.groupby(level="video_id").indices
+        predictions = {}
+        for row in data.rows(subjects):
+            video = data.videos.iloc[row]
+            predictions[int(row)] = whole = np.full((video["frames"], len(data.aus)), np.nan, np.float32)
+            mine = places.get(video["video_id"], np.array([], np.int64))
+            whole[frames[mine]] = intensities[mine]
+        return predictions
+
     validation = {name: getattr(metrics, name)(validated(best), truth) for name in ("icc", "mae", "mse")}
-    return Fit(best, scores[best], validation, predictions)
+    return Fit(best, scores[best], validation, predicted(split.test), predicted(split.validation))
 
 
 def features(data: PreparedDataset, subjects: Sequence[str], relative: bool) -> pd.DataFrame:

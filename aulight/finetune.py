@@ -28,12 +28,14 @@ class Fitted(NamedTuple):
 
     Attributes:
         predictions: Row of a test video to ``(frames, AUs)`` float32 intensities in 0..5.
+        validated: The same of validation videos, by what was chosen on them.
         validation_icc: Mean over AUs of the ICC on the validation subjects, which chose it; NaN where undefined.
         scores: Those on validation subjects, named as in :func:`aulight.metrics.named`.
         record: What ``run.yaml`` says of it besides: ``steps`` and further fields.
     """
 
     predictions: dict[int, npt.NDArray[np.float32]]
+    validated: dict[int, npt.NDArray[np.float32]]
     validation_icc: float
     scores: dict[str, float]
     record: dict[str, Any]
@@ -80,7 +82,8 @@ def finetune(cfg: DictConfig) -> None:
             label_seed=cfg.label_seed,
             seed=cfg.seed,
             train_label_mean={au: round(float(value), 6) for au, value in mean.items()},
-            dataset={"name": data.name, "fingerprint": data.fingerprint, "aus": list(data.aus), "fps": data.fps},
+            dataset={"name": data.name, "fingerprint": data.fingerprint, "aus": list(data.aus), "fps": data.fps}
+            | {"crop_size": data.meta["crop_size"], "alignment": data.meta.get("alignment")},
             protocol={part: list(getattr(split, part)) for part in ("train", "validation", "test")}
             | {"name": split.name, "fold": split.fold},
             stage_one=origin,
@@ -91,7 +94,9 @@ def finetune(cfg: DictConfig) -> None:
             else:
                 fit = regress(data, labels, split, config["model"]["relative"], config["model"]["penalties"])
                 chosen = metrics.named("val", fit.validation, data.columns)
-                fitted = Fitted(fit.predictions, fit.validation_icc, chosen, {"steps": 0, "penalty": fit.penalty})
+                about = {"steps": 0, "penalty": fit.penalty}
+                fitted = Fitted(fit.predictions, fit.validated, fit.validation_icc, chosen, about)
+            write_table(predictions(data, fitted.validated, split.fold), run.folder / "validation.parquet")
             table = predictions(data, fitted.predictions, split.fold)
             write_table(table, run.folder / "predictions.parquet")
             tested = scores(table, data.columns)
@@ -159,6 +164,9 @@ def _train(
     trainer = make_trainer(run, config["trainer"], cfg.name, cfg.seed, epochs, cfg.progress_s, [best], tracker)
     trainer.fit(stage, module, ckpt_path=run.last, weights_only=True)
     steps = int(trainer.global_step)
+    trainer.validate(stage, module, ckpt_path=best.best_model_path, verbose=False, weights_only=True)
+    stage.gather_predictions()
+    validated = stage.predictions
     trainer.test(stage, module, ckpt_path=best.best_model_path, verbose=False, weights_only=True)
     stage.gather_predictions()
     report_skipped(module.skipped)
@@ -166,7 +174,7 @@ def _train(
     if validation_icc == -float("inf"):  # Lightning's word for one that was never defined: too few labels
         validation_icc = float("nan")
     record = {"steps": steps, "skipped": dict(module.skipped)}
-    return Fitted(stage.predictions, validation_icc, _best_validation(run.folder / "metrics.csv"), record)
+    return Fitted(stage.predictions, validated, validation_icc, _best_validation(run.folder / "metrics.csv"), record)
 
 
 def _best_validation(file: Path) -> dict[str, float]:
@@ -205,9 +213,12 @@ def predictions(data: PreparedDataset, scored: dict[int, npt.NDArray[np.float32]
         data: The dataset.
         scored: Row of a video to ``(frames, AUs)`` intensities.
         fold: The fold of the protocol.
+
+    Raises:
+        AulightError: When there are none.
     """
     if not scored:
-        raise AulightError(f"dataset {data.name}: none of the test subjects' videos could be read")
+        raise AulightError(f"dataset {data.name}: none of the validation or none of the test videos could be read")
     parts = []
     for row, intensities in sorted(scored.items()):
         video = data.videos.iloc[row]

@@ -174,6 +174,7 @@ def page(summary: Mapping[str, Any], curve: bytes, bars: bytes, timelines: Mappi
             "rounded to whole intensities, the mean of the folds' ICCs, the mean of the subjects' ICCs.</p>",
             _table(tables["ICC(3,1) by other published conventions"], "ICC(3,1) by other published conventions"),
         ],
+        "Prediction intervals": _intervals(tables),
         "Published numbers": _published(tables),
         "Over time": over_time,
         "How it was made": _provenance(summary),
@@ -361,6 +362,18 @@ def _by_unit(summary: Mapping[str, Any], dataset: str) -> str:
     label = "Action units" + (f", {dataset}" if len(summary["datasets"]) > 1 else "")
     note = f"<p>ICC(3,1) and its {results.level(summary)}. A click on a column's title sorts by it.</p>"
     return f"{title}\n{note}\n{_table(pd.DataFrame(lines), label, left=2)}"
+
+
+def _intervals(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """How many true intensities lie inside the intervals, where there are any."""
+    if results.INTERVALS not in tables:
+        return []
+    return [
+        "<p>Around each prediction an interval was drawn by split-conformal calibration on the validation subjects. "
+        "The share of the test subjects' intensities that lie inside, over all action units and for each; the width is "
+        "in units of intensity. It should be near the nominal share, and cannot be exact: subjects differ.</p>",
+        _table(tables[results.INTERVALS], results.INTERVALS),
+    ]
 
 
 def _published(tables: Mapping[str, pd.DataFrame]) -> list[str]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 import yaml
 
+from aulight.conformal import calibrate, coverage
 from aulight.errors import AulightError
 from aulight.facs import column
 from aulight.runs import IRRELEVANT, dotted
@@ -43,6 +44,9 @@ VARIANTS = {
 }
 """Conventions by which the ICC has been published, and how tables call them."""
 TIMELINE_SECONDS = 20
+NOMINAL = 0.9
+"""Coverage of the prediction intervals that reports check."""
+INTERVALS = f"Prediction intervals for {100 * NOMINAL:g}% coverage"
 _PREDICTORS = ("model", "rounded", "all_zero", "mean")
 # Settings that may differ between runs that are pooled: what changes no result, and what names the run.
 _FREE_SETTINGS = (*IRRELEVANT, "seed", "label_seed", "fold", "pretrained", "stage_one_run")
@@ -207,12 +211,13 @@ def _source(stage_one: Mapping[str, Any] | None) -> str | None:
     return "the training folds' own frames without labels" + (f" and {others} unlabelled subjects" if others else "")
 
 
-def read_predictions(run: Run, videos: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read the ``predictions.parquet`` of a run.
+def read_predictions(run: Run, videos: Sequence[str] | None = None, name: str = "predictions.parquet") -> pd.DataFrame:
+    """Read what a run predicted for the test subjects, or in ``validation.parquet`` for those that validated it.
 
     Args:
         run: The run.
         videos: Only these videos; None reads all.
+        name: Of the file in the run directory.
 
     Returns:
         ``video_id, subject, frame`` and per action unit ``<AU>_true`` (NaN where unknown) and ``<AU>_pred``,
@@ -222,21 +227,21 @@ def read_predictions(run: Run, videos: Sequence[str] | None = None) -> pd.DataFr
         AulightError: When the file is missing, unreadable, lacks a column, holds a frame twice, or holds
             predictions that are not numbers (a run that diverged).
     """
-    file = run.path / "predictions.parquet"
+    file = run.path / name
     values = [f"{au}_{kind}" for au in run.aus for kind in ("true", "pred")]
     chosen = None if videos is None else [("video_id", "in", list(videos))]
     try:
         table = pd.read_parquet(file, columns=["video_id", "subject", "frame", *values], filters=chosen)
     except FileNotFoundError as error:
-        raise AulightError(f"{run.name}: finished, but has no predictions.parquet; run it again") from error
+        raise AulightError(f"{run.name}: finished, but has no {name}; run it again") from error
     except (OSError, ValueError) as error:  # pyarrow's errors are of these two kinds
         raise AulightError(f"{file}: {' '.join(str(error).split())[:150]}; run it again") from error
     if twice := table.loc[table.duplicated(["video_id", "frame"]), ["video_id", "frame"]].to_numpy().tolist():
         raise AulightError(f"{file}: video {twice[0][0]} has frame {twice[0][1]} twice; run it again")
-    for name in values:
-        table[name] = table[name].to_numpy(dtype=np.float64, na_value=np.nan)
-        if name.endswith("_pred") and not np.isfinite(table[name]).all():
-            raise AulightError(f"{file}: {name} is not finite everywhere; the run diverged, remove it")
+    for value in values:
+        table[value] = table[value].to_numpy(dtype=np.float64, na_value=np.nan)
+        if value.endswith("_pred") and not np.isfinite(table[value]).all():
+            raise AulightError(f"{file}: {value} is not finite everywhere; the run diverged, remove it")
     return table
 
 
@@ -430,7 +435,28 @@ def _record(cell: _Cell, bootstrap: _Bootstrap, predictor: str, arm: str) -> dic
     if predictor == "model":
         record |= {name: _number(value) for name, value in _variants(cell).items()}
         record["stage_one"] = _sources(cell.runs)
+        record["coverage"] = _coverage(cell.runs)
     return record
+
+
+def _coverage(runs: Sequence[Run]) -> dict[str, Any] | None:
+    """What prediction intervals that were calibrated on validation subjects hold on test subjects.
+
+    Each run is calibrated on its own; shares and widths are means over runs, and over the AUs that have both. ``None``
+    for runs of an earlier aulight, which kept no predictions for validation subjects.
+    """
+    found = []
+    for run in runs:
+        if not (run.path / "validation.parquet").is_file():
+            return None
+        known, tested = (
+            (table[[f"{au}_pred" for au in run.aus]].to_numpy(), table[[f"{au}_true" for au in run.aus]].to_numpy())
+            for table in (read_predictions(run, name="validation.parquet"), read_predictions(run))
+        )
+        found.append(coverage(calibrate(*known, run.aus), *tested, NOMINAL))
+    share, width = (_mean(np.array(values), 0) for values in zip(*found, strict=True))
+    per_au = {au: {"share": _number(share[i]), "width": _number(width[i])} for i, au in enumerate(runs[0].aus)}
+    return {"nominal": NOMINAL, "share": _number(_mean(share, 0)), "width": _number(_mean(width, 0)), "per_au": per_au}
 
 
 def _sources(runs: Sequence[Run]) -> list[str]:
@@ -818,7 +844,8 @@ def _head(summary: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, str]:
 def tables(summary: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     """The tables of the report by title, as text.
 
-    The headline, arms side by side, each metric by action unit, ICC variants, and published numbers beside ours.
+    The headline, arms side by side, each metric by action unit, ICC variants, the coverage of prediction intervals,
+    and published numbers beside ours.
     """
     rows = _rows(summary)
     headline = [
@@ -857,6 +884,14 @@ def tables(summary: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
         for name, title in VARIANTS.items()
     ]
     out["ICC(3,1) by other published conventions"] = pd.DataFrame(variants)
+    if calibrated := [record for record in summary["records"] if record.get("coverage")]:
+        aus = sorted({au for record in calibrated for au in record["coverage"]["per_au"]})
+        out[INTERVALS] = pd.DataFrame(
+            _head(summary, record)
+            | {"Covered": decimals(record["coverage"]["share"]), "Mean width": decimals(record["coverage"]["width"])}
+            | {au: decimals(record["coverage"]["per_au"].get(au, {}).get("share")) for au in aus}
+            for record in calibrated
+        )
     if summary.get("reference"):
         out["Beside published numbers"] = _beside(summary)
     return out

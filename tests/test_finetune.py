@@ -13,8 +13,10 @@ import yaml
 from aulight import protocol
 from aulight.data.modules import WholeVideos
 from aulight.data.store import PreparedDataset, write_table
+from aulight.finetune import scores
 from aulight.inference import FrameStream
 from aulight.metrics import icc, mae, mse
+from aulight.runs import read_run
 from aulight.stages.regression import RegressionStage
 
 Command = Callable[..., Any]
@@ -105,6 +107,22 @@ def test_best_checkpoint_is_the_best_on_validation(finetuned: Path) -> None:
     saved = torch.load(finetuned / "checkpoints" / "best.ckpt", weights_only=True)
     assert saved["global_step"] == 2 * (1 + int(table["val/icc"].argmax()))
     assert len(table) == 3
+
+
+def test_validation_predictions_are_those_that_chose_the_checkpoint(
+    finetuned: Path, data: PreparedDataset, split: protocol.Split
+) -> None:
+    """Oracle: the best validation score while training, and the frames of validation subjects that show a face."""
+    table = pd.read_parquet(finetuned / "validation.parquet")
+    videos = data.videos.iloc[data.rows(split.validation)]
+    faces = data.frames[data.frames["video_id"].isin(videos["video_id"]) & (data.frames["face_confidence"] > 0)]
+    keys = ["video_id", "frame"]
+    assert set(map(tuple, table[keys].to_numpy().tolist())) == set(map(tuple, faces[keys].to_numpy().tolist()))
+    assert len(table) == len(faces)
+    icc = float(scores(table, data.columns)["icc"].nanmean())
+    assert icc == pytest.approx(read_run(finetuned)["validation"]["icc"], abs=1e-6)  # type: ignore[index]
+    rows = pd.read_csv(finetuned / "metrics.csv")["val/icc"].dropna()
+    assert len(rows) == 3  # an epoch each: the last scoring is not a fourth
 
 
 def test_pretrained_part_learns_more_slowly(finetuned: Path) -> None:

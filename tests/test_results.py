@@ -287,6 +287,43 @@ def test_conventions_are_named_rows(tmp_path: Path, write_run: WriteRun) -> None
     assert table["ICC(3,1)"].tolist() == [f"{record[name]:.3f}" for name in results.VARIANTS]
 
 
+def test_coverage_is_that_of_each_runs_own_calibration(tmp_path: Path, write_run: WriteRun) -> None:
+    """Oracle: for each run a loop over known intensities, and the rank of the definition for few frames of a group."""
+    shares, widths = [], []
+    for fold in (1, 2):
+        tested, known = frames(fold, 0, 1.0), frames(3 - fold, 0, 0.5)
+        folder = write_run(f"f{fold}", tested, fold=fold)
+        known.to_parquet(folder / "validation.parquet")
+        (preds, truth), (others, theirs) = (
+            (numbers(table, "pred").numpy(), numbers(table, "true").numpy()) for table in (tested, known)
+        )
+        for au in range(3):
+            errors = sorted(abs(others[:, au] - theirs[:, au])[~np.isnan(theirs[:, au])])
+            assert len(errors) < 200  # so that all predictions are of one group
+            reach = errors[int(np.ceil(0.9 * (len(errors) + 1))) - 1]
+            ends = [(max(p - reach, 0), min(p + reach, 5)) for p in preds[:, au]]
+            inside = [low <= t <= high for (low, high), t in zip(ends, truth[:, au], strict=True) if not np.isnan(t)]
+            wide = [high - low for (low, high), t in zip(ends, truth[:, au], strict=True) if not np.isnan(t)]
+            shares.append(np.mean(inside))
+            widths.append(np.mean(wide))
+    summary = summarise(tmp_path)
+    coverage = summary["records"][0]["coverage"]
+    assert coverage["nominal"] == 0.9
+    for place, name in enumerate(AUS):
+        assert coverage["per_au"][name]["share"] == pytest.approx(np.mean(shares[place::3]), abs=1e-9)
+        assert coverage["per_au"][name]["width"] == pytest.approx(np.mean(widths[place::3]), abs=1e-5)
+    assert coverage["share"] == pytest.approx(np.mean(shares), abs=1e-9)
+    table = results.tables(summary | {"unfinished": {}})["Prediction intervals for 90% coverage"]
+    assert table["Covered"].tolist() == [results.decimals(float(np.mean(shares)))]
+
+
+def test_runs_without_validation_predictions_have_no_coverage(tmp_path: Path, write_run: WriteRun) -> None:
+    write_run("f1")
+    summary = summarise(tmp_path)
+    assert summary["records"][0]["coverage"] is None
+    assert results.INTERVALS not in results.tables(summary | {"unfinished": {}})
+
+
 def test_collect_lists_unfinished_runs_and_ignores_stage_one(tmp_path: Path, write_run: WriteRun) -> None:
     write_run("a/done")
     write_run("b/half", outcome="running", seed=1)

@@ -7,6 +7,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from aulight.errors import AulightError
@@ -118,8 +119,9 @@ class RegressionStage(pl.LightningModule):
         self._score(piece)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs ICC, MAE and MSE over the pooled frames, of each AU and as means."""
-        self._log_summary("val")
+        """Logs ICC, MAE and MSE over the pooled frames, of each AU and as means; after training they are known."""
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            self._log_summary("val")
 
     def on_test_epoch_end(self) -> None:
         """Logs ICC, MAE and MSE over the pooled frames, of each AU and as means."""
