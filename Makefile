@@ -32,7 +32,7 @@ help: ## list the targets
 install: $(INSTALLED) ## make .venv and install aulight, with the tested versions and the face landmarker
 
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install -c constraints.txt -e ".[faces,sweep,dev]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[faces,sweep,export,dev]"
 	$(BIN)/python -m aulight.data.faces
 	@touch $@
 
@@ -64,6 +64,10 @@ test-all: test test-slow ## every test
 .PHONY: bench
 bench: $(INSTALLED) ## speeds and memory as ratios to their limits, as a table
 	$(BIN)/python tests/benchmarks
+
+.PHONY: bench-gpu
+bench-gpu: $(INSTALLED) ## both stages on a GPU: frames/s, waiting, memory, share of its peak
+	$(BIN)/python tests/benchmarks/gpu.py --data $(DATA)
 
 # ---- the result -------------------------------------------------------------------------------------------
 # One recipe, three sizes of synthetic faces. Runs that are done are passed over and a run that was cut off goes on from

@@ -9,9 +9,29 @@ class VideoError(AulightError):
     """A video file that cannot be read as expected; ``data.on_error=skip`` passes over it."""
 
 
+class RunsFailed(AulightError):
+    """Runs of a sweep failed; the message lists them, a line each."""
+
+
 def one_line(error: object) -> str:
     """The message on one line, without the traceback that a loader process puts before it."""
     text = str(error)
     if text.startswith("Caught ") and "Traceback (most recent call last)" in text:
         text = text.strip().splitlines()[-1].partition(": ")[2]
     return " ".join(text.split())
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, of a GPU or of the system."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}  # torch's own, which is not imported for this
+    return bool(kinds & {"MemoryError", "OutOfMemoryError"}) or "DefaultCPUAllocator: can't allocate" in str(error)
+
+
+def reason(error: BaseException) -> str:
+    """Why something failed, on one line, with advice where memory ran out; the error's name where it says nothing."""
+    said = one_line(error)
+    if is_out_of_memory(error):
+        what = said.rpartition("DefaultCPUAllocator: ")[2].partition(". ")[0]
+        advice = "make loader.batch_size smaller, or clip.length or model.size"
+        return f"out of memory{f' ({what})' if what else ''}: {advice}"
+    return said or type(error).__name__

@@ -20,7 +20,7 @@ from aulight.errors import AulightError
 from aulight.runs import Run
 from aulight.stages.regression import RegressionStage, StageOne, load_encoder, read_stage_one
 from aulight.tracking import Tracker
-from aulight.training import duration, make_trainer, prepare_process, report_skipped, whole_epochs
+from aulight.training import accumulated, duration, make_trainer, prepare_process, report_skipped, whole_epochs
 
 
 class Fitted(NamedTuple):
@@ -147,7 +147,7 @@ def _train(
         config["augment"],
         size=model["size"],
         batch_size=cfg.loader.batch_size,
-        steps_per_epoch=cfg.steps_per_epoch,
+        batches_per_epoch=cfg.steps_per_epoch * accumulated(config["trainer"]),
         chunk=cfg.loader.chunk,
         workers=cfg.loader.workers,
         seed=cfg.seed,

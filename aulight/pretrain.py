@@ -14,7 +14,7 @@ from aulight.probe import Probe
 from aulight.runs import Run
 from aulight.stages.contrastive import ContrastiveStage
 from aulight.tracking import Tracker
-from aulight.training import duration, make_trainer, prepare_process, report_skipped, whole_epochs
+from aulight.training import accumulated, duration, make_trainer, prepare_process, report_skipped, whole_epochs
 
 
 def pretrain(cfg: DictConfig) -> None:
@@ -30,6 +30,7 @@ def pretrain(cfg: DictConfig) -> None:
     labelled = (data.root / "labels.parquet").is_file()
     split = _split(data, labelled, config["data"]["protocol"], cfg.fold)
     subjects = list(split.stage_one) if split else sorted(set(data.videos["subject"].astype(str)))
+    subjects = protocol.draw_subjects(subjects, cfg.seed, cfg.subject_fraction)
     for note in split.notes if split else ():
         run.say(note)
     if not labelled:
@@ -58,7 +59,7 @@ def pretrain(cfg: DictConfig) -> None:
             views=cfg.objective.views,
             size=cfg.model.size,
             batch_size=cfg.loader.batch_size,
-            steps_per_epoch=cfg.steps_per_epoch,
+            batches_per_epoch=cfg.steps_per_epoch * accumulated(config["trainer"]),
             workers=cfg.loader.workers,
             seed=cfg.seed,
             on_error=cfg.data.on_error,

@@ -295,6 +295,27 @@ def draw_labels(labels: pd.DataFrame, seed: int, fraction: float | None, count: 
     return labels.iloc[np.sort(chosen)].reset_index(drop=True)
 
 
+def draw_subjects(subjects: Sequence[str], seed: int, fraction: float) -> list[str]:
+    """Draws whose videos stage one sees, uniformly at random; smaller draws of one seed lie inside larger ones.
+
+    Args:
+        subjects: Whom it may see.
+        seed: Of the run.
+        fraction: Share of them, in (0, 1]; at least one is drawn.
+
+    Returns:
+        The drawn subjects, in the order given.
+
+    Raises:
+        AulightError: For a share outside (0, 1].
+    """
+    if not 0 < fraction <= 1:
+        raise AulightError(f"subject_fraction={fraction}: a share in (0, 1] is needed")
+    count = max(1, round(fraction * len(subjects)))
+    chosen = np.random.default_rng(seed).permutation(len(subjects))[:count]
+    return [subjects[place] for place in np.sort(chosen)]
+
+
 def assert_subjects(table: pd.DataFrame, allowed: Sequence[str], what: str) -> None:
     """Last line of defence before training: every row of ``table`` is of an allowed subject.
 

@@ -17,10 +17,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from aulight.data.store import PreparedDataset
-from aulight.errors import AulightError, one_line
+from aulight.errors import AulightError, one_line, reason
 
 IRRELEVANT = (
     "data.root", "data.source", "data_dir", "loader.workers", "logger", "name", "progress_s", "root", "runs", "threads",
+    "trainer.accelerator", "trainer.channels_last", "trainer.compile", "trainer.devices", "trainer.log_every_n_steps",
+    "trainer.num_nodes", "trainer.strategy",
 )  # fmt: skip
 """Settings that may differ between a run and its continuation, since they change no result."""
 
@@ -118,6 +120,7 @@ class Run:
         self.record.update(fields)
         self.record["wall_s"] = round(self._before + time.monotonic() - self._start, 1)
         self.record["peak_rss_mb"] = max(_peak_rss_mb(), self.record.get("peak_rss_mb", 0))
+        self.record["peak_gpu_mb"] = _peak_gpu_mb()
         if _is_first():
             temporary = self.folder / f".run.yaml.{os.getpid()}"
             temporary.write_text(yaml.safe_dump(self.record, sort_keys=False))
@@ -129,7 +132,7 @@ class Run:
         if kind is None:
             outcome = "done"
         elif issubclass(kind, Exception):
-            outcome = f"failed: {one_line(error) or kind.__name__}"
+            outcome = f"failed: {reason(error or kind())}"
         else:
             outcome = "interrupted"
         self.update(outcome=outcome)
@@ -192,6 +195,14 @@ def _peak_rss_mb() -> int:
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
     peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return int(max(peaks) * unit / 1e6)
+
+
+def _peak_gpu_mb() -> int | None:
+    """Most memory that torch had allocated on this process's GPU, in MB; ``None`` where it uses none."""
+    torch = sys.modules.get("torch")  # not imported for this
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    return int(torch.cuda.max_memory_allocated() / 1e6)
 
 
 def dotted(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -13,11 +13,12 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, Logger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
-from aulight.errors import AulightError
+from aulight.errors import AulightError, one_line
 from aulight.runs import Run
 
 
@@ -71,7 +72,7 @@ class Progress(Callback):
         step, total = trainer.global_step, trainer.estimated_stepping_batches
         if now - self._printed >= self.every_s or step == total:
             self._printed = now
-            left = elapsed / (step - self._first_step) * (total - step)
+            left = elapsed / max(step - self._first_step, 1) * (total - step)
             values = trainer.callback_metrics
             shown = [f"{key.split('/')[1]} {values[key]:.3f}" for key in _SHOWN if key in values]
             self._say(
@@ -174,6 +175,28 @@ class Reseed(Callback):
         torch.manual_seed(self.seed * 1_000_003 + trainer.current_epoch * 1009 + trainer.global_rank)
 
 
+class Layout(Callback):
+    """How the backbone lies in memory, and whether it is compiled; neither changes what a checkpoint holds.
+
+    Args:
+        channels_last: Whether the channels of a place lie side by side.
+        compiled: Whether torch compiles it.
+    """
+
+    def __init__(self, channels_last: bool, compiled: bool) -> None:
+        self.channels_last, self.compiled = channels_last, compiled
+        self._done = False
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Lays the encoder out, before training and not again before the tests that follow it."""
+        if not self._done:
+            encoder: Any = pl_module.encoder
+            encoder.lay_out(self.channels_last)
+            if self.compiled:
+                encoder.backbone.compile()
+        self._done = True
+
+
 def make_trainer(
     run: Run,
     trainer: dict[str, Any],
@@ -188,7 +211,8 @@ def make_trainer(
 
     Args:
         run: Where everything goes.
-        trainer: Arguments of ``pl.Trainer``; ``precision: auto`` is bf16-mixed where the device has it in hardware.
+        trainer: Arguments of ``pl.Trainer``, and ``channels_last`` and ``compile`` of :class:`Layout`;
+            ``precision: auto`` is bf16-mixed where the device has it in hardware.
         name: Of the run, for progress lines.
         seed: Of the run.
         epochs: Epochs of the run.
@@ -200,6 +224,7 @@ def make_trainer(
         AulightError: For arguments that the Trainer refuses, or a damaged checkpoint to go on from.
     """
     settings = dict(trainer)
+    layout = Layout(settings.pop("channels_last"), settings.pop("compile"))
     if settings.get("precision") == "auto":
         settings["precision"] = "bf16-mixed" if _has_bf16(settings["accelerator"]) else "32-true"
     run.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -207,11 +232,11 @@ def make_trainer(
     before = 0 if run.last is None else _step_of(run.last)
     _quiet()
     try:
-        return pl.Trainer(
+        made = pl.Trainer(
             **settings,
             max_epochs=epochs,
             logger=[RunLogger(run.folder, before), *([] if tracker is None else [tracker])],
-            callbacks=[*callbacks, last, Reseed(seed), Progress(name, progress_s)],
+            callbacks=[*callbacks, last, layout, Reseed(seed), Progress(name, progress_s)],
             default_root_dir=run.folder,
             plugins=[_AtomicCheckpoints()],
             use_distributed_sampler=False,  # the samplers here know their rank
@@ -219,8 +244,23 @@ def make_trainer(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-    except (TypeError, ValueError, MisconfigurationException) as error:
-        raise AulightError(f"trainer: {' '.join(str(error).split())}") from error
+    except (RuntimeError, TypeError, ValueError, MisconfigurationException) as error:
+        raise AulightError(f"trainer: {one_line(error)}") from error
+    if isinstance(made.accelerator, CPUAccelerator) and str(settings["precision"]).startswith("16"):
+        raise AulightError("trainer.precision=16-mixed: a CPU does not compute in float16; use bf16-mixed or 32")
+    return made
+
+
+def accumulated(trainer: dict[str, Any]) -> int:
+    """Batches whose gradients make a step.
+
+    Raises:
+        AulightError: When it is no such number.
+    """
+    batches = trainer["accumulate_grad_batches"]
+    if not isinstance(batches, int) or isinstance(batches, bool) or batches < 1:
+        raise AulightError(f"trainer.accumulate_grad_batches={batches}: a whole number from 1 on is needed")
+    return batches
 
 
 def prepare_process(threads: int | None, seed: int) -> None:
@@ -282,6 +322,8 @@ def _quiet() -> None:
         ".*The number of training batches .* is smaller than the logging interval.*",
         ".*isinstance.treespec, LeafSpec.. is deprecated.*",
         ".*Trying to infer the `batch_size`.*",
+        ".*AMP with fp16 is not supported on CPU.*",  # said by make_trainer
+        ".*The `srun` command is available on your system but is not used.*",
         ".*It is recommended to use `self.log.'probe/icc', .*",  # the first process alone computes it
     ):
         warnings.filterwarnings("ignore", pattern)

@@ -423,7 +423,7 @@ def test_disabled(aulight: Command, tiny_pretrain: list[str], tmp_path: Path) ->
 @pytest.mark.slow
 def test_one_page_for_two_processes(tiny_finetune: list[str], tmp_path: Path) -> None:
     command = [*tiny_finetune, f"root={tmp_path}", "name=run", "logger=wandb", "loader.batch_size=4"]
-    command += ["trainer.devices=2", "+trainer.strategy=ddp"]
+    command += ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
     done = subprocess.run(
         [sys.executable, "-m", "aulight", *command], cwd=tmp_path, capture_output=True, text=True, check=False
     )

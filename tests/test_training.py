@@ -2,20 +2,32 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
+import pytorch_lightning as pl
 import torch
 import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from torch.multiprocessing.spawn import spawn
 
+from aulight import protocol
+from aulight.cli import conf_dir
+from aulight.data.modules import ClipBatches, RegressionData
+from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
-from aulight.training import RunLogger, duration, whole_epochs
+from aulight.runs import Run
+from aulight.stages.regression import RegressionStage
+from aulight.training import RunLogger, _AtomicCheckpoints, duration, make_trainer, whole_epochs
 
 Command = Callable[..., Any]
 WAIT_S = 120
@@ -68,7 +80,7 @@ def before_test():
     pl.Trainer.test = lambda *_, **__: stop()
 
 if __name__ == "__main__":
-    moment = sys.argv.pop(1)
+    moment = os.environ["MOMENT"]
     if moment.endswith("saving") and moment != "while_saving":
         around_saving(moment == "before_saving")
     else:
@@ -85,7 +97,8 @@ def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
 
     def run(moment: str, *arguments: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, str(driver), moment, *arguments],
+            [sys.executable, str(driver), *arguments],
+            env=os.environ | {"MOMENT": moment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=(tmp_path / "stderr").open("w"),
@@ -328,28 +341,272 @@ def test_duration() -> None:
     assert [duration(seconds) for seconds in (0.2, 59, 60, 1000)] == ["0 s", "59 s", "1.0 min", "16.7 min"]
 
 
+# ---- many devices -----------------------------------------------------------------------------------------------
+
+TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+
+
+def _alone(tmp_path: Path, *command: str) -> str:
+    """Runs a command in a process of its own, as a distributed run must be; returns what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "aulight", *command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=WAIT_S,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "site-packages" not in done.stderr  # no warnings
+    return done.stdout
+
+
+def _regression(data: PreparedDataset, videos: int) -> tuple[RegressionStage, RegressionData]:
+    """A stage with the same random weights wherever it is made, and the first videos to be tested."""
+    split = protocol.split(data.videos, data.name, "own", fold=1, folds=3, validation=0.2, seed=0)
+    labels = protocol.draw_labels(protocol.usable_labels(data.labels, data.frames, data.videos, split.train), 0, 0.2)
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg: Any = OmegaConf.to_container(compose("finetune"), resolve=False)
+    torch.manual_seed(0)
+    ones = [1.0] * len(data.aus)
+    optim = {"lr": 1e-3, "encoder_lr_factor": 1.0, "weight_decay": 0.01, "warmup": 0.1}
+    stage = RegressionStage(cfg["model"], list(data.aus), ones, ones, stride=4, loss="mse", freeze="none", optim=optim)
+    everything = np.arange(len(data.videos))
+    module = RegressionData(
+        data, labels, everything[:videos], everything[-videos:], {"length": 4, "stride": [4, 4]}, cfg["augment"],
+        size=64, batch_size=4, batches_per_epoch=3, chunk=32, workers=0, seed=0, on_error="raise",
+    )  # fmt: skip
+    return stage, module
+
+
+def _trained(run: Run, stage: RegressionStage, module: RegressionData, settings: dict[str, Any]) -> pl.Trainer:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg: Any = OmegaConf.to_container(compose("finetune", ["trainer=ddp"]).trainer)
+    cfg |= {"accelerator": "cpu", "precision": "32-true"} | settings
+    trainer = make_trainer(run, cfg, "run", 0, 1, 60, [])
+    trainer.fit(stage, module)
+    return trainer
+
+
+VIDEOS = (1, 2, 3, 5)
+
+
+def _rank(rank: int, root: Path, folder: Path, port: int) -> None:
+    """One of two processes: trains an epoch, then scores test sets of several sizes."""
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "NODE_RANK": "0"}
+    os.environ["LOCAL_RANK"] = str(rank)  # so Lightning takes it for one that is there already
+    torch.set_num_threads(1)
+    data, saved, clips = PreparedDataset(root), [], []
+    original, read = _AtomicCheckpoints.save_checkpoint, ClipBatches.__getitem__
+
+    def save(self: Any, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
+        saved.append(Path(path).name)
+        original(self, checkpoint, path, storage_options)
+
+    def noted(self: Any, places: list[tuple[int, int]]) -> Any:
+        clips.extend(places)
+        return read(self, places)
+
+    _AtomicCheckpoints.save_checkpoint = save  # type: ignore[method-assign]
+    ClipBatches.__getitem__ = noted  # type: ignore[method-assign]
+    run = Run(folder, "finetune", {"name": "run"})
+    stage, module = _regression(data, 2)
+    _trained(run, stage, module, {"devices": 2})
+    scores = {}
+    for videos in VIDEOS:
+        stage, module = _regression(data, videos)
+        trainer = pl.Trainer(
+            accelerator="cpu", devices=2, strategy="ddp", use_distributed_sampler=False, logger=False,
+            enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        )  # fmt: skip
+        trainer.test(stage, module, verbose=False)
+        stage.gather_predictions()
+        found = stage.metrics.compute()
+        scores[videos] = {"metrics": found, "frames": {v: len(p) for v, p in stage.predictions.items()}}
+    torch.save({"saved": saved, "clips": clips, "scores": scores}, folder / f"{rank}.pt")
+
+
+@pytest.mark.slow
+def test_two_processes_score_every_frame_once(
+    smoke_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Oracles: one process with the same weights; the clips that one process would read; a count of what is written."""
+    monkeypatch.syspath_prepend(Path(__file__).parent)  # spawned processes import this file by name
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    spawn(_rank, (smoke_data, tmp_path, port), nprocs=2)  # type: ignore[no-untyped-call]
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    assert (first["saved"], second["saved"]) == (["last.ckpt"], [])
+    assert sorted(first["clips"] + second["clips"]) == [(0, index) for index in range(12)]
+    data = PreparedDataset(smoke_data)
+    for videos in VIDEOS:
+        stage, module = _regression(data, videos)
+        trainer = pl.Trainer(
+            accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+            enable_model_summary=False,
+        )  # fmt: skip
+        trainer.test(stage, module, verbose=False)
+        alone = stage.metrics.compute()
+        for rank in (first, second):
+            of_rank = rank["scores"][videos]
+            assert of_rank["frames"] == dict.fromkeys(range(len(data.videos) - videos, len(data.videos)), 60)
+            for name, values in alone.items():
+                torch.testing.assert_close(of_rank["metrics"][name], values, rtol=0, atol=1e-9, equal_nan=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "after"), [(TWO, ["trainer=cpu"]), (["trainer=cpu"], TWO)], ids=["2-1", "1-2"])
+def test_a_run_goes_on_with_another_number_of_processes(
+    before: list[str],
+    after: list[str],
+    start: Callable[..., subprocess.Popen[str]],
+    tiny_finetune: list[str],
+    tmp_path: Path,
+) -> None:
+    """Oracle: the undisturbed run in one process, but for rounding: the clips are the same."""
+    settings = [
+        *tiny_finetune,
+        "model.norm=group",
+        "trainer.precision=32-true",
+        "loader.batch_size=4",
+        f"root={tmp_path}",
+    ]
+    _alone(tmp_path, *settings, "trainer=cpu", "name=undisturbed")
+    process = start("mid_epoch", *settings, *before, "name=run")
+    children = psutil.Process(process.pid).children(recursive=True)
+    for child in children:
+        child.kill()
+    _kill(process, children)
+    out = _alone(tmp_path, *settings, *after, "name=run")
+    assert out.count("run: resumed at step 4") == 1
+    assert out.count("run: done in") == 1
+    one, other = (
+        torch.load(tmp_path / name / "checkpoints/last.ckpt", weights_only=True) for name in ("undisturbed", "run")
+    )
+    assert other["global_step"] == one["global_step"] == 6
+    for key, value in one["state_dict"].items():
+        if not key.startswith("metrics."):  # sums of what each process has scored
+            torch.testing.assert_close(value, other["state_dict"][key], rtol=0, atol=2e-4)
+    assert _metrics(tmp_path / "run")["step"].tolist() == _metrics(tmp_path / "undisturbed")["step"].tolist()
+
+
+@pytest.mark.slow
+def test_a_sweep_of_distributed_runs(tiny_finetune: list[str], tmp_path: Path) -> None:
+    """Each run is begun and ended once: the second process of a run does not start the sweep again."""
+    settings = [*tiny_finetune, *TWO, "loader.batch_size=4", f"root={tmp_path / 'runs'}", "seed=0,1"]
+    out = _alone(tmp_path, *settings[:1], "-m", *settings[1:])
+    assert out.count(": done in") == 2
+    runs = sorted((tmp_path / "runs").glob("*/run.yaml"))
+    assert [yaml.safe_load(run.read_text())["seed"] for run in runs] == [0, 1]
+    assert all(yaml.safe_load(run.read_text())["outcome"] == "done" for run in runs)
+    others = {path.name for path in tmp_path.iterdir()} - {"runs"}
+    assert not others  # such as multirun/ or outputs/
+
+
+@pytest.mark.slow
+def test_two_half_batches_make_a_step_of_a_whole_one(
+    aulight: Command, tiny_finetune: list[str], tmp_path: Path
+) -> None:
+    """With one labelled frame a clip, the mean of two batches' means is the mean of the joined batch."""
+    settings = [
+        *tiny_finetune, "label_fraction=null", "label_count=2", "model.norm=group", "trainer.precision=32-true",
+        f"root={tmp_path}",
+    ]  # fmt: skip
+    for name, batch, batches in (("whole", 4, 1), ("halves", 2, 2)):
+        own = [f"name={name}", f"loader.batch_size={batch}", f"trainer.accumulate_grad_batches={batches}"]
+        outcome = aulight(*settings, *own)
+        assert outcome.status == 0, outcome.err
+    drawn = pd.read_parquet(tmp_path / "whole/labels_used.parquet")
+    assert drawn["video_id"].nunique() == 2  # so no clip holds two of them
+    whole, halves = (
+        torch.load(tmp_path / name / "checkpoints/last.ckpt", weights_only=True) for name in ("whole", "halves")
+    )
+    assert whole["global_step"] == halves["global_step"] == 6
+    for key, value in whole["state_dict"].items():
+        if not key.startswith("metrics."):
+            torch.testing.assert_close(value, halves["state_dict"][key], rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_compiled_and_laid_out_otherwise_it_learns_the_same(
+    aulight: Command, tiny_finetune: list[str], tmp_path: Path
+) -> None:
+    """Oracle: the run without; a run goes on whichever way it was begun, since checkpoints are the same."""
+    settings = [*tiny_finetune, "trainer.precision=32-true", f"root={tmp_path}"]
+    ways = {"plain": [], "compiled": ["trainer.compile=true"], "contiguous": ["trainer.channels_last=false"]}
+    for name, way in ways.items():
+        outcome = aulight(*settings, f"name={name}", *way)
+        assert outcome.status == 0, outcome.err
+    saved = [torch.load(tmp_path / name / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for name in ways]
+    assert list(saved[0]) == list(saved[1]) == list(saved[2])
+    plain, *others = (_metrics(tmp_path / name)["train/loss"].dropna().to_numpy() for name in ways)
+    assert len(plain) == 6
+    for losses in others:
+        np.testing.assert_allclose(losses, plain, rtol=1e-3)
+    went_on = aulight(*settings, "name=contiguous", "trainer.compile=true")
+    assert "already done" in went_on.out
+
+
+@pytest.mark.parametrize("precision", ["32", "bf16-mixed"])
+def test_precisions(precision: str, aulight: Command, tiny_finetune: list[str], tmp_path: Path) -> None:
+    command = [*tiny_finetune, f"root={tmp_path}", "name=run", f"trainer.precision={precision}"]
+    outcome = aulight(*command)
+    assert outcome.status == 0, outcome.err
+    record = yaml.safe_load((tmp_path / "run/run.yaml").read_text())
+    assert str(record["config"]["trainer"]["precision"]) == precision
+
+
+@pytest.mark.parametrize(
+    ("setting", "parts"),
+    [
+        ("trainer.precision=16-mixed", ["trainer.precision=16-mixed", "bf16-mixed or 32"]),
+        ("trainer.accumulate_grad_batches=0", ["accumulate_grad_batches=0", "from 1 on"]),
+        ("trainer.accumulate_grad_batches=1.5", ["accumulate_grad_batches=1.5"]),
+        ("trainer.precision=33", ["trainer: ", "33"]),
+        ("trainer.devices=0", ["trainer: "]),
+        ("+trainer.device=2", ["trainer: ", "device"]),
+    ],
+)
+def test_settings_that_no_trainer_takes(
+    setting: str, parts: list[str], aulight: Command, tiny_finetune: list[str], tmp_path: Path
+) -> None:
+    outcome = aulight(*tiny_finetune, f"root={tmp_path}", "name=run", setting)
+    assert outcome.status == 2
+    assert len(outcome.err.splitlines()) == 1
+    assert all(part in outcome.err for part in parts), outcome.err
+
+
+def test_deterministic_reaches_torch(
+    aulight: Command, tiny_finetune: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    original = RegressionStage.training_step
+
+    def step(self: RegressionStage, batch: dict[str, Any], batch_idx: int) -> Any:
+        seen.append(torch.are_deterministic_algorithms_enabled())
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(RegressionStage, "training_step", step)
+    try:
+        assert aulight(*tiny_finetune, f"root={tmp_path}", "name=run", "trainer.deterministic=true").status == 0
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert seen == [True] * 6
+
+
 @pytest.mark.slow
 def test_two_processes_equal_one(
     aulight: Command, tiny_pretrain: list[str], tiny_finetune: list[str], tmp_path: Path
 ) -> None:
     """The same clips, candidates, gradients and scores, whatever the number of processes that share the work."""
     exact = ["model.norm=group", "trainer.precision=32-true", "loader.batch_size=4", f"runs={tmp_path}"]
-    two = ["trainer.devices=2", "+trainer.strategy=ddp", "name=two"]
+    two = [*TWO, "name=two"]
     for settings, extra in ((tiny_pretrain, []), (tiny_finetune, [f"pretrained={tmp_path}/pretrain/one"])):
         command = [*settings, *extra, *exact]
         outcome = aulight(*command, "name=one")
         assert outcome.status == 0, outcome.err
-        done = subprocess.run(
-            [sys.executable, "-m", "aulight", *command, *two],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=WAIT_S,
-        )
-        assert done.returncode == 0, done.stderr
-        assert "site-packages" not in done.stderr  # no warnings
-        assert done.stdout.count(": done in") == 1
+        assert _alone(tmp_path, *command, *two).count(": done in") == 1
     for stage, tolerance in (("pretrain", 2e-3), ("finetune", 2e-4)):
         paths = [tmp_path / stage / name / "checkpoints" / "last.ckpt" for name in ("one", "two")]
         one, other = (torch.load(path, weights_only=True)["state_dict"] for path in paths)

@@ -240,11 +240,11 @@ def _loader(dataset: Dataset[Any], sampler: Sampler[Any] | None, workers: int) -
 class _StreamingData(pl.LightningDataModule):
     """What the two stages share: loaders over clip batches, and the account of skipped files."""
 
-    def __init__(self, batch_size: int, steps_per_epoch: int, workers: int, on_error: str) -> None:
+    def __init__(self, batch_size: int, batches_per_epoch: int, workers: int, on_error: str) -> None:
         super().__init__()
         if on_error not in ("raise", "skip"):
             raise AulightError(f"data.on_error={on_error}: raise or skip")
-        self.batch_size, self.steps_per_epoch, self.workers = batch_size, steps_per_epoch, workers
+        self.batch_size, self.batches_per_epoch, self.workers = batch_size, batches_per_epoch, workers
         self.on_error: OnError = on_error  # type: ignore[assignment]  # checked above
         self.skipped: Counter[str] = Counter()
 
@@ -254,7 +254,7 @@ class _StreamingData(pl.LightningDataModule):
 
     def _clips(self, dataset: ClipBatches) -> DataLoader[Any]:
         rank, world = self._place()
-        return _loader(dataset, EpochBatches(self.batch_size, self.steps_per_epoch, rank, world), self.workers)
+        return _loader(dataset, EpochBatches(self.batch_size, self.batches_per_epoch, rank, world), self.workers)
 
     def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Keeps count of the files that were skipped."""
@@ -274,8 +274,8 @@ class ContrastiveData(_StreamingData):
         augment: ``clip`` and ``frame`` of :class:`Augmentation`.
         views: Independently augmented views of each clip.
         size: Pixels, as the network wants them.
-        batch_size: Clips a step, over all ranks.
-        steps_per_epoch: Steps an epoch.
+        batch_size: Clips a batch, over all ranks.
+        batches_per_epoch: Batches an epoch, of which ``trainer.accumulate_grad_batches`` make a step.
         workers: Loader processes a rank.
         seed: Of clips and augmentation.
         on_error: ``raise`` or ``skip`` an unreadable video.
@@ -290,14 +290,14 @@ class ContrastiveData(_StreamingData):
         views: int,
         size: int,
         batch_size: int,
-        steps_per_epoch: int,
+        batches_per_epoch: int,
         workers: int,
         seed: int,
         on_error: str,
     ) -> None:
-        super().__init__(batch_size, steps_per_epoch, workers, on_error)
+        super().__init__(batch_size, batches_per_epoch, workers, on_error)
         segments = data.segments[data.segments["video"].isin(rows)]
-        choose = UnlabelledClips(segments, clip["length"], tuple(clip["stride"]), batch_size * steps_per_epoch, seed)
+        choose = UnlabelledClips(segments, clip["length"], tuple(clip["stride"]), batch_size * batches_per_epoch, seed)
         self._train = ClipBatches(data, choose, Augmentation(**augment), views, size, seed, self.on_error)
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -316,8 +316,8 @@ class RegressionData(_StreamingData):
         clip: ``length`` and ``stride`` of :class:`LabelledClips`.
         augment: ``clip`` and ``frame`` of :class:`Augmentation`.
         size: Pixels, as the network wants them.
-        batch_size: Clips a step, over all ranks.
-        steps_per_epoch: Steps an epoch.
+        batch_size: Clips a batch, over all ranks.
+        batches_per_epoch: Batches an epoch, of which ``trainer.accumulate_grad_batches`` make a step.
         chunk: Most frames of a whole video in one piece.
         workers: Loader processes a rank.
         seed: Of clips and augmentation.
@@ -334,13 +334,13 @@ class RegressionData(_StreamingData):
         augment: dict[str, Any],
         size: int,
         batch_size: int,
-        steps_per_epoch: int,
+        batches_per_epoch: int,
         chunk: int,
         workers: int,
         seed: int,
         on_error: str,
     ) -> None:
-        super().__init__(batch_size, steps_per_epoch, workers, on_error)
+        super().__init__(batch_size, batches_per_epoch, workers, on_error)
         row_of = {video: row for row, video in enumerate(data.videos["video_id"])}
         drawn = labels.assign(video=labels["video_id"].map(row_of))
         choose = LabelledClips(
@@ -349,7 +349,7 @@ class RegressionData(_StreamingData):
             data.segments,
             clip["length"],
             tuple(clip["stride"]),
-            batch_size * steps_per_epoch,
+            batch_size * batches_per_epoch,
             seed,
         )
         self._train = ClipBatches(data, choose, Augmentation(**augment), 1, size, seed, self.on_error)

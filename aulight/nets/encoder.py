@@ -88,7 +88,12 @@ class Encoder(nn.Module):
         mean, std = torch.tensor(config.mean), torch.tensor(config.std)
         self.register_buffer("scale", 1 / (255 * std), persistent=False)
         self.register_buffer("shift", -mean / std, persistent=False)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.lay_out(channels_last=True)
+
+    def lay_out(self, channels_last: bool) -> None:
+        """Chooses how pictures and convolutions lie in memory; channels last is the faster way on most devices."""
+        self._memory = torch.channels_last if channels_last else torch.contiguous_format
+        self.to(memory_format=self._memory)  # type: ignore[call-overload]
 
     def normalise(self, clip: Tensor) -> Tensor:
         """Turn pixels `(B, T, H, W, 3)` uint8 RGB into network input `(B, T, 3, H, W)` float32."""
@@ -113,7 +118,7 @@ class Encoder(nn.Module):
                 f"the encoder was built for frames of {self.config.size}x{self.config.size} pixels but got "
                 f"{height}x{width}: read the videos at size {self.config.size}"
             )
-        frames = clip.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        frames = clip.flatten(0, 1).contiguous(memory_format=self._memory)
         embedding: Tensor = self.norm(self.project(self.backbone(frames)).float())
         return embedding.reshape(*clip.shape[:2], -1, *self.map_size)
 

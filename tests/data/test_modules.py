@@ -77,7 +77,7 @@ def contrastive(data: PreparedDataset, **changed: Any) -> ContrastiveData:
         "views": 1,
         "size": 64,
         "batch_size": 4,
-        "steps_per_epoch": 5,
+        "batches_per_epoch": 5,
         "workers": 0,
         "seed": 0,
         "on_error": "raise",
@@ -100,7 +100,7 @@ def regression(data: PreparedDataset, **changed: Any) -> RegressionData:
         "augment": NONE,
         "size": 64,
         "batch_size": 4,
-        "steps_per_epoch": 5,
+        "batches_per_epoch": 5,
         "chunk": 12,
         "workers": 0,
         "seed": 0,
@@ -220,7 +220,7 @@ def test_targets_are_the_drawn_labels_of_the_frames_shown(data: PreparedDataset,
     label_of = dict(zip(zip(drawn["video_id"], drawn["frame"], strict=True), values, strict=True))
     unknown = np.full(2, np.nan, np.float32)
     seen = set()
-    for batch in regression(data, steps_per_epoch=20).train_dataloader():
+    for batch in regression(data, batches_per_epoch=20).train_dataloader():
         assert batch["clips"].shape == (4, 1, 4, 64, 64, 3)
         assert batch["targets"].shape == (4, 4, 2)
         for pictures, targets in zip(batch["clips"].numpy(), batch["targets"].numpy(), strict=True):
