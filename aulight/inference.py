@@ -9,7 +9,7 @@ from aulight.nets.encoder import Encoder
 
 
 class FrameStream:
-    """Scores one video from its first frame on, in pieces, in constant memory.
+    """Scores one video from its first frame on, in pieces of any length, in constant memory.
 
     The recurrence was trained on frames ``stride`` apart, so it runs here as ``stride`` interleaved sequences: frame t
     continues the state of frame t - stride. Each frame goes through the backbone once.
@@ -23,31 +23,38 @@ class FrameStream:
 
     def __init__(self, encoder: Encoder, head: Callable[[Tensor], Tensor], stride: int) -> None:
         self.encoder, self.head, self.stride = encoder, head, stride
-        self._state: Tensor | None = None
-        self._ended = False
+        self._state: Tensor | None = None  # (stride, C, h, w); zero stands for a sequence that has not begun
+        self._next = 0  # the sequence whose turn it is
 
     @torch.no_grad()
     def push(self, clip: Tensor) -> Tensor:
         """Scores the next frames.
 
         Args:
-            clip: ``(1, n, H, W, 3)`` uint8; n a multiple of ``stride`` in every piece but the last.
+            clip: ``(1, n, H, W, 3)`` uint8.
 
         Returns:
             ``(n, outputs of the head)`` float32.
-
-        Raises:
-            ValueError: When a piece follows one that was not a multiple of ``stride``.
         """
-        if self._ended:
-            raise ValueError(f"only the last piece may have a length that is not a multiple of {self.stride}")
-        count = clip.shape[1]
-        padding = -count % self.stride
-        self._ended = padding > 0
         embedding = self.encoder.embed(self.encoder.normalise(clip))[0]
-        # frames beyond the end only fill up the last round; nothing after them is scored
-        embedding = torch.cat([embedding, embedding[-1:].expand(padding, -1, -1, -1)])
-        # (stride, n / stride, C, h, w)
-        phases = embedding.reshape(-1, self.stride, *embedding.shape[1:]).transpose(0, 1)
-        features, self._state = self.encoder.follow(phases, self._state)
-        return self.head(features).transpose(0, 1).flatten(0, 1)[:count].float()
+        scores = []
+        while len(embedding):
+            # whole rounds of all sequences together; else those that are left of a round
+            width = min(self.stride - self._next, len(embedding))
+            rounds = max(1, len(embedding) // self.stride) if width == self.stride else 1
+            now, embedding = embedding[: width * rounds], embedding[width * rounds :]
+            # (width, rounds, C, h, w)
+            features = self._follow(now.reshape(rounds, width, *now.shape[1:]).transpose(0, 1))
+            scores.append(self.head(features).transpose(0, 1).flatten(0, 1).float())
+        return torch.cat(scores)
+
+    def _follow(self, embedding: Tensor) -> Tensor:
+        """Carries on as many sequences as there are rows, from the next one on."""
+        mine = slice(self._next, self._next + len(embedding))
+        features, state = self.encoder.follow(embedding, None if self._state is None else self._state[mine])
+        if state is not None:
+            if self._state is None:
+                self._state = state.new_zeros(self.stride, *state.shape[1:])
+            self._state[mine] = state
+        self._next = mine.stop % self.stride
+        return features

@@ -1,5 +1,6 @@
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -52,14 +53,19 @@ def test_equals_the_interleaved_sequences_whole(temporal: str, stride: int) -> N
     assert whole.dtype == torch.float32
 
 
-@pytest.mark.parametrize("temporal", ["gru", "convgru"])
-@pytest.mark.parametrize("chunk", [4, 8, 20])
-def test_pieces_equal_whole(temporal: str, chunk: int) -> None:
+@pytest.mark.parametrize("temporal", ["gru", "convgru", "none"])
+@pytest.mark.parametrize("stride", [1, 4, 5, 30])
+def test_pieces_equal_whole(temporal: str, stride: int) -> None:
+    """Frame by frame, and cut anywhere; the oracle is each interleaved sequence on its own."""
     encoder, head = _net(temporal)
     video = _video()
-    stream = FrameStream(encoder, head.predict, 4)
-    pieces = torch.cat([stream.push(piece) for piece in torch.split(video, chunk, dim=1)])
-    torch.testing.assert_close(pieces, FrameStream(encoder, head.predict, 4).push(video), rtol=0, atol=1e-5)
+    expected = _oracle(encoder, head, video, stride)
+    rng = np.random.default_rng(stride)
+    every = list(range(1, FRAMES))
+    for cuts in (every, *(sorted(rng.choice(every, rng.integers(1, 8), replace=False).tolist()) for _ in range(8))):
+        stream = FrameStream(encoder, head.predict, stride)
+        pieces = torch.cat([stream.push(piece) for piece in torch.tensor_split(video, cuts, dim=1)])
+        torch.testing.assert_close(pieces, expected, rtol=0, atol=1e-5)
 
 
 def test_causal() -> None:
@@ -70,11 +76,3 @@ def test_causal() -> None:
     one, other = (FrameStream(encoder, head.predict, 4).push(clip) for clip in (video, changed))
     torch.testing.assert_close(one[:13], other[:13], rtol=0, atol=1e-6)
     assert not torch.allclose(one[13:], other[13:])
-
-
-def test_only_the_last_piece_may_be_ragged() -> None:
-    encoder, head = _net("gru")
-    stream = FrameStream(encoder, head.predict, 4)
-    assert len(stream.push(_video()[:, :7])) == 7
-    with pytest.raises(ValueError, match="multiple of 4"):
-        stream.push(_video()[:, 7:])

@@ -124,4 +124,4 @@ class IntensityRegressor(nn.Module):
     def predict(self, features: Tensor) -> Tensor:
         """Return intensities `(B, T, n_aus)` float32, clipped to 0..5, from `(B, T, channels, h, w)`."""
         outputs: Tensor = self(features)
-        return (outputs * self.std + self.mean).clamp(0.0, MAX_INTENSITY)
+        return (outputs * self.std + self.mean).clamp(0, MAX_INTENSITY)
