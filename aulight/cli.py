@@ -19,10 +19,14 @@ COMMANDS = {
     "pretrain": "stage one: contrastive learning from unlabelled videos",
     "finetune": "stage two: a regressor from a few labelled frames, scored on test subjects",
     "report": "tables and figures from finished runs",
+    "export": "a finished model as one file, with a card that describes it",
     "dashboard": "the workspace on Weights & Biases in which to watch runs",
 }
 
 INTERRUPTED = 130  # the shell's own status for Ctrl-C
+
+SWEPT = ("pretrain", "finetune")
+"""Commands whose jobs, with -m, are processes of their own; the sweeper lists those that failed."""
 
 FREE = ("trainer", "augment")
 """Groups whose settings go to other libraries as they are, which check them."""
@@ -44,7 +48,7 @@ def conf_dir() -> Path:
 
 
 def main() -> None:
-    """Entry point of ``aulight``; exits with status 2 for a user's mistake."""
+    """Entry point of ``aulight``; exits with status 2 for a user's mistake, 1 when runs of a sweep failed."""
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
@@ -54,6 +58,10 @@ def main() -> None:
 
         print(f"aulight {__version__}")
         return
+    if os.environ.pop("AULIGHT_JOB", None):
+        from aulight.sweep import live_and_die_with_the_sweep
+
+        live_and_die_with_the_sweep()
     command, typed = arguments[0], sys.argv
     if command not in COMMANDS:
         _fail(f"{command}: no such command; one of {', '.join(COMMANDS)}")
@@ -67,7 +75,9 @@ def main() -> None:
     except Exception as error:
         if not _is_users(error):
             raise
-        _fail(_message(error))
+        from aulight.errors import RunsFailed
+
+        _fail(_message(error), 1 if isinstance(error, RunsFailed) else 2)
 
 
 def task(command: str) -> Callable[[Any], None]:
@@ -87,16 +97,22 @@ def _run(command: str, typed: list[str]) -> None:
 
     mistakes: list[Exception] = []
 
-    def run(config: Any) -> None:
+    def run(config: Any) -> str | None:
+        is_job = "hydra.mode=MULTIRUN" in HydraConfig.get().overrides.hydra
+        if is_job and command in SWEPT:
+            from aulight.sweep import run_job
+
+            return run_job(command, config)
         sys.argv = typed  # Lightning starts the other processes of a distributed run with it
         _own_start_method()
         try:
             check_values(config, command)
             task(command)(config)
         except Exception as error:
-            if "hydra.mode=MULTIRUN" in HydraConfig.get().overrides.hydra or not _is_users(error):
+            if is_job or not _is_users(error):
                 raise  # of a sweep, Hydra says which job it was and lets the others go on
             mistakes.append(error)
+        return None
 
     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(run)()
     if mistakes:
@@ -187,9 +203,9 @@ def _is_users(error: BaseException) -> bool:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from aulight.errors import AulightError
+    from aulight.errors import AulightError, is_out_of_memory
 
-    if isinstance(error, AulightError | HydraException | OmegaConfBaseException):
+    if isinstance(error, AulightError | HydraException | OmegaConfBaseException) or is_out_of_memory(error):
         return True
     # no right to write there, or no room
     numbers = (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.ENOTDIR, errno.EDQUOT)
@@ -197,8 +213,10 @@ def _is_users(error: BaseException) -> bool:
 
 
 def _message(error: BaseException) -> str:
-    from aulight.errors import AulightError, one_line
+    from aulight.errors import AulightError, is_out_of_memory, one_line, reason
 
+    if is_out_of_memory(error):
+        return reason(error)
     if isinstance(error, AulightError):
         wrong = str(error)  # of a table, a line for each row with a mistake
         return one_line(error) if "Traceback" in wrong else "\n".join(map(one_line, wrong.splitlines()))
@@ -218,9 +236,9 @@ def _message(error: BaseException) -> str:
     return "; ".join(dict.fromkeys(lines)).replace(":;", ":").replace(".;", ";")
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, status: int = 2) -> None:
     print(f"aulight: {message}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(status)
 
 
 def _usage() -> str:

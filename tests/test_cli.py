@@ -293,7 +293,7 @@ def test_corrupt_video_is_named_or_skipped(
     assert yaml.safe_load((tmp_path / "runs/skipping/run.yaml").read_text())["skipped"] == {
         outcome.err.strip().partition(": ")[2]: times
     }
-    assert times == {"validation": 3, "test": 1}.get(part, times)  # once an epoch; once at the end
+    assert times == {"validation": 4, "test": 1}.get(part, times)  # once an epoch, of three; once at the end
     scored = pd.read_parquet(tmp_path / "runs/skipping/predictions.parquet")["video_id"]
     assert scored.nunique() == 3 - (part == "test")
     assert bad.stem not in set(scored)
@@ -344,6 +344,7 @@ def test_every_config_composes_and_passes_its_own_check(
     extra = [choice] if choice else []
     extra += ["experiment=smoke"] if choice.startswith("start=") else []  # a start is one of an experiment
     needed = {"report": ["runs=somewhere"], "sample": ["output=somewhere"], "prepare": [], "dashboard": []}
+    needed["export"] = ["run=somewhere"]
     extra += needed.get(command, [f"root={tmp_path}"])
     shown = aulight(command, *extra, "--cfg", "job")
     assert shown.status == 0, shown.err

@@ -1,0 +1,177 @@
+"""A job of a sweep: a process of its own, which is what the same run typed alone would be.
+
+So a job that is killed or runs out of memory takes no other with it, whichever launcher started it; memory is free
+again after it; and a distributed run starts its other processes with its own command, not with the sweep's.
+"""
+
+import contextlib
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from filelock import FileLock, Timeout
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from aulight.cli import INTERRUPTED
+from aulight.errors import AulightError, one_line
+from aulight.runs import Run, read_run
+
+JOB = "AULIGHT_JOB"
+"""Environment variable that tells a process that it is a job of a sweep."""
+
+TRACEBACK = "traceback.txt"
+"""File in the run directory that says where a bug is."""
+
+PATIENCE_S = 60  # that an interrupted job has to write down how far it came
+
+
+def run_job(command: str, config: DictConfig) -> str | None:
+    """Runs one job, and records in its ``run.yaml`` how it failed, if the job could not do that itself.
+
+    Called by Hydra's launchers, in whatever process they made for it. What the job prints is passed on.
+
+    Args:
+        command: ``pretrain`` or ``finetune``.
+        config: The composed configuration.
+
+    Returns:
+        Why it failed, on one line; ``None`` when the run is done.
+    """
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    (folder / TRACEBACK).unlink(missing_ok=True)
+    with _started(_arguments(command, folder)) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        out = threading.Thread(target=_pass_on, args=(process.stdout, sys.stdout))
+        out.start()
+        last_words = _pass_on(process.stderr, sys.stderr, hold=("Traceback (most recent call last)", "aulight: "))
+        out.join()
+        status = process.wait()
+    if status == 0:
+        sys.stderr.write(last_words)
+        return None
+    if status == INTERRUPTED and "SLURM_JOB_ID" in os.environ:
+        time.sleep(PATIENCE_S)  # the queue tells every process to end, and is about to end or put back this one
+    reason = _reason(status, last_words)
+    if "Traceback" in last_words:
+        (folder / TRACEBACK).write_text(last_words)
+        reason += f" ({folder / TRACEBACK})"
+    _record(folder, command, config, reason)
+    print(f"{config.name}: failed: {reason}", file=sys.stderr, flush=True)
+    return reason
+
+
+def stamp(folder: Path) -> int | None:
+    """When a run was last recorded, in ns; ``None`` for one that has not begun."""
+    record = folder / "run.yaml"
+    return record.stat().st_mtime_ns if record.exists() else None
+
+
+def unfinished(folder: Path, before: int | None) -> str | None:
+    """What became of a job of which the launcher did not say it, on one line; ``None`` when the run is done.
+
+    Args:
+        folder: The run directory.
+        before: Its :func:`stamp` before the launch.
+    """
+    if stamp(folder) == before:
+        return "not run"
+    outcome = str((read_run(folder) or {}).get("outcome"))
+    if outcome == "running":
+        try:
+            with FileLock(folder / ".lock", timeout=0):
+                return "killed"
+        except Timeout:
+            return "still running"
+    return None if outcome == "done" else outcome.removeprefix("failed: ")
+
+
+def live_and_die_with_the_sweep() -> None:
+    """Makes this process a job: it ends with the one that started it, and leaves signals to that one."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started deaf to it
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # Slurm tells all of a job's processes that its time is up
+
+    def wait() -> None:
+        os.read(0, 1)  # nothing ever comes; the end does
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(os.getpid(), signal.SIGKILL)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _arguments(command: str, folder: Path) -> list[str]:
+    """What one would type for this job alone."""
+    hydra = HydraConfig.get()
+    sources = hydra.runtime.config_sources
+    own = [f"--config-dir={source.path}" for source in sources if source.provider == "command-line"]
+    return [command, *own, *hydra.overrides.task, f"hydra.run.dir={folder}"]
+
+
+@contextlib.contextmanager
+def _started(arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A job's process; at the end of the block it is gone, and has recorded that it was interrupted if it was."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "aulight", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {JOB: "1"},
+        start_new_session=True,  # Ctrl-C comes once, from here
+    )
+    try:
+        yield process
+    except BaseException:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(PATIENCE_S)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
+    finally:
+        process.wait()
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def _pass_on(stream: IO[bytes], to: IO[str], hold: tuple[str, ...] = ()) -> str:
+    """Prints lines as they come, up to one that begins with ``hold``; returns the rest."""
+    held: list[str] = []
+    for line in io.TextIOWrapper(stream, errors="replace", newline=""):  # a progress bar's lines end with \r
+        if held or line.startswith(hold):
+            held.append(line)
+        else:
+            to.write(line)
+            to.flush()
+    return "".join(held)
+
+
+def _reason(status: int, last_words: str) -> str:
+    """Why a process ended with a status other than 0, after what it said at last."""
+    if status < 0:
+        name = signal.Signals(-status).name
+        advice = ", as the system does when memory runs out: a smaller loader.batch_size or fewer jobs side by side"
+        return f"killed by {name}{advice if name == 'SIGKILL' else ''}"
+    if "Traceback" in last_words:  # its last line that is not indented, as in "ValueError: ..."
+        return one_line(re.findall(r"^\S.*", last_words.rpartition("Traceback")[2], re.MULTILINE)[-1])
+    return one_line(last_words.rpartition("aulight: ")[2]) or f"ended with status {status}"
+
+
+def _record(folder: Path, command: str, config: DictConfig, reason: str) -> None:
+    """Writes a failure into ``run.yaml``, unless that is of another run, done, or another process is at work on it."""
+    with contextlib.suppress(AulightError, OmegaConfBaseException):
+        settings = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        run = Run(folder, command, settings)  # type: ignore[arg-type]  # a DictConfig gives a dict
+        if not run.done:
+            with run:
+                raise AulightError(reason)
