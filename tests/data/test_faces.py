@@ -234,7 +234,8 @@ def test_one_who_is_alone_is_tracked_steadily(aligner: FaceAligner) -> None:
     """Landmarks stay where they are on the face. The oracle is the movement that the film was made with."""
     places, scores = [], []
     for frame, faces in aligner.faces(film(120)):
-        places.append(apply(cv2.invertAffineTransform(moving(frame.time_s)), faces[0].landmarks - 0.5))
+        back = np.asarray(cv2.invertAffineTransform(moving(frame.time_s)), np.float64)
+        places.append(apply(back, faces[0].landmarks - 0.5))
         scores.append(faces[0].blendshapes)
     off = np.linalg.norm(np.stack(places) - np.median(places, 0), axis=2).mean(1)
     assert off[:ALONE].mean() > 1.5 * off[ALONE:].mean(), "before, the landmarker looks for others in every frame"
