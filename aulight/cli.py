@@ -58,10 +58,10 @@ def main() -> None:
 
         print(f"aulight {__version__}")
         return
-    if os.environ.pop("AULIGHT_JOB", None):
+    if (sweep := os.environ.pop("AULIGHT_JOB", None)) is not None:
         from aulight.sweep import live_and_die_with_the_sweep
 
-        live_and_die_with_the_sweep()
+        live_and_die_with_the_sweep(int(sweep))
     command, typed = arguments[0], sys.argv
     if command not in COMMANDS:
         _fail(f"{command}: no such command; one of {', '.join(COMMANDS)}")

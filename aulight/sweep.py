@@ -8,12 +8,14 @@ import contextlib
 import io
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
@@ -26,11 +28,17 @@ from aulight.cli import INTERRUPTED
 from aulight.errors import AulightError, one_line
 from aulight.runs import Run, read_run
 
+SWEEP = "AULIGHT_SWEEP"
+"""Environment variable with the process that waits for the jobs, where they run on its machine and end with it."""
+
 JOB = "AULIGHT_JOB"
-"""Environment variable that tells a process that it is a job of a sweep."""
+"""Environment variable that tells a process that it is a job; its value is that of ``AULIGHT_SWEEP``, or 0."""
 
 TRACEBACK = "traceback.txt"
 """File in the run directory that says where a bug is."""
+
+LAST_WORDS = ("Traceback (most recent call last)", "aulight: ")
+"""What the lines begin with in which a process says why it fails."""
 
 PATIENCE_S = 60  # that an interrupted job has to write down how far it came
 
@@ -49,19 +57,19 @@ def run_job(command: str, config: DictConfig) -> str | None:
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
     (folder / TRACEBACK).unlink(missing_ok=True)
-    with _started(_arguments(command, folder)) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        out = threading.Thread(target=_pass_on, args=(process.stdout, sys.stdout))
-        out.start()
-        last_words = _pass_on(process.stderr, sys.stderr, hold=("Traceback (most recent call last)", "aulight: "))
-        out.join()
-        status = process.wait()
+    with ThreadPoolExecutor(2) as readers:
+        with _started(_arguments(command, folder)) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            readers.submit(_pass_on, process.stdout, sys.stdout)
+            said = readers.submit(_pass_on, process.stderr, sys.stderr, LAST_WORDS)
+            status = process.wait()
+        last_words = said.result()
     if status == 0:
         sys.stderr.write(last_words)
         return None
-    if status == INTERRUPTED and "SLURM_JOB_ID" in os.environ:
-        time.sleep(PATIENCE_S)  # the queue tells every process to end, and is about to end or put back this one
+    if status in (INTERRUPTED, -signal.SIGTERM) and SWEEP not in os.environ:
+        time.sleep(PATIENCE_S)  # a queue tells every process to end, and is about to end or put back this one
     reason = _reason(status, last_words)
     if "Traceback" in last_words:
         (folder / TRACEBACK).write_text(last_words)
@@ -96,16 +104,20 @@ def unfinished(folder: Path, before: int | None) -> str | None:
     return None if outcome == "done" else outcome.removeprefix("failed: ")
 
 
-def live_and_die_with_the_sweep() -> None:
-    """Makes this process a job: it ends with the one that started it, and leaves signals to that one."""
+def live_and_die_with_the_sweep(sweep: int) -> None:
+    """Makes this process a job: it ends with the process that started it and with the sweep, and has their signals.
+
+    Args:
+        sweep: The process of the sweep; 0 for a job of a queue, which has a life of its own.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started deaf to it
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # Slurm tells all of a job's processes that its time is up
 
     def wait() -> None:
-        os.read(0, 1)  # nothing ever comes; the end does
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(os.getpid(), signal.SIGKILL)
-        os._exit(1)
+            while not select.select([0], [], [], 1)[0]:  # nothing ever comes; the end does
+                os.kill(sweep, 0)  # does nothing but look for it
+        os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=wait, daemon=True).start()
 
@@ -120,13 +132,15 @@ def _arguments(command: str, folder: Path) -> list[str]:
 
 @contextlib.contextmanager
 def _started(arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A job's process; at the end of the block it is gone, and has recorded that it was interrupted if it was."""
+    """A job's process; at the end of the block it is gone, with all it started, and had time to record how it ended."""
+    environment = os.environ | {JOB: os.environ.get(SWEEP, "0")}
+    environment.pop("SLURM_NTASKS", None)  # Lightning starts the processes of a distributed run, not srun
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "aulight", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=os.environ | {JOB: "1"},
+        env=environment,
         start_new_session=True,  # Ctrl-C comes once, from here
     )
     try:
@@ -135,10 +149,10 @@ def _started(arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(PATIENCE_S)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
         raise
     finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         assert process.stdin is not None
         process.stdin.close()
@@ -157,13 +171,14 @@ def _pass_on(stream: IO[bytes], to: IO[str], hold: tuple[str, ...] = ()) -> str:
 
 
 def _reason(status: int, last_words: str) -> str:
-    """Why a process ended with a status other than 0, after what it said at last."""
+    """Why a process ended with a status other than 0, from what it said at last."""
     if status < 0:
         name = signal.Signals(-status).name
         advice = ", as the system does when memory runs out: a smaller loader.batch_size or fewer jobs side by side"
         return f"killed by {name}{advice if name == 'SIGKILL' else ''}"
-    if "Traceback" in last_words:  # its last line that is not indented, as in "ValueError: ..."
-        return one_line(re.findall(r"^\S.*", last_words.rpartition("Traceback")[2], re.MULTILINE)[-1])
+    if "Traceback" in last_words:  # ends with a line that is not indented, "ValueError: ..."
+        error = re.search(r"^\S.*", last_words.rpartition("Traceback")[2], re.MULTILINE)
+        return one_line(error[0]) if error else "a bug"
     return one_line(last_words.rpartition("aulight: ")[2]) or f"ended with status {status}"
 
 
