@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -331,3 +332,34 @@ def test_what_fails_is_recorded_and_listed_and_the_others_go_on(tiny_finetune: l
     assert "8: resumed at step 4\n" in out
     assert record(root / "8")["outcome"] == "done"
     assert not (root / "8" / "traceback.txt").exists()
+
+
+@pytest.mark.slurm
+@pytest.mark.parametrize("cut", ["killed and requeued", "told that its time is up"])
+def test_slurm(
+    cut: str,
+    stopped: Callable[..., tuple[subprocess.Popen[str], psutil.Process]],
+    tiny_finetune: list[str],
+    pretrained: Path,
+    finetuned: Path,
+    tmp_path: Path,
+) -> None:
+    """Two jobs in the queue; one is cut off mid-training and put back, and goes on to what an undisturbed run gives."""
+    if shutil.which("sinfo") is None or not subprocess.run(["sinfo", "-h"], capture_output=True, check=False).stdout:
+        pytest.skip("no Slurm at work here")
+    root = tmp_path / "runs"
+    settings = [*tiny_finetune, f"pretrained={pretrained}", f"root={root}", "name=a,b", "hydra/launcher=slurm"]
+    settings += [f"hydra.launcher.{key}=null" for key in ("gpus_per_node", "mem_gb")]
+    settings += ["hydra.launcher.cpus_per_task=1", "hydra.launcher.timeout_min=10"]
+    process, job = stopped(root / "a", *settings)
+    queued = "_".join(job.environ()[f"SLURM_ARRAY_{name}_ID"] for name in ("JOB", "TASK"))
+    (tmp_path / "hook" / "sitecustomize.py").unlink()  # the next time it does not stop
+    command = ["scontrol", "requeue"] if cut == "killed and requeued" else ["scancel", "--signal=USR2"]
+    subprocess.run([*command, queued], check=True)
+    out, err = process.communicate(timeout=5 * WAIT_S)
+    assert process.returncode == 0, f"{out}\n{err}"
+    assert not job.is_running()
+    (log,) = (root / ".submitit").glob(f"*/{queued}_0_log.out")
+    assert "a: resumed at step 4\n" in log.read_text()
+    for name in ("a", "b"):
+        assert_same_run(root / name, finetuned)
