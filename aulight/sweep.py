@@ -6,12 +6,15 @@ again after it; and a distributed run starts its other processes with its own co
 
 import contextlib
 import io
+import itertools
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -58,7 +61,7 @@ def run_job(command: str, config: DictConfig) -> str | None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     (folder / TRACEBACK).unlink(missing_ok=True)
     with ThreadPoolExecutor(2) as readers:
-        with _started(_arguments(command, folder)) as process:
+        with _own_gpu(config.trainer) as gpu, _started(_arguments(command, folder), gpu) as process:
             assert process.stdout is not None
             assert process.stderr is not None
             readers.submit(_pass_on, process.stdout, sys.stdout)
@@ -131,9 +134,34 @@ def _arguments(command: str, folder: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def _started(arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+def _own_gpu(trainer: DictConfig) -> Iterator[dict[str, str]]:
+    """What shows a job one of this machine's GPUs, that with the fewest jobs; nothing where there is no choice."""
+    gpus = _gpus() if trainer.devices == 1 and trainer.accelerator != "cpu" else []
+    if len(gpus) < 2:
+        yield {}
+        return
+    folder = Path(tempfile.gettempdir(), f"aulight-{os.getuid()}")
+    folder.mkdir(exist_ok=True)
+    for place, gpu in itertools.product(itertools.count(), gpus):
+        with contextlib.suppress(Timeout), FileLock(folder / f"{gpu}-{place}.lock", timeout=0):
+            yield {"CUDA_VISIBLE_DEVICES": gpu}
+            return
+
+
+def _gpus() -> list[str]:
+    """The GPUs that this process may use, by what CUDA calls them."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [gpu for gpu in visible.split(",") if gpu]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    query = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
+    return subprocess.run(query, capture_output=True, text=True, check=False).stdout.split()
+
+
+@contextlib.contextmanager
+def _started(arguments: list[str], variables: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """A job's process; at the end of the block it is gone, with all it started, and had time to record how it ended."""
-    environment = os.environ | {JOB: os.environ.get(SWEEP, "0")}
+    environment = os.environ | variables | {JOB: os.environ.get(SWEEP, "0")}
     environment.pop("SLURM_NTASKS", None)  # Lightning starts the processes of a distributed run, not srun
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "aulight", *arguments],

@@ -6,7 +6,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +18,7 @@ import pytest
 import torch
 import yaml
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from aulight import sweep
 from aulight.cli import conf_dir
@@ -186,6 +188,28 @@ def test_a_mistake_that_can_be_seen_before_is_refused_before(
 )
 def test_reasons(status: int, said: str, reason: str) -> None:
     assert sweep._reason(status, said) == reason
+
+
+def test_jobs_side_by_side_share_out_the_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    one = OmegaConf.create({"devices": 1, "accelerator": "auto"})
+
+    def seen(job: ExitStack, **trainer: object) -> str | None:
+        settings = OmegaConf.merge(one, trainer)
+        assert isinstance(settings, DictConfig)
+        return job.enter_context(sweep._own_gpu(settings)).get("CUDA_VISIBLE_DEVICES")
+
+    with ExitStack() as others:
+        assert seen(others) == "4"
+        with ExitStack() as job:
+            assert [seen(job), seen(job), seen(job)] == ["6", "4", "6"]
+        assert seen(others) == "6"  # theirs are free again
+        assert seen(others, accelerator="cpu") is None
+        assert seen(others, devices=2) is None
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4")
+        assert seen(others) is None
 
 
 # ---- for real -----------------------------------------------------------------------------------------------------
