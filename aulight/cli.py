@@ -61,7 +61,7 @@ def main() -> None:
     if (sweep := os.environ.pop("AULIGHT_JOB", None)) is not None:
         from aulight.sweep import live_and_die_with_the_sweep
 
-        live_and_die_with_the_sweep(int(sweep))
+        live_and_die_with_the_sweep(sweep)
     command, typed = arguments[0], sys.argv
     if command not in COMMANDS:
         _fail(f"{command}: no such command; one of {', '.join(COMMANDS)}")

@@ -5,6 +5,7 @@ again after it; and a distributed run starts its other processes with its own co
 """
 
 import contextlib
+import fcntl
 import io
 import itertools
 import os
@@ -32,10 +33,10 @@ from aulight.errors import AulightError, one_line
 from aulight.runs import Run, read_run
 
 SWEEP = "AULIGHT_SWEEP"
-"""Environment variable with the process that waits for the jobs, where they run on its machine and end with it."""
+"""Environment variable with the file that :func:`lifeline` locks; not set for jobs of a queue, which go on alone."""
 
 JOB = "AULIGHT_JOB"
-"""Environment variable that tells a process that it is a job; its value is that of ``AULIGHT_SWEEP``, or 0."""
+"""Environment variable that tells a process that it is a job; its value is that of ``AULIGHT_SWEEP``, if any."""
 
 TRACEBACK = "traceback.txt"
 """File in the run directory that says where a bug is."""
@@ -44,6 +45,30 @@ LAST_WORDS = ("Traceback (most recent call last)", "aulight: ")
 """What the lines begin with in which a process says why it fails."""
 
 PATIENCE_S = 60  # that an interrupted job has to write down how far it came
+
+
+@contextlib.contextmanager
+def lifeline() -> Iterator[None]:
+    """In the block this process is the sweep: the jobs that are started in it end with it, however it ends."""
+    with tempfile.NamedTemporaryFile(prefix="aulight-sweep-") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        os.environ[SWEEP] = file.name
+        try:
+            yield
+        finally:
+            del os.environ[SWEEP]
+
+
+def _is_over(sweep: str) -> bool:
+    """Whether the process is gone that was in the block of :func:`lifeline`."""
+    try:
+        with Path(sweep).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except FileNotFoundError:
+        pass
+    return True
 
 
 def run_job(command: str, config: DictConfig) -> str | None:
@@ -71,7 +96,10 @@ def run_job(command: str, config: DictConfig) -> str | None:
     if status == 0:
         sys.stderr.write(last_words)
         return None
-    if status in (INTERRUPTED, -signal.SIGTERM) and SWEEP not in os.environ:
+    sweep = os.environ.get(SWEEP)
+    if sweep and _is_over(sweep):
+        sys.exit(INTERRUPTED)  # the job ended with it
+    if status in (INTERRUPTED, -signal.SIGTERM) and not sweep:
         time.sleep(PATIENCE_S)  # a queue tells every process to end, and is about to end or put back this one
     reason = _reason(status, last_words)
     if "Traceback" in last_words:
@@ -107,19 +135,19 @@ def unfinished(folder: Path, before: int | None) -> str | None:
     return None if outcome == "done" else outcome.removeprefix("failed: ")
 
 
-def live_and_die_with_the_sweep(sweep: int) -> None:
+def live_and_die_with_the_sweep(sweep: str) -> None:
     """Makes this process a job: it ends with the process that started it and with the sweep, and has their signals.
 
     Args:
-        sweep: The process of the sweep; 0 for a job of a queue, which has a life of its own.
+        sweep: The value of ``AULIGHT_JOB``.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started deaf to it
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # Slurm tells all of a job's processes that its time is up
 
     def wait() -> None:
-        with contextlib.suppress(ProcessLookupError):
-            while not select.select([0], [], [], 1)[0]:  # nothing ever comes; the end does
-                os.kill(sweep, 0)  # does nothing but look for it
+        while not select.select([0], [], [], 1)[0]:  # nothing ever comes; the end does
+            if sweep and _is_over(sweep):
+                break
         os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=wait, daemon=True).start()
@@ -161,7 +189,7 @@ def _gpus() -> list[str]:
 @contextlib.contextmanager
 def _started(arguments: list[str], variables: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """A job's process; at the end of the block it is gone, with all it started, and had time to record how it ended."""
-    environment = os.environ | variables | {JOB: os.environ.get(SWEEP, "0")}
+    environment = os.environ | variables | {JOB: os.environ.get(SWEEP, "")}
     environment.pop("SLURM_NTASKS", None)  # Lightning starts the processes of a distributed run, not srun
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "aulight", *arguments],
@@ -189,12 +217,13 @@ def _started(arguments: list[str], variables: dict[str, str]) -> Iterator[subpro
 def _pass_on(stream: IO[bytes], to: IO[str], hold: tuple[str, ...] = ()) -> str:
     """Prints lines as they come, up to one that begins with ``hold``; returns the rest."""
     held: list[str] = []
-    for line in io.TextIOWrapper(stream, errors="replace", newline=""):  # a progress bar's lines end with \r
-        if held or line.startswith(hold):
-            held.append(line)
-        else:
-            to.write(line)
-            to.flush()
+    with io.TextIOWrapper(stream, errors="replace", newline="") as lines:  # a progress bar's lines end with \r
+        for line in lines:
+            if held or line.startswith(hold):
+                held.append(line)
+            else:
+                to.write(line)
+                to.flush()
     return "".join(held)
 
 

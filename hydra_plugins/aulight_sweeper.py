@@ -4,9 +4,8 @@ Hydra's own grid of values, and around it what a sweep of long runs needs: an ex
 command, no two runs share a folder, finished runs are not launched again, and the end lists what failed.
 """
 
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,7 +51,7 @@ class GridSweeper(BasicSweeper):
             RunsFailed: At the end, when runs failed.
         """
         from aulight.errors import RunsFailed, one_line, reason
-        from aulight.sweep import SWEEP, stamp, unfinished
+        from aulight.sweep import lifeline, stamp, unfinished
 
         assert self.config is not None
         assert self.launcher is not None
@@ -65,16 +64,14 @@ class GridSweeper(BasicSweeper):
             return
         before = [stamp(job.folder) for job in missing]
         early = ""
-        if not str(self.config.hydra.launcher._target_).endswith("SlurmLauncher"):
-            os.environ[SWEEP] = str(os.getpid())
+        queued = str(self.config.hydra.launcher._target_).endswith("SlurmLauncher")
         try:
-            returned = self.launcher.launch([job.overrides for job in missing], initial_job_idx=0)
+            with nullcontext() if queued else lifeline():
+                returned = self.launcher.launch([job.overrides for job in missing], initial_job_idx=0)
             said = [r._return_value if r.status == JobStatus.COMPLETED else reason(r._return_value) for r in returned]
         except Exception as error:  # a process of the launcher's own died
             early = f"; the launcher ended early: {one_line(error)[:200]}"
             said = [unfinished(job.folder, then) for job, then in zip(missing, before, strict=True)]
-        finally:
-            os.environ.pop(SWEEP, None)
         failed = [f"\n{job.name}: {why}" for job, why in zip(missing, said, strict=True) if why is not None]
         if failed:
             raise RunsFailed(f"{len(failed)} of {len(jobs)} runs failed{early}:{''.join(failed)}")
