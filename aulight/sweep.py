@@ -192,7 +192,7 @@ def _started(arguments: list[str], variables: dict[str, str]) -> Iterator[subpro
     environment = os.environ | variables | {JOB: os.environ.get(SWEEP, "")}
     environment.pop("SLURM_NTASKS", None)  # Lightning starts the processes of a distributed run, not srun
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "aulight", *arguments],
+        [sys.executable, "-uP", "-m", "aulight", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
