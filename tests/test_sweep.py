@@ -144,10 +144,10 @@ def test_every_experiment_composes(experiment: str, aulight: Command, launched: 
 def test_what_is_typed_replaces_what_an_experiment_sweeps(
     aulight: Command, launched: list[Job], tmp_path: Path
 ) -> None:
-    typed = ["label_fraction=0.5", "seed=7,8", "fold=1,2"]
+    typed = ["label_fraction=0.5", "seed=7,8", "data=disfa", "fold=1,3"]
     assert aulight("finetune", "-m", "experiment=label_efficiency", f"runs={tmp_path}", *typed).status == 0
     assert [(j.config["arm"], j.config["label_fraction"], j.config["seed"], j.config["fold"]) for j in launched] == [
-        (arm, 0.5, seed, fold) for arm, seed, fold in itertools.product(("pretrained", "scratch"), (7, 8), (1, 2))
+        (arm, 0.5, seed, fold) for arm, seed, fold in itertools.product(("pretrained", "scratch"), (7, 8), (1, 3))
     ]
 
 
