@@ -171,6 +171,26 @@ def test_a_mistake_that_can_be_seen_before_is_refused_before(
     assert list(tmp_path.iterdir()) == []
 
 
+# Hydra looks for its plugins with this function.
+WITHOUT_PLUGINS = """
+import pkgutil, sys
+from aulight import cli
+
+walk = pkgutil.walk_packages
+pkgutil.walk_packages = lambda *rest, **more: (m for m in walk(*rest, **more) if "launcher" not in m.name)
+sys.argv = ["aulight", "finetune", "-m", "hydra/launcher=cores", "seed=0,1"]
+cli.main()
+"""
+
+
+def test_launchers_that_are_not_installed(tmp_path: Path) -> None:
+    refused = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PLUGINS], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2
+    assert refused.stderr == "aulight: hydra/launcher/joblib: is not installed; pip install 'aulight[sweep]'\n"
+
+
 @pytest.mark.parametrize(
     ("status", "said", "reason"),
     [
