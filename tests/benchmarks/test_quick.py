@@ -19,6 +19,7 @@ ROWS = (
     "stage two, bf16 over fp32",
     "evaluation of whole videos",
     "stage one, dense, resnet18, 4 x 40 x 128x128, bf16, 2 threads",
+    "sweep of 1 short runs",
     "peak memory, stage one",
     "peak memory, stage two",
     "peak memory, dense, 128x128",
