@@ -17,13 +17,14 @@ SIDE, PANEL = 288, 320
 """Pixels of :func:`overlay`: side of the face, and width of the panel beside it."""
 
 MOST = 4
-"""Faces that :func:`annotate` draws bars for."""
+"""Faces that bars and lines are drawn for at a time."""
+
+FACES = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233))
+"""Colours of faces by their ids, RGB: Okabe and Ito's, told apart with every kind of colour vision."""
 
 _TRACK = (70, 300)  # where in the panel of `overlay` 0 and 5 are
 _TOP = 34  # of its first action unit
 _BLACK, _GREY, _WHITE = (20, 20, 20), (225, 225, 225), (255, 255, 255)
-# Okabe and Ito's, as in aulight/figures.py: told apart with every kind of colour vision
-_COLOURS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167))
 _OTHERS = (90, 90, 90)
 
 
@@ -44,7 +45,7 @@ def overlay(
     height = (SIDE - _TOP) // len(aus)
     tracks = [_Track(*_TRACK, _TOP + row * height, _TOP + (row + 1) * height - 5) for row in range(len(aus))]
     panel = np.full((SIDE, PANEL, 3), 255, np.uint8)
-    cv2.rectangle(panel, (_TRACK[0], 10), (_TRACK[0] + 14, 20), _COLOURS[0], cv2.FILLED)
+    cv2.rectangle(panel, (_TRACK[0], 10), (_TRACK[0] + 14, 20), FACES[0], cv2.FILLED)
     _write(panel, "predicted", _TRACK[0] + 20, 20)
     cv2.rectangle(panel, (_TRACK[0] + 120, 8), (_TRACK[0] + 122, 22), _BLACK, cv2.FILLED)
     _write(panel, "true", _TRACK[0] + 130, 20)
@@ -54,7 +55,7 @@ def overlay(
     for face, pred, label in zip(faces, preds, true, strict=True):
         beside = panel.copy()
         for track, bar, tick in zip(tracks, pred, label, strict=True):
-            track.bar(beside, bar, _COLOURS[0])
+            track.bar(beside, bar, FACES[0])
             if not np.isnan(tick):
                 place = track.place(tick)
                 cv2.rectangle(beside, (place - 1, track.top), (place + 1, track.bottom), _BLACK, cv2.FILLED)
@@ -280,7 +281,7 @@ def _layout(height: int, width: int, columns: tuple[str, ...], ids: tuple[int | 
 
 
 def _colour(face_id: int) -> tuple[int, int, int]:
-    return _COLOURS[face_id % len(_COLOURS)]
+    return FACES[face_id % len(FACES)]
 
 
 def _side(face: Shown) -> float:

@@ -208,7 +208,7 @@ def test_each_face_has_its_colour_its_id_and_its_bars() -> None:
 def test_of_many_faces_the_largest_have_bars() -> None:
     faces = [face(np.full(12, 4.0), (80 + 100 * k, 200), 90 - 10 * (k == 2), face_id=k) for k in range(5)]
     out = annotate(frame(), TWELVE, faces, "")
-    assert not like(out[:, 640:], GREEN).any()  # of face 2; face 4 is blue again, after face 0
+    assert not like(out[:, 640:], GREEN).any()  # of face 2, the smallest
     assert len(widths(out[:, 640:], RED)) == len(widths(out[:, 640:], PURPLE)) == 12
     picture = out[:, :640]
     assert like(picture[:, 260:300], (90, 90, 90)).any()
