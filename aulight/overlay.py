@@ -324,7 +324,7 @@ def _box(picture: Frames, face: Shown, layout: _Layout, colour: tuple[int, int, 
 
 _HEAT: Any = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_VIRIDIS)[:, 0, ::-1]
 """Grows lighter from blue over green to yellow, with every kind of colour vision."""
-_COVER = np.minimum(1.4 * np.linspace(0, 1, 256), 0.75)[:, None].astype(np.float32)  # how much of it there is
+_COVER = np.minimum(2 * np.linspace(0, 1, 256), 0.7)[:, None].astype(np.float32)  # how much of it there is
 _INK = (_COVER * _HEAT).astype(np.float32)
 
 
