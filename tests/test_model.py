@@ -483,7 +483,10 @@ def _middle(weights: Tensor) -> npt.NDArray[np.float64]:
 def test_heat_of_a_trained_model_lies_on_the_part_of_the_face_that_moves(
     aulight: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For AU1 on the upper half and for AU12 on the lower, in frames that show them; untrained ones do not do both."""
+    """For AU1 on the upper half and for AU12 on the lower, in frames of intensity 3 or more.
+
+    The baseline is untrained networks: where they look is an accident, so one may be right about both, but not all.
+    """
     monkeypatch.setitem(SIZES, "many", Size(pixels=64, frames=40, unlabelled=0, train=160, validation=4, test=4))
     generate(tmp_path / "synthetic-many-seed0", "many", workers=2)
     settings = ["data.size=many", "label_fraction=1.0", "steps=500", "steps_per_epoch=250", "clip.length=4"]
@@ -493,27 +496,30 @@ def test_heat_of_a_trained_model_lies_on_the_part_of_the_face_that_moves(
     trained = load(tmp_path / "run")
     videos = [render_video((1, subject), 64, 100) for subject in range(24)]
 
-    def hits(model: Model, au: int) -> float:
-        """Share of the frames of intensity 3 or more in which most of the heat lies where the AU is."""
-        upper = []
+    def upper(model: Model, au: int) -> npt.NDArray[np.float32]:
+        """Share of the heat that lies on the upper half, in each frame that shows the AU."""
+        shares = []
         for frames, intensities in videos:
             shown = intensities[:, DISFA_AUS.index(au)] >= 3
             if shown.any():
                 heat = model.scorer().explain(frames, au)[1][shown]
-                upper += (heat[:, :32].sum((1, 2)) / np.maximum(heat.sum((1, 2)), 1e-9)).tolist()
-        assert len(upper) > 50
-        return float((np.array(upper) > 0.5 if au == 1 else np.array(upper) < 0.5).mean())
+                shares.append(heat[:, :32].sum((1, 2)) / np.maximum(heat.sum((1, 2)), 1e-9))
+        return np.concatenate(shares)
 
-    print("TRAINED", hits(trained, 1), hits(trained, 12))
-    assert hits(trained, 1) > 0.8
-    assert hits(trained, 12) > 0.8
-    for seed in range(4):
+    brows, mouth = upper(trained, 1), upper(trained, 12)
+    assert min(len(brows), len(mouth)) > 50
+    assert (brows > 0.5).mean() > 0.8
+    assert (mouth < 0.5).mean() > 0.8
+    assert brows.mean() - mouth.mean() > 0.5
+
+    assert trained.network is not None
+    encoder: Any = trained.network["encoder"]
+    differences = []
+    for seed in range(6):
         torch.manual_seed(seed)
-        assert trained.network is not None
-        encoder: Any = trained.network["encoder"]
         weights = {f"encoder.{name}": tensor for name, tensor in Encoder(encoder.config).state_dict().items()}
         weights |= {"regressor.linear.weight": 0.1 * torch.randn(12, 256), "regressor.linear.bias": torch.zeros(12)}
         weights |= {"regressor.mean": torch.full((12,), 2.5), "regressor.std": torch.ones(12)}
         untrained = build(trained.meta, weights, tmp_path)
-        print("UN", hits(untrained, 1), hits(untrained, 12))
-        assert min(hits(untrained, 1), hits(untrained, 12)) < 0.5
+        differences.append(upper(untrained, 1).mean() - upper(untrained, 12).mean())
+    assert np.mean(differences) < 0.3
