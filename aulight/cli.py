@@ -130,9 +130,14 @@ def _readable(argument: str) -> str:
     try:
         OverridesParser.create().parse_override(argument)
     except HydraException:
-        value = re.sub(r"(\\*)'", r"\1\1\'", value) + "\\" * (len(value) - len(value.rstrip("\\")))
-        return f"{key}='{value}'"
+        return f"{key}={quoted(value)}"
     return argument
+
+
+def quoted(value: str) -> str:
+    """A value as Hydra's grammar takes any."""
+    value = re.sub(r"(\\*)'", r"\1\1\'", value) + "\\" * (len(value) - len(value.rstrip("\\")))
+    return f"'{value}'"
 
 
 def _own_start_method() -> None:

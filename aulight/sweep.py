@@ -28,7 +28,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from aulight.cli import INTERRUPTED
+from aulight.cli import INTERRUPTED, quoted
 from aulight.errors import AulightError, one_line
 from aulight.runs import Run, read_run
 
@@ -158,7 +158,7 @@ def _arguments(command: str, folder: Path) -> list[str]:
     hydra = HydraConfig.get()
     sources = hydra.runtime.config_sources
     own = [f"--config-dir={source.path}" for source in sources if source.provider == "command-line"]
-    return [command, *own, *hydra.overrides.task, f"hydra.run.dir={folder}"]
+    return [command, *own, *hydra.overrides.task, f"hydra.run.dir={quoted(str(folder))}"]
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ WAIT_S = 120
 HOOK = """
 import os, sys
 
-if "AULIGHT_JOB" in os.environ and any(a == f"hydra.run.dir={os.environ['AT']}" for a in sys.orig_argv):
+if "AULIGHT_JOB" in os.environ and f"hydra.run.dir='{os.environ['AT']}'" in sys.orig_argv:
     import signal
     from aulight import training
 
@@ -242,22 +242,23 @@ def test_jobs_side_by_side_share_out_the_gpus(monkeypatch: pytest.MonkeyPatch, t
 def test_two_by_two(
     launcher: list[str], tiny_finetune: list[str], pretrained: Path, finetuned: Path, tmp_path: Path
 ) -> None:
-    settings = [*tiny_finetune, f"root={tmp_path}", f"pretrained={pretrained},null", "seed=0,1", *launcher]
+    root = tmp_path / "one, two=2"
+    settings = [*tiny_finetune, f"root='{root}'", f"pretrained={pretrained},null", "seed=0,1", *launcher]
     settings += ["loader.workers=1"]  # loader processes start from the launcher's, too
     status, _, err = ended(swept(*settings))
     assert status == 0, err
     names = [f"synthetic-fold1-{arm}-0.1-seed{seed}" for arm in ("pretrained", "scratch") for seed in (0, 1)]
-    assert sorted(path.name for path in tmp_path.iterdir() if path.name[0] != ".") == names
-    assert_same_run(tmp_path / names[0], finetuned)
+    assert sorted(path.name for path in root.iterdir() if path.name[0] != ".") == names
+    assert_same_run(root / names[0], finetuned)
     for name in names:
-        assert record(tmp_path / name)["outcome"] == "done"
-        assert {path.name for path in (tmp_path / name).iterdir()} == {path.name for path in finetuned.iterdir()}
+        assert record(root / name)["outcome"] == "done"
+        assert {path.name for path in (root / name).iterdir()} == {path.name for path in finetuned.iterdir()}
 
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
     status, out, err = ended(swept(*settings))
     assert (status, err) == (0, "")
     assert [line.partition(" (")[0] for line in out.splitlines()] == [f"{name}: already done" for name in names]
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
 
 
 @pytest.fixture
