@@ -637,6 +637,13 @@ def squares(frames: Iterable[RawFrame], size: int) -> Iterator[AlignedFrame]:
         yield AlignedFrame(frame.number, frame.time_s, crop, 1.0, _unknown(), matrix)
 
 
+def uncut(frames: Iterable[RawFrame], size: int) -> Iterator[Present]:
+    """The same as :meth:`FaceAligner.people` gives them: one person, number 0."""
+    for frame in frames:
+        (face,) = squares([frame], size)
+        yield frame, {0: face}
+
+
 def model_file(given: Path | None = None) -> Path:
     """The face model: the file given, else the one in the cache.
 
