@@ -14,7 +14,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,7 +35,7 @@ from aulight.conformal import calibrate, from_plain
 from aulight.data.faces import FaceAligner, Present, uncut
 from aulight.data.video import Frames, RawFrame, raw_frames
 from aulight.errors import AulightError, one_line
-from aulight.facs import column
+from aulight.facs import MAX_INTENSITY, column
 from aulight.inference import FrameStream
 from aulight.nets.encoder import Encoder, EncoderConfig
 from aulight.nets.heads import IntensityRegressor
@@ -83,6 +83,9 @@ class _Stream(Protocol):
 
     def push(self, clip: Tensor) -> Tensor:
         """Frames ``(1, n, size, size, 3)`` uint8 to intensities ``(n, AUs)`` float32."""
+
+    def explain(self, clip: Tensor, output: int) -> tuple[Tensor, Tensor]:
+        """The same, and the heat ``(n, h, w)`` float32 of one of them: :meth:`FrameStream.explain`."""
 
 
 class Model:
@@ -132,7 +135,7 @@ class Model:
         """
         if precision not in ("32", "bf16"):
             raise AulightError(f"precision={precision}: 32 or bf16")
-        return Scorer(self._start(device, precision), self.size, len(self.aus))
+        return Scorer(self._start(device, precision), self.size, self.aus)
 
     def predict(
         self,
@@ -283,8 +286,8 @@ class Model:
 class Scorer:
     """Scores the aligned faces of one person in one video, in order; :meth:`Model.scorer` makes it."""
 
-    def __init__(self, stream: _Stream, size: int, aus: int) -> None:
-        self._stream, self._size, self._aus = stream, size, aus
+    def __init__(self, stream: _Stream, size: int, aus: Sequence[int]) -> None:
+        self._stream, self._size, self._aus = stream, size, tuple(aus)
 
     def push(self, crops: Frames) -> Intensities:
         """Scores the next frames; frames without a face are given as well, cut where the face was.
@@ -296,14 +299,47 @@ class Scorer:
             ``(n, AUs)`` float32, 0..5.
         """
         if not len(crops):
-            return np.empty((0, self._aus), np.float32)
+            return np.empty((0, len(self._aus)), np.float32)
+        return self._stream.push(self._clip(crops)).numpy()
+
+    def explain(self, crops: Frames, au: int) -> tuple[Intensities, npt.NDArray[np.float32]]:
+        """In place of :meth:`push`: scores the next frames, and says where in each of them one AU is seen.
+
+        Gradient times activation of the network's last map (see :meth:`FrameStream.explain`), made as large as the
+        crop. A map has few places (4 x 4 with ``resnet_tiny`` at 64 x 64), so the heat tells the brows from the mouth,
+        not one lip from the other. In each frame its peak is the intensity as a share of 5: a face that does not show
+        the AU has no heat, where a peak of 1 in every frame would make much of nothing.
+
+        Args:
+            crops: ``(n, S, S, 3)`` uint8 RGB; any number of frames, of any size.
+            au: Number of the AU.
+
+        Returns:
+            Intensities ``(n, AUs)`` float32, 0..5, and heat ``(n, S, S)`` float32, 0..1.
+
+        Raises:
+            AulightError: For an AU that the model does not have, and for a model that was read from an ``.onnx`` file.
+        """
+        if au not in self._aus:
+            known = ", ".join(map(str, self._aus))
+            raise AulightError(f"explain={au}: the model does not know this AU, only {known}")
+        if not len(crops):
+            return self.push(crops), np.empty(crops.shape[:3], np.float32)
+        output = self._aus.index(au)
+        intensities, heat = self._stream.explain(self._clip(crops), output)
+        heat = heat * (intensities[:, output] / MAX_INTENSITY)[:, None, None]
+        # weights of pixels add up to 1 but for rounding
+        heat = interpolate(heat[:, None], crops.shape[1:3], mode="bilinear")[:, 0].clamp(max=1)
+        return intensities.numpy(), heat.numpy()
+
+    def _clip(self, crops: Frames) -> Tensor:
         clip = torch.from_numpy(np.ascontiguousarray(crops))
         if crops.shape[1:3] != (self._size, self._size):
             # what training and evaluation do while they decode
             small = interpolate(clip.permute(0, 3, 1, 2), (self._size, self._size), mode="bilinear", antialias=True)
             clip = small.permute(0, 2, 3, 1)
         torch.set_flush_denormal(True)  # of this thread; features near 0 make a CPU ten times slower otherwise
-        return self._stream.push(clip[None]).numpy()
+        return clip[None]
 
 
 # ---- as torch modules -------------------------------------------------------------------------------------------
@@ -316,11 +352,16 @@ class _TorchStream:
         encoder: Any = network["encoder"]
         regressor: Any = network["regressor"]
         self._device, self._precision = device, precision
-        self._stream = FrameStream(encoder, regressor.predict, stride)
+        self._stream = FrameStream(encoder, regressor.predict, stride, regressor)
 
     def push(self, clip: Tensor) -> Tensor:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
             return self._stream.push(clip.to(self._device)).cpu()
+
+    def explain(self, clip: Tensor, output: int) -> tuple[Tensor, Tensor]:
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
+            intensities, heat = self._stream.explain(clip.to(self._device), output)
+        return intensities.cpu(), heat.cpu()
 
 
 def build(meta: dict[str, Any], weights: dict[str, Tensor], source: Path) -> Model:
@@ -553,6 +594,9 @@ class _OnnxStream:
             scores.append(torch.from_numpy(intensities))
             self._next = (self._next + 1) % len(self._states)
         return torch.cat(scores)
+
+    def explain(self, clip: Tensor, output: int) -> tuple[Tensor, Tensor]:
+        raise AulightError("explain: an .onnx file has no gradients; give the run or the .aulight file that it is from")
 
 
 def _of_onnx(path: Path) -> Model:

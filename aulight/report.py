@@ -120,7 +120,7 @@ def _write_figures(
         several = len(summary["datasets"]) > 1
         for line in results.timelines(runs, dataset, fraction, count, videos):
             name = re.sub(r"[^\w.-]+", "_", f"{dataset}_{line.video_id}" if several else line.video_id)
-            figures.save(figures.timeline(line), folder / f"timeline_{name}.png")
+            figures.save(figures.against_truth(line), folder / f"timeline_{name}.png")
             about = f"{dataset}, video {line.video_id}" if several else f"Video {line.video_id}"
             labels = f"{results.percent(fraction)} of the labels"
             files[f"{about}: predicted and true intensity of each action unit, {labels}"] = f"timeline_{name}.png"

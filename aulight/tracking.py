@@ -265,7 +265,7 @@ def draw(
         folder: Where the files go.
 
     Returns:
-        Pictures of :func:`aulight.figures.timeline`, and a video of a few seconds of the first face with its
+        Pictures of :func:`aulight.figures.against_truth`, and a video of a few seconds of the first face with its
         intensities.
     """
     from aulight import figures, overlay
@@ -294,7 +294,7 @@ def draw(
             preds={record["arm"]: shown[preds].to_numpy()},
         )
         curves.append(folder / f"timeline{len(curves)}.png")
-        figures.save(figures.timeline(line), curves[-1])
+        figures.save(figures.against_truth(line), curves[-1])
         if len(curves) == 1:
             part = mine.iloc[_most(mine["strength"].to_numpy(), round(VIDEO_S * data.fps))]
             faces = Reader(data.path(row)).read(part.index.to_numpy())

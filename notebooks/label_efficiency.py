@@ -120,7 +120,7 @@ plt.show()
 # %%
 runs, unfinished = results.collect(RUNS)
 line = results.timelines(runs, DATASET, fraction, count=1)[0]
-figures.timeline(line)
+figures.against_truth(line)
 
 # %% [markdown]
 # ## One number again

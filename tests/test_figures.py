@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
@@ -15,7 +16,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from aulight import figures
-from aulight.facs import DISFA_AUS, column
+from aulight.facs import AU_NAMES, DISFA_AUS, column
 from aulight.results import Timeline
 
 AUS = [column(au) for au in DISFA_AUS]
@@ -55,7 +56,7 @@ ODD = summary(
 ONE = summary([record("pretrained", 0.02, 0.5), record("scratch", 0.02, 0.4)])
 
 
-def timeline(aus: list[str]) -> Timeline:
+def example(aus: list[str]) -> Timeline:
     frames = np.r_[0:60, 90:160]
     true = np.tile(np.rint(2.5 + 2.5 * np.sin(frames / 20))[:, None], (1, len(aus)))
     true[5:9] = np.nan
@@ -102,8 +103,8 @@ def test_no_text_overlaps(assert_tidy: AssertTidy, content: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize("aus", [AUS, AUS[:5], AUS[:1]])
-def test_no_text_overlaps_in_timelines(assert_tidy: AssertTidy, aus: list[str]) -> None:
-    assert_tidy(figures.timeline(timeline(aus)))
+def test_no_text_overlaps_against_truth(assert_tidy: AssertTidy, aus: list[str]) -> None:
+    assert_tidy(figures.against_truth(example(aus)))
 
 
 def test_label_efficiency_shows_fractions_and_arms() -> None:
@@ -136,18 +137,129 @@ def test_undefined_is_said_and_not_drawn_as_zero() -> None:
     assert [text.get_text() for text in axes.texts] == ["undefined"] * 3
 
 
-def test_timeline_breaks_where_frames_are_missing() -> None:
-    panel = figures.timeline(timeline(AUS)).axes[0]
+def test_against_truth_breaks_where_frames_are_missing() -> None:
+    panel = figures.against_truth(example(AUS)).axes[0]
     for line in panel.lines:
         assert np.flatnonzero(np.isnan(np.asarray(line.get_xdata()))).tolist() == [60]
     assert [line.get_label() for line in panel.lines] == ["true", "pretrained", "scratch"]
+
+
+# ---- a video's own intensities ----------------------------------------------------------------------------------
+
+
+def predicted(
+    frames: int, aus: list[str] = AUS, faces: int = 1, intervals: bool = True, lost: tuple[int, int] | None = None
+) -> pd.DataFrame:
+    """What `predict` writes: later faces come later; nobody is found in the frames of ``lost``, without its end."""
+    number = np.arange(1, frames + 1)
+    parts = []
+    for face in range(faces):
+        part = pd.DataFrame({"frame": number, "face_id": face, "timestamp": (number - 1) / 25, "success": 1})
+        for place, au in enumerate(aus):
+            values = 2.5 + 2 * np.sin(number / 20 + place + face)
+            part[f"{au}_r"] = values
+            if intervals:
+                part[f"{au}_lo"], part[f"{au}_hi"] = values - 0.5, values + 0.4
+        part = part[part["frame"] > 10 * face]
+        if lost is not None:
+            gone = part["frame"].between(lost[0], lost[1] - 1)
+            part.loc[gone, "success"] = 0
+            part.loc[gone, part.columns[4:].tolist()] = np.nan
+        parts.append(part)
+    return pd.concat(parts).sort_values(["frame", "face_id"], ignore_index=True)
+
+
+NOTE = "uncalibrated: from blendshapes"
+TABLES = {
+    "usual": predicted(200, lost=(50, 70)),
+    "one AU": predicted(200, AUS[:1], intervals=False),
+    "all AUs": predicted(100, [column(au) for au in AU_NAMES], faces=6),
+    "no face": predicted(80, lost=(1, 81)),
+    "one frame": predicted(1),
+    "no frame": predicted(0),
+}
+
+
+def aus_of(table: pd.DataFrame) -> list[str]:
+    return [str(name).removesuffix("_r") for name in table.columns if str(name).endswith("_r")]
+
+
+def texts(figure: Figure) -> str:
+    return "\n".join(text.get_text() for text in figure.findobj(Text))
+
+
+@pytest.mark.parametrize(
+    ("name", "title"), [*((name, "clip.mp4") for name in TABLES), ("usual", "a very long name of a video " * 8)]
+)
+def test_no_text_overlaps_in_timelines(assert_tidy: AssertTidy, name: str, title: str) -> None:
+    table = TABLES[name]
+    figure = figures.timeline(table, aus_of(table), title, NOTE)
+    assert_tidy(figure)
+    assert NOTE in texts(figure)
+    assert ("no face was found" in texts(figure)) == (name == "no face")
+    assert ("no frames" in texts(figure)) == (name == "no frame")
+
+
+def test_timeline_shows_every_value_and_where_there_is_none() -> None:
+    """The table is the oracle: lines hold its values, broken where there are none, bands its intervals."""
+    table = predicted(200, lost=(50, 70))
+    figure = figures.timeline(table, AUS, "clip.mp4", "")
+    assert len(figure.axes) == len(AUS)
+    for axes, au in zip(figure.axes, AUS, strict=True):
+        grey, band, _ = axes.collections
+        assert np.allclose(grey.get_paths()[0].get_extents().intervalx, [(48.5) / 25, 68.5 / 25])
+        x, y = np.asarray(axes.lines[0].get_data())[:, ::2]
+        known = table[table["success"] == 1]
+        assert np.allclose(x[~np.isnan(y)], known["timestamp"])
+        assert np.allclose(y[~np.isnan(y)], known[f"{au}_r"])
+        assert np.flatnonzero(np.isnan(y)).tolist() == [49]
+        low, high = band.get_datalim(axes.transData).intervaly
+        assert low == pytest.approx(known[f"{au}_lo"].min())
+        assert high == pytest.approx(known[f"{au}_hi"].max())
+    assert "no face" in texts(figure)
+
+
+def test_timeline_draws_single_frames_as_dots() -> None:
+    table = predicted(9, AUS[:1])
+    table.loc[table["frame"].isin([2, 4]), "success"] = 0
+    (axes,) = figures.timeline(table, AUS[:1], "", "").axes
+    assert np.allclose(axes.lines[1].get_xdata(), [0, 2 / 25])
+    assert np.allclose(axes.lines[1].get_ydata(), table[f"{AUS[0]}_r"][[0, 2]])
+
+
+def test_long_timelines_lose_no_peak() -> None:
+    """Ten minutes with a peak and a dip of one frame each, and a gap: there with fewer points than frames."""
+    table = predicted(15_000, AUS[:1], lost=(3000, 4000))
+    value = f"{AUS[0]}_r"
+    table.loc[7000, value], table.loc[9001, value] = 4.99, 0.01
+    (axes,) = figures.timeline(table, AUS[:1], "", "").axes
+    x, y = (np.asarray(numbers) for numbers in axes.lines[0].get_data())
+    assert len(x) < 3000
+    assert (np.nanmax(y), np.nanmin(y)) == (4.99, 0.01)
+    assert x[np.nanargmax(y)] == pytest.approx(7000 / 25, abs=0.3)
+    assert x[np.nanargmin(y)] == pytest.approx(9001 / 25, abs=0.3)
+    inside = (x > 3000 / 25 + 0.5) & (x < 3998 / 25 - 0.5)
+    assert np.isnan(y[inside]).all()
+    assert not np.isnan(y[x < 2998 / 25 - 0.5]).any()
+
+
+def test_faces_of_a_timeline_have_their_colours_and_are_few() -> None:
+    """Those that are there in most frames; the others are counted."""
+    figure = figures.timeline(predicted(100, AUS[:2], faces=6, intervals=False), AUS[:2], "", "")
+    lines = figure.axes[1].lines[::2]
+    colours = [(0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167)]
+    assert np.allclose([line.get_color() for line in lines], np.array(colours) / 255)
+    assert [len(np.asarray(line.get_xdata())) for line in lines] == [200, 180, 160, 140]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["face 0", "face 1", "face 2", "face 3", "2 more,\nnot drawn"]
+    assert not figures.timeline(predicted(100, AUS[:2]), AUS[:2], "", "").legends
 
 
 def test_saved_files_are_the_same_twice(tmp_path: Path) -> None:
     for suffix in ("png", "pdf"):
         files = [tmp_path / f"{name}.{suffix}" for name in "ab"]
         for file in files:
-            figures.save(figures.timeline(timeline(AUS)), file)
+            figures.save(figures.against_truth(example(AUS)), file)
         assert files[0].read_bytes() == files[1].read_bytes()
     picture = imread(tmp_path / "a.png")
     assert picture.shape[:2] == (1080, 1500)

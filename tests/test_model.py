@@ -314,6 +314,9 @@ class _Seen:
         self.clip = clip
         return torch.zeros(clip.shape[1], 1)
 
+    def explain(self, clip: Tensor, output: int) -> tuple[Tensor, Tensor]:
+        return self.push(clip), torch.zeros(clip.shape[1], 1, 1)
+
 
 @pytest.mark.parametrize("size", [64, 112])
 def test_faces_are_made_smaller_as_for_training(size: int, tmp_path: Path) -> None:
@@ -321,7 +324,7 @@ def test_faces_are_made_smaller_as_for_training(size: int, tmp_path: Path) -> No
     write_video(tmp_path / "video.mp4", render_video(3, 128, 12)[0], 25)
     crops = np.stack([frame.image for frame in raw_frames(tmp_path / "video.mp4")])
     seen = _Seen()
-    Scorer(seen, size, 1).push(crops)
+    Scorer(seen, size, [1]).push(crops)
     given = seen.clip[0].numpy()
     assert given.shape == (12, size, size, 3)
     assert given.dtype == np.uint8
@@ -333,7 +336,7 @@ def test_faces_are_made_smaller_as_for_training(size: int, tmp_path: Path) -> No
     decoded = np.concatenate(list(stream_frames(tmp_path / "video.mp4", size))).astype(int)
     # its colours are made smaller before they are RGB, so it is not the same; another interpolation is further off
     assert np.abs(given - decoded).mean() < 1.2 < np.abs(pillow(PIL.Image.Resampling.BICUBIC) - decoded).mean()
-    Scorer(seen, 128, 1).push(crops)
+    Scorer(seen, 128, [1]).push(crops)
     np.testing.assert_array_equal(seen.clip[0].numpy(), crops)
 
 

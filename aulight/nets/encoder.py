@@ -112,6 +112,10 @@ class Encoder(nn.Module):
         Raises:
             AulightError: The frames are not of the configured size.
         """
+        return self.embed_maps(self.maps(clip))
+
+    def maps(self, clip: Tensor) -> Tensor:
+        """The first half of `embed`: what the backbone gives, `(B, T, C, h, w)`."""
         height, width = clip.shape[-2:]
         if height != self.config.size or width != self.config.size:
             raise AulightError(
@@ -119,8 +123,13 @@ class Encoder(nn.Module):
                 f"{height}x{width}: read the videos at size {self.config.size}"
             )
         frames = clip.flatten(0, 1).contiguous(memory_format=self._memory)
-        embedding: Tensor = self.norm(self.project(self.backbone(frames)).float())
-        return embedding.reshape(*clip.shape[:2], -1, *self.map_size)
+        maps: Tensor = self.backbone(frames)
+        return maps.reshape(*clip.shape[:2], *maps.shape[1:])
+
+    def embed_maps(self, maps: Tensor) -> Tensor:
+        """The second half of `embed`: from the backbone's maps to the embeddings."""
+        embedding: Tensor = self.norm(self.project(maps.flatten(0, 1)).float())
+        return embedding.reshape(*maps.shape[:2], -1, *self.map_size)
 
     def forward(self, clip: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Encode a clip, or the next piece of one.
