@@ -103,7 +103,6 @@ class Model:
         columns: Their names, ``AU01`` ...
         size: Height and width of the frames that the network takes, in pixels.
         stride: Frames from one sample of the recurrence to the next.
-        crop_size: Height and width of the aligned faces of the dataset that it was trained on, in pixels.
         intervals: How far its prediction intervals reach; ``None`` if it was not calibrated.
         file: As given, as the next.
         network: As given.
@@ -120,7 +119,6 @@ class Model:
         self.aus: tuple[int, ...] = tuple(meta["aus"])
         self.columns = [column(au) for au in self.aus]
         self.size, self.stride = int(meta["architecture"]["size"]), int(meta["stride"])
-        self.crop_size = int(meta["crop_size"])
         self.intervals = from_plain(meta["intervals"]) if meta.get("intervals") else None
 
     def scorer(self, device: str = "cpu", precision: str = "32") -> "Scorer":
@@ -225,7 +223,7 @@ class Model:
         with ExitStack() as stack:
             present = uncut(frames, self.size)
             if find:
-                aligner = FaceAligner(self.crop_size, blendshapes=False, max_faces=MAX_FACES, smooth_s=SMOOTH_S)
+                aligner = FaceAligner(self.meta["crop_size"], blendshapes=False, max_faces=MAX_FACES, smooth_s=SMOOTH_S)
                 present = stack.enter_context(aligner).people(frames, everybody)
             for scored in self.score(present, chunk, device, precision):
                 yield from table.rows(scored)

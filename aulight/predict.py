@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, closing
@@ -288,7 +288,7 @@ class Predictor:
 
     def _describe(self) -> dict[str, Any]:
         if self._model is None:
-            names = {column: list(TABLE[au]) for au, column in zip(Untrained.aus, self.columns, strict=True)}
+            names = {column: " or ".join(TABLE[au]) for au, column in zip(Untrained.aus, self.columns, strict=True)}
             return {"kind": "blendshapes", "calibrated": False, "note": NOTE, "blendshapes": names}
         file = self._model.file
         return {
@@ -481,7 +481,7 @@ class Predictor:
 
     def scored(
         self, frames: Iterator[RawFrame], clock: Clock, pictures: bool = False, live: bool = False
-    ) -> Iterator[Scored]:
+    ) -> Generator[Scored, None, None]:
         """The frames of one video and the people in them, scored, by stages side by side where there are CPUs to spare.
 
         Args:
@@ -514,7 +514,7 @@ class Predictor:
             if self._model is not None and not self._finds:
                 present = uncut(frames, self._model.size)
             else:
-                size = UNTRAINED_CROP if self._model is None else self._model.crop_size
+                size = UNTRAINED_CROP if self._model is None else self._model.meta["crop_size"]
                 most = self._config["faces"]["max_faces"]
                 aligner = FaceAligner(size, self._model is None, most, SMOOTH_S, self._landmarker)
                 present = stack.enter_context(aligner).people(frames, self._everybody)
