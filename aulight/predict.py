@@ -166,7 +166,9 @@ def find_videos(given: Path, output: Path) -> list[Video]:
         return [Video(given, given.stem)]
     if output.resolve() == given.resolve():
         raise AulightError(f"output={output}: the folder of the videos; give another")
-    paths = [path for path in videos_below(given)[0] if not path.resolve().is_relative_to(output.resolve())]
+    paths = videos_below(given)[0]
+    if output.resolve().is_relative_to(given.resolve()):
+        paths = [path for path in paths if not path.resolve().is_relative_to(output.resolve())]
     if not paths:
         raise AulightError(f"input={given}: no videos, nor pictures, in it")
     names = {
