@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, closing
@@ -744,29 +744,28 @@ def _record_webcam(predictor: Predictor, config: dict[str, Any]) -> tuple[Video,
 # ---- what came of it --------------------------------------------------------------------------------------------
 
 
-def _say(predictor: Predictor, results: Mapping[Video, Found], before: int) -> None:
+def _say(predictor: Predictor, results: dict[Video, Found], before: int) -> None:
     """Prints the summary; what could not be read is an error."""
-    frames = sum(found.frames for found in results.values())
-    faceless = frames - sum(found.seen for found in results.values())
+    whole = {video: found for video, found in results.items() if found.problem is None}
     problems = []
     for video, found in results.items():
         if found.problem is not None:
-            kept = f"; the {found.frames} frames before that are in {predictor.file(video)}{PARTIAL}" * bool(
-                found.frames
-            )
-            problems.append(f"{found.problem}{kept}")
-    if problems and len(results) == 1 and not frames:
+            kept = f"; its {found.frames} frames up to there are in {predictor.file(video)}{PARTIAL}"
+            problems.append(found.problem + (kept if found.frames else ""))
+    if problems and len(results) == 1 and not results.popitem()[1].frames:
         raise VideoError(problems[0])
-    whole = [video for video, found in results.items() if found.problem is None]
     if whole:
-        what = str(predictor.file(whole[0])) if len(results) == 1 else f"{predictor.output}: {len(whole)} videos"
+        frames = sum(found.frames for found in whole.values())
+        faceless = frames - sum(found.seen for found in whole.values())
         share = f", {faceless:,} of them ({faceless / frames:.1%}) without a face" if faceless else ""
-        there = " (there already)" if before == len(results) else f" ({before} videos there already)" if before else ""
-        print(f"{what}, {frames:,} frames{share}{there}")
+        what = (
+            f"{predictor.output}: {len(whole)} videos" if len(results) > 1 else str(predictor.file(next(iter(whole))))
+        )
+        print(f"{what}, {frames:,} frames{share}" + (f"; {before} done before" if before else ""))
+        if faceless > frames / 2:
+            print("  note: most frames are without a face; faces=none takes pictures as they are")
     for note in predictor.notes:
         print(f"  note: {note}")
-    if frames and faceless > frames / 2:
-        print("  note: most frames are without a face; if they show nothing but faces, cut out already: faces=none")
     if problems:
         told = f"{len(problems)} of {len(results)} videos could not be read to their end:\n  "
-        raise VideosFailed(("" if len(results) == 1 else told) + "\n  ".join(problems))
+        raise VideosFailed((told if len(results) > 1 else "") + "\n  ".join(problems))
