@@ -290,7 +290,9 @@ def test_what_is_broken_is_told_and_the_rest_is_done(
     assert aulight(*settings).status == 0
     assert _files(out) == [f"{name}.{end}" for name in ("cut", "good") for end in ("csv", "json", "overlay.mp4")]
     again = pd.read_csv(out / "cut.csv")
-    np.testing.assert_allclose(again.iloc[: len(table)].to_numpy(), table.to_numpy(), atol=1e-4)
+    # at a cut, the decoder may pass over some frames that the last ones were built on
+    same = len(table) - 4
+    np.testing.assert_allclose(again.to_numpy()[:same], table.to_numpy()[:same], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("processes", [1, 2])
