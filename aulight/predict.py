@@ -322,8 +322,6 @@ class Predictor:
         said = [str(self._model.meta["name"]).encode("ascii", "replace").decode()]
         if self._intervals is not None and self._config["coverage"] is not None:
             said.append(f"{self._config['coverage']:.0%} intervals")
-        if self._explain is not None:
-            said.append(f"heat: {column(self._explain)}")
         return ", ".join(said)
 
     def share_cpus(self, processes: int) -> None:
@@ -473,7 +471,8 @@ class Predictor:
             face, values = scored.faces[person], scored.values[person]
             low, high = table.around(values) or (None, None)
             shown.append(Shown(person, face.matrix, len(face.crop), values, low, high, scored.heat.get(person)))
-        return annotate(scored.frame.image, self.columns, shown, self.note)
+        heat = "" if self._explain is None else f", heat: {column(self._explain)}"
+        return annotate(scored.frame.image, self.columns, shown, self.note + heat)
 
     def _plot(self, file: Path, picture: Path, title: str) -> None:
         from aulight.figures import save, timeline  # with matplotlib
