@@ -32,7 +32,7 @@ from torch.nn.functional import interpolate
 
 from aulight import __version__
 from aulight.conformal import calibrate, from_plain
-from aulight.data.faces import FaceAligner, Present, uncut
+from aulight.data.faces import MAX_FACES, SMOOTH_S, FaceAligner, Present, uncut
 from aulight.data.video import Frames, RawFrame, raw_frames
 from aulight.errors import AulightError, one_line
 from aulight.facs import MAX_INTENSITY, column
@@ -46,9 +46,6 @@ FORMAT = 1
 
 ALIGNED = "eyes and nose to a template, upright"
 """``alignment`` of crops that :class:`FaceAligner` has cut; any other came aligned into the dataset."""
-
-MAX_FACES, SMOOTH_S = 4, 0.1
-"""Of :class:`FaceAligner`, as ``conf/prepare.yaml`` has them."""
 
 CHUNK = 16
 """Frames of a video that go through the backbone together."""

