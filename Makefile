@@ -52,11 +52,15 @@ check: $(INSTALLED) ## ruff and mypy
 
 .PHONY: test
 test: $(INSTALLED) ## the quick tests
-	$(BIN)/python -m pytest -m "not slow" -n $(TEST_WORKERS)
+	$(BIN)/python -m pytest -m "not slow and not slurm" -n $(TEST_WORKERS)
 
 .PHONY: test-slow
 test-slow: $(INSTALLED) ## the tests that train, kill and resume
 	$(BIN)/python -m pytest -m slow
+
+.PHONY: test-slurm
+test-slurm: $(INSTALLED) ## the tests that need a Slurm cluster, run on one of its nodes
+	$(BIN)/python -m pytest -m slurm
 
 .PHONY: test-all
 test-all: test test-slow ## every test

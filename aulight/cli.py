@@ -63,10 +63,10 @@ def main() -> None:
 
         print(f"aulight {__version__}")
         return
-    if os.environ.pop("AULIGHT_JOB", None):
+    if (sweep := os.environ.pop("AULIGHT_JOB", None)) is not None:
         from aulight.sweep import live_and_die_with_the_sweep
 
-        live_and_die_with_the_sweep()
+        live_and_die_with_the_sweep(sweep)
     command, typed = arguments[0], sys.argv
     if command not in COMMANDS:
         _fail(f"{command}: no such command; one of {', '.join(COMMANDS)}")
@@ -233,6 +233,8 @@ def _message(error: BaseException) -> str:
         return f"{unset[1]}: no value given; the files in conf/experiment have one, so add experiment=..."
     if unknown := re.match("Could not override '(.+)'", str(error)):
         return f"{unknown[1]}: no such setting; --cfg job lists the settings"
+    if missing := re.search("Could not load '(hydra/launcher/.+?)'", str(error)):
+        return f"{missing[1]}: is not installed; pip install 'aulight[sweep]'"
     lines = [line.strip() for line in str(error).partition("Config search path:")[0].splitlines() if line.strip()]
     # Hydra puts the reason into the cause, and OmegaConf adds lines about its internals
     lines = [line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type="))]

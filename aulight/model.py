@@ -323,9 +323,7 @@ class Scorer:
         output = self._aus.index(au)
         intensities, heat = self._stream.explain(self._clip(crops), output)
         heat = heat * (intensities[:, output] / MAX_INTENSITY)[:, None, None]
-        # weights of pixels add up to 1 but for rounding
-        heat = interpolate(heat[:, None], crops.shape[1:3], mode="bilinear")[:, 0].clamp(max=1)
-        return intensities.numpy(), heat.numpy()
+        return intensities.numpy(), _over_crop(heat, self._size, crops.shape[1]).numpy()
 
     def _clip(self, crops: Frames) -> Tensor:
         clip = torch.from_numpy(np.ascontiguousarray(crops))
@@ -335,6 +333,21 @@ class Scorer:
             clip = small.permute(0, 2, 3, 1)
         torch.set_flush_denormal(True)  # of this thread; features near 0 make a CPU ten times slower otherwise
         return clip[None]
+
+
+def _over_crop(heat: Tensor, size: int, side: int) -> Tensor:
+    """Bilinear heat on a crop of ``side`` pixels from that on the map ``(n, h, h)`` of frames of ``size`` pixels.
+
+    A place of the map looks at what is around pixel stride x index, where layers of stride 2 put it whose kernels are
+    odd and padded alike on both sides. In the middle of a tile, the heat would lie too far to the right and too low.
+    """
+    places = heat.shape[-1]
+    stride = 2 ** math.ceil(math.log2(size / places))
+    pixel = (torch.arange(side) + 0.5) * size / side - 0.5
+    # (side, h); beyond the outermost places the heat fades
+    weights = (1 - (pixel[:, None] / stride - torch.arange(places)).abs()).clamp(min=0)
+    over: Tensor = weights @ heat @ weights.T
+    return over.clamp(max=1)  # above by rounding only
 
 
 # ---- as torch modules -------------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ def annotate(image: Frames, columns: Sequence[str], shown: Sequence[Shown], note
         image: ``(H, W, 3)`` uint8 RGB.
         columns: Names of the A action units, ``AU01`` ...
         shown: The faces, none for a frame without any.
-        note: What stands above the bars, in ASCII; may be empty.
+        note: What stands above the bars, in ASCII; may be empty. Of more than about 80 letters the rest is left out.
 
     Returns:
         ``(H', W', 3)`` uint8 RGB; H' and W' are even, and depend on H, W and A alone.
@@ -197,12 +197,14 @@ class _Text:
         cv2.putText(picture, text, (x, middle + tall // 2), _FONT, self.scale, colour, self.stroke, cv2.LINE_AA)
 
     def lines(self, text: str, width: int) -> list[str]:
-        """Words that fit on one line after the other."""
+        """Words that fit on one line after the other; a word that is longer is cut."""
         lines: list[str] = []
         for word in text.split():
             if lines and self.width(f"{lines[-1]} {word}") <= width:
                 lines[-1] += f" {word}"
             else:
+                while self.width(word) > width:
+                    word = word[:-1]
                 lines.append(word)
         return lines
 
@@ -212,7 +214,8 @@ class _Layout:
     """What of :func:`annotate` is the same in every frame.
 
     Attributes:
-        height, width: Of the picture, in pixels.
+        height: Of the picture, in pixels.
+        width: Of the picture, in pixels.
         zoom: Pixels of it to one of the frame.
         row: Height of a row of the panel.
         stroke: Thickness of lines.
@@ -251,9 +254,9 @@ def _layout(height: int, width: int, columns: tuple[str, ...], ids: tuple[int | 
 
     room = panel - row // 2
     said = text
-    while len(lines := said.lines(note, room)) > _NOTE_LINES or any(said.width(line) > room for line in lines):
-        said = _Text(0.95 * said.scale, max(1, round(row / 24)))
-    for place, line in enumerate(lines):
+    while said.scale > 0.7 * text.scale and len(said.lines(note, room)) > _NOTE_LINES:
+        said = _Text(0.95 * said.scale, text.stroke)
+    for place, line in enumerate(said.lines(note, room)[:_NOTE_LINES]):
         said.write(canvas, line, width + row // 4, round((0.7 + place) * row))
 
     start = width + round(_NAME * row)
@@ -324,7 +327,7 @@ def _box(picture: Frames, face: Shown, layout: _Layout, colour: tuple[int, int, 
 
 _HEAT: Any = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_VIRIDIS)[:, 0, ::-1]
 """Grows lighter from blue over green to yellow, with every kind of colour vision."""
-_COVER = np.minimum(1.4 * np.linspace(0, 1, 256), 0.75)[:, None].astype(np.float32)  # how much of it there is
+_COVER = np.minimum(2 * np.linspace(0, 1, 256), 0.7)[:, None].astype(np.float32)  # how much of it there is
 _INK = (_COVER * _HEAT).astype(np.float32)
 
 

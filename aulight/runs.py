@@ -146,9 +146,8 @@ class Run:
 
 def _is_first() -> bool:
     """Whether this is the only process of a run, or the first of a distributed one."""
-    from lightning_fabric.utilities.rank_zero import rank_zero_only  # with torch, which reports do without
-
-    return getattr(rank_zero_only, "rank", 0) == 0
+    lightning = sys.modules.get("lightning_fabric.utilities.rank_zero")  # not imported for this: it takes torch along
+    return lightning is None or getattr(lightning.rank_zero_only, "rank", 0) == 0
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:

@@ -5,15 +5,21 @@ again after it; and a distributed run starts its other processes with its own co
 """
 
 import contextlib
+import fcntl
 import io
+import itertools
 import os
 import re
+import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
@@ -26,13 +32,43 @@ from aulight.cli import INTERRUPTED
 from aulight.errors import AulightError, one_line
 from aulight.runs import Run, read_run
 
+SWEEP = "AULIGHT_SWEEP"
+"""Environment variable with the file that :func:`lifeline` locks; not set for jobs of a queue, which go on alone."""
+
 JOB = "AULIGHT_JOB"
-"""Environment variable that tells a process that it is a job of a sweep."""
+"""Environment variable that tells a process that it is a job; its value is that of ``AULIGHT_SWEEP``, if any."""
 
 TRACEBACK = "traceback.txt"
 """File in the run directory that says where a bug is."""
 
+LAST_WORDS = ("Traceback (most recent call last)", "aulight: ")
+"""What the lines begin with in which a process says why it fails."""
+
 PATIENCE_S = 60  # that an interrupted job has to write down how far it came
+
+
+@contextlib.contextmanager
+def lifeline() -> Iterator[None]:
+    """In the block this process is the sweep: the jobs that are started in it end with it, however it ends."""
+    with tempfile.NamedTemporaryFile(prefix="aulight-sweep-") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        os.environ[SWEEP] = file.name
+        try:
+            yield
+        finally:
+            del os.environ[SWEEP]
+
+
+def _is_over(sweep: str) -> bool:
+    """Whether the process is gone that was in the block of :func:`lifeline`."""
+    try:
+        with Path(sweep).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except FileNotFoundError:
+        pass
+    return True
 
 
 def run_job(command: str, config: DictConfig) -> str | None:
@@ -49,19 +85,22 @@ def run_job(command: str, config: DictConfig) -> str | None:
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
     (folder / TRACEBACK).unlink(missing_ok=True)
-    with _started(_arguments(command, folder)) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        out = threading.Thread(target=_pass_on, args=(process.stdout, sys.stdout))
-        out.start()
-        last_words = _pass_on(process.stderr, sys.stderr, hold=("Traceback (most recent call last)", "aulight: "))
-        out.join()
-        status = process.wait()
+    with ThreadPoolExecutor(2) as readers:
+        with _own_gpu(config.trainer) as gpu, _started(_arguments(command, folder), gpu) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            readers.submit(_pass_on, process.stdout, sys.stdout)
+            said = readers.submit(_pass_on, process.stderr, sys.stderr, LAST_WORDS)
+            status = process.wait()
+        last_words = said.result()
     if status == 0:
         sys.stderr.write(last_words)
         return None
-    if status == INTERRUPTED and "SLURM_JOB_ID" in os.environ:
-        time.sleep(PATIENCE_S)  # the queue tells every process to end, and is about to end or put back this one
+    sweep = os.environ.get(SWEEP)
+    if sweep and _is_over(sweep):
+        sys.exit(INTERRUPTED)  # the job ended with it
+    if status in (INTERRUPTED, -signal.SIGTERM) and not sweep:
+        time.sleep(PATIENCE_S)  # a queue tells every process to end, and is about to end or put back this one
     reason = _reason(status, last_words)
     if "Traceback" in last_words:
         (folder / TRACEBACK).write_text(last_words)
@@ -96,16 +135,20 @@ def unfinished(folder: Path, before: int | None) -> str | None:
     return None if outcome == "done" else outcome.removeprefix("failed: ")
 
 
-def live_and_die_with_the_sweep() -> None:
-    """Makes this process a job: it ends with the one that started it, and leaves signals to that one."""
+def live_and_die_with_the_sweep(sweep: str) -> None:
+    """Makes this process a job: it ends with the process that started it and with the sweep, and has their signals.
+
+    Args:
+        sweep: The value of ``AULIGHT_JOB``.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started deaf to it
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # Slurm tells all of a job's processes that its time is up
 
     def wait() -> None:
-        os.read(0, 1)  # nothing ever comes; the end does
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(os.getpid(), signal.SIGKILL)
-        os._exit(1)
+        while not select.select([0], [], [], 1)[0]:  # nothing ever comes; the end does
+            if sweep and _is_over(sweep):
+                break
+        os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=wait, daemon=True).start()
 
@@ -119,14 +162,41 @@ def _arguments(command: str, folder: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def _started(arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A job's process; at the end of the block it is gone, and has recorded that it was interrupted if it was."""
+def _own_gpu(trainer: DictConfig) -> Iterator[dict[str, str]]:
+    """What shows a job one of this machine's GPUs, that with the fewest jobs; nothing where there is no choice."""
+    gpus = _gpus() if trainer.devices == 1 and trainer.accelerator != "cpu" else []
+    if len(gpus) < 2:
+        yield {}
+        return
+    folder = Path(tempfile.gettempdir(), f"aulight-{os.getuid()}")
+    folder.mkdir(exist_ok=True)
+    for place, gpu in itertools.product(itertools.count(), gpus):
+        with contextlib.suppress(Timeout), FileLock(folder / f"{gpu}-{place}.lock", timeout=0):
+            yield {"CUDA_VISIBLE_DEVICES": gpu}
+            return
+
+
+def _gpus() -> list[str]:
+    """The GPUs that this process may use, by what CUDA calls them."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [gpu for gpu in visible.split(",") if gpu]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    query = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
+    return subprocess.run(query, capture_output=True, text=True, check=False).stdout.split()
+
+
+@contextlib.contextmanager
+def _started(arguments: list[str], variables: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A job's process; at the end of the block it is gone, with all it started, and had time to record how it ended."""
+    environment = os.environ | variables | {JOB: os.environ.get(SWEEP, "")}
+    environment.pop("SLURM_NTASKS", None)  # Lightning starts the processes of a distributed run, not srun
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "aulight", *arguments],
+        [sys.executable, "-uP", "-m", "aulight", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=os.environ | {JOB: "1"},
+        env=environment,
         start_new_session=True,  # Ctrl-C comes once, from here
     )
     try:
@@ -135,10 +205,10 @@ def _started(arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(PATIENCE_S)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
         raise
     finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         assert process.stdin is not None
         process.stdin.close()
@@ -147,23 +217,25 @@ def _started(arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
 def _pass_on(stream: IO[bytes], to: IO[str], hold: tuple[str, ...] = ()) -> str:
     """Prints lines as they come, up to one that begins with ``hold``; returns the rest."""
     held: list[str] = []
-    for line in io.TextIOWrapper(stream, errors="replace", newline=""):  # a progress bar's lines end with \r
-        if held or line.startswith(hold):
-            held.append(line)
-        else:
-            to.write(line)
-            to.flush()
+    with io.TextIOWrapper(stream, errors="replace", newline="") as lines:  # a progress bar's lines end with \r
+        for line in lines:
+            if held or line.startswith(hold):
+                held.append(line)
+            else:
+                to.write(line)
+                to.flush()
     return "".join(held)
 
 
 def _reason(status: int, last_words: str) -> str:
-    """Why a process ended with a status other than 0, after what it said at last."""
+    """Why a process ended with a status other than 0, from what it said at last."""
     if status < 0:
         name = signal.Signals(-status).name
         advice = ", as the system does when memory runs out: a smaller loader.batch_size or fewer jobs side by side"
         return f"killed by {name}{advice if name == 'SIGKILL' else ''}"
-    if "Traceback" in last_words:  # its last line that is not indented, as in "ValueError: ..."
-        return one_line(re.findall(r"^\S.*", last_words.rpartition("Traceback")[2], re.MULTILINE)[-1])
+    if "Traceback" in last_words:  # ends with a line that is not indented, "ValueError: ..."
+        error = re.search(r"^\S.*", last_words.rpartition("Traceback")[2], re.MULTILINE)
+        return one_line(error[0]) if error else "a bug"
     return one_line(last_words.rpartition("aulight: ")[2]) or f"ended with status {status}"
 
 

@@ -5,7 +5,7 @@ command, no two runs share a folder, finished runs are not launched again, and t
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobStatus
-from omegaconf import OmegaConf, read_write
+from omegaconf import OmegaConf, open_dict, read_write
 
 
 class Job(NamedTuple):
@@ -51,7 +51,7 @@ class GridSweeper(BasicSweeper):
             RunsFailed: At the end, when runs failed.
         """
         from aulight.errors import RunsFailed, one_line, reason
-        from aulight.sweep import stamp, unfinished
+        from aulight.sweep import lifeline, stamp, unfinished
 
         assert self.config is not None
         assert self.launcher is not None
@@ -62,17 +62,19 @@ class GridSweeper(BasicSweeper):
         missing = [job for job in jobs if not job.done]
         if not missing:
             return
-        stamps = [stamp(job.folder) for job in missing]
-        ended_early = ""
+        before = [stamp(job.folder) for job in missing]
+        early = ""
+        queued = str(self.config.hydra.launcher._target_).endswith("SlurmLauncher")
         try:
-            returned = self.launcher.launch([job.overrides for job in missing], initial_job_idx=0)
+            with nullcontext() if queued else lifeline():
+                returned = self.launcher.launch([job.overrides for job in missing], initial_job_idx=0)
             said = [r._return_value if r.status == JobStatus.COMPLETED else reason(r._return_value) for r in returned]
         except Exception as error:  # a process of the launcher's own died
-            ended_early = f"; the launcher ended early: {one_line(error)[:200]}"
-            said = [unfinished(job.folder, before) for job, before in zip(missing, stamps, strict=True)]
+            early = f"; the launcher ended early: {one_line(error)[:200]}"
+            said = [unfinished(job.folder, then) for job, then in zip(missing, before, strict=True)]
         failed = [f"\n{job.name}: {why}" for job, why in zip(missing, said, strict=True) if why is not None]
         if failed:
-            raise RunsFailed(f"{len(failed)} of {len(jobs)} runs failed{ended_early}:{''.join(failed)}")
+            raise RunsFailed(f"{len(failed)} of {len(jobs)} runs failed{early}:{''.join(failed)}")
 
     def _plan(self, command: str, combinations: Sequence[list[str]]) -> list[Job]:
         """The runs, composed and checked."""
@@ -89,8 +91,9 @@ class GridSweeper(BasicSweeper):
                 whole = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
                 HydraConfig.instance().set_config(whole)
                 folder = Path(whole.hydra.sweep.dir, whole.hydra.sweep.subdir).absolute()
-                with read_write(HydraConfig.get().runtime) as runtime:
-                    runtime.output_dir = str(folder)
+                with read_write(whole.hydra.runtime), open_dict(whole.hydra.runtime):
+                    whole.hydra.runtime.output_dir = str(folder)
+                HydraConfig.instance().set_config(whole)
                 config = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
                 check_values(config, command)
                 if folder in jobs:

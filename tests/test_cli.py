@@ -382,14 +382,3 @@ def test_the_terminal_is_clean(tiny_pretrain: list[str], tiny_finetune: list[str
         lines = done.stdout.splitlines()
         assert all(line.startswith("run: ") for line in lines)
         assert len(lines) == 7  # 6 steps and the end
-
-
-@pytest.mark.slow
-def test_sweep_in_processes(aulight: Command, tiny_finetune: list[str], tmp_path: Path) -> None:
-    sweep = [*tiny_finetune, "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"runs={tmp_path}", "seed=0,1"]
-    sweep += ["loader.workers=1"]  # loader processes start from joblib's, too
-    done = subprocess.run([sys.executable, "-m", "aulight", *sweep], cwd=tmp_path, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
-    folders = sorted((tmp_path / "finetune").glob("synthetic-*"))
-    assert [folder.name for folder in folders] == [f"synthetic-fold1-scratch-0.1-seed{seed}" for seed in (0, 1)]
-    assert all((folder / "predictions.parquet").is_file() for folder in folders)

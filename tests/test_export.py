@@ -85,6 +85,8 @@ def test_default_names_and_a_file_made_from_a_file(
         "model.aulight", "model.aulight.md", "model.onnx", "model.onnx.md",
     }  # fmt: skip
     one, other = load("model.aulight"), load("model.onnx")
+    with pytest.raises(AulightError, match=r"an \.onnx file has no gradients; give the run or the \.aulight"):
+        other.scorer().explain(np.zeros((1, 64, 64, 3), np.uint8), 12)
     assert one.meta == other.meta  # its licence too
     clip = render_video(9, 64, 30)[0]
     scorer = other.scorer()

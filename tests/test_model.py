@@ -25,11 +25,13 @@ from torch import Tensor
 from aulight import model as module
 from aulight.data.faces import AlignedFrame, FaceAligner
 from aulight.data.store import PreparedDataset
-from aulight.data.synthetic import render_video
+from aulight.data.synthetic import SIZES, Size, generate, render_video
 from aulight.data.video import RawFrame, raw_frames, stream_frames, write_video
 from aulight.errors import AulightError
 from aulight.facs import DISFA_AUS
-from aulight.model import Model, Scorer, load
+from aulight.model import Model, Scorer, _over_crop, build, load
+from aulight.nets.backbone import build_backbone
+from aulight.nets.encoder import Encoder
 
 Command = Callable[..., Any]
 Frames = npt.NDArray[np.uint8]
@@ -445,3 +447,112 @@ def test_predict_and_stream_of_a_real_face(finetuned: Path, folder_tree: Callabl
     pd.testing.assert_frame_equal(pd.DataFrame(rows), table, rtol=0, atol=1e-5)
     assert max(ahead[10:]) <= 8  # frames: 0.3 s
     assert max(ahead) < 16  # while it is not clear yet whom to follow
+
+
+# ---- where it is seen -------------------------------------------------------------------------------------------
+
+
+def test_explaining_scores_as_pushing_does(model: Model, faces: Frames) -> None:
+    """In any mixture of both, on crops of any size; the heat's peak is the intensity's share of 5."""
+    large = np.stack([np.asarray(PIL.Image.fromarray(face).resize((90, 90))) for face in faces])
+    for crops in (faces, large):
+        whole = model.scorer().push(crops)
+        scorer = model.scorer()
+        heats = []
+        for number, piece in enumerate(np.split(crops, [3, 4, 17, 17, 30])):
+            if number == 2:
+                intensities = scorer.push(piece)
+            else:
+                intensities, heat = scorer.explain(piece, 12)
+                assert heat.shape == piece.shape[:3]
+                assert heat.dtype == np.float32
+                heats.append((intensities, heat))
+            np.testing.assert_allclose(intensities, whole[: len(piece)], rtol=0, atol=1e-5)
+            whole = whole[len(piece) :]
+        for intensities, heat in heats:
+            assert heat.min(initial=0) >= 0
+            shares = intensities[:, DISFA_AUS.index(12)] / 5
+            np.testing.assert_allclose(heat.max((1, 2), initial=0), shares, atol=0.05)
+
+
+def test_heat_in_bf16_is_nearly_the_same(model: Model, faces: Frames) -> None:
+    _, expected = model.scorer().explain(faces, 12)
+    _, heat = model.scorer(precision="bf16").explain(faces, 12)
+    np.testing.assert_allclose(heat, expected, atol=0.05)
+    assert expected.max() > 0.1
+
+
+def test_an_au_that_the_model_does_not_know(model: Model, faces: Frames) -> None:
+    with pytest.raises(AulightError, match=r"explain=7: the model does not know this AU, only 1, 2, 4, 5, 6, 9, 12"):
+        model.scorer().explain(faces, 7)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "stride", "small"), [("resnet_tiny", 16, False), ("resnet18", 32, False), ("resnet18", 8, True)]
+)
+def test_heat_lies_where_the_network_looks(backbone: str, stride: int, small: bool) -> None:
+    """Oracle: the middle of the pixels on which one place of the map depends, by their gradients."""
+    torch.manual_seed(0)
+    network = build_backbone(backbone, small_input=small).eval()
+    size = 10 * stride - 3  # so large that a place in the middle does not see the edges
+    frames = torch.randn(8, 3, size, size, requires_grad=True)
+    maps = network(frames)
+    assert maps.shape[-2:] == (10, 10)
+    (slope,) = torch.autograd.grad((maps[:, :, 5, 4] * torch.randn(maps.shape[1])).sum(), frames)
+    looked = _middle(slope.square().sum((0, 1)))
+    heat = torch.zeros(1, 10, 10)
+    heat[0, 5, 4] = 1
+    np.testing.assert_allclose(_middle(_over_crop(heat, size, size)[0]), looked, atol=stride / 8)
+    np.testing.assert_allclose(_middle(_over_crop(heat, size, 2 * size)[0]) / 2 - 0.25, looked, atol=stride / 8)
+
+
+def _middle(weights: Tensor) -> npt.NDArray[np.float64]:
+    """Row and column that pixels ``(H, W)`` have in the mean."""
+    shares = (weights / weights.sum()).double().numpy()
+    return np.array([(shares.sum(1 - axis) * np.arange(shares.shape[axis])).sum() for axis in (0, 1)])
+
+
+@pytest.mark.slow
+def test_heat_of_a_trained_model_lies_on_the_part_of_the_face_that_moves(
+    aulight: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For AU1 on the upper half and for AU12 on the lower, in frames of intensity 3 or more.
+
+    The baseline is untrained networks: where they look is an accident, so one may be right about both, but not all.
+    """
+    monkeypatch.setitem(SIZES, "many", Size(pixels=64, frames=40, unlabelled=0, train=160, validation=4, test=4))
+    generate(tmp_path / "synthetic-many-seed0", "many", workers=2)
+    settings = ["data.size=many", "label_fraction=1.0", "steps=500", "steps_per_epoch=250", "clip.length=4"]
+    machine = ["loader.workers=0", "threads=1", "trainer.accelerator=cpu", f"data_dir={tmp_path}"]
+    outcome = aulight("finetune", *settings, *machine, f"root={tmp_path}", "name=run")
+    assert outcome.status == 0, outcome.err
+    trained = load(tmp_path / "run")
+    videos = [render_video((1, subject), 64, 100) for subject in range(24)]
+
+    def upper(model: Model, au: int) -> npt.NDArray[np.float32]:
+        """Share of the heat that lies on the upper half, in each frame that shows the AU."""
+        shares = []
+        for frames, intensities in videos:
+            shown = intensities[:, DISFA_AUS.index(au)] >= 3
+            if shown.any():
+                heat = model.scorer().explain(frames, au)[1][shown]
+                shares.append(heat[:, :32].sum((1, 2)) / np.maximum(heat.sum((1, 2)), 1e-9))
+        return np.concatenate(shares)
+
+    brows, mouth = upper(trained, 1), upper(trained, 12)
+    assert min(len(brows), len(mouth)) > 50
+    assert (brows > 0.5).mean() > 0.8
+    assert (mouth < 0.5).mean() > 0.8
+    assert brows.mean() - mouth.mean() > 0.5
+
+    assert trained.network is not None
+    encoder: Any = trained.network["encoder"]
+    differences = []
+    for seed in range(6):
+        torch.manual_seed(seed)
+        weights = {f"encoder.{name}": tensor for name, tensor in Encoder(encoder.config).state_dict().items()}
+        weights |= {"regressor.linear.weight": 0.1 * torch.randn(12, 256), "regressor.linear.bias": torch.zeros(12)}
+        weights |= {"regressor.mean": torch.full((12,), 2.5), "regressor.std": torch.ones(12)}
+        untrained = build(trained.meta, weights, tmp_path)
+        differences.append(upper(untrained, 1).mean() - upper(untrained, 12).mean())
+    assert np.mean(differences) < 0.3

@@ -14,6 +14,8 @@ from matplotlib.image import imread
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from aulight.model import load
+
 Command = Callable[..., Any]
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
@@ -73,3 +75,30 @@ def test_label_efficiency_without_a_report(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("AULIGHT_RUNS", str(tmp_path / "nothing"))
     with pytest.raises(CellExecutionError, match=r"no report there; set RUNS, or make it with"):
         run("label_efficiency")
+
+
+def test_predict_with_a_real_model(finetuned: Path, smoke_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: the model's own table of the video; the notebook's last cell compares explained frames with its own."""
+    video = min((smoke_data / "videos").glob("test_*.mp4"))
+    monkeypatch.setenv("AULIGHT_MODEL", str(finetuned))
+    monkeypatch.setenv("AULIGHT_VIDEO", str(video))
+    monkeypatch.delenv("MPLBACKEND")
+    notebook = run("predict")
+    drawn = pictures(notebook)
+    assert len(drawn) == 3
+    assert all(picture[..., :3].std() > 0.05 for picture in drawn)
+    said = printed(notebook)
+    match = re.search(r"largest difference to the table: (\S+)", said)
+    assert match is not None
+    assert float(match[1]) < 1e-4
+    live = re.findall(r"([\d.]+) s  (AU\d\d)  ([\d.]+)\n", said)
+    table = load(finetuned).predict(video)
+    assert [float(second) for second, _, _ in live] == [1.0, 2.0]  # of 60 frames, 25 a second
+    for row, (_, au, value) in zip((24, 49), live, strict=True):
+        assert table[f"{au}_r"][row] == pytest.approx(float(value), abs=0.06)
+
+
+def test_predict_without_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AULIGHT_MODEL", str(tmp_path / "nothing"))
+    with pytest.raises(CellExecutionError, match=r"nothing: not there; set AULIGHT_MODEL and AULIGHT_VIDEO"):
+        run("predict")

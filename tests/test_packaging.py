@@ -24,6 +24,7 @@ import aulight
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
+PACKAGES = ("aulight", "hydra_plugins")  # Hydra finds its plugins in the second
 COMMANDS = sorted(path.stem for path in CONF.glob("*.yaml"))
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
@@ -70,9 +71,9 @@ def test_wheel_holds_package_and_configs_only(installed: Installed) -> None:
     with zipfile.ZipFile(installed.wheel) as archive:
         names = set(archive.namelist())
     configs = {f"aulight/conf/{path.relative_to(CONF).as_posix()}" for path in CONF.rglob("*.yaml")}
-    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "aulight").rglob("*.py")}
+    modules = {path.relative_to(ROOT).as_posix() for folder in PACKAGES for path in (ROOT / folder).rglob("*.py")}
     assert configs | modules <= names
-    assert {name.split("/")[0] for name in names} == {"aulight", f"aulight-{aulight.__version__}.dist-info"}
+    assert {name.split("/")[0] for name in names} == {*PACKAGES, f"aulight-{aulight.__version__}.dist-info"}
     assert not [name for name in names if "test" in name]
 
 
@@ -117,6 +118,14 @@ def test_experiment_composes(installed: Installed, experiment: str) -> None:
         installed.aulight(command, f"experiment={experiment}", "--cfg", "job", "--resolve")
 
 
+def test_sweeper_is_found(installed: Installed) -> None:
+    """It refuses a sweep before anything is run; Hydra's own would run the first job."""
+    sweep = ["finetune", "-m", "experiment=label_efficiency", "hydra/launcher=cores", "steps=50,0"]
+    refused = installed.aulight(*sweep, check=False)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == "aulight: steps=0: at least 1 is needed; the default is 200\n"
+
+
 def test_every_group_option_composes(installed: Installed) -> None:
     cases = [
         (command, f"{group}={option.stem}")
@@ -159,7 +168,7 @@ def test_extras(installed: Installed) -> None:
 def test_every_import_is_a_declared_dependency(installed: Installed) -> None:
     declared = {canonicalize_name(requirement.name) for requirement in _requirements(installed)}
     distributions = importlib.metadata.packages_distributions()
-    for path in (ROOT / "aulight").rglob("*.py"):
+    for path in (path for folder in PACKAGES for path in (ROOT / folder).rglob("*.py")):
         for module in _imports(path) - sys.stdlib_module_names - {"aulight"}:
             owners = {canonicalize_name(name) for name in distributions.get(module, [module])}
             assert owners & declared, f"{path}: imports {module}, which pyproject.toml does not name"

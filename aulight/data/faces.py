@@ -16,7 +16,7 @@ import sys
 import tempfile
 import zipfile
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -207,6 +207,14 @@ WINDOW = 3.0
 MISSED = 100
 """Frames in which a small face that is lost is looked for where it was, each time; then it is only searched for."""
 
+ALONE, LOOK = 25, 8
+"""Frames with one face and no more after which only that one is tracked, since looking for others in every frame costs
+time and makes the landmarks tremble; and every how many frames there is a look for others then."""
+
+TICK_MS = 100_000_000
+"""From one frame to the next, as the landmarker is told. Tracking one face it smooths landmarks over time, with a lag;
+over a day there is nothing to smooth."""
+
 LEAST = 256
 """Pixels of the smallest windows that a picture is searched through: faces narrower than 32 pixels are no use."""
 
@@ -256,7 +264,7 @@ class FaceAligner:
     Args:
         size: Side of the crops in pixels.
         blendshapes: Whether to give :data:`BLENDSHAPES`.
-        max_faces: Most faces looked for in a frame. With 1 the landmarker smooths by itself, with a lag.
+        max_faces: Most faces looked for in a frame.
         smooth_s: Standard deviation of the window that smooths the crop's movement, in seconds; 0: as found.
         model: Another file than :func:`model_file`'s.
 
@@ -275,6 +283,7 @@ class FaceAligner:
         self._model = model_file(model)
         self._open: list[Any] = []
         self._still: Any = None
+        self._detector: Any = None
 
     def __enter__(self) -> "FaceAligner":
         return self
@@ -282,10 +291,11 @@ class FaceAligner:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for landmarker in self._open:
-            landmarker.close()
+        with _silence():
+            for opened in self._open:
+                opened.close()
         self._open.clear()
-        self._still = None
+        self._still = self._detector = None
 
     def align(self, frames: Iterable[RawFrame]) -> Iterator[AlignedFrame]:
         """The face of one person in every frame of one video.
@@ -328,21 +338,26 @@ class FaceAligner:
         At most ``known`` people are remembered, so that memory and time stay constant however many come and go.
 
         Small faces beside a large one are missing, unless they have been found before it came, or have been large:
-        only while nobody is found, or somebody small is lost, is there a search for others.
+        only while nobody is found, or somebody small is lost, is there a search for others. Beside one who has been
+        alone, somebody new is seen within :data:`LOOK` frames.
         """
         people = People(known)
         small: dict[int, tuple[int, Array]] = {}  # of people last seen small: frame, and pose as People has it
         wait = 0  # frames until the next search
-        clock_ms = -1
-        with self._landmarker() as landmarker:
+        faces: list[Face] = []
+        alone = 0  # frames in a row with one face
+        with self._landmarker(self.max_faces) as several, self._landmarker(1) as single:
             for now, frame in enumerate(frames):
                 image = frame.image
                 # pictures of another size are taken to show the same scene
                 scale = max(image.shape)
-                clock_ms = max(clock_ms + 1, round(1000 * frame.time_s))
-                whole = landmarker.detect_for_video(_picture(image), clock_ms)
-                faces: list[Face] = []
-                _add(faces, self._read(whole, image.shape[1::-1]), self.max_faces)
+                before, faces = faces, []
+                if alone >= ALONE:
+                    faces = [face for face in self._track(single, image, now) if _known(face.pose, before, NEAR)]
+                    if not faces or (now % LOOK == 0 and self._is_joined(faces[0], image)):
+                        alone = 0
+                if alone < ALONE:
+                    _add(faces, self._track(several, image, now), self.max_faces)
 
                 lost = False
                 for seen, pose in small.values():
@@ -358,6 +373,7 @@ class FaceAligner:
                     found = (face for window in windows for face in self._look(image, window, whole=True))
                     _add(faces, sorted(found, key=lambda face: -face.pose[2]), self.max_faces)
 
+                alone = alone + 1 if len(faces) == 1 else 0
                 poses = [_scaled(face.pose, 1 / scale) for face in faces]
                 named = people.name(poses, frame.time_s)
                 for person, pose in zip(named, poses, strict=True):
@@ -368,11 +384,29 @@ class FaceAligner:
                     del small[next(iter(small))]  # not seen for longest
                 yield frame, dict(zip(named, faces, strict=True))
 
+    def _track(self, landmarker: Any, image: Frames, now: int) -> list[Face]:
+        """The faces in the next frame of a video, number ``now``; the landmarker need not have been given all."""
+        return self._read(landmarker.detect_for_video(_picture(image), now * TICK_MS), image.shape[1::-1])
+
+    def _is_joined(self, face: Face, image: Frames) -> bool:
+        """Whether there is something like a face besides this one."""
+        if self._detector is None:
+            from mediapipe.tasks.python import BaseOptions, vision
+
+            model = zipfile.ZipFile(self._model).read("face_detector.tflite")  # the landmarker's own
+            options = vision.FaceDetectorOptions(BaseOptions(model_asset_buffer=model))
+            self._detector = self._opened(lambda: vision.FaceDetector.create_from_options(options))
+            with _silence():  # it remarks on its first picture
+                self._detector.detect(_picture(image))
+        boxes = [found.bounding_box for found in self._detector.detect(_picture(image)).detections]
+        middles = [(box.origin_x + box.width / 2, box.origin_y + box.height / 2) for box in boxes]
+        return any(math.dist(middle, face.pose[:2]) > math.exp(face.pose[2]) / 2 for middle in middles)
+
     def _look(self, image: Frames, window: _Window, whole: bool = False) -> list[Face]:
         """The faces in a window of a picture; if wished, those only that no border of it cuts."""
         left, top, side = window
         if self._still is None:
-            self._still = self._start("IMAGE")
+            self._still = self._start("IMAGE", self.max_faces)
         found = self._still.detect(_picture(image[top : top + side, left : left + side]))
         faces = self._read(found, (side, side))
         if whole:
@@ -395,35 +429,40 @@ class FaceAligner:
             faces.append(Face(landmarks, scores, pose_of(landmarks)))
         return faces
 
-    def _start(self, mode: str) -> Any:
-        """A landmarker, for a video (it looks first where faces were before) or for pictures."""
+    def _start(self, mode: str, most: int) -> Any:
+        """A landmarker of at most so many faces, for a video (it looks first where they were) or for pictures."""
         from mediapipe.tasks.python import BaseOptions, vision
 
         options = vision.FaceLandmarkerOptions(
             BaseOptions(model_asset_path=str(self._model)),
             vision.RunningMode[mode],
-            num_faces=self.max_faces,
+            num_faces=most,
             output_face_blendshapes=self.blendshapes,
         )
+        return self._opened(lambda: vision.FaceLandmarker.create_from_options(options))
+
+    def _opened(self, start: Callable[[], Any]) -> Any:
+        """One of mediapipe's tasks, to be closed when all is done."""
         try:
             with _silence():
-                landmarker = vision.FaceLandmarker.create_from_options(options)
+                opened = start()
         except (OSError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise AulightError(f"{self._model}: mediapipe cannot find faces with it ({reason})") from error
-        self._open.append(landmarker)
-        return landmarker
+        self._open.append(opened)
+        return opened
 
     @contextmanager
-    def _landmarker(self) -> Iterator[Any]:
+    def _landmarker(self, most: int) -> Iterator[Any]:
         """A landmarker that has seen nothing yet: one a video."""
-        landmarker = self._start("VIDEO")
+        landmarker = self._start("VIDEO", most)
         try:
             yield landmarker
         finally:
             if landmarker in self._open:
                 self._open.remove(landmarker)
-                landmarker.close()
+                with _silence():
+                    landmarker.close()
 
 
 def _picture(image: Frames) -> Any:

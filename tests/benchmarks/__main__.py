@@ -24,6 +24,8 @@ What is counted:
 - *Predicting*: the same from a raw video to its table, as ``aulight predict`` does it, with random weights. The limit
   is the landmarker alone again, without blendshapes. The note says how the time is divided among the stages.
 - *Evaluation*: whole videos through the loader and ``FrameStream``, over the forward pass of the bare backbone.
+- *Sweep*: seconds of a sweep of four runs of seconds, one after the other, from the command to its end. The limit is
+  the sum of the same four, each typed alone.
 - *Peak memory*: resident memory of the process that trains, before its limit runs in it; the largest worker is in the
   notes, and shares most of its pages with it.
 """
@@ -385,7 +387,7 @@ def stage_and_data(command: str, config: dict[str, Any], root: Path, steps: int)
     common = {
         "size": size,
         "batch_size": config["loader"]["batch_size"],
-        "steps_per_epoch": steps,
+        "batches_per_epoch": steps,
         "workers": config["loader"]["workers"],
         "seed": 0,
         "on_error": "raise",
@@ -649,6 +651,30 @@ def command_length(bench: Bench, command: str, frames: int) -> Iterator[Row]:
 
 
 # ------------------------------------------------------------------------------------------------------------
+# Sweeps
+# ------------------------------------------------------------------------------------------------------------
+
+
+def measure_sweep(bench: Bench) -> Iterator[Row]:
+    """Short runs, so that what a sweep adds to them weighs as much as it can."""
+    jobs, seconds = bench.amount(4, 1), {}
+    short = ["trainer=cpu", "steps=20", "steps_per_epoch=10", "loader.workers=0", "threads=1", "data.synthetic=null"]
+    seeds = list(map(str, range(jobs)))
+    sweep = ["-m", "hydra/launcher=cores", "hydra.launcher.n_jobs=1", f"seed={','.join(seeds)}"]
+    for name, commands in {"alone": [[f"seed={seed}"] for seed in seeds], "sweep": [sweep]}.items():
+        begin = time.perf_counter()
+        for command in commands:
+            where = [f"data.root={bench.data / 'faces64'}", f"runs={bench.work / name}"]
+            subprocess.run([sys.executable, "-m", "aulight", "finetune", *short, *where, *command], check=True)
+        seconds[name] = time.perf_counter() - begin
+    ratio = seconds["sweep"] / seconds["alone"]
+    note = "limit: the same runs, each typed alone"
+    yield Row(
+        f"sweep of {jobs} short runs", seconds["sweep"], "s", seconds["alone"], ratio, "≤ 1.2", ratio <= 1.2, note
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------
 # The data
 # ------------------------------------------------------------------------------------------------------------
 
@@ -719,6 +745,7 @@ MEASURES = {
     "videos": Measure(lambda b: read_videos(b, "faces64")),
     "videos_x10": Measure(lambda b: read_videos(b, "faces64_x10")),
     "dense": Measure(measure_dense, 50, threads=2),
+    "sweep": Measure(measure_sweep),
 }
 
 

@@ -23,6 +23,7 @@ ROWS = (
     "predict, 2 videos at once, resnet_tiny, 32",
     "predict, 1 video at once, resnet18, bf16",
     "peak memory, predict, 10 times as long",
+    "sweep of 1 short runs",
     "peak memory, stage one",
     "peak memory, stage two",
     "peak memory, dense, 128x128",

@@ -21,10 +21,12 @@ from hypothesis import strategies as st
 from skimage import data
 
 from aulight.data.faces import (
+    ALONE,
     BLENDSHAPES,
     EYE_DISTANCE,
     EYE_HEIGHT,
     GONE_S,
+    LOOK,
     MODEL,
     MODEL_MEMBER,
     MOST_AHEAD,
@@ -157,7 +159,7 @@ def test_blendshapes_are_those_of_a_smile(moved: list[AlignedFrame], aligner: Fa
 def test_blendshapes_are_named_as_the_landmarker_names_them(aligner: FaceAligner) -> None:
     import mediapipe
 
-    with aligner._landmarker() as landmarker:
+    with aligner._landmarker(1) as landmarker:
         image = mediapipe.Image(mediapipe.ImageFormat.SRGB, next(film(1)).image)
         scores = landmarker.detect_for_video(image, 0).face_blendshapes[0]
     assert tuple(score.category_name for score in scores) == BLENDSHAPES
@@ -175,17 +177,17 @@ def test_a_video_gives_the_same_whatever_came_before_it(moved: list[AlignedFrame
 COVERED = range(40, 65)
 
 
-def couple(covered: int) -> Iterator[RawFrame]:
+def couple(covered: int, during: range = COVERED, count: int = 90) -> Iterator[RawFrame]:
     """Two people side by side, moving each in their own way, the left one larger; one of them is hidden for a while."""
     mirrored = np.ascontiguousarray(ASTRONAUT[:, ::-1, ::-1])
-    for number in range(90):
+    for number in range(count):
         time_s = number / FPS
         frame = np.zeros((360, 640, 3), np.uint8)
         painted(frame, placed(1.15, 0.1 * np.sin(2 * time_s), (160 + 30 * np.sin(2.5 * time_s), 190)), 0, 320)
         right = placed(1.05, 0.1 * np.sin(1.6 * time_s), (480, 180 + 20 * np.sin(3 * time_s)))
         right[:, 2] += right[:, :2] @ (2 * NOSE[0] - 511, 0)  # mirrored, the nose is elsewhere
         painted(frame, right, 320, 640, mirrored)
-        if number in COVERED:
+        if number in during:
             frame[:, 320 * covered : 320 * covered + 320] = 90
         yield RawFrame(number, time_s, frame)
 
@@ -254,6 +256,32 @@ def test_who_has_left_is_dropped(aligner: FaceAligner, monkeypatch: pytest.Monke
             there[person].append(frame.number)
             assert (aligned.confidence > 0) == (frame.number not in away[person])
     assert there == {0: list(range(100)), 1: [*range(20 + round(GONE_S * FPS)), *range(95, 100)]}
+
+
+def test_somebody_who_joins_one_who_was_alone(aligner: FaceAligner) -> None:
+    """Is seen within some frames, and not taken for the one who is hidden later."""
+    joined, hidden = 45, 65
+    film = list(couple(1, range(joined), 80))
+    for frame in film[hidden:]:
+        frame.image[:, :320] = 90
+    people = [set(faces) for _, faces in aligner.faces(film)]
+    assert people[:joined] == [{0}] * joined
+    assert people[joined + LOOK : hidden] == [{0, 1}] * (hidden - joined - LOOK)
+    assert people[hidden:] == [{1}] * (80 - hidden)
+    assert [frame.confidence for frame in aligner.align(film)] == [1.0] * hidden + [0.0] * (80 - hidden)
+
+
+def test_one_who_is_alone_is_tracked_steadily(aligner: FaceAligner) -> None:
+    """Landmarks stay where they are on the face. The oracle is the movement that the film was made with."""
+    places, scores = [], []
+    for frame, faces in aligner.faces(film(120)):
+        back = np.asarray(cv2.invertAffineTransform(moving(frame.time_s)), np.float64)
+        places.append(apply(back, faces[0].landmarks - 0.5))
+        scores.append(faces[0].blendshapes)
+    off = np.linalg.norm(np.stack(places) - np.median(places, 0), axis=2).mean(1)
+    assert off[:ALONE].mean() > 1.5 * off[ALONE:].mean(), "before, the landmarker looks for others in every frame"
+    assert off[ALONE:].max() < 1
+    assert np.abs(np.stack(scores)[ALONE:] - np.median(scores, 0)).max() < 0.35
 
 
 def test_nobody(aligner: FaceAligner) -> None:
