@@ -754,9 +754,9 @@ def _say(predictor: Predictor, results: dict[Video, Found], before: int) -> None
         frames = sum(found.frames for found in whole.values())
         faceless = frames - sum(found.seen for found in whole.values())
         share = f", {faceless:,} of them ({faceless / frames:.1%}) without a face" if faceless else ""
-        what = (
-            f"{predictor.output}: {len(whole)} videos" if len(results) > 1 else str(predictor.file(next(iter(whole))))
-        )
+        what = str(predictor.file(next(iter(whole))))
+        if len(results) > 1:
+            what = f"{predictor.output}: {len(whole)}{f' of {len(results)}' if problems else ''} videos"
         print(f"{what}, {frames:,} frames{share}" + (f"; {before} done before" if before else ""))
         if faceless > frames / 2:
             print("  note: most frames are without a face; faces=none takes pictures as they are")
