@@ -19,6 +19,7 @@ COMMANDS = {
     "pretrain": "stage one: contrastive learning from unlabelled videos",
     "finetune": "stage two: a regressor from a few labelled frames, scored on test subjects",
     "report": "tables and figures from finished runs",
+    "predict": "AU intensities in any video, as a table; works without a model, too",
     "export": "a finished model as one file, with a card that describes it",
     "dashboard": "the workspace on Weights & Biases in which to watch runs",
 }
@@ -28,10 +29,13 @@ INTERRUPTED = 130  # the shell's own status for Ctrl-C
 SWEPT = ("pretrain", "finetune")
 """Commands whose jobs, with -m, are processes of their own; the sweeper lists those that failed."""
 
+OWN_CONF = ("predict",)
+"""Commands whose configuration is a folder of its own, where `model` is a path and not a group."""
+
 FREE = ("trainer", "augment")
 """Groups whose settings go to other libraries as they are, which check them."""
 
-OPTIONAL = ("data.synthetic", "label_fraction", "pretrained", "probe")
+OPTIONAL = ("coverage", "data.synthetic", "label_fraction", "pretrained", "probe")
 """Settings with a default that null turns off."""
 
 AT_LEAST_ONE = (
@@ -41,14 +45,15 @@ AT_LEAST_ONE = (
 )  # fmt: skip
 
 
-def conf_dir() -> Path:
-    """The configuration folder: inside the installed package, or beside it in a checkout."""
+def conf_dir(command: str = "") -> Path:
+    """The configuration folder, of a command: inside the installed package, or beside it in a checkout."""
     here = Path(__file__).parent
-    return here / "conf" if (here / "conf").is_dir() else here.parent / "conf"
+    conf = here / "conf" if (here / "conf").is_dir() else here.parent / "conf"
+    return conf / command if command in OWN_CONF else conf
 
 
 def main() -> None:
-    """Entry point of ``aulight``; exits with status 2 for a user's mistake, 1 when runs of a sweep failed."""
+    """Entry point of ``aulight``; exits with status 2 for a user's mistake, 1 when a part of the work failed."""
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
@@ -75,9 +80,9 @@ def main() -> None:
     except Exception as error:
         if not _is_users(error):
             raise
-        from aulight.errors import RunsFailed
+        from aulight.errors import RunsFailed, VideosFailed
 
-        _fail(_message(error), 1 if isinstance(error, RunsFailed) else 2)
+        _fail(_message(error), 1 if isinstance(error, RunsFailed | VideosFailed) else 2)
 
 
 def task(command: str) -> Callable[[Any], None]:
@@ -114,7 +119,7 @@ def _run(command: str, typed: list[str]) -> None:
             mistakes.append(error)
         return None
 
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(run)()
+    hydra.main(version_base="1.3", config_path=str(conf_dir(command)), config_name=command)(run)()
     if mistakes:
         raise mistakes[0]
 
@@ -157,7 +162,7 @@ def check_values(config: Any, command: str) -> None:
     from omegaconf import OmegaConf
 
     def is_choice(override: str) -> bool:
-        return (conf_dir() / override.partition("=")[0].lstrip("+~")).is_dir()
+        return (conf_dir(command) / override.partition("=")[0].lstrip("+~")).is_dir()
 
     defaults = compose(command, [o for o in HydraConfig.get().overrides.task if is_choice(o)])
     plain = [OmegaConf.to_container(c, resolve=True, throw_on_missing=False) for c in (config, defaults)]

@@ -13,6 +13,10 @@ class RunsFailed(AulightError):
     """Runs of a sweep failed; the message lists them, a line each."""
 
 
+class VideosFailed(AulightError):
+    """Some videos could not be read to their end, and the others are done; the message lists them, a line each."""
+
+
 def one_line(error: object) -> str:
     """The message on one line, without the traceback that a loader process puts before it."""
     text = str(error)

@@ -9,6 +9,7 @@ AU_NAMES: dict[int, str] = {
     4: "brow lowerer",
     5: "upper lid raiser",
     6: "cheek raiser",
+    7: "lid tightener",
     9: "nose wrinkler",
     10: "upper lip raiser",
     12: "lip corner puller",
@@ -20,7 +21,9 @@ AU_NAMES: dict[int, str] = {
     24: "lip pressor",
     25: "lips part",
     26: "jaw drop",
+    28: "lip suck",
     43: "eyes closed",
+    45: "blink",
 }
 
 DISFA_AUS: tuple[int, ...] = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)

