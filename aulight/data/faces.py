@@ -653,43 +653,31 @@ def _cut(image: Frames, pose: Array, size: int) -> tuple[Frames, Array]:
     """The crop at a pose, and its matrix: those of :class:`AlignedFrame`."""
     import cv2
 
-    # Shrunk more than a little, single pixels would be skipped. So what shows is averaged down first, in blocks that
-    # begin where the crop does; then, if need be, it is cut several times too large and averaged again.
+    # Shrunk more than a little, single pixels would be skipped: several times too large first, then averaged.
     side, angle = math.exp(pose[2]), pose[3]
     cos, sin = math.cos(angle), math.sin(angle)
-    blocks = max(1, int(side / size + 1e-6))
-    times = math.ceil(side / size / blocks / SHRINK)
+    times = max(1, math.ceil(side / size / SHRINK))
     turn = np.array([[cos, sin], [-sin, cos]]) / side
 
     def matrix(size: int) -> Array:
         # the centre of the first pixel is at a half, but cv2 calls it 0
         return np.column_stack([size * turn, size * turn @ (0.5 - pose[:2]) + (size - 1) / 2])
 
+    # OpenCV warps four channels in less than half the time of three
+    reach = side / 2 * (abs(cos) + abs(sin)) + 2
+    left, top = (max(0, int(middle - reach)) for middle in pose[:2])
+    right, bottom = (max(0, int(middle + reach) + 1) for middle in pose[:2])
+    part = image[top:bottom, left:right]
+    if not part.size:  # all of it is beyond the picture
+        return np.zeros((size, size, 3), np.uint8), matrix(size)
     warp = matrix(times * size)
-    if blocks > 1:
-        reach = side / 2 * (abs(cos) + abs(sin)) + 2 * blocks
-        (left, right), (top, bottom) = (
-            _blocks(middle, side, reach, blocks, whole)
-            for middle, whole in zip(pose[:2], image.shape[1::-1], strict=True)
-        )
-        if left == right or top == bottom:  # all of it beyond the picture
-            return np.zeros((size, size, 3), np.uint8), matrix(size)
-        shape = (right - left) // blocks, (bottom - top) // blocks
-        image = np.asarray(cv2.resize(image[top:bottom, left:right], shape, interpolation=cv2.INTER_AREA), np.uint8)
-        begin = np.array([left, top]) + (blocks - 1) / 2
-        warp = np.column_stack([blocks * warp[:, :2], warp[:, :2] @ begin + warp[:, 2]])
-    crop: Any = cv2.warpAffine(image, warp, (times * size, times * size), flags=cv2.INTER_LINEAR)
+    warp[:, 2] += warp[:, :2] @ (left, top)
+    part = np.asarray(cv2.cvtColor(part, cv2.COLOR_RGB2RGBA), np.uint8)
+    crop: Any = cv2.warpAffine(part, warp, (times * size, times * size), flags=cv2.INTER_LINEAR)
     if times > 1:
         crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
+    crop = np.ascontiguousarray(crop[..., :3])
     return crop, matrix(size)
-
-
-def _blocks(middle: float, side: float, reach: float, width: int, pixels: int) -> tuple[int, int]:
-    """Along one side of a picture, the pixels within ``reach`` in whole blocks; one begins where the crop does."""
-    phase = round(middle - side / 2) % width
-    first = max(0, math.floor((middle - reach - phase) / width))
-    last = min(math.ceil((middle + reach - phase) / width), (pixels - phase) // width)
-    return phase + width * first, phase + width * max(first, last)
 
 
 def _unknown() -> npt.NDArray[np.float32]:

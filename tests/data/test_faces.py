@@ -33,6 +33,7 @@ from aulight.data.faces import (
     AlignedFrame,
     FaceAligner,
     People,
+    _cut,
     install_model,
     model_file,
     pose_of,
@@ -591,6 +592,23 @@ def test_the_matrix_says_where_a_pixel_of_the_picture_is_in_the_crop(moved: list
     for raw, aligned in zip(film(3), moved, strict=False):
         warped = cv2.warpAffine(raw.image, aligned.matrix, (SIZE, SIZE), flags=cv2.INTER_LINEAR)
         assert np.abs(cv2.blur(warped, (3, 3)).astype(int) - cv2.blur(aligned.crop, (3, 3))).mean() < 3
+
+
+@pytest.mark.parametrize("side", [100.0, 200.0, 256.0, 300.0, 480.0, 1000.0])
+@pytest.mark.parametrize("middle", [(700.0, 650.0), (60.3, 90.8), (1500.7, 1490.2), (-2000.0, 300.0)])
+def test_crops_are_averages_of_what_they_cover(side: float, middle: tuple[float, float]) -> None:
+    """Inside the picture, at its borders and beyond; the oracle takes 8 x 8 samples from every pixel of the crop."""
+    picture = np.asarray(cv2.resize(ASTRONAUT, (1536, 1536), interpolation=cv2.INTER_CUBIC), np.uint8)
+    pose = np.array([*middle, np.log(side), 0.4])
+    crop, matrix = _cut(picture, pose, 64)
+    steps = (np.arange(8 * 64) + 0.5) / 8 - 0.5
+    places = apply(
+        np.asarray(cv2.invertAffineTransform(matrix), np.float64), np.stack(np.meshgrid(steps, steps), -1)
+    ).astype(np.float32)
+    samples: Any = cv2.remap(picture, places[..., 0], places[..., 1], cv2.INTER_LINEAR)
+    expected = samples.reshape(64, 8, 64, 8, 3).mean((1, 3))
+    assert np.abs(crop - expected).max() < 6
+    assert np.abs(crop - expected).mean() < 0.3
 
 
 def test_a_large_face_is_not_shrunk_by_skipping_pixels(aligner: FaceAligner) -> None:
