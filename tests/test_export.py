@@ -162,7 +162,9 @@ def _untrained(settings: dict[str, Any], stride: int) -> Model:
     for name, buffer in encoder.named_buffers():
         if name.endswith("running_mean"):
             buffer.normal_(std=0.1)
-    nn.init.normal_(regressor.linear.weight, std=0.3)
+    with torch.no_grad():  # outputs of about 1, however deep the network is
+        features = encoder.eval()(torch.randn(1, 8, 3, encoder.config.size, encoder.config.size))[0]
+    nn.init.normal_(regressor.linear.weight, std=1 / float(features.square().mean().sqrt()) / encoder.channels**0.5)
     regressor.set_scale(torch.tensor([1.0, 2.0, 2.5]), torch.tensor([0.5, 1.0, 0.7]))
     meta = {
         "aus": [1, 4, 12],
