@@ -42,7 +42,7 @@ def pearson(preds: Tensor, target: Tensor) -> Tensor:
 
     Example:
         >>> import torch
-        >>> pearson(torch.tensor([0.0, 1.0, 2.0]), torch.tensor([1.0, 3.0, 5.0])).item()
+        >>> round(pearson(torch.tensor([0.0, 1.0, 2.0]), torch.tensor([1.0, 3.0, 5.0])).item(), 6)
         1.0
     """
     return _pearson(_sums(preds, target))

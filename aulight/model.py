@@ -192,8 +192,11 @@ class Model:
             coverage: As there.
             device: As there.
             precision: As there.
+
+        Raises:
+            AulightError: For a frame of another kind.
         """
-        numbered = (RawFrame(number, number / fps, image) for number, image in enumerate(frames))
+        numbered = (RawFrame(number, number / fps, _picture(image)) for number, image in enumerate(frames))
         table = Table(self.columns, self.intervals, coverage)
         return self._rows(numbered, self.finds_faces(faces), everybody, table, 1, device, precision)
 
@@ -276,6 +279,14 @@ class Model:
             raise AulightError("an .onnx file has no weights to write; export the run or the .aulight file it is from")
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
         write_sealed(Path(path), safetensors.torch.save(weights, header(self.meta)))
+
+
+def _picture(image: Any) -> Frames:
+    """A picture as given from outside, if it is one."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        kind = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise AulightError(f"stream: a frame is {kind}; uint8 (height, width, 3), RGB, is needed")
+    return image
 
 
 class Scorer:

@@ -9,6 +9,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -30,12 +31,13 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from aulight import __version__
+from aulight.conformal import LEVELS
 from aulight.data.faces import SMOOTH_S, FaceAligner, Present, model_file, uncut
 from aulight.data.sources import shorten
 from aulight.data.sources.folder import videos_below
 from aulight.data.video import Frames, RawFrame, raw_frames, raw_info, write_video
 from aulight.errors import AulightError, VideoError, VideosFailed
-from aulight.facs import column
+from aulight.facs import MAX_INTENSITY, column
 from aulight.overlay import Shown, annotate
 from aulight.rows import Scored, Table
 from aulight.untrained import NOTE, TABLE, Untrained
@@ -57,6 +59,9 @@ FLUSHED = 250
 
 REPORT_FRAMES = 10
 """Frames after which a worker says how far it is."""
+
+OVERLAY = ".overlay.mp4"
+"""What the names of videos with bars end with; in a folder of videos to score they are passed over."""
 
 PARTIAL = ".partial"
 """What the names of files end with that go only to where a video is damaged."""
@@ -139,6 +144,11 @@ def _check(config: dict[str, Any]) -> None:
         raise AulightError(f"fps={config['fps']}: more than 0 is needed")
     if config["max_frames"] is not None and not str(config["input"]).startswith("webcam:"):
         raise AulightError(f"max_frames={config['max_frames']}: only of a webcam; videos are scored whole")
+    coverage, (least, *_, most) = config["coverage"], LEVELS
+    if coverage is not None and not (isinstance(coverage, float) and least <= coverage <= most):
+        raise AulightError(f"coverage={coverage}: a share from {least} to {most} is needed, or null for no intervals")
+    if not re.fullmatch("auto|cpu|cuda(:[0-9]+)?", str(config["device"])):
+        raise AulightError(f"device={config['device']}: auto, cpu, cuda, or one of several GPUs as cuda:1")
     if config["model"] is None and config["explain"] is not None:
         raise AulightError(f"explain={config['explain']}: needs model=; blendshapes say nothing of where")
     if config["model"] is None and faces["find"] == "none":
@@ -166,7 +176,7 @@ def find_videos(given: Path, output: Path) -> list[Video]:
         return [Video(given, given.stem)]
     if output.resolve() == given.resolve():
         raise AulightError(f"output={output}: the folder of the videos; give another")
-    paths = videos_below(given)[0]
+    paths = [path for path in videos_below(given)[0] if not path.name.endswith(OVERLAY)]
     if output.resolve().is_relative_to(given.resolve()):
         paths = [path for path in paths if not path.resolve().is_relative_to(output.resolve())]
     if not paths:
@@ -303,13 +313,24 @@ class Predictor:
         return self.output / f"{video.name}.{self._config['format']}"
 
     @property
+    def untrained(self) -> bool:
+        """Whether the scores are the landmarker's own."""
+        return self._model is None
+
+    @property
     def notes(self) -> list[str]:
         """What a reader of the summary should know."""
         if self._model is None:
             return [NOTE]
-        as_they_came = "the model learned from faces as they came: of each frame, the square in the middle was taken; "
-        as_they_came += "faces=mediapipe finds faces"
-        return [as_they_came] if self._config["faces"]["find"] == "auto" and not self._finds else []
+        notes = []
+        if self._config["faces"]["find"] == "auto" and not self._finds:
+            notes.append("the model learned from faces as they came: the square in the middle of each frame was taken")
+            notes[0] += "; faces=mediapipe finds faces"
+        if self._intervals is not None and self._config["coverage"] is not None:
+            _, high = self._intervals.around(np.zeros((1, len(self.columns)), np.float32), self._config["coverage"])
+            if empty := [au for au, end in zip(self.columns, high[0], strict=True) if end >= MAX_INTENSITY]:
+                notes.append(f"intervals of {shorten(empty)} say nothing: too few labels of validation subjects")
+        return notes
 
     @property
     def note(self) -> str:
@@ -335,7 +356,9 @@ class Predictor:
         record = self._record(video.name)
         if record is None or not record["whole"]:
             return None
-        now = {"source": _about(video.path), "model": self.about, "settings": self._settings, "aulight": __version__}
+        pictures = {key: self._settings[key] or record["settings"].get(key) for key in ("overlay", "plot")}
+        settings = self._settings | pictures  # pictures that are there are not in the way
+        now = {"source": _about(video.path), "model": self.about, "settings": settings, "aulight": __version__}
         if any(record.get(key) != value for key, value in json.loads(json.dumps(now)).items() if key != "model"):
             return None
         if any(record["model"].get(key) != self.about.get(key) for key in ("kind", "sha256", "blendshapes")):
@@ -349,7 +372,7 @@ class Predictor:
         """The companion file of that name, if there is one that this aulight can read."""
         try:
             record = json.loads((self.output / f"{name}.json").read_text(encoding="utf-8"))
-            known = {"whole", "files", "model", "frames", "frames_with_a_face"} <= record.keys()
+            known = {"whole", "files", "model", "frames", "frames_with_a_face", "settings"} <= record.keys()
         except (OSError, ValueError, AttributeError):
             return None
         return record if known else None
@@ -413,14 +436,17 @@ class Predictor:
                         yield picture
                     report(1)
 
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise AulightError(f"output={self.output}: cannot be made ({error.strerror}); give another") from error
             with tempfile.TemporaryDirectory(prefix=f".{stem}-", dir=folder) as temporary:
                 made = Path(temporary)
                 file = made / f"{stem}.{self._config['format']}"
                 start = time.perf_counter()
                 with _Rows(file, self._names) as rows:
                     if self._overlay:
-                        write_video(made / f"{stem}.overlay.mp4", _of_one_size(written(rows)), fps)
+                        write_video(made / f"{stem}{OVERLAY}", _of_one_size(written(rows)), fps)
                     else:
                         deque(written(rows), maxlen=0)
                 if self._config["plot"]:
@@ -452,7 +478,7 @@ class Predictor:
         before, companion = self._record(name), f"{stem}.json"
         (made / companion).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         (folder / companion).unlink(missing_ok=True)
-        endings = (".csv", ".parquet", ".overlay.mp4", ".png")
+        endings = (".csv", ".parquet", OVERLAY, ".png")
         known = {stem + ending + part for ending in endings for part in ("", PARTIAL)}
         for old in known.intersection([] if before is None else before["files"]).difference(record["files"]):
             (folder / old).unlink(missing_ok=True)
@@ -759,7 +785,8 @@ def _say(predictor: Predictor, results: dict[Video, Found], before: int) -> None
             what = f"{predictor.output}: {len(whole)}{f' of {len(results)}' if problems else ''} videos"
         print(f"{what}, {frames:,} frames{share}" + (f"; {before} done before" if before else ""))
         if faceless > frames / 2:
-            print("  note: most frames are without a face; faces=none takes pictures as they are")
+            advice = "" if predictor.untrained else "; faces=none takes pictures as they are"
+            print(f"  note: most frames are without a face{advice}")
     for note in predictor.notes:
         print(f"  note: {note}")
     if problems:

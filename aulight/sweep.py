@@ -170,7 +170,7 @@ def _own_gpu(trainer: DictConfig) -> Iterator[dict[str, str]]:
         return
     folder = Path(tempfile.gettempdir(), f"aulight-{os.getuid()}")
     folder.mkdir(exist_ok=True)
-    for place, gpu in itertools.product(itertools.count(), gpus):
+    for place, gpu in ((place, gpu) for place in itertools.count() for gpu in gpus):
         with contextlib.suppress(Timeout), FileLock(folder / f"{gpu}-{place}.lock", timeout=0):
             yield {"CUDA_VISIBLE_DEVICES": gpu}
             return

@@ -31,7 +31,7 @@ TABLE: dict[int, tuple[str, ...]] = {
     17: ("mouthShrugLower",),
     20: ("mouthStretch",),
     24: ("mouthPress",),
-    25: ("jawOpen", "mouthLowerDown", "mouthUpperUp"),
+    25: ("jawOpen", "mouthLowerDown"),
     26: ("jawOpen",),
     28: ("mouthRollLower", "mouthRollUpper"),
     45: ("eyeBlink",),

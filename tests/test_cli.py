@@ -70,6 +70,7 @@ def test_no_arguments_and_version(aulight: Command) -> None:
     [
         (["fintune"], ["fintune", "finetune"]),
         (["pretrain", "stpes=3"], ["stpes"]),
+        (["predict", "clip.mp4"], ["clip.mp4", "key=value"]),
         (["pretrain", "+foo=1"], ["foo"]),
         (["pretrain", "+model.foo=1"], ["model.foo"]),
         (["pretrain", "~clip.length"], ["clip.length"]),

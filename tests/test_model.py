@@ -556,3 +556,17 @@ def test_heat_of_a_trained_model_lies_on_the_part_of_the_face_that_moves(
         untrained = build(trained.meta, weights, tmp_path)
         differences.append(upper(untrained, 1).mean() - upper(untrained, 12).mean())
     assert np.mean(differences) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("frame", "what"),
+    [
+        (np.zeros((64, 64), np.uint8), "uint8 (64, 64)"),
+        (np.zeros((64, 64, 4), np.uint8), "uint8 (64, 64, 4)"),
+        (np.zeros((64, 64, 3), np.float32), "float32 (64, 64, 3)"),
+        ([[0]], "list"),
+    ],
+)
+def test_frames_that_are_none(frame: Any, what: str, model: Model) -> None:
+    with pytest.raises(AulightError, match=re.escape(f"a frame is {what}; uint8 (height, width, 3), RGB, is needed")):
+        list(model.stream([frame], fps=25))

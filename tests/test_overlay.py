@@ -264,7 +264,7 @@ def test_text_keeps_to_its_place(size: tuple[int, int], note: str, monkeypatch: 
 
     monkeypatch.setattr(cv2, "putText", spy)
     names = [column(au) for au in AU_NAMES]
-    faces = [face(np.full(17, 5.0), (100 * k, 0.4 * size[1]), 80, face_id=12 + k) for k in range(4)]
+    faces = [face(np.full(len(names), 5.0), (100 * k, 0.4 * size[1]), 80, face_id=12 + k) for k in range(4)]
     out = annotate(frame(*size), names, faces, note)
     assert len(boxes) > 17 * 5
     for index, (left, top, right, bottom, one) in enumerate(boxes):

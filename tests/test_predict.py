@@ -90,7 +90,7 @@ def test_scores_are_those_of_finetune(aulight: Command, finetuned: Path, smoke_d
     outcome = aulight(*common, f"output={out[0]}", "workers=1")
     assert outcome.status == 0, outcome.err
     assert f"{out[0]}: 3 videos, 180 frames\n" in outcome.out
-    assert "the square in the middle was taken; faces=mediapipe finds faces" in outcome.out
+    assert "the square in the middle of each frame was taken; faces=mediapipe finds faces" in outcome.out
     assert aulight(*common, f"output={out[1]}", "workers=2", "format=parquet", "faces=none").status == 0
     known = load(finetuned)
     assert known.intervals is not None
@@ -154,7 +154,7 @@ def test_without_a_model(aulight: Command, real: Path, tmp_path: Path) -> None:
     assert table["AU12_r"].min() > 3, "she smiles"
     assert table["AU26_r"].max() < 1
     assert (note["model"]["kind"], note["model"]["calibrated"], note["model"]["note"]) == ("blendshapes", False, NOTE)
-    assert note["model"]["blendshapes"]["AU25"] == "jawOpen or mouthLowerDown or mouthUpperUp"
+    assert note["model"]["blendshapes"]["AU25"] == "jawOpen or mouthLowerDown"
     drawn = [frame.image for frame in raw_frames(tmp_path / "first.overlay.mp4")]
     assert len(drawn) == 24
     for picture, frame in zip(drawn, raw_frames(video), strict=True):  # enlarged, beside it a panel
@@ -190,6 +190,9 @@ def test_everybody_has_rows_of_their_own(aulight: Command, real: Path, finetuned
     assert _files(tmp_path / "all") == ["both.csv", "both.json", "both.overlay.mp4"]
 
 
+PICTURES = ("overlay.mp4", "png")
+
+
 # ---- a second time, and a folder of videos ----------------------------------------------------------------------
 
 
@@ -218,6 +221,10 @@ def test_a_second_call_does_only_what_is_missing(
     (out / "a.mp4.csv").unlink()
     third = call()
     assert {name for name in first if third[name] != second[name]} == {"a.mp4.csv", "a.mp4.json"}
+    drawn = call("overlay=true", "plot=true")
+    assert set(drawn) - set(first) == {f"{name}.{end}" for name in ("A.mkv", "a.mp4", "sub/a") for end in PICTURES}
+    assert call() == call("plot=true") == drawn  # what is there already is neither made again nor removed
+    third = drawn
     for change in ("coverage=0.8", f"model={tmp_path}/model.aulight", "format=parquet", "format=csv"):
         changed = call(change)
         assert not set(changed.values()) & set(third.values()), change
@@ -236,6 +243,7 @@ def test_names_are_kept_apart(tmp_path: Path) -> None:
         "pictures/0001.png",
         "pictures.mp4",
         "x.txt",
+        "b.overlay.mp4",
         "out/z.mp4",
     ):
         (given / name).parent.mkdir(parents=True, exist_ok=True)
@@ -282,7 +290,8 @@ def test_what_is_broken_is_told_and_the_rest_is_done(
         assert note["problem"] in told
         assert f"cut.mkv: ends at frame {len(table)} of 60" in told or f"damaged after frame {len(table) - 1}" in told
         assert f"its {len(table)} frames up to there are in {out}/cut.csv.partial" in told
-        assert expected is None or expected.equals(table)
+        if expected is not None:  # up to rounding, which depends on the threads that torch has
+            pd.testing.assert_frame_equal(table, expected, rtol=0, atol=1e-4)
         expected = table
     for name in ("empty.mp4", "text.mp4", "sound.mp4"):
         (given / name).unlink()
@@ -379,7 +388,9 @@ def test_odd_videos_are_scored(aulight: Command, real: Path, tmp_path: Path) -> 
         (["input={face}", "output={tmp}/text.mp4/below"], ["text.mp4/below", "Not a directory"]),
         (["model={stage_one}"], ["a run of stage one"]),
         (["model={tmp}/nothing"], ["not a run directory"]),
-        (["model={run}", "coverage=1.5"], ["coverage=1.5"]),
+        (["coverage=1.5"], ["coverage=1.5", "0.5 to 0.99"]),
+        (["device=gpu"], ["device=gpu", "cuda:1"]),
+        (["output=/proc/nowhere"], ["output=/proc/nowhere", "cannot be made"]),
         (["model={run}", "explain=99"], ["explain=99", "12"]),
         (["model={run}", "explain=true"], ["explain=True"]),
         (["model={run}", "faces.all=true"], ["faces.all=true", "faces=mediapipe"]),

@@ -22,7 +22,7 @@ def test_the_table_names_scores_and_aus_that_there_are() -> None:
         ({"browInnerUp": 0.5}, {1: 2.5}),
         ({"mouthSmileLeft": 1.0, "mouthSmileRight": 0.6}, {12: 4.0}),
         ({"jawOpen": 0.4}, {25: 2.0, 26: 2.0}),
-        ({"jawOpen": 0.2, "mouthUpperUpLeft": 0.8, "mouthUpperUpRight": 0.8}, {10: 4.0, 25: 4.0, 26: 1.0}),
+        ({"jawOpen": 0.2, "mouthLowerDownLeft": 0.8, "mouthLowerDownRight": 0.8}, {10: 0.0, 25: 4.0, 26: 1.0}),
         ({"cheekPuff": 1.0, "jawLeft": 1.0, "_neutral": 1.0}, {}),
     ],
 )
