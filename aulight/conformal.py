@@ -1,11 +1,14 @@
 """Prediction intervals by split-conformal calibration on validation subjects.
 
 Papadopoulos et al. 2002; Lei et al. 2018, *Distribution-Free Predictive Inference for Regression*: the interval around
-a prediction reaches as far as the (1 - a)(1 + 1/n) quantile of the absolute errors on n frames that trained nothing.
-Since errors grow with intensity, frames are told apart by what is predicted for them (Vovk's Mondrian calibration).
+a prediction reaches as far as a quantile of the absolute errors on frames that trained nothing. Frames of one person
+are alike, so it is people that are counted, not frames: Lee, Barber & Willett 2023, *Distribution-free inference with
+hierarchical data* (arXiv:2306.06342). Each of K subjects has the weight 1 / (K + 1), shared by their frames; the rest
+belongs to the one who comes next, whose errors may be of any size. So 90% can be promised from 9 subjects on.
 
-The guarantee holds for frames that could have been exchanged with those of calibration. Frames of one person are alike,
-so it holds over many people, not for each.
+Since errors grow with intensity, frames are told apart by what is predicted for them (Vovk's Mondrian calibration). The
+guarantee is for a frame of somebody new, drawn as the validation subjects were; it holds over people, not for each.
+Validation subjects also chose the checkpoint, which flatters them a little.
 """
 
 from collections.abc import Mapping
@@ -27,6 +30,9 @@ EDGES = (0.5, 1.5, 2.5, 3.5)
 
 LEAST = 200
 """Frames of a group below which it is calibrated together with the next lower one."""
+
+SUBJECTS = 9
+"""Likewise of subjects: fewer cannot promise 90%."""
 
 
 @dataclass(frozen=True)
@@ -86,20 +92,23 @@ def from_plain(plain: Mapping[str, Any]) -> Intervals:
     return Intervals(tuple(plain["reach"]), np.array(reach))
 
 
-def calibrate(preds: Array, truth: Array, columns: tuple[str, ...]) -> Intervals:
+def calibrate(preds: Array, truth: Array, columns: tuple[str, ...], subjects: npt.NDArray[Any]) -> Intervals:
     """Calibrates on frames of subjects that trained nothing.
 
     Args:
         preds: ``(n, AUs)``, 0..5.
         truth: ``(n, AUs)``, 0..5; NaN where unknown.
         columns: Names of the AUs.
+        subjects: ``(n,)``: whose frames they are.
     """
+    people = np.unique(subjects, return_inverse=True)[1]
     reach = np.full((len(columns), len(EDGES) + 1, len(LEVELS)), np.nan)
     for au in range(len(columns)):
         known = ~np.isnan(truth[:, au])
-        errors, groups = np.abs(preds[known, au] - truth[known, au]), _group(preds[known, au])
-        for together in _joined(np.bincount(groups, minlength=len(EDGES) + 1)):
-            reach[au, together] = _quantiles(errors[np.isin(groups, together)])
+        errors, groups, whose = np.abs(preds[known, au] - truth[known, au]), _group(preds[known, au]), people[known]
+        for together in _joined(groups, whose):
+            mine = np.isin(groups, together)
+            reach[au, together] = _quantiles(errors[mine], whose[mine])
     return Intervals(columns, reach)
 
 
@@ -128,23 +137,30 @@ def _group(intensities: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
     return group
 
 
-def _joined(counts: npt.NDArray[np.int64]) -> list[list[int]]:
-    """The groups, from the highest on joined with lower ones until they have enough frames."""
+def _joined(groups: npt.NDArray[np.int64], people: npt.NDArray[np.int64]) -> list[list[int]]:
+    """The groups, from the highest on joined with lower ones until they have enough frames and subjects."""
+
+    def enough(together: list[int]) -> bool:
+        mine = np.isin(groups, together)
+        return bool(mine.sum() >= LEAST and len(np.unique(people[mine])) >= SUBJECTS)
+
     joined: list[list[int]] = [[]]
-    for group in reversed(range(len(counts))):
-        if counts[joined[-1]].sum() >= LEAST:
+    for group in reversed(range(len(EDGES) + 1)):
+        if enough(joined[-1]):
             joined.append([])
         joined[-1].append(group)
-    if len(joined) > 1 and counts[joined[-1]].sum() < LEAST:
+    if len(joined) > 1 and not enough(joined[-1]):
         rest = joined.pop()
         joined[-1] += rest
     return joined
 
 
-def _quantiles(errors: Array) -> Array:
-    """The error that bounds each share of the errors and of one more to come; 5 where there are too few to say."""
+def _quantiles(errors: Array, people: npt.NDArray[np.int64]) -> Array:
+    """The error that bounds each share of the errors, those of one more person included; 5 where it may be any."""
     if not len(errors):
         return np.full(len(LEVELS), np.nan)
-    ranks = np.ceil(np.array(LEVELS) * (len(errors) + 1) - 1e-9).astype(int)
-    reach: Array = np.append(np.sort(errors), 5.0)[np.minimum(ranks, len(errors) + 1) - 1]
+    frames = np.bincount(people)
+    order = np.argsort(errors)
+    share = np.cumsum(1 / frames[people[order]] / (np.count_nonzero(frames) + 1))
+    reach: Array = np.append(errors[order], 5.0)[np.searchsorted(share, np.array(LEVELS) - 1e-9)]
     return reach

@@ -522,9 +522,10 @@ def _intervals(folder: Path, aus: list[int]) -> dict[str, Any] | None:
         preds, truth = (
             table[[f"{au}_{kind}" for au in columns]].to_numpy(np.float64, na_value=np.nan) for kind in ("pred", "true")
         )
+        subjects = table["subject"].to_numpy()
     except (OSError, KeyError, ValueError) as error:
         raise AulightError(f"{file}: damaged; run `aulight finetune` again in another folder") from error
-    return calibrate(preds, truth, columns).plain()
+    return calibrate(preds, truth, columns, subjects).plain()
 
 
 def _plain(value: Any) -> Any:

@@ -31,7 +31,7 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from aulight import __version__
-from aulight.conformal import LEVELS
+from aulight.conformal import LEVELS, SUBJECTS
 from aulight.data.faces import SMOOTH_S, FaceAligner, Present, model_file, uncut
 from aulight.data.sources import shorten
 from aulight.data.sources.folder import videos_below
@@ -329,7 +329,10 @@ class Predictor:
         if self._intervals is not None and self._config["coverage"] is not None:
             _, high = self._intervals.around(np.zeros((1, len(self.columns)), np.float32), self._config["coverage"])
             if empty := [au for au, end in zip(self.columns, high[0], strict=True) if end >= MAX_INTENSITY]:
-                notes.append(f"intervals of {shorten(empty)} say nothing: too few labels of validation subjects")
+                notes.append(
+                    f"intervals of {shorten(empty)} say nothing: too few validation subjects for coverage="
+                    f"{self._config['coverage']}; {SUBJECTS} can promise 0.9, fewer less"
+                )
         return notes
 
     @property

@@ -449,11 +449,13 @@ def _coverage(runs: Sequence[Run]) -> dict[str, Any] | None:
     for run in runs:
         if not (run.path / "validation.parquet").is_file():
             return None
+        validated = read_predictions(run, name="validation.parquet")
         known, tested = (
             (table[[f"{au}_pred" for au in run.aus]].to_numpy(), table[[f"{au}_true" for au in run.aus]].to_numpy())
-            for table in (read_predictions(run, name="validation.parquet"), read_predictions(run))
+            for table in (validated, read_predictions(run))
         )
-        found.append(coverage(calibrate(*known, run.aus), *tested, NOMINAL))
+        intervals = calibrate(*known, run.aus, validated["subject"].to_numpy())
+        found.append(coverage(intervals, *tested, NOMINAL))
     share, width = (_mean(np.array(values), 0) for values in zip(*found, strict=True))
     per_au = {au: {"share": _number(share[i]), "width": _number(width[i])} for i, au in enumerate(runs[0].aus)}
     return {"nominal": NOMINAL, "share": _number(_mean(share, 0)), "width": _number(_mean(width, 0)), "per_au": per_au}

@@ -91,6 +91,7 @@ def test_scores_are_those_of_finetune(aulight: Command, finetuned: Path, smoke_d
     assert outcome.status == 0, outcome.err
     assert f"{out[0]}: 3 videos, 180 frames\n" in outcome.out
     assert "the square in the middle of each frame was taken; faces=mediapipe finds faces" in outcome.out
+    assert "say nothing: too few validation subjects for coverage=0.9; 9 can promise 0.9, fewer less" in outcome.out
     assert aulight(*common, f"output={out[1]}", "workers=2", "format=parquet", "faces=none").status == 0
     known = load(finetuned)
     assert known.intervals is not None
@@ -134,8 +135,9 @@ def test_intervals_are_those_of_the_validation_subjects(finetuned: Path, tmp_pat
     for au in known.columns:
         preds, truth = table[f"{au}_pred"].to_numpy(), table[f"{au}_true"].to_numpy(float)
         low, high = (ends[:, known.columns.index(au)] for ends in known.intervals.around(
-            np.repeat(preds[:, None], len(known.columns), 1), 0.9))  # fmt: skip
-        assert ((truth >= low - 1e-3) & (truth <= high + 1e-3)).mean() >= 0.9
+            np.repeat(preds[:, None], len(known.columns), 1), 0.7))  # fmt: skip
+        assert np.all(high - low < 5), "three subjects can promise as much"
+        assert ((truth >= low - 1e-3) & (truth <= high + 1e-3)).mean() >= 0.7
     assert load(finetuned / "checkpoints" / "last.ckpt").intervals is None, "it did not predict them"
 
 
