@@ -135,9 +135,9 @@ def test_intervals_are_those_of_the_validation_subjects(finetuned: Path, tmp_pat
     for au in known.columns:
         preds, truth = table[f"{au}_pred"].to_numpy(), table[f"{au}_true"].to_numpy(float)
         low, high = (ends[:, known.columns.index(au)] for ends in known.intervals.around(
-            np.repeat(preds[:, None], len(known.columns), 1), 0.7))  # fmt: skip
-        assert np.all(high - low < 5), "three subjects can promise as much"
-        assert ((truth >= low - 1e-3) & (truth <= high + 1e-3)).mean() >= 0.7
+            np.repeat(preds[:, None], len(known.columns), 1), 0.6))  # fmt: skip
+        assert (high - low).mean() < 4, "three subjects can promise as much"
+        assert ((truth >= low - 1e-3) & (truth <= high + 1e-3)).mean() >= 0.6
     assert load(finetuned / "checkpoints" / "last.ckpt").intervals is None, "it did not predict them"
 
 

@@ -292,6 +292,7 @@ def test_coverage_is_that_of_each_runs_own_calibration(tmp_path: Path, write_run
     shares, widths = [], []
     for fold in (1, 2):
         tested, known = frames(fold, 0, 1.0), frames(3 - fold, 0, 0.5)
+        known["subject"] = [f"V{row}" for row in range(len(known))]  # one frame each: people are counted
         folder = write_run(f"f{fold}", tested, fold=fold)
         known.to_parquet(folder / "validation.parquet")
         (preds, truth), (others, theirs) = (
