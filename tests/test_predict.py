@@ -324,7 +324,12 @@ def test_interrupted_it_leaves_nothing_half_written_and_goes_on(
         f"workers={processes}",
         "overlay=true",
     ]
-    process = subprocess.Popen([sys.executable, "-m", "aulight", *settings], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "aulight", *settings],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     end = time.monotonic() + 60
     while not list(out.glob(".long*/*")) and time.monotonic() < end:  # being written
         time.sleep(0.02)
