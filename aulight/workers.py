@@ -32,7 +32,7 @@ def worker_pool(
         workers or os.cpu_count(), multiprocessing.get_context("spawn"), _start, (start, arguments)
     )
     try:
-        with _deaf_to_interrupts():  # the processes inherit it, so Ctrl-C cannot break them while they start
+        with deaf_to("SIGINT"):  # the processes inherit it, so Ctrl-C cannot break them while they start
             pool.submit(int)  # the first job starts them all
         yield pool
     finally:
@@ -40,12 +40,16 @@ def worker_pool(
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Holds Ctrl-C back until the end of the block; processes started in it never hear of it."""
+def deaf_to(name: str) -> Iterator[None]:
+    """Holds a signal back until the end of the block; threads and processes started in it never hear of it.
+
+    Args:
+        name: Of the signal, ``SIGINT`` for Ctrl-C.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.Signals[name]})
     try:
         yield
     finally:

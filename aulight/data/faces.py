@@ -11,7 +11,6 @@ import cmath
 import hashlib
 import math
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ import numpy.typing as npt
 
 from aulight.data.video import Frames, RawFrame
 from aulight.errors import AulightError
+from aulight.workers import deaf_to
 
 Array = npt.NDArray[np.float64]
 
@@ -445,7 +445,8 @@ class FaceAligner:
     def _opened(self, start: Callable[[], Any]) -> Any:
         """One of mediapipe's tasks, to be closed when all is done."""
         try:
-            with _silence(), _deaf_to_profilers():
+            # the library sends SIGPROF to its own threads now and then, to the process's end
+            with _silence(), deaf_to("SIGPROF"):
                 opened = start()
         except (OSError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
@@ -490,19 +491,6 @@ def _silence() -> Iterator[None]:
     finally:
         os.dup2(terminal, 2)
         os.close(terminal)
-
-
-@contextmanager
-def _deaf_to_profilers() -> Iterator[None]:
-    """Has the threads that mediapipe starts ignore SIGPROF: its library sends it now and then, to the process's end."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPROF})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 FIRST_S = 0.5
