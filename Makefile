@@ -137,7 +137,7 @@ $(call step,5,report)
 $(AULIGHT) report runs=$(RUNS)
 endef
 
-MAKE_DATA = from pathlib import Path; from aulight.data.modules import open_data; \
+MAKE_DATA = from pathlib import Path; from aulight.data.opening import open_data; \
 	open_data(Path('$(DATA)/synthetic-$(SIZE)-seed0'), {'size': '$(SIZE)', 'seed': 0})
 
 # Real data: make reproduce-disfa DISFA=<raw dataset> [UNLABELLED=<folder of videos>], and BP4D alike. Stage one sees

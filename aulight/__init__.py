@@ -3,14 +3,16 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from aulight.model import Model
+from aulight.version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from aulight.prediction.model import Model
+
+__all__ = ["__version__", "load"]
 
 
 def load(path: "str | Path") -> "Model":
-    """Reads a trained model: see :func:`aulight.model.load`."""
-    from aulight import model  # with torch, which `import aulight` and most commands do without
+    """Reads a trained model: see :func:`aulight.prediction.loading.load`."""
+    from aulight.prediction import loading  # with torch, which `import aulight` and most commands do without
 
-    return model.load(path)
+    return loading.load(path)

@@ -1,5 +1,5 @@
 """``python -m aulight``."""
 
-from aulight.cli import main
+from aulight.cli.main import main
 
 main()

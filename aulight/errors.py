@@ -1,5 +1,10 @@
 """What a user can do wrong, as exceptions whose message is the one line that the command line prints."""
 
+from collections.abc import Iterable
+
+INTERRUPTED = 130
+"""Exit status of a command that Ctrl-C ended: the shell's own."""
+
 
 class AulightError(Exception):
     """A mistake the user can mend; the message says what, which file or key, and what to do."""
@@ -39,3 +44,18 @@ def reason(error: BaseException) -> str:
         advice = "make loader.batch_size smaller, or clip.length or model.size"
         return f"out of memory{f' ({what})' if what else ''}: {advice}"
     return said or type(error).__name__
+
+
+LISTED = 20
+"""Most lines or names that a message lists."""
+
+
+def shorten(names: Iterable[str], most: int = LISTED) -> str:
+    """Names in one line, the first few of many."""
+    names = list(names)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def shorten_lines(lines: list[str]) -> list[str]:
+    """The first few of many lines, and how many more there are."""
+    return lines if len(lines) <= LISTED else [*lines[:LISTED], f"and {len(lines) - LISTED} more"]

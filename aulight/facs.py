@@ -26,9 +26,6 @@ AU_NAMES: dict[int, str] = {
     45: "blink",
 }
 
-DISFA_AUS: tuple[int, ...] = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
-BP4D_AUS: tuple[int, ...] = (6, 10, 12, 14, 17)
-
 MAX_INTENSITY = 5
 
 

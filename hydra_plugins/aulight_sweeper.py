@@ -51,7 +51,7 @@ class GridSweeper(BasicSweeper):
             RunsFailed: At the end, when runs failed.
         """
         from aulight.errors import RunsFailed, one_line, reason
-        from aulight.sweep import lifeline, stamp, unfinished
+        from aulight.runs.sweep_job import lifeline, stamp, unfinished
 
         assert self.config is not None
         assert self.launcher is not None
@@ -78,9 +78,9 @@ class GridSweeper(BasicSweeper):
 
     def _plan(self, command: str, combinations: Sequence[list[str]]) -> list[Job]:
         """The runs, composed and checked."""
-        from aulight.cli import check_values
+        from aulight.cli.main import check_values
         from aulight.errors import AulightError
-        from aulight.runs import Run
+        from aulight.runs.run import Run
 
         assert self.config is not None
         assert self.hydra_context is not None

@@ -27,7 +27,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 
-from aulight import figures, metrics, results
+from aulight.drawing import against_truth, names
+from aulight.report import collect, figures
+from aulight.report.timelines import timelines_of
+from aulight.scoring import metrics
 
 RUNS = Path(os.environ.get("AULIGHT_RUNS", "../runs/reproduce"))
 
@@ -68,7 +71,7 @@ table.loc[is_baseline, ["arm", "label_fraction", "icc", "mae", "mse"]].round(3)
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 for arm, rows in arms.sort_values("label_fraction").groupby("arm"):
     ends = [(rows["icc"] - rows["icc_low"]).clip(lower=0), (rows["icc_high"] - rows["icc"]).clip(lower=0)]
-    name = results.LABELS.get(arm, arm)
+    name = names.LABELS.get(arm, arm)
     ax.errorbar(100 * rows["label_fraction"], rows["icc"], ends, marker="o", capsize=3, label=name)
 ax.set(xscale="log", xlabel="labelled frames (%)", ylabel="ICC(3,1), mean over AUs")
 ax.legend(frameon=False)
@@ -106,8 +109,8 @@ of_arms = per_au[per_au["arm"].isin(arms["arm"])]
 
 fig, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
 bars = of_arms.pivot_table(index="au", columns="arm", values="icc")
-bars.rename(columns=results.LABELS).plot.bar(ax=ax, width=0.8, legend=False)
-ax.set(xlabel="", ylabel=f"ICC(3,1), {results.percent(fraction)} of the labels")
+bars.rename(columns=names.LABELS).plot.bar(ax=ax, width=0.8, legend=False)
+ax.set(xlabel="", ylabel=f"ICC(3,1), {names.percent(fraction)} of the labels")
 fig.legend(loc="outside upper center", ncols=3, frameon=False)
 plt.show()
 
@@ -118,9 +121,9 @@ plt.show()
 # and the prediction (`AU12_pred`). Here is the most expressive test video, by every arm.
 
 # %%
-runs, unfinished = results.collect(RUNS)
-line = results.timelines(runs, DATASET, fraction, count=1)[0]
-figures.against_truth(line)
+runs, unfinished = collect.collect(RUNS)
+line = timelines_of(runs, DATASET, fraction, count=1)[0]
+against_truth.against_truth(line)
 
 # %% [markdown]
 # ## One number again
@@ -132,7 +135,7 @@ figures.against_truth(line)
 record = next(record for record in summary["records"] if record["dataset"] == DATASET)
 seed = record["seeds"][0]
 mine = [run for run in runs if run.name in record["runs"] and run.seed == seed]
-predictions = pd.concat([results.read_predictions(run) for run in mine])
+predictions = pd.concat([collect.read_predictions(run) for run in mine])
 preds, true = (
     torch.from_numpy(predictions[[f"{au}_{kind}" for au in mine[0].aus]].to_numpy("float64"))
     for kind in ("pred", "true")
@@ -141,5 +144,5 @@ icc = metrics.icc(preds, true)
 pd.Series(icc.numpy(), index=mine[0].aus, name="ICC(3,1)").round(3)
 
 # %%
-print(f"{record['arm']}, {results.percent(record['label_fraction'])} of the labels, seed {seed}: mean over AUs")
+print(f"{record['arm']}, {names.percent(record['label_fraction'])} of the labels, seed {seed}: mean over AUs")
 print(f"from the predictions {icc.nanmean():.6f}, in the report {record['icc_per_seed'][0]:.6f}")

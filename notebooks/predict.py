@@ -34,11 +34,12 @@ import numpy as np
 import pandas as pd
 
 import aulight
-from aulight import figures
-from aulight.data.faces import MAX_FACES, SMOOTH_S, FaceAligner, squares
-from aulight.data.video import raw_frames, raw_info
-from aulight.model import ALIGNED
-from aulight.overlay import Shown, annotate
+from aulight.data.faces.aligner import MAX_FACES, SMOOTH_S, FaceAligner
+from aulight.data.faces.crop import squares
+from aulight.data.video.raw import raw_frames, raw_info
+from aulight.drawing import timeline
+from aulight.drawing.annotate import Shown, annotate
+from aulight.prediction.description import ALIGNED
 
 MODEL = Path(os.environ.get("AULIGHT_MODEL", "../runs/reproduce/finetune/synthetic-fold1-pretrained-1.0-seed0"))
 VIDEO = Path(os.environ.get("AULIGHT_VIDEO", "../data/synthetic-default-seed0/videos/test_00600.mp4"))
@@ -70,7 +71,7 @@ table.round(2)
 # ## Over time
 
 # %%
-figures.timeline(table, model.columns, VIDEO.name, "")
+timeline.timeline(table, model.columns, VIDEO.name, "")
 
 # %% [markdown]
 # ## Live

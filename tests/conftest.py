@@ -30,9 +30,9 @@ import skimage.data
 import torch
 from filelock import FileLock
 
-from aulight.cli import main
-from aulight.data.synthetic import generate, render_video
-from aulight.facs import BP4D_AUS, DISFA_AUS
+from aulight.cli.main import main
+from aulight.data.synthetic.dataset import generate, render_video
+from aulight.datasets import BP4D_AUS, DISFA_AUS
 
 Frames = npt.NDArray[np.uint8]
 

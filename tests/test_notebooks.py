@@ -14,7 +14,7 @@ from matplotlib.image import imread
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from aulight.model import load
+from aulight.prediction.loading import load
 
 Command = Callable[..., Any]
 

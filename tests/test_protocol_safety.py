@@ -12,7 +12,8 @@ import torch
 import yaml
 
 from aulight import protocol
-from aulight.data.store import PreparedDataset, write_table
+from aulight.data.store import PreparedDataset
+from aulight.files import write_table
 
 Command = Callable[..., Any]
 

@@ -1,1 +1,1 @@
-"""Faces on disk and on their way to the network."""
+"""Videos, faces and labels: from raw recordings to batches of clips."""

@@ -1,1 +1,1 @@
-"""The networks, in plain torch."""
+"""Networks as plain torch modules."""

@@ -147,7 +147,7 @@ def configured(command: str, *overrides: str) -> dict[str, Any]:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from aulight.cli import conf_dir
+    from aulight.cli.main import conf_dir
 
     OmegaConf.register_new_resolver("if_pretrained", lambda _, scratch: scratch, replace=True)
     with initialize_config_dir(str(conf_dir(command).resolve()), version_base="1.3"):
@@ -213,9 +213,9 @@ def decode_clips(clips: Sequence[tuple[str, list[int]]]) -> int:
 
 def measure_loader(bench: Bench) -> Iterator[Row]:
     from aulight.data.clips import UnlabelledClips
-    from aulight.data.modules import ContrastiveData
+    from aulight.data.loaders import ContrastiveData
     from aulight.data.store import PreparedDataset
-    from aulight.data.video import GOP
+    from aulight.data.video.write import GOP
 
     data = PreparedDataset(bench.data / "faces64")
     plain, strong = (configured("pretrain", f"augment={kind}")["augment"] for kind in ("none", "strong"))
@@ -275,7 +275,7 @@ def measure_loader(bench: Bench) -> Iterator[Row]:
 
 def read_videos(bench: Bench, store: str) -> Iterator[Row]:
     """Clips of every video of a store, by the loader of stage one; for the memory that it takes."""
-    from aulight.data.modules import ContrastiveData
+    from aulight.data.loaders import ContrastiveData
     from aulight.data.store import PreparedDataset
 
     config, data = configured("pretrain"), PreparedDataset(bench.data / store)
@@ -317,8 +317,8 @@ def train(
     """
     import pytorch_lightning as pl
 
-    from aulight.runs import Run
-    from aulight.training import make_trainer
+    from aulight.runs.run import Run
+    from aulight.training.trainer import make_trainer
 
     config = configured(command, "loader.workers=1", *overrides)
     views = config["objective"]["views"] if command == "pretrain" else 1
@@ -377,10 +377,10 @@ def train(
 def stage_and_data(command: str, config: dict[str, Any], root: Path, steps: int) -> tuple[Any, Any]:
     """A stage and its data as the command makes them; stage two with all labels, tested on all videos."""
     from aulight import protocol
-    from aulight.data.modules import ContrastiveData, RegressionData
+    from aulight.data.loaders import ContrastiveData, RegressionData
     from aulight.data.store import PreparedDataset
-    from aulight.stages.contrastive import ContrastiveStage
-    from aulight.stages.regression import RegressionStage
+    from aulight.training.contrastive import ContrastiveStage
+    from aulight.training.regression import RegressionStage
 
     data, clip, size = PreparedDataset(root), config["clip"], config["model"]["size"]
     split = protocol.own_split(data.videos, data.name)
@@ -441,9 +441,9 @@ def measure_precision(bench: Bench, command: str, name: str) -> Iterator[Row]:
 def measure_evaluation(bench: Bench) -> Iterator[Row]:
     import torch
 
-    from aulight.inference import FrameStream
-    from aulight.runs import Run
-    from aulight.training import make_trainer
+    from aulight.nets.stream import FrameStream
+    from aulight.runs.run import Run
+    from aulight.training.trainer import make_trainer
 
     config = configured("finetune", "loader.workers=1")
     stage, module = stage_and_data("finetune", config, bench.data / "faces64", 1)
@@ -489,7 +489,7 @@ def film(path: Path, frames: int) -> Path:
     import numpy as np
     from skimage.data import astronaut
 
-    from aulight.data.video import write_video
+    from aulight.data.video.write import write_video
 
     picture = astronaut()  # type: ignore[no-untyped-call]
 
@@ -511,8 +511,8 @@ class Landmarker:
         import mediapipe
         from mediapipe.tasks import python as tasks
 
-        from aulight.data.faces import model_file
-        from aulight.data.video import raw_frames
+        from aulight.data.faces.model_file import model_file
+        from aulight.data.video.raw import raw_frames
 
         frames = (mediapipe.Image(mediapipe.ImageFormat.SRGB, frame.image) for frame in raw_frames(path))
         self.frames, self.time_ms = list(frames), 0
@@ -544,10 +544,10 @@ def landmark(_: int) -> int:
 
 
 def measure_prepare(bench: Bench, workers: int) -> Iterator[Row]:
-    from aulight import prepare
-    from aulight.data.faces import model_file
-    from aulight.data.sources import RawVideo
-    from aulight.workers import worker_pool
+    from aulight.data.faces.model_file import model_file
+    from aulight.data.sources.raw import RawVideo
+    from aulight.preparation.videos import make_video, start_worker
+    from aulight.processes import worker_pool
 
     frames = bench.amount(400, 20)
     raw = film(bench.work / "raw.mp4", frames)
@@ -560,12 +560,12 @@ def measure_prepare(bench: Bench, workers: int) -> Iterator[Row]:
     # Forked before anything here has run.
     with (
         multiprocessing.get_context("fork").Pool(workers, start_landmarker, limit) as theirs,
-        worker_pool(workers, prepare.start_worker, given) as ours,
+        worker_pool(workers, start_worker, given) as ours,
     ):
 
         def whole() -> int:
             videos = [RawVideo(f"v{i}", "S", raw) for i in range(workers)]
-            jobs = [ours.submit(prepare.make_video, video, bench.work, bench.work) for video in videos]
+            jobs = [ours.submit(make_video, video, bench.work, bench.work) for video in videos]
             assert not any(job.result() for job in jobs)
             return frames * workers
 
@@ -579,9 +579,10 @@ def measure_prepare(bench: Bench, workers: int) -> Iterator[Row]:
 
 def random_model(path: Path, name: str) -> Path:
     """A model of random weights in a file."""
-    from aulight.model import ALIGNED, build
     from aulight.nets.encoder import Encoder, EncoderConfig
     from aulight.nets.heads import IntensityRegressor
+    from aulight.prediction.description import ALIGNED
+    from aulight.prediction.network import build
 
     config = configured("finetune", f"model={name}")["model"]
     encoder = Encoder(EncoderConfig(**config))
@@ -595,8 +596,9 @@ def random_model(path: Path, name: str) -> Path:
 
 
 def measure_predict(bench: Bench, workers: int, name: str, precision: str, goal: float | None) -> Iterator[Row]:
-    from aulight import predict
-    from aulight.workers import worker_pool
+    from aulight.prediction import predict
+    from aulight.prediction.videos import Video
+    from aulight.processes import worker_pool
 
     frames = bench.amount(400, 20)
     raw = film(bench.work / "raw.mp4", frames)
@@ -611,7 +613,7 @@ def measure_predict(bench: Bench, workers: int, name: str, precision: str, goal:
     ):
 
         def whole() -> int:
-            jobs = [ours.submit(predict.make_video, predict.Video(raw, f"v{i}")) for i in range(workers)]
+            jobs = [ours.submit(predict.make_video, Video(raw, f"v{i}")) for i in range(workers)]
             results = [job.result() for job in jobs]
             assert all(found is not None and found.problem is None for found in results)
             return frames * workers
@@ -682,8 +684,9 @@ def measure_sweep(bench: Bench) -> Iterator[Row]:
 
 def make_data(bench: Bench) -> Iterator[Row]:
     """Faces of 64 and of 128 pixels, and a store with ten times as many videos as the first."""
-    from aulight.data.store import PreparedDataset, StoreWriter
-    from aulight.data.synthetic import SIZES, generate
+    from aulight.data.store import PreparedDataset
+    from aulight.data.synthetic.dataset import SIZES, generate
+    from aulight.data.writer import StoreWriter
 
     if not bench.quick:
         # As long as real ones, and more than the loader keeps open.
@@ -758,7 +761,7 @@ def peak_mb(who: int) -> float:
 
 def run_measure(name: str, bench: Bench) -> dict[str, Any]:
     """What a measure found, in this process."""
-    from aulight.training import prepare_process
+    from aulight.training.trainer import prepare_process
 
     measure = MEASURES[name]
     prepare_process(measure.threads, 0)

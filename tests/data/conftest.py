@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from aulight.data.store import PreparedDataset, StoreWriter
-from aulight.data.video import write_video
+from aulight.data.store import PreparedDataset
+from aulight.data.video.write import write_video
+from aulight.data.writer import StoreWriter
 
 Frames = npt.NDArray[np.uint8]
 

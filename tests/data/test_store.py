@@ -14,8 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aulight.data import store
-from aulight.data.store import PreparedDataset, StoreWriter, label_rows, write_table
+from aulight.data.store import PreparedDataset
+from aulight.data.writer import StoreWriter, label_rows, replace_labels
 from aulight.errors import AulightError
+from aulight.files import write_table
 
 Make = Callable[..., PreparedDataset]
 LABELS = ({1: [0, 5, None], 12: [1.0, float("nan"), 3.0]}, None, {1: [2, None], 12: [None, None]})
@@ -147,13 +149,13 @@ def test_a_dataset_without_blendshapes_says_how_to_get_them(data: PreparedDatase
 def test_labels_and_subjects_are_replaced_and_nothing_else(data: PreparedDataset) -> None:
     frames = (data.root / "frames.parquet").read_bytes()
     labels = label_rows("v1", {4: [None, 3, None, 0]})
-    store.replace_labels(data, [4], labels, {"v0": "A", "v1": "B", "v2": "A"}, {"folder": "raw"})
+    replace_labels(data, [4], labels, {"v0": "A", "v1": "B", "v2": "A"}, {"folder": "raw"})
     again = PreparedDataset(data.root)
     assert (again.aus, again.meta["subjects"], again.meta["source"]) == ((4,), 2, {"folder": "raw"})
     assert again.labels.to_dict("list") == {"video_id": ["v1", "v1"], "frame": [1, 3], "AU04": [3, 0]}
     pd.testing.assert_frame_equal(again.videos, data.videos.assign(subject=["A", "B", "A"]))
     assert (data.root / "frames.parquet").read_bytes() == frames
-    store.replace_labels(again, [], None, {"v0": "A", "v1": "B", "v2": "A"}, {})
+    replace_labels(again, [], None, {"v0": "A", "v1": "B", "v2": "A"}, {})
     with pytest.raises(AulightError, match="has no labels"):
         _ = PreparedDataset(data.root).labels
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from aulight.data.sources import RawDataset, RawVideo, add_once, entries, file_name, shorten, wrong_layout
-from aulight.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from aulight.errors import AulightError
+from aulight.data.sources.raw import RawDataset, RawVideo, add_once, entries, file_name, wrong_layout
+from aulight.data.video.types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from aulight.errors import AulightError, shorten
 
 FOLDERS = ("batch1", "batch2", "new_vids")
 CROPS = "cropped_aligned"

@@ -7,11 +7,12 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from aulight.data.sources import RawDataset, RawVideo, add_once, entries, shorten, wrong_layout
+from aulight.data.sources.raw import RawDataset, RawVideo, add_once, entries, wrong_layout
 from aulight.data.sources.tables import read_codes
-from aulight.data.video import IMAGE_SUFFIXES
-from aulight.errors import AulightError
-from aulight.facs import BP4D_AUS, column
+from aulight.data.video.types import IMAGE_SUFFIXES
+from aulight.datasets import BP4D_AUS
+from aulight.errors import AulightError, shorten
+from aulight.facs import column
 
 SUBJECTS = tuple(f"F{number:03d}" for number in range(1, 24)) + tuple(f"M{number:03d}" for number in range(1, 19))
 """Of BP4D; BP4D+ has others."""

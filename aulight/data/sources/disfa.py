@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from aulight.data.sources import RawDataset, RawVideo, add_once, entries, shorten, wrong_layout
+from aulight.data.sources.raw import RawDataset, RawVideo, add_once, entries, wrong_layout
 from aulight.data.sources.tables import read_codes
-from aulight.errors import AulightError
-from aulight.facs import DISFA_AUS, column
+from aulight.datasets import DISFA_AUS
+from aulight.errors import AulightError, shorten
+from aulight.facs import column
 
 SUBJECTS = tuple(f"SN{number:03d}" for number in range(1, 33) if number not in (14, 15, 19, 20, 22))
 

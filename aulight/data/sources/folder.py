@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from aulight.data.sources import RawDataset, RawVideo, add_once, entries, file_name, shorten, wrong_layout
-from aulight.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from aulight.errors import AulightError
+from aulight.data.sources.raw import RawDataset, RawVideo, add_once, entries, file_name, wrong_layout
+from aulight.data.video.types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from aulight.errors import AulightError, shorten
 
 LONGEST = 200
 """Most bytes of a video's name; file systems allow 255, and names are added to."""

@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aulight.data.sources import RawDataset, RawVideo, place_labels, read
 from aulight.data.sources.bp4d import SUBJECTS
-from aulight.data.video import raw_frames
+from aulight.data.sources.placing import place_labels
+from aulight.data.sources.raw import RawDataset, RawVideo
+from aulight.data.sources.reading import read
+from aulight.data.video.raw import raw_frames
+from aulight.datasets import BP4D_AUS
 from aulight.errors import AulightError
-from aulight.facs import BP4D_AUS
 
 Tree = Callable[..., Path]
 SMALL = (64, 48)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from aulight.data.sources import RawDataset, read
-from aulight.data.video import raw_frames
+from aulight.data.sources.raw import RawDataset
+from aulight.data.sources.reading import read
+from aulight.data.video.raw import raw_frames
 from aulight.errors import AulightError
 
 Tree = Callable[..., Path]

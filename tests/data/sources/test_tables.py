@@ -6,9 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from aulight.data.sources import RawDataset, RawVideo, read
-from aulight.data.sources.tables import read_published
+from aulight.data.sources.raw import RawDataset, RawVideo
+from aulight.data.sources.reading import read
 from aulight.errors import AulightError
+from aulight.report.published import read_published
 
 NA = pd.NA
 

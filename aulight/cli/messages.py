@@ -1,0 +1,47 @@
+"""A user's mistakes in one line."""
+
+import errno
+import re
+
+
+def is_users(error: BaseException) -> bool:
+    """Whether an error is a user's mistake, or a lack of room or rights: not a bug."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from aulight.errors import AulightError, is_out_of_memory
+
+    if isinstance(error, AulightError | HydraException | OmegaConfBaseException) or is_out_of_memory(error):
+        return True
+    # no right to write there, or no room
+    numbers = (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.ENOTDIR, errno.EDQUOT)
+    return isinstance(error, OSError) and error.errno in numbers
+
+
+def message(error: BaseException) -> str:
+    """What a user is told of it, on one line; of a table with mistakes, a line for each."""
+    from aulight.errors import AulightError, is_out_of_memory, one_line, reason
+
+    if is_out_of_memory(error):
+        return reason(error)
+    if isinstance(error, AulightError):
+        wrong = str(error)  # of a table, a line for each row with a mistake
+        return one_line(error) if "Traceback" in wrong else "\n".join(map(one_line, wrong.splitlines()))
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if missing := re.match("Missing mandatory value: (.+)", str(error)):
+        return f"{missing[1]}: no value given; add {missing[1]}=..."
+    if unset := re.search("Interpolation key '(.+?)' not found", str(error)):
+        return f"{unset[1]}: no value given; the files in conf/experiment have one, so add experiment=..."
+    if unknown := re.match("Could not override '(.+)'", str(error)):
+        return f"{unknown[1]}: no such setting; --cfg job lists the settings"
+    if lone := re.search("Error parsing override '(.*)'\nmissing EQUAL", str(error)):
+        return f"{lone[1]}: a setting is needed, key=value; --cfg job lists the settings"
+    if missing := re.search("Could not load '(hydra/launcher/.+?)'", str(error)):
+        return f"{missing[1]}: is not installed; pip install 'aulight[sweep]'"
+    lines = [line.strip() for line in str(error).partition("Config search path:")[0].splitlines() if line.strip()]
+    # Hydra puts the reason into the cause, and OmegaConf adds lines about its internals
+    lines = [line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type="))]
+    if error.__cause__ is not None and is_users(error.__cause__) and len(lines) < 2:
+        lines += [message(error.__cause__)]
+    return "; ".join(dict.fromkeys(lines)).replace(":;", ":").replace(".;", ";")

@@ -1,0 +1,178 @@
+"""Streams batches of clips, and whole videos in pieces, from prepared mp4 files."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset, IterableDataset, Sampler, get_worker_info
+
+from aulight.data.augment import Augmentation
+from aulight.data.clips import Clip
+from aulight.data.store import PreparedDataset
+from aulight.data.video.prepared import ReaderCache, stream_frames
+from aulight.errors import AulightError, VideoError
+
+OnError = Literal["raise", "skip"]
+SPARES = 100
+"""Spare clips tried in place of one whose video is unreadable, before giving up."""
+
+
+class EpochBatches(Sampler[list[tuple[int, int]]]):
+    """The (epoch, index) places of each batch of this rank; Lightning tells the epoch.
+
+    Batch ``b`` of an epoch is one stretch of indices that the ranks share out, so that N ranks read the very clips
+    that one would.
+
+    Args:
+        batch_size: Clips a batch, over all ranks.
+        steps: Batches an epoch.
+        rank: This process.
+        world: How many processes.
+    """
+
+    def __init__(self, batch_size: int, steps: int, rank: int = 0, world: int = 1) -> None:
+        if batch_size % world:
+            raise AulightError(f"loader.batch_size={batch_size}: not a multiple of the {world} processes")
+        self.batch_size, self.steps, self.rank, self.local = batch_size, steps, rank, batch_size // world
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this at the start of every epoch, and after a resume."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for step in range(self.steps):
+            first = step * self.batch_size + self.rank * self.local
+            yield [(self.epoch, index) for index in range(first, first + self.local)]
+
+
+class ClipBatches(Dataset[dict[str, Any]]):
+    """Batches of clips, by a list of (epoch, index) places.
+
+    A batch is a dict of ``clips (B, V, T, H, W, 3)`` uint8 where V counts independently augmented views of the same
+    frames, ``video (B,)`` int64, ``targets (B, T, AUs)`` float32 with NaN where unknown (stage two), and ``skipped``,
+    the unreadable files met on the way.
+
+    Args:
+        data: The prepared dataset.
+        choose: (epoch, index) to a clip.
+        augment: Applied to each view.
+        views: V.
+        size: Decode to ``size x size``.
+        seed: Of the augmentation.
+        on_error: What to do with an unreadable video.
+    """
+
+    def __init__(
+        self,
+        data: PreparedDataset,
+        choose: Callable[[int, int], Clip],
+        augment: Augmentation,
+        views: int,
+        size: int,
+        seed: int,
+        on_error: OnError,
+    ) -> None:
+        self.paths = [data.path(row) for row in range(len(data.videos))]
+        self.lengths = data.videos["frames"].to_numpy()
+        self.choose, self.augment, self.views, self.seed, self.on_error = choose, augment, views, seed, on_error
+        self.readers = ReaderCache(size=size)
+
+    def _read(self, epoch: int, index: int, skipped: list[str]) -> tuple[Clip, npt.NDArray[np.uint8]]:
+        for spare in range(SPARES):
+            clip = self.choose(epoch, index + 1_000_003 * spare)  # spares are far from any other place of the epoch
+            try:
+                reader = self.readers.get(self.paths[clip.video], int(self.lengths[clip.video]))
+                return clip, reader.read(clip.frames)
+            except VideoError as error:
+                if self.on_error == "raise":
+                    raise
+                skipped.append(str(error))
+        raise VideoError(f"{skipped[-1]} (and {SPARES - 1} clips tried in its place were unreadable too)")
+
+    def __getitem__(self, places: list[tuple[int, int]]) -> dict[str, Any]:
+        clips, videos, targets, skipped = [], [], [], list[str]()
+        for epoch, index in places:
+            clip, frames = self._read(epoch, index, skipped)
+            clips.append(
+                np.stack([self.augment(frames, (self.seed, epoch, index, view)) for view in range(self.views)])
+            )
+            videos.append(clip.video)
+            targets.append(clip.targets)
+        batch = {"clips": torch.from_numpy(np.stack(clips)), "video": torch.tensor(videos), "skipped": skipped}
+        if targets[0] is not None:
+            batch["targets"] = torch.from_numpy(np.stack(targets))  # type: ignore[arg-type]  # all are arrays
+        return batch
+
+
+class WholeVideos(IterableDataset[dict[str, Any]]):
+    """Whole videos in pieces, each video once and in order, every video on one rank and one worker.
+
+    A piece is a dict of ``clip (1, n, H, W, 3)`` uint8, ``video`` (row), ``start`` (its first frame), ``face (n,)``
+    bool, ``targets (n, AUs)`` float32 with NaN where unknown, ``last`` and ``error`` (a message in place of frames when
+    the video is unreadable and ``on_error`` is skip).
+
+    Args:
+        data: The prepared dataset.
+        rows: Which of its videos.
+        size: Decode to ``size x size``.
+        chunk: Most frames in a piece.
+        on_error: What to do with an unreadable video.
+        rank: This process.
+        world: How many processes.
+    """
+
+    def __init__(
+        self,
+        data: PreparedDataset,
+        rows: Sequence[int] | npt.NDArray[np.int64],
+        size: int,
+        chunk: int,
+        on_error: OnError = "raise",
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        row_of = {str(data.videos["video_id"].iat[int(row)]): int(row) for row in rows[rank::world]}
+        faces = data.frames.loc[data.frames["video_id"].isin(row_of), ["video_id", "frame", "face_confidence"]]
+        labels = data.labels[data.labels["video_id"].isin(row_of)]
+        face_of = {str(video): table for video, table in faces.groupby("video_id")}
+        labels_of = {str(video): table for video, table in labels.groupby("video_id")}
+        self.videos = []
+        for video, row in row_of.items():
+            face = face_of[video].sort_values("frame")["face_confidence"].to_numpy() > 0
+            targets = np.full((len(face), len(data.aus)), np.nan, dtype=np.float32)
+            if video in labels_of:
+                known = labels_of[video]
+                targets[known["frame"].to_numpy()] = (
+                    known[data.columns].astype("Float32").to_numpy(np.float32, na_value=np.nan)
+                )
+            self.videos.append((row, data.path(row), face, targets))
+        self.size, self.chunk, self.on_error = size, chunk, on_error
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        worker = get_worker_info()
+        mine = self.videos if worker is None else self.videos[worker.id :: worker.num_workers]
+        for row, path, face, targets in mine:
+            start = 0
+            try:
+                for frames in stream_frames(path, self.size, self.chunk, len(face)):
+                    stop = start + len(frames)
+                    yield {
+                        "clip": torch.from_numpy(frames)[None],
+                        "video": row,
+                        "start": start,
+                        "face": torch.from_numpy(face[start:stop]),
+                        "targets": torch.from_numpy(targets[start:stop]),
+                        "last": stop == len(face),
+                        "error": None,
+                    }
+                    start = stop
+            except VideoError as error:
+                if self.on_error == "raise":
+                    raise
+                yield {"video": row, "start": start, "error": str(error)}

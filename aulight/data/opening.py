@@ -1,0 +1,29 @@
+"""Opens a prepared dataset; the synthetic one is made where it is not there yet."""
+
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from aulight.data.store import PreparedDataset
+
+
+def open_data(root: Path, synthetic: dict[str, Any] | None = None) -> PreparedDataset:
+    """Opens a prepared dataset; the synthetic one is made where it is not there yet.
+
+    Args:
+        root: The dataset's folder.
+        synthetic: Arguments of :func:`aulight.data.synthetic.dataset.generate`, or ``None`` for any other dataset.
+
+    Raises:
+        AulightError: As :class:`PreparedDataset` does.
+    """
+    root = root.expanduser()
+    if synthetic is not None and not root.exists():
+        from aulight.data.synthetic.dataset import generate
+
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(root.with_name(f".{root.name}.lock")):  # one of the jobs of a sweep makes it, the others wait
+            if not root.exists():
+                generate(root, **synthetic)
+    return PreparedDataset(root)

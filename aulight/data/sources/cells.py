@@ -1,0 +1,131 @@
+"""Cells of a user's table, and what is wrong with them."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from aulight.errors import AulightError, shorten, shorten_lines
+from aulight.facs import MAX_INTENSITY
+
+
+class Cells(NamedTuple):
+    """A user's table, as text.
+
+    Attributes:
+        header: Names of its columns.
+        rows: Of each row its number as a spreadsheet shows it, and its cells without spaces around them.
+        decimal: The sign in its numbers, ``.`` or ``,``.
+    """
+
+    header: list[str]
+    rows: list[tuple[int, dict[str, str]]]  # number as a spreadsheet shows it, and cells without spaces around
+    decimal: str
+    problems: list[tuple[int, str]]  # row and what is wrong with it
+
+
+class Problem(str):
+    """What is wrong with a cell."""
+
+
+def read_cells(path: Path) -> Cells:
+    """Reads a table of any of the separators and encodings that spreadsheets write.
+
+    Raises:
+        AulightError: When it cannot be read, has no rows, or a column twice.
+    """
+    text = text_of(path)
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    try:
+        records = [[cell.strip() for cell in record] for record in csv.reader(io.StringIO(text), delimiter=separator)]
+    except csv.Error as error:
+        raise AulightError(f"{path}: not a CSV file ({error})") from error
+    if not records or not any(records[0]):
+        raise AulightError(f"{path}: its first row is empty; the names of the columns are expected there")
+    header = records[0]
+    while not header[-1]:  # spreadsheets like to add empty columns
+        header.pop()
+    for name in header:
+        if header.count(name) > 1 or not name:
+            raise AulightError(f"{path}: " + (f"two columns are called {name!r}" if name else "a column has no name"))
+    rows, problems = list[tuple[int, dict[str, str]]](), list[tuple[int, str]]()
+    for number, record in enumerate(records[1:], start=2):
+        if any(record[len(header) :]):
+            problems.append((number, "more cells than the header has columns"))
+        elif any(record):
+            cells = [*record, *[""] * len(header)][: len(header)]
+            rows.append((number, dict(zip(header, cells, strict=True))))
+    return Cells(header, rows, "." if separator == "," else ",", problems)
+
+
+def text_of(path: Path) -> str:
+    """The text of a file, in UTF-8 or what old spreadsheets write.
+
+    Raises:
+        AulightError: When there is no such file, or it is no text.
+    """
+    if not path.is_file():
+        raise AulightError(f"{path}: no such file")
+    try:
+        return path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark before the text
+    except UnicodeDecodeError as error:
+        raise AulightError(f"{path}: not UTF-8 text; save it as CSV (UTF-8)") from error
+
+
+def found(table: Cells) -> str:
+    """The columns that were found, for the end of a message."""
+    return f"; found {shorten(table.header, 8)}"
+
+
+def refuse(path: Path, problems: list[tuple[int, str]]) -> None:
+    """Raises with a line for each problem, by row, if there are any."""
+    if problems:
+        lines = [f"{path} row {row}: {problem}" for row, problem in sorted(problems, key=lambda item: item[0])]
+        raise AulightError("\n".join(shorten_lines(lines)))
+
+
+def video_of(name: str, names: Mapping[str, str]) -> str | Problem:
+    """The video that a cell names, or what is wrong with it."""
+    name = name.replace("\\", "/").removeprefix("./")
+    if name in names:
+        return names[name]
+    example = next(iter(names), None)
+    return Problem(f"no video {name!r} in the raw data" + (f" (one there is {example!r})" if example else ""))
+
+
+def number_of(name: str, text: str, decimal: str) -> float | Problem:
+    """The number in a cell, or what is wrong with it."""
+    try:
+        value = float(text.replace(decimal, "."))
+    except ValueError:
+        value = math.nan
+    if not text:
+        return Problem(f"no {name}")
+    return value if 0 <= value < math.inf else Problem(f"{name} {text!r} is not a number from 0 on")
+
+
+def number_between(name: str, text: str, decimal: str, least: float, most: float) -> float | Problem:
+    """The number in a cell, from ``least`` to ``most``, or what is wrong with it."""
+    try:
+        value = float(text.replace(decimal, "."))
+    except ValueError:
+        value = math.nan
+    return value if least <= value <= most else Problem(f"{name} {text!r} is not a number from {least:g} to {most:g}")
+
+
+def whole_number(name: str, text: str, decimal: str) -> int | Problem:
+    """The whole number from 0 on in a cell, or what is wrong with it."""
+    value = number_of(name, text, decimal)
+    if isinstance(value, Problem):
+        return value
+    return int(value) if value == int(value) and value < 2**53 else Problem(f"{name} {text!r} is not a whole number")
+
+
+def intensity_of(name: str, text: str, decimal: str) -> int | Problem:
+    """The intensity 0..5 in a cell, or what is wrong with it."""
+    value = whole_number(name, text, decimal)
+    if isinstance(value, Problem) or value > MAX_INTENSITY:
+        return Problem(f"{name} {text!r} is not a whole number from 0 to {MAX_INTENSITY} (empty where unknown)")
+    return value

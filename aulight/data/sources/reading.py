@@ -1,0 +1,122 @@
+"""Raw datasets: which videos there are, who is in them, and which of their frames are labelled.
+
+One file a layout. A reader lists files and reads label tables; it decodes nothing.
+"""
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from aulight.data.sources.raw import RawDataset
+from aulight.errors import AulightError, shorten
+from aulight.facs import MAX_INTENSITY, column
+
+FORMATS = ("disfa", "bp4d", "affwild2", "folder")
+"""Layouts that can be read: the files of this folder."""
+
+LABELLED = ("disfa", "bp4d")
+"""Those that bring labels and subjects along."""
+
+OCCURRENCE_STRETCHES = 20
+"""From so many separate stretches at 1 on, and never more than 1, labels are taken for presence, not intensity."""
+
+
+def read(format: str, source: Path | None, labels: Sequence[Path], subjects: Path | None, **options: Any) -> RawDataset:
+    """Lists the videos of a raw dataset, with their labels.
+
+    Args:
+        format: One of :data:`FORMATS`.
+        source: Folder of the raw data.
+        labels: CSVs of intensities, for a dataset that has none (:func:`aulight.data.sources.tables.read_labels`).
+        subjects: CSV of who is in which video, likewise (:func:`aulight.data.sources.tables.read_subjects`).
+        **options: Of the format: ``reader`` in ``conf/data/<name>.yaml``.
+
+    Raises:
+        AulightError: When the folder is not laid out as expected, a label cannot be read, or labels tell presence
+            instead of intensity.
+    """
+    if source is None:
+        raise AulightError("data.source: no value given; add data.source=<folder of the raw data>")
+    source = source.expanduser()
+    if not source.is_dir():
+        problem = "a file; give the folder that it lies in" if source.exists() else "no such folder"
+        raise AulightError(f"data.source={source}: {problem}")
+    if format not in FORMATS:
+        raise AulightError(f"data.format={format}: one of {', '.join(FORMATS)}")
+    dataset: RawDataset = importlib.import_module(f"{__package__}.{format}").read(source, **options)
+    for key, table in (("labels", labels[0] if labels else None), ("subjects", subjects)):
+        if table is not None and format in LABELLED:
+            raise AulightError(f"{key}={table}: {format} brings its own {key}; leave {key} out")
+    if subjects is not None:
+        dataset = _with_subjects(dataset, source, subjects.expanduser())
+    for table in labels:
+        dataset = _with_labels(dataset, source, table.expanduser())
+    return replace(dataset, notes=dataset.notes + _check_intensities(dataset, labels[0] if labels else source))
+
+
+def _with_subjects(dataset: RawDataset, source: Path, path: Path) -> RawDataset:
+    from aulight.data.sources.tables import read_subjects, spellings
+
+    subjects, notes = read_subjects(path, spellings(dataset.videos, source))
+    videos = [replace(video, subject=subjects.get(video.video_id, video.subject)) for video in dataset.videos]
+    if alone := [video.video_id for video in videos if video.video_id not in subjects]:
+        notes.append(
+            f"{path.name}: {len(alone)} videos not listed, each taken for a subject of its own: {shorten(alone)}"
+        )
+    return replace(dataset, videos=videos, notes=dataset.notes + notes)
+
+
+def _with_labels(dataset: RawDataset, source: Path, path: Path) -> RawDataset:
+    """Adds the labels of a table to those of earlier ones."""
+    from aulight.data.sources.tables import read_labels, spellings
+
+    aus, tables, notes = read_labels(path, spellings(dataset.videos, source))
+    videos = []
+    for video in dataset.videos:
+        if video.video_id in tables:
+            table = tables[video.video_id]
+            rows, table = tuple(table["row"].tolist()), table.drop(columns="row")
+            if video.labels is not None:
+                if video.labels.index.name != table.index.name:
+                    raise AulightError(f"{path}: gives {table.index.name}, another table of labels does not; use one")
+                if len(both := video.labels.index.intersection(table.index)):
+                    raise AulightError(
+                        f"{path}: {table.index.name} {both[0]} of {video.video_id} is labelled in another table already"
+                    )
+                table, rows = pd.concat([video.labels, table]).astype("Int8"), video.rows + rows
+            video = replace(video, labels=table, rows=rows)
+        videos.append(video)
+    aus = tuple(sorted({*dataset.aus, *aus}))
+    names = [column(au) for au in aus]  # all videos have the same columns
+    videos = [v if v.labels is None else replace(v, labels=v.labels.reindex(columns=names)) for v in videos]
+    return replace(dataset, aus=aus, videos=videos, notes=dataset.notes + notes)
+
+
+def _check_intensities(dataset: RawDataset, path: Path) -> list[str]:
+    """Refuses labels that only tell whether an AU is there.
+
+    Intensities of a small table may all be 0 and 1 by chance. What tells them apart is how often an AU is active and
+    yet never above 1, so stretches at 1 are counted: neighbouring frames of one smile are no separate evidence.
+    """
+    stretches = 0
+    for video in dataset.videos:
+        if video.labels is None:
+            continue
+        values = video.labels.to_numpy(np.float32, na_value=np.nan)
+        if np.nanmax(values, initial=0) > 1:
+            return []
+        active = values == 1
+        stretches += int(active[:1].sum() + (active[1:] & ~active[:-1]).sum())
+    if not dataset.aus:
+        return []
+    if stretches >= OCCURRENCE_STRETCHES:
+        raise AulightError(
+            f"{path}: no label is above 1, so these tell whether an AU is present (0 or 1), not how strong it is; "
+            f"aulight learns intensities from 0 to {MAX_INTENSITY} and needs labels of those"
+        )
+    return [f"{path}: no label is above 1; labels that tell presence (0 or 1) instead of intensity are of no use here"]

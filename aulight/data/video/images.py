@@ -1,0 +1,88 @@
+"""Folders of images, also inside zip files, as raw videos."""
+
+import itertools
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from aulight.data.video.types import IMAGE_SUFFIXES, RawFrame
+from aulight.errors import AulightError, VideoError
+
+
+def images_of(path: Path) -> tuple[Path | None, list[tuple[int, str]]] | None:
+    """The zip file that holds a folder of images, and the number and path of each; ``None`` for a video file."""
+    if path.is_dir():
+        return None, _numbered(path, [str(entry) for entry in path.iterdir() if entry.is_file()])
+    file = next((place for place in (path, *path.parents) if place.is_file()), None)
+    if file is None:
+        raise VideoError(f"{path}: no such video or folder")
+    if file == path and not zipfile.is_zipfile(file):
+        return None
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile) as error:
+        raise VideoError(f"{file}: not a readable zip file") from error
+    folder = PurePosixPath(path.relative_to(file).as_posix())
+    return file, _numbered(path, [name for name in names if PurePosixPath(name).parent == folder])
+
+
+def _numbered(path: Path, names: Iterable[str]) -> list[tuple[int, str]]:
+    images = [Path(name) for name in names]
+    images = [image for image in images if image.suffix.lower() in IMAGE_SUFFIXES and not image.name.startswith(".")]
+    if not images:
+        raise VideoError(f"{path}: no images ({', '.join(sorted(IMAGE_SUFFIXES))}) in it")
+    parts = [re.fullmatch(r"(.*?)([0-9]+)", image.stem, re.DOTALL) for image in images]
+    if len({part and part[1] for part in parts}) > 1 or parts[0] is None:
+        return [(number, str(image)) for number, image in enumerate(sorted(images, key=_natural))]
+    numbered = sorted((int(part[2]), image) for part, image in zip(parts, images, strict=True) if part)
+    for (number, image), (next_number, other) in itertools.pairwise(numbered):
+        if number == next_number:
+            raise VideoError(f"{path}: {image.name} and {other.name} are both frame {number}; remove one")
+    return [(number, str(image)) for number, image in numbered]
+
+
+def _natural(image: Path) -> list[tuple[int, str]]:
+    """Sorts ``a2`` before ``a10``."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", image.name)]
+
+
+def image_rate(path: Path, fps: float | None) -> float:
+    """Frames per second of images, which do not tell it.
+
+    Raises:
+        AulightError: When it is not given.
+    """
+    if fps is None or not fps > 0:
+        raise AulightError(f"{path}: images do not say how many frames per second they are; give fps")
+    return fps
+
+
+def image_frames(path: Path, file: Path | None, numbered: list[tuple[int, str]], fps: float) -> Iterator[RawFrame]:
+    """The images of :func:`images_of` as frames, one at a time in memory.
+
+    Raises:
+        VideoError: At an image that cannot be read.
+    """
+    import cv2
+
+    with ExitStack() as stack:
+        archive = None if file is None else stack.enter_context(zipfile.ZipFile(file))
+        for number, name in numbered:
+            try:
+                data = Path(name).read_bytes() if archive is None else archive.read(name)
+            except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:  # RuntimeError: it has a password
+                raise VideoError(f"{path}: image {Path(name).name} cannot be read ({error})") from error
+            # a jpg that is cut off has no end after the start of its data; not every version of OpenCV refuses it
+            cut = data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+            image = None if cut or not data else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+            if image is None:
+                raise VideoError(f"{path}: image {Path(name).name} is damaged")
+            rgb: Any = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+            yield RawFrame(number, (number - numbered[0][0]) / fps, rgb)

@@ -1,0 +1,1 @@
+"""Pictures of intensities: curves, bars on faces, heat."""

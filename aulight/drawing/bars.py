@@ -1,0 +1,179 @@
+"""Bars of intensities, text and boxes on pictures."""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from aulight.data.video.types import Frames
+from aulight.facs import MAX_INTENSITY
+
+MOST = 4
+"""Faces that bars and lines are drawn for at a time."""
+
+FACES = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233))
+"""Colours of faces by their ids, RGB: Okabe and Ito's, told apart with every kind of colour vision."""
+
+_TRACK = (70, 300)  # where in the panel of `overlay` 0 and 5 are
+_TOP = 34  # of its first action unit
+_BLACK, _GREY, _WHITE = (20, 20, 20), (225, 225, 225), (255, 255, 255)
+_OTHERS = (90, 90, 90)
+
+
+@dataclass(frozen=True)
+class _Track:
+    """Where a bar lies, in pixels: 0 at ``left``, 5 at ``right``."""
+
+    left: int
+    right: int
+    top: int
+    bottom: int
+
+    @property
+    def middle(self) -> int:
+        return (self.top + self.bottom) // 2
+
+    def place(self, intensity: float) -> int:
+        share = min(max(float(intensity) / MAX_INTENSITY, 0.0), 1.0)
+        return round(self.left + share * (self.right - self.left))
+
+    def draw(self, picture: Frames) -> None:
+        cv2.rectangle(picture, (self.left, self.top), (self.right, self.bottom), _GREY, cv2.FILLED)
+        for intensity in range(1, MAX_INTENSITY):
+            cv2.line(picture, (self.place(intensity), self.top), (self.place(intensity), self.bottom), _WHITE)
+
+    def bar(self, picture: Frames, intensity: float, colour: tuple[int, int, int]) -> None:
+        if not math.isnan(intensity):
+            corner = self.place(intensity), self.bottom - 2
+            cv2.rectangle(picture, (self.left, self.top + 2), corner, colour, cv2.FILLED)
+
+    def whisker(self, picture: Frames, low: float, high: float, stroke: int) -> None:
+        if math.isnan(low) or math.isnan(high):
+            return
+        left, right, reach = self.place(low), self.place(high), max(2, (self.bottom - self.top) // 4)
+        top = self.middle - stroke // 2
+        cv2.rectangle(picture, (left, top), (right, top + stroke - 1), _BLACK, cv2.FILLED)
+        for end in (left, right - stroke + 1):
+            corner = end + stroke - 1, self.middle + reach
+            cv2.rectangle(picture, (end, self.middle - reach), corner, _BLACK, cv2.FILLED)
+
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def _write(picture: Frames, text: str, x: int, y: int) -> None:
+    cv2.putText(picture, text, (x, y), _FONT, 0.5, _BLACK, 1, cv2.LINE_AA)
+
+
+@dataclass(frozen=True)
+class _Text:
+    """Text of a size."""
+
+    scale: float
+    stroke: int
+
+    @classmethod
+    def of(cls, height: float, stroke: int) -> "_Text":
+        """With digits of so many pixels."""
+        (_, tall), _ = cv2.getTextSize("0", _FONT, 10.0, 1)
+        return cls(10.0 * height / tall, stroke)
+
+    def width(self, text: str) -> int:
+        return int(cv2.getTextSize(text, _FONT, self.scale, self.stroke)[0][0])
+
+    def write(self, picture: Frames, text: str, x: int, middle: int, colour: tuple[int, int, int] = _BLACK) -> None:
+        """From x on, with the middle of its digits at a height."""
+        (_, tall), _ = cv2.getTextSize("0", _FONT, self.scale, self.stroke)
+        cv2.putText(picture, text, (x, middle + tall // 2), _FONT, self.scale, colour, self.stroke, cv2.LINE_AA)
+
+    def lines(self, text: str, width: int) -> list[str]:
+        """Words that fit on one line after the other; a word that is longer is cut."""
+        lines: list[str] = []
+        for word in text.split():
+            if lines and self.width(f"{lines[-1]} {word}") <= width:
+                lines[-1] += f" {word}"
+            else:
+                while self.width(word) > width:
+                    word = word[:-1]
+                lines.append(word)
+        return lines
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What of :func:`annotate` is the same in every frame.
+
+    Attributes:
+        height: Of the picture, in pixels.
+        width: Of the picture, in pixels.
+        zoom: Pixels of it to one of the frame.
+        row: Height of a row of the panel.
+        stroke: Thickness of lines.
+        text: How values are written.
+        canvas: All that does not change, drawn.
+        tracks: Of each face, of each action unit.
+    """
+
+    height: int
+    width: int
+    zoom: float
+    row: int
+    stroke: int
+    text: _Text
+    canvas: Frames
+    tracks: list[list[_Track]]
+
+
+_ROW = 16  # pixels of a row that can be read
+_NOTE_LINES, _HEAD, _FOOT = 2, 3.0, 1.0  # rows above and below those of the action units: note and ids; scale
+_NAME, _VALUE = 2.5, 1.7  # rows that names and values are wide
+
+
+@lru_cache(16)
+def _layout(height: int, width: int, columns: tuple[str, ...], ids: tuple[int | None, ...], note: str) -> _Layout:
+    rows = _HEAD + len(columns) + _FOOT
+    zoom = max(1.0, _ROW * rows / height)
+    height, width = round(zoom * height), round(zoom * width)
+    short = min(height, width)
+    row = max(_ROW, math.floor(min(height / rows, short / 18)))
+    panel = max(14 * _ROW, round(0.95 * short))
+    whole = width + panel
+    canvas = np.full((height + height % 2, whole + whole % 2, 3), 255, np.uint8)
+    stroke = max(1, round(row / 16))
+    text = _Text.of(0.5 * row, max(1, round(row / 20)))
+
+    room = panel - row // 2
+    said = text
+    while said.scale > 0.7 * text.scale and len(said.lines(note, room)) > _NOTE_LINES:
+        said = _Text(0.95 * said.scale, text.stroke)
+    for place, line in enumerate(said.lines(note, room)[:_NOTE_LINES]):
+        said.write(canvas, line, width + row // 4, round((0.7 + place) * row))
+
+    start = width + round(_NAME * row)
+    faces = max(1, len(ids))
+    step = (width + panel - start) / faces
+    tracks = []
+    for place in range(faces):
+        left = round(start + place * step)
+        right = round(left + step - _VALUE * row)
+        mine = []
+        for index in range(len(columns)):
+            top = round((_HEAD + index) * row)
+            mine.append(_Track(left, right, top + row // 10, top + row - 1 - row // 10))
+            mine[-1].draw(canvas)
+        tracks.append(mine)
+        under = round((_HEAD + len(columns) + 0.5) * row)
+        for end, x in (("0", left), (str(MAX_INTENSITY), right)):
+            text.write(canvas, end, x - text.width(end) // 2, under)
+        if ids and (face_id := ids[place]) is not None:
+            text.write(canvas, str(face_id), left, round((_HEAD - 0.5) * row), _colour(face_id))
+    for name, track in zip(columns, tracks[0], strict=True):
+        text.write(canvas, name, width + row // 4, track.middle)
+    canvas.flags.writeable = False
+    return _Layout(height, width, zoom, row, stroke, text, canvas, tracks)
+
+
+def _colour(face_id: int) -> tuple[int, int, int]:
+    return FACES[face_id % len(FACES)]

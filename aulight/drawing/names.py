@@ -1,0 +1,46 @@
+"""How arms, label fractions and action units are called in tables and figures."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aulight.facs import AU_NAMES
+
+ARMS = ("pretrained", "scratch_equal_compute", "scratch", "blendshapes")
+"""Order of the known arms in tables and figures; others follow by name."""
+
+LABELS = {
+    "pretrained": "pretrained",
+    "scratch": "scratch",
+    "scratch_equal_compute": "scratch, equal compute",
+    "blendshapes": "blendshapes, ridge",
+    "all_zero": "baseline: all zero",
+    "mean": "baseline: label mean",
+}
+"""How arms and baselines are called in tables and figures."""
+
+
+def arm_rank(arm: str) -> tuple[int, str]:
+    """The place of an arm in tables and figures: sort by it."""
+    return (ARMS.index(arm) if arm in ARMS else len(ARMS), arm)
+
+
+def arms(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The arms of some records, in the order of tables and figures."""
+    return sorted({record["arm"] for record in records}, key=arm_rank)
+
+
+def percent(fraction: float | None) -> str:
+    """A label fraction as a reader expects it, for example ``2%``."""
+    return "–" if fraction is None else f"{100 * fraction:.4g}%"
+
+
+def au_name(column: str) -> tuple[str, str]:
+    """The two lines in which a figure calls an AU: ``AU12`` and ``lip corner puller``."""
+    number = int(column.removeprefix("AU"))
+    return f"AU{number}", AU_NAMES.get(number, "")
+
+
+def au_label(column: str) -> str:
+    """The same in one line."""
+    short, name = au_name(column)
+    return "\n".join([short, *name.split()])

@@ -1,0 +1,48 @@
+"""A video of prepared faces, each beside bars of its predicted and true intensities."""
+
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from aulight.data.video.types import Frames
+from aulight.drawing.bars import _BLACK, _TOP, _TRACK, FACES, _Track, _write
+
+SIDE, PANEL = 288, 320
+"""Pixels of :func:`overlay`: side of the face, and width of the panel beside it."""
+
+
+def overlay(
+    faces: Frames, aus: Sequence[str], preds: npt.NDArray[np.floating], true: npt.NDArray[np.floating]
+) -> Iterator[Frames]:
+    """Draws predicted intensities as bars and true ones as ticks, frame by frame.
+
+    Args:
+        faces: ``(T, H, W, 3)`` uint8 RGB, H = W.
+        aus: Names of the A action units.
+        preds: ``(T, A)`` in 0..5; NaN draws no bar.
+        true: ``(T, A)`` in 0..5; NaN draws no tick.
+
+    Yields:
+        ``(SIDE, SIDE + PANEL, 3)`` uint8 RGB.
+    """
+    height = (SIDE - _TOP) // len(aus)
+    tracks = [_Track(*_TRACK, _TOP + row * height, _TOP + (row + 1) * height - 5) for row in range(len(aus))]
+    panel = np.full((SIDE, PANEL, 3), 255, np.uint8)
+    cv2.rectangle(panel, (_TRACK[0], 10), (_TRACK[0] + 14, 20), FACES[0], cv2.FILLED)
+    _write(panel, "predicted", _TRACK[0] + 20, 20)
+    cv2.rectangle(panel, (_TRACK[0] + 120, 8), (_TRACK[0] + 122, 22), _BLACK, cv2.FILLED)
+    _write(panel, "true", _TRACK[0] + 130, 20)
+    for au, track in zip(aus, tracks, strict=True):
+        _write(panel, au, 10, track.middle + 5)
+        track.draw(panel)
+    for face, pred, label in zip(faces, preds, true, strict=True):
+        beside = panel.copy()
+        for track, bar, tick in zip(tracks, pred, label, strict=True):
+            track.bar(beside, bar, FACES[0])
+            if not np.isnan(tick):
+                place = track.place(tick)
+                cv2.rectangle(beside, (place - 1, track.top), (place + 1, track.bottom), _BLACK, cv2.FILLED)
+        scaled = cv2.resize(face, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+        yield np.hstack([scaled, beside]).astype(np.uint8, copy=False)

@@ -1,0 +1,105 @@
+"""The card of a model: what it is and how far to trust it, in words."""
+
+from typing import Any
+
+from aulight.facs import AU_NAMES, MAX_INTENSITY, column
+
+
+def model_card(meta: dict[str, Any]) -> str:
+    """The card of a model, in Markdown: what it is, what it was made from, how good it is, and what it is not for.
+
+    Args:
+        meta: The description in the model's file.
+    """
+    dataset, stage_one, subjects, test = (meta[key] for key in ("dataset", "stage_one", "subjects", "test"))
+    architecture = meta["architecture"]
+    synthetic = dataset["name"] == "synthetic"
+    recurrence = architecture["temporal"]
+    learned = (
+        "Without contrastive pretraining."
+        if stage_one is None
+        else f"Pretrained by contrastive learning on unlabelled videos of {stage_one['subjects']} subjects of the "
+        f"dataset `{stage_one['dataset']}`."
+    )
+    tested = (
+        "Not tested: a checkpoint of a run that was not finished, or not the one that the run chose."
+        if test is None
+        else f"On {test['labelled_frames']} labelled frames of {subjects['test']} subjects who took no part in "
+        f"training or in any choice: mean ICC(3,1) {_number(test['icc'])}, MAE {_number(test['mae'])}, "
+        f"MSE {_number(test['mse'])}, pooled over frames."
+    )
+    per_au = {} if test is None else test["per_au"]
+    rows = [
+        " | ".join(
+            [
+                f"| {column(au)}",
+                AU_NAMES.get(au, ""),
+                *(_number(per_au.get(column(au), {}).get(name)) for name in SCORES),
+            ]
+        )
+        + " |"
+        for au in meta["aus"]
+    ]
+    versions = ", ".join(f"{name} {version}" for name, version in meta["versions"].items())
+    lines = [
+        f"# {meta['name']}",
+        "",
+        f"Estimates the intensity, from 0 to {MAX_INTENSITY}, of {len(meta['aus'])} facial action units (AUs) of the "
+        "Facial Action Coding System in every frame of a video of a face. Made with aulight.",
+        "",
+        "## Training",
+        "",
+        f"- Labels: {meta['labelled_frames']} frames drawn at random, {100 * meta['label_fraction']:.3g}% of those of "
+        f"the training subjects ({subjects['train']}), in the dataset `{dataset['name']}` (fingerprint "
+        f"`{dataset['fingerprint']}`, fold {meta['fold']}). Other subjects ({subjects['validation']}) chose the "
+        "checkpoint.",
+        f"- {learned}",
+        *(["- The faces of this dataset are drawn by a program."] if synthetic else []),
+        "",
+        "## Test",
+        "",
+        tested,
+        "",
+        "| AU | name | ICC(3,1) | MAE | MSE |",
+        "|----|------|---------:|----:|----:|",
+        *rows,
+        "",
+        "## Use and limits",
+        "",
+        "- For research on facial movement. An AU is a movement, not an emotion, an intention or a state of mind, and "
+        "no decision about a person should rest on it.",
+        *(
+            ["- It has learned from drawn faces alone, so it cannot be expected to read real ones."]
+            if synthetic
+            else [
+                "- The scores hold for faces, cameras, light and head poses like those of the test subjects; elsewhere "
+                "it has to be tested first.",
+                "- Whether it is equally good for all groups of people has not been tested.",
+            ]
+        ),
+        "- An AU with a low ICC in the table is not read reliably. MAE flatters predicting 0, so read it beside ICC.",
+        "",
+        "## Model",
+        "",
+        f"- Network: `{architecture['backbone']}`, "
+        + ("each frame alone" if recurrence == "none" else f"`{recurrence}` over frames {meta['stride']} apart")
+        + f", on faces of {architecture['size']}x{architecture['size']} pixels.",
+        f"- Faces are cut {meta['crop_size']} pixels wide, aligned: {meta['alignment']}.",
+        f"- Frames per second of the training videos: {dataset['fps']:g}.",
+        f"- Seed {meta['seed']}, of the labels {meta['label_seed']}.",
+        f"- Trained with {versions}. Written by {meta['written_by']} on {meta['created']}.",
+        "",
+        "## Licence",
+        "",
+        meta.get("licence")
+        or "None given: ask whoever gave you the file. The dataset's own terms may bind it as well.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+SCORES = ("icc", "mae", "mse")
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

@@ -1,0 +1,319 @@
+"""A trained model: what it is, and how it scores faces, videos and streams."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from aulight.data.faces.aligner import MAX_FACES, SMOOTH_S, FaceAligner
+from aulight.data.faces.crop import Present, uncut
+from aulight.data.video.raw import raw_frames
+from aulight.data.video.types import Frames, RawFrame
+from aulight.errors import AulightError
+from aulight.facs import MAX_INTENSITY, column
+from aulight.prediction.description import ALIGNED, header
+from aulight.prediction.rows import Scored, Table
+from aulight.prediction.seal import write_sealed
+from aulight.scoring.conformal import from_plain
+
+CHUNK = 16
+"""Frames of a video that go through the backbone together."""
+
+Intensities = npt.NDArray[np.float32]
+
+
+class Stream(Protocol):
+    """One video through a network; :class:`FrameStream` is the one of torch."""
+
+    def push(self, clip: Tensor) -> Tensor:
+        """Frames ``(1, n, size, size, 3)`` uint8 to intensities ``(n, AUs)`` float32."""
+
+    def explain(self, clip: Tensor, output: int) -> tuple[Tensor, Tensor]:
+        """The same, and the heat ``(n, h, w)`` float32 of one of them: :meth:`FrameStream.explain`."""
+
+
+class Model:
+    """A trained estimator of AU intensities, and all that is known about it.
+
+    Args:
+        meta: Its description.
+        start: Device and precision to a stream that has seen nothing yet.
+        file: Where it was read from.
+        network: ``encoder`` and ``regressor`` in eval mode, where they are there as torch modules.
+
+    Attributes:
+        meta: Its description, in plain containers: ``architecture``, ``aus``, ``crop_size``, ``dataset``, ``test`` ...
+        aus: Numbers of its AUs.
+        columns: Their names, ``AU01`` ...
+        size: Height and width of the frames that the network takes, in pixels.
+        stride: Frames from one sample of the recurrence to the next.
+        intervals: How far its prediction intervals reach; ``None`` if it was not calibrated.
+        file: As given, as the next.
+        network: As given.
+    """
+
+    def __init__(
+        self,
+        meta: dict[str, Any],
+        start: Callable[[str, str], Stream],
+        file: Path,
+        network: nn.ModuleDict | None = None,
+    ) -> None:
+        self.meta, self.file, self.network, self._start = meta, file, network, start
+        self.aus: tuple[int, ...] = tuple(meta["aus"])
+        self.columns = [column(au) for au in self.aus]
+        self.size, self.stride = int(meta["architecture"]["size"]), int(meta["stride"])
+        self.intervals = from_plain(meta["intervals"]) if meta.get("intervals") else None
+
+    def scorer(self, device: str = "cpu", precision: str = "32") -> "Scorer":
+        """What scores the aligned faces of one person in one video.
+
+        Args:
+            device: As torch names it: ``cpu``, ``cuda`` ...
+            precision: ``32`` or ``bf16``.
+
+        Raises:
+            AulightError: For a device that is not there, or what an ``.onnx`` cannot do.
+        """
+        if precision not in ("32", "bf16"):
+            raise AulightError(f"precision={precision}: 32 or bf16")
+        return Scorer(self._start(device, precision), self.size, self.aus)
+
+    def predict(
+        self,
+        video: str | Path,
+        fps: float | None = None,
+        *,
+        faces: str = "auto",
+        everybody: bool = False,
+        coverage: float | None = None,
+        device: str = "cpu",
+        precision: str = "32",
+    ) -> pd.DataFrame:
+        """Intensities in every frame of a video.
+
+        Args:
+            video: A video file, or a folder of numbered pictures.
+            fps: Frames per second of pictures; a video says its own.
+            faces: ``mediapipe`` finds and aligns faces; ``none`` takes the square in the middle of each picture, for
+                those that are aligned already; ``auto`` does as was done for the dataset that the model was trained on.
+            everybody: Follow all faces, not only the one that is largest at the start.
+            coverage: Adds prediction intervals, ``AU01_lo`` and ``AU01_hi`` ..., if the model is calibrated.
+            device: As :meth:`scorer` takes it, as the next.
+            precision: ``32`` or ``bf16``.
+
+        Returns:
+            A row for each face of each frame, in the columns of :mod:`aulight.prediction.rows`.
+
+        Raises:
+            AulightError: When the video cannot be read to its end.
+        """
+        path = Path(video).expanduser()
+        find = self.finds_faces(faces)
+        frames = raw_frames(path, fps, None if find else self.size)
+        table = Table(self.columns, self.intervals, coverage)
+        rows = self._rows(frames, find, everybody, table, CHUNK, device, precision)
+        return pd.DataFrame(rows, columns=table.names)
+
+    def stream(
+        self,
+        frames: Iterable[Frames],
+        fps: float,
+        *,
+        faces: str = "auto",
+        everybody: bool = False,
+        coverage: float | None = None,
+        device: str = "cpu",
+        precision: str = "32",
+    ) -> Iterator[dict[str, Any]]:
+        """Intensities in frames as they come: rows as :meth:`predict` gives them, in order.
+
+        A row comes about 0.3 s after its frame, since the crop follows what the head does next as well; the first ones
+        after 0.5 s, once it is clear whose face is the largest.
+
+        Args:
+            frames: Whole pictures ``(H, W, 3)`` uint8 RGB.
+            fps: How many of them are a second.
+            faces: As of :meth:`predict`, and all that follow.
+            everybody: As there.
+            coverage: As there.
+            device: As there.
+            precision: As there.
+
+        Raises:
+            AulightError: For a frame of another kind.
+        """
+        numbered = (RawFrame(number, number / fps, _picture(image)) for number, image in enumerate(frames))
+        table = Table(self.columns, self.intervals, coverage)
+        return self._rows(numbered, self.finds_faces(faces), everybody, table, 1, device, precision)
+
+    def finds_faces(self, faces: str) -> bool:
+        """Whether faces are to be found and aligned, by the setting that :meth:`predict` describes.
+
+        Raises:
+            AulightError: For another setting.
+        """
+        if faces not in ("auto", "mediapipe", "none"):
+            raise AulightError(f"faces={faces}: one of auto, mediapipe, none")
+        return faces == "mediapipe" or (faces == "auto" and self.meta["alignment"] == ALIGNED)
+
+    def _rows(
+        self,
+        frames: Iterable[RawFrame],
+        find: bool,
+        everybody: bool,
+        table: Table,
+        chunk: int,
+        device: str,
+        precision: str,
+    ) -> Iterator[dict[str, Any]]:
+        with ExitStack() as stack:
+            present = uncut(frames, self.size)
+            if find:
+                aligner = FaceAligner(self.meta["crop_size"], blendshapes=False, max_faces=MAX_FACES, smooth_s=SMOOTH_S)
+                present = stack.enter_context(aligner).people(frames, everybody)
+            for scored in self.score(present, chunk, device, precision):
+                yield from table.rows(scored)
+
+    def score(
+        self,
+        frames: Iterable[Present],
+        chunk: int = CHUNK,
+        device: str = "cpu",
+        precision: str = "32",
+        explain: int | None = None,
+    ) -> Iterator[Scored]:
+        """Scores the people in the frames of one video, each with a recurrent state of their own.
+
+        Args:
+            frames: As :meth:`FaceAligner.people` gives them; somebody who is missing from one has left, and begins anew
+                if they come back.
+            chunk: Frames that go through the backbone together; no frame is given back before they are there.
+            device: As :meth:`scorer` takes it, as the next.
+            precision: ``32`` or ``bf16``.
+            explain: Number of an AU, to say as well where in the crops it was seen.
+        """
+        scorers: dict[int, Scorer] = {}
+        frames = iter(frames)
+        while some := list(itertools.islice(frames, chunk)):
+            values: list[dict[int, Intensities]] = [{} for _ in some]
+            heat: list[dict[int, Intensities]] = [{} for _ in some]
+            before, scorers = scorers, {}
+            for person in sorted(set[int]().union(*(faces for _, faces in some))):
+                there = np.array([place for place, (_, faces) in enumerate(some) if person in faces])
+                stays = np.split(there, np.flatnonzero(np.diff(there) > 1) + 1)
+                for stay in stays:
+                    known = before.get(person) if stay[0] == 0 else None
+                    scorer = self.scorer(device, precision) if known is None else known
+                    crops = np.stack([some[place][1][person].crop for place in stay])
+                    scores, where = (scorer.push(crops), None) if explain is None else scorer.explain(crops, explain)
+                    for row, place in enumerate(stay):
+                        values[place][person] = scores[row]
+                        if where is not None:
+                            heat[place][person] = where[row]
+                if there[-1] == len(some) - 1:
+                    scorers[person] = scorer
+            for place, (frame, faces) in enumerate(some):
+                yield Scored(frame, faces, values[place], heat[place])
+
+    def save(self, path: str | Path) -> None:
+        """Writes the model as one ``.aulight`` file, under a temporary name that is changed when it is whole.
+
+        Raises:
+            AulightError: For a model that was read from an ``.onnx`` file.
+        """
+        if self.network is None:
+            raise AulightError("an .onnx file has no weights to write; export the run or the .aulight file it is from")
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
+        write_sealed(Path(path), safetensors.torch.save(weights, header(self.meta)))
+
+
+def _picture(image: Any) -> Frames:
+    """A picture as given from outside, if it is one."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        kind = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise AulightError(f"stream: a frame is {kind}; uint8 (height, width, 3), RGB, is needed")
+    return image
+
+
+class Scorer:
+    """Scores the aligned faces of one person in one video, in order; :meth:`Model.scorer` makes it."""
+
+    def __init__(self, stream: Stream, size: int, aus: Sequence[int]) -> None:
+        self._stream, self._size, self._aus = stream, size, tuple(aus)
+
+    def push(self, crops: Frames) -> Intensities:
+        """Scores the next frames; frames without a face are given as well, cut where the face was.
+
+        Args:
+            crops: ``(n, S, S, 3)`` uint8 RGB; any number of frames, of any size.
+
+        Returns:
+            ``(n, AUs)`` float32, 0..5.
+        """
+        if not len(crops):
+            return np.empty((0, len(self._aus)), np.float32)
+        return self._stream.push(self._clip(crops)).numpy()
+
+    def explain(self, crops: Frames, au: int) -> tuple[Intensities, npt.NDArray[np.float32]]:
+        """In place of :meth:`push`: scores the next frames, and says where in each of them one AU is seen.
+
+        Gradient times activation of the network's last map (see :meth:`FrameStream.explain`), made as large as the
+        crop. A map has few places (4 x 4 with ``resnet_tiny`` at 64 x 64), so the heat tells the brows from the mouth,
+        not one lip from the other. In each frame its peak is the intensity as a share of 5: a face that does not show
+        the AU has no heat, where a peak of 1 in every frame would make much of nothing.
+
+        Args:
+            crops: ``(n, S, S, 3)`` uint8 RGB; any number of frames, of any size.
+            au: Number of the AU.
+
+        Returns:
+            Intensities ``(n, AUs)`` float32, 0..5, and heat ``(n, S, S)`` float32, 0..1.
+
+        Raises:
+            AulightError: For an AU that the model does not have, and for a model that was read from an ``.onnx`` file.
+        """
+        if au not in self._aus:
+            known = ", ".join(map(str, self._aus))
+            raise AulightError(f"explain={au}: the model does not know this AU, only {known}")
+        if not len(crops):
+            return self.push(crops), np.empty(crops.shape[:3], np.float32)
+        output = self._aus.index(au)
+        intensities, heat = self._stream.explain(self._clip(crops), output)
+        heat = heat * (intensities[:, output] / MAX_INTENSITY)[:, None, None]
+        return intensities.numpy(), _over_crop(heat, self._size, crops.shape[1]).numpy()
+
+    def _clip(self, crops: Frames) -> Tensor:
+        clip = torch.from_numpy(np.ascontiguousarray(crops))
+        if crops.shape[1:3] != (self._size, self._size):
+            # what training and evaluation do while they decode
+            small = interpolate(clip.permute(0, 3, 1, 2), (self._size, self._size), mode="bilinear", antialias=True)
+            clip = small.permute(0, 2, 3, 1)
+        torch.set_flush_denormal(True)  # of this thread; features near 0 make a CPU ten times slower otherwise
+        return clip[None]
+
+
+def _over_crop(heat: Tensor, size: int, side: int) -> Tensor:
+    """Bilinear heat on a crop of ``side`` pixels from that on the map ``(n, h, h)`` of frames of ``size`` pixels.
+
+    A place of the map looks at what is around pixel stride x index, where layers of stride 2 put it whose kernels are
+    odd and padded alike on both sides. In the middle of a tile, the heat would lie too far to the right and too low.
+    """
+    places = heat.shape[-1]
+    stride = 2 ** math.ceil(math.log2(size / places))
+    pixel = (torch.arange(side) + 0.5) * size / side - 0.5
+    # (side, h); beyond the outermost places the heat fades
+    weights = (1 - (pixel[:, None] / stride - torch.arange(places)).abs()).clamp(min=0)
+    over: Tensor = weights @ heat @ weights.T
+    return over.clamp(max=1)  # above by rounding only

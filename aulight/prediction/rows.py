@@ -1,0 +1,89 @@
+"""What is said of a video: a row for each face of each frame, in the columns that OpenFace made known.
+
+``frame`` (from 1), ``face_id``, ``timestamp`` (seconds), ``confidence`` (0 where no face is found), ``success`` (0 or
+1) and ``AU01_r`` ... in 0..5, empty without a face; then, if there are prediction intervals, ``AU01_lo``, ``AU01_hi``
+...
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aulight.data.faces.crop import AlignedFrame
+from aulight.data.video.types import RawFrame
+from aulight.scoring.conformal import Intervals
+
+Values = npt.NDArray[np.float32]
+
+KEYS = ("frame", "face_id", "timestamp", "confidence", "success")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A frame and what was made of it.
+
+    Attributes:
+        frame: The frame.
+        faces: The people in it by their numbers, those included who are lost from sight (with confidence 0).
+        values: The intensities of each, ``(AUs,)`` float32 in 0..5; of no use where confidence is 0.
+        heat: Where in the crop of each one AU was seen, ``(size, size)`` float32 in 0..1, if that was asked for.
+    """
+
+    frame: RawFrame
+    faces: dict[int, AlignedFrame]
+    values: dict[int, Values]
+    heat: dict[int, Values] = field(default_factory=dict)
+
+    @property
+    def seen(self) -> list[int]:
+        """The numbers of those whose face is found."""
+        return [person for person, face in self.faces.items() if face.confidence > 0]
+
+
+class Table:
+    """Makes the rows of one video, frame by frame.
+
+    Args:
+        columns: Names of the AUs.
+        intervals: Calibration, if there is one.
+        coverage: Of the intervals; ``None`` for none.
+
+    Attributes:
+        names: Of all columns, in order.
+
+    Raises:
+        AulightError: For a coverage that is not calibrated.
+    """
+
+    def __init__(self, columns: Sequence[str], intervals: Intervals | None, coverage: float | None) -> None:
+        self._columns, self._count = columns, 0
+        self._intervals = None if coverage is None else intervals
+        self._coverage = coverage or 0.0
+        self.names = [*KEYS, *(f"{au}_r" for au in columns)]
+        if self._intervals is not None:
+            self.names += [f"{au}_{end}" for au in columns for end in ("lo", "hi")]
+            self.around(np.full(len(columns), np.nan, np.float32))  # says what is wrong before the work
+
+    def around(self, values: Values) -> tuple[Values, Values] | None:
+        """Both ends of the intervals around the intensities of one face, each ``(AUs,)``."""
+        if self._intervals is None:
+            return None
+        low, high = self._intervals.around(values[None], self._coverage)
+        return low[0], high[0]
+
+    def rows(self, scored: Scored) -> Iterator[dict[str, Any]]:
+        """The rows of the next frame: one for each face that is found, or one without."""
+        self._count += 1
+        for person in scored.seen or [0]:
+            confidence = scored.faces[person].confidence if person in scored.faces else 0.0
+            found = confidence > 0
+            values = scored.values[person] if found else np.full(len(self._columns), math.nan, np.float32)
+            numbers = values.tolist()
+            if (ends := self.around(values)) is not None:
+                numbers += np.stack(ends, 1).ravel().tolist()
+            keys = (self._count, person, scored.frame.time_s, confidence, int(found))
+            yield dict(zip(self.names, (*keys, *numbers), strict=True))

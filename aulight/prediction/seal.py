@@ -1,0 +1,31 @@
+"""The seal of a model's file: it tells of accidents, a copy cut short or an edited number."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from aulight.errors import AulightError
+
+_SEAL, OPEN = re.compile(rb"aulight-sha256:([0-9a-f]{64})"), b"aulight-sha256:" + b"0" * 64
+
+
+def write_sealed(path: Path, data: bytes) -> None:
+    """Writes a file that holds the ``seal`` of :func:`header`, under a temporary name that is changed when whole."""
+    digest = hashlib.sha256(data).hexdigest().encode()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data.replace(OPEN, b"aulight-sha256:" + digest))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_seal(path: Path) -> None:
+    """Raises :class:`AulightError` for a file whose seal does not fit the rest of it."""
+    data = path.read_bytes()
+    seals = _SEAL.findall(data)
+    if len(seals) != 1:
+        raise AulightError(f"{path}: not a file of `aulight export`, or cut short; give another, or export it again")
+    if hashlib.sha256(_SEAL.sub(OPEN, data)).hexdigest().encode() != seals[0]:
+        raise AulightError(f"{path}: cut short or changed since it was written; copy it or export it again")

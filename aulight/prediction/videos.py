@@ -1,0 +1,87 @@
+"""The videos that are to be scored, and what their files are called."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aulight.data.sources.folder import videos_below
+from aulight.data.video.raw import raw_info
+from aulight.errors import AulightError, VideoError, shorten
+
+if TYPE_CHECKING:
+    pass
+
+
+OVERLAY = ".overlay.mp4"
+"""What the names of videos with bars end with; in a folder of videos to score they are passed over."""
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video, and what its files are called.
+
+    Attributes:
+        path: As :func:`aulight.data.video.raw.raw_frames` takes it.
+        name: Below the output folder, without an ending; with ``/`` for the folders between.
+    """
+
+    path: Path
+    name: str
+
+
+def find_videos(given: Path, output: Path) -> list[Video]:
+    """The video at a path, or all videos and folders of pictures below it, each with a name of its own.
+
+    Folders are kept. Of ``a.mp4`` and ``a.mov`` beside each other, the names are ``a.mp4`` and ``a.mov``, else ``a``.
+
+    Args:
+        given: A video, a folder of pictures, or a folder of any of these.
+        output: Where files will be written; what is there is passed over.
+
+    Raises:
+        AulightError: When there is nothing.
+    """
+    if not given.is_dir():
+        if not any(path.is_file() for path in (given, *given.parents)):  # in a zip file, perhaps
+            raise AulightError(f"input={given}: no such video or folder")
+        return [Video(given, given.stem)]
+    if output.resolve() == given.resolve():
+        raise AulightError(f"output={output}: the folder of the videos; give another")
+    paths = [path for path in videos_below(given)[0] if not path.name.endswith(OVERLAY)]
+    if output.resolve().is_relative_to(given.resolve()):
+        paths = [path for path in paths if not path.resolve().is_relative_to(output.resolve())]
+    if not paths:
+        raise AulightError(f"input={given}: no videos, nor pictures, in it")
+    names = {}
+    for path in paths:
+        name = path.relative_to(given) if path != given else Path(given.resolve().name)
+        names[path] = (name if path.is_dir() else name.with_suffix("")).as_posix()
+    often = Counter(name.casefold() for name in names.values())
+    for path in paths:
+        if often[names[path].casefold()] > 1 and not path.is_dir():
+            names[path] = path.relative_to(given).as_posix()
+    twice = [name for name, count in Counter(name.casefold() for name in names.values()).items() if count > 1]
+    if twice:
+        raise AulightError(f"input={given}: two videos would be called {shorten(twice, 3)}; rename one")
+    return [Video(path, name) for path, name in names.items()]
+
+
+def expected(video: Video, fps: float) -> int:
+    """How many frames a video claims to have, 0 where it does not say."""
+    try:
+        return raw_info(video.path, fps).frames or 0
+    except VideoError:
+        return 0
+
+
+def about(path: Path) -> dict[str, Any]:
+    """What tells whether a video has changed."""
+    file = next(place for place in (path, *path.parents) if place.exists())
+    files = [file] if file.is_file() else sorted(entry for entry in file.iterdir() if entry.is_file())
+    stats = [entry.stat() for entry in files]
+    return {
+        "path": str(path.resolve()),
+        "bytes": sum(stat.st_size for stat in stats),
+        "modified_ns": max((stat.st_mtime_ns for stat in stats), default=0),
+    }

@@ -1,0 +1,78 @@
+"""Tables and pictures of a video, written as its frames come."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from aulight.data.video.types import Frames
+
+if TYPE_CHECKING:
+    pass
+
+
+DIGITS = 6
+"""After the point, in a .csv."""
+
+FLUSHED = 250
+"""Rows that are held before they are written."""
+
+PARTIAL = ".partial"
+"""What the names of files end with that go only to where a video is damaged."""
+
+
+def of_one_size(pictures: Iterator[Frames]) -> Iterator[Frames]:
+    """Scales pictures to the size of the first: those of a folder may differ."""
+    import cv2
+
+    size: tuple[int, int] | None = None
+    for picture in pictures:
+        size = size or (picture.shape[1], picture.shape[0])
+        fits = picture.shape[1::-1] == size
+        yield picture if fits else np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+class Rows:
+    """Writes rows into a .csv or .parquet file, some at a time."""
+
+    def __init__(self, file: Path, names: Sequence[str]) -> None:
+        self._file, self._names = file, names
+        self._waiting: list[dict[str, Any]] = []
+        self._parquet: Any = None
+
+    def __enter__(self) -> "Rows":
+        if self._file.suffix == ".parquet":
+            import pyarrow
+            import pyarrow.parquet
+
+            kinds = {"timestamp": pyarrow.float64(), "confidence": pyarrow.float64()}
+            kinds |= dict.fromkeys(("frame", "face_id", "success"), pyarrow.int64())
+            schema = pyarrow.schema([(name, kinds.get(name, pyarrow.float32())) for name in self._names])
+            self._parquet = pyarrow.parquet.ParquetWriter(self._file, schema)
+        else:
+            pd.DataFrame(columns=list(self._names)).to_csv(self._file, index=False)
+        return self
+
+    def add(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Adds the rows of a frame."""
+        self._waiting.extend(rows)
+        if len(self._waiting) >= FLUSHED:
+            self._flush()
+
+    def _flush(self) -> None:
+        table = pd.DataFrame(self._waiting, columns=list(self._names))
+        if self._parquet is None:
+            table.round(DIGITS).to_csv(self._file, index=False, header=False, mode="a")
+        else:
+            import pyarrow
+
+            self._parquet.write_table(pyarrow.Table.from_pandas(table, self._parquet.schema, preserve_index=False))
+        self._waiting.clear()
+
+    def __exit__(self, *failure: object) -> None:
+        if self._waiting:
+            self._flush()
+        if self._parquet is not None:
+            self._parquet.close()

@@ -1,0 +1,1 @@
+"""Prepared datasets from raw videos, and frames of them to be labelled."""

@@ -1,0 +1,94 @@
+"""Pictures of drawn frames for a coder: a strip for each, and contact sheets."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from aulight.data.store import PreparedDataset
+from aulight.data.video.prepared import Reader
+from aulight.data.video.types import Frames
+
+NEIGHBOURS = 2
+"""Frames shown on each side of a drawn one."""
+SIDE = 256
+"""Pixels that pictures are scaled up to, for a coder's eye."""
+TILE = 160
+"""Pixels of a picture of a contact sheet."""
+SHEET = (5, 8)
+"""Rows and columns of a contact sheet."""
+
+_MARGIN, _TEXT = 6, 24
+_PAPER, _INK, _FRAME = 255, (40, 40, 40), (213, 94, 0)
+
+
+def pictures(data: PreparedDataset, drawn: pd.DataFrame, folder: Path) -> None:
+    """A strip for each drawn frame, and contact sheets; a few frames in memory at a time."""
+    rows, columns = SHEET
+    digits = max(4, len(str(len(drawn))))
+    row_of = {video_id: row for row, video_id in enumerate(data.videos["video_id"])}
+    frames = data.frames[data.frames["video_id"].isin(drawn["video_id"].unique())]
+    source = {video_id: rows.to_numpy() for video_id, rows in frames.groupby("video_id")["source_frame"]}
+    number, sheet, tiles = 0, 0, list[Frames]()
+    with tqdm(total=len(drawn), desc="Pictures", unit="frame") as bar:
+        for video_id, mine in drawn.groupby("video_id", sort=False):
+            row = row_of[video_id]
+            reader = Reader(data.path(row), frames=len(source[video_id]))
+            for frame, time_s in zip(mine["frame"], mine["time_s"], strict=True):
+                number += 1
+                around = np.arange(frame - NEIGHBOURS, frame + NEIGHBOURS + 1)
+                there = (around >= 0) & (around < len(reader))
+                images = dict(zip(around[there].tolist(), reader.read(around[there]), strict=True))
+                title = f"#{number:0{digits}}  {video_id}  frame {source[video_id][frame]}  {time_s:.2f} s"
+                shown = [(images.get(i), str(source[video_id][i]) if i in images else "") for i in around.tolist()]
+                name = f"{number:0{digits}}_{video_id}_{source[video_id][frame]}.png"
+                _save(folder / "images" / name, _strip(title, shown))
+                tiles.append(_tile(images[frame], TILE, f"#{number:0{digits}}"))
+                if len(tiles) == rows * columns or number == len(drawn):
+                    sheet += 1
+                    _save(folder / f"contact_sheet_{sheet:02}.png", _grid(tiles, columns))
+                    tiles = []
+                bar.update()
+
+
+def _strip(title: str, shown: list[tuple[Frames | None, str]]) -> Frames:
+    """The pictures ``(H, W, 3)`` in a row under a title, the middle one framed; ``None`` leaves a blank place."""
+    height, width = next(image.shape[:2] for image, _ in shown if image is not None)
+    side = max(SIDE, width)
+    blank = np.full((height, width, 3), 225, np.uint8)
+    tiles = [_tile(blank if image is None else image, side, caption) for image, caption in shown]
+    middle = len(tiles) // 2
+    cv2.rectangle(tiles[middle], (2, 2), (side + 2 * _MARGIN - 3, side + 2 * _MARGIN - 3), _FRAME, 4)
+    strip = np.concatenate(tiles, axis=1)
+    head = np.full((_TEXT + _MARGIN, strip.shape[1], 3), _PAPER, np.uint8)
+    _write(head, title, (_MARGIN, _TEXT - 4))
+    return np.concatenate([head, strip])
+
+
+def _tile(image: Frames, side: int, caption: str) -> Frames:
+    """One picture, scaled to ``side x side``, with a margin around it and a caption below."""
+    tile = np.full((side + 2 * _MARGIN + _TEXT, side + 2 * _MARGIN, 3), _PAPER, np.uint8)
+    way = cv2.INTER_CUBIC if side > image.shape[1] else cv2.INTER_AREA
+    tile[_MARGIN : _MARGIN + side, _MARGIN : _MARGIN + side] = cv2.resize(image, (side, side), interpolation=way)
+    _write(tile, caption, (_MARGIN, side + 2 * _MARGIN + _TEXT - 8))
+    return tile
+
+
+def _grid(tiles: list[Frames], columns: int) -> Frames:
+    rows = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
+    rows[-1] += [np.full_like(tiles[0], _PAPER)] * (min(columns, len(tiles)) - len(rows[-1]))
+    return np.concatenate([np.concatenate(row, axis=1) for row in rows])
+
+
+def _write(image: Frames, text: str, place: tuple[int, int]) -> None:
+    """Writes a line of text, smaller where it would not fit."""
+    scale = 0.55
+    width = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0]
+    scale *= min(1.0, (image.shape[1] - 2 * place[0]) / max(width, 1))
+    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, _INK, 1, cv2.LINE_AA)
+
+
+def _save(path: Path, image: Frames) -> None:
+    path.write_bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())

@@ -1,0 +1,160 @@
+"""Figures of a report: label efficiency, and each action unit."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from aulight.drawing.names import LABELS, arms, au_label, percent
+from aulight.drawing.style import looks_of, styled
+
+
+def _value(number: float | None) -> float:
+    return np.nan if number is None else number
+
+
+def _ends(record: Mapping[str, Any]) -> tuple[float, float]:
+    """Ends of the interval around a record's ICC; both at the ICC where there is none."""
+    low, high = record["icc_ci"] or (record["icc"], record["icc"])
+    return _value(low), _value(high)
+
+
+def _interval_note(summary: Mapping[str, Any], what: str) -> str:
+    return f"{what}: {100 * summary['bootstrap']['level']:g}% bootstrap intervals over test subjects"
+
+
+@styled
+def label_efficiency(summary: Mapping[str, Any]) -> Figure:
+    """ICC against the share of labels: a line with an interval band for each arm, a panel per dataset.
+
+    ``scratch_equal_compute``, and an arm that was run at one fraction only, is a marker with an error bar.
+    Small dots are seeds.
+    """
+    datasets = list(summary["datasets"])
+    looks = looks_of(arms(summary["records"]))
+    figure = Figure(figsize=(6.4 if len(datasets) == 1 else 4.4 * len(datasets), 4.6))
+    panels = figure.subplots(1, len(datasets), squeeze=False, sharey=True)[0]
+    for axes, dataset in zip(panels, datasets, strict=True):
+        mine = [record for record in summary["records"] if record["dataset"] == dataset]
+        fractions = sorted({record["label_fraction"] for record in mine})
+        names = arms(mine)
+        for i, arm in enumerate(names):
+            records = sorted((r for r in mine if r["arm"] == arm), key=lambda r: float(r["label_fraction"]))
+            look = looks[arm]
+            x = np.array([record["label_fraction"] for record in records])
+            if len(fractions) == 1:  # side by side, as there is no line to follow
+                x *= 1.04 ** (i - (len(names) - 1) / 2)
+            y = np.array([_value(record["icc"]) for record in records])
+            low, high = np.array([_ends(record) for record in records]).T
+            if arm == "scratch_equal_compute" or len(records) == 1:
+                gap = np.nan_to_num(np.maximum([y - low, high - y], 0))
+                # Hollow, so that a line's marker below it can be seen.
+                fill = "none" if arm == "scratch_equal_compute" else look["color"]
+                bar = {"capsize": 4, "markersize": 8, "markerfacecolor": fill, "markeredgewidth": 2}
+                axes.errorbar(x, y, gap, color=look["color"], marker=look["marker"], ls="none", zorder=4, **bar)
+            else:
+                axes.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
+                axes.plot(x, y, **look, markersize=6, linewidth=2, zorder=3)
+            for place, record in zip(x, records, strict=True):
+                seeds = [_value(value) for value in record["icc_per_seed"]]
+                if len(seeds) > 1:
+                    axes.plot(
+                        [place] * len(seeds),
+                        seeds,
+                        ".",
+                        color=look["color"],
+                        markersize=4,
+                        alpha=0.6,
+                        zorder=2,
+                    )
+        axes.set_xscale("log")
+        axes.set_xlim(fractions[0] / 1.35, fractions[-1] * 1.35)
+        axes.xaxis.set_major_locator(FixedLocator(fractions))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xticks(fractions, _spaced(fractions))
+        axes.set_xlabel("labelled share of the training frames")
+        if len(datasets) > 1:
+            axes.set_title(dataset)
+    low_end, high_end = panels[0].get_ylim()
+    panels[0].set_ylim(min(low_end, 0), max(high_end, 0.05))
+    panels[0].set_ylabel("ICC(3,1), mean over action units")
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=look["color"],
+            marker=str(look["marker"]),
+            linestyle="none" if arm == "scratch_equal_compute" else look["linestyle"],
+            linewidth=2,
+            markeredgewidth=2 if arm == "scratch_equal_compute" else 1,
+            markerfacecolor="none" if arm == "scratch_equal_compute" else look["color"],
+            label=LABELS.get(arm, arm),
+        )
+        for arm, look in looks.items()
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(handles)))
+    figure.supxlabel(_interval_note(summary, "Bands and bars") + "; dots: seeds", fontsize=8, color="#555555")
+    return figure
+
+
+def _spaced(fractions: list[float]) -> list[str]:
+    """Labels of the ticks; one that would run into its left neighbour stays empty."""
+    labels: list[str] = []
+    last = -np.inf
+    span = np.log10(fractions[-1] / fractions[0]) or 1.0
+    for fraction in fractions:
+        place = np.log10(fraction)
+        room = place - last > 0.07 * span
+        labels.append(percent(fraction) if room else "")
+        last = place if room else last
+    return labels
+
+
+@styled
+def per_au(summary: Mapping[str, Any], fractions: Mapping[str, float]) -> Figure:
+    """Bars of the ICC of each action unit and their mean, side by side for the arms; a row per dataset.
+
+    Args:
+        summary: What ``summary.json`` holds.
+        fractions: The label fraction to show for each dataset.
+    """
+    looks = looks_of(arms(summary["records"]))
+    widest = max(len(summary["datasets"][dataset]["aus"]) for dataset in fractions)
+    figure = Figure(figsize=(max(6.4, 1.6 + 0.75 * (widest + 1)), 4.2 * len(fractions)))
+    rows = figure.subplots(len(fractions), 1, squeeze=False)[:, 0]
+    for axes, (dataset, fraction) in zip(rows, fractions.items(), strict=True):
+        mine = [r for r in summary["records"] if r["dataset"] == dataset and r["label_fraction"] == fraction]
+        aus = summary["datasets"][dataset]["aus"]
+        names = arms(mine)
+        width = 0.8 / max(1, len(names))
+        # A wider gap sets the mean apart.
+        centres = np.append(np.arange(len(aus)), len(aus) + 0.3)
+        for i, arm in enumerate(names):
+            record = next(r for r in mine if r["arm"] == arm)
+            parts = [*(record["per_au"][au] for au in aus), record]
+            height = np.array([_value(part["icc"]) for part in parts])
+            low, high = np.array([_ends(part) for part in parts]).T
+            x = centres + (i - (len(names) - 1) / 2) * width
+            colour = looks[arm]["color"]
+            axes.bar(x, height, width * 0.92, color=colour, label=LABELS.get(arm, arm))
+            shown = ~np.isnan(height)
+            gap = np.maximum([height - low, high - height], 0)[:, shown]
+            axes.errorbar(x[shown], height[shown], gap, fmt="none", ecolor="#333333", elinewidth=1, capsize=1.5)
+            for place in x[~shown]:
+                word = {"rotation": 90, "ha": "center", "va": "bottom", "fontsize": 7, "color": colour}
+                axes.text(place, 0.01, "undefined", **word)
+        axes.axhline(0, color="#333333", linewidth=0.8)
+        axes.axvline(len(aus) - 0.35, color="#bbbbbb", linewidth=0.8)
+        axes.set_xticks(centres, [*(au_label(au) for au in aus), "mean"], fontsize=8)
+        axes.set_xlim(-0.6, centres[-1] + 0.6)
+        axes.tick_params(axis="x", length=0)
+        axes.set_ylabel("ICC(3,1)")
+        where = f"{dataset}: " if len(fractions) > 1 else ""
+        axes.set_title(f"{where}{percent(fraction)} of the labels", loc="left")
+    handles = {label: bar for axes in rows for bar, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles, loc="outside upper center", ncols=min(4, len(handles)))
+    figure.supxlabel(_interval_note(summary, "Error bars"), fontsize=8, color="#555555")
+    return figure

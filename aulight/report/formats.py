@@ -1,0 +1,74 @@
+"""Numbers, names and tables as text, Markdown and LaTeX."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+
+def decimals(value: float | None) -> str:
+    """A number as tables show it, with three decimals; a dash for None."""
+    return "–" if value is None else f"{value:.3f}".replace("-0.000", "0.000")
+
+
+def interval(ends: Sequence[float] | None) -> str:
+    """The ends of an interval as tables show them; a dash for None."""
+    return "–" if ends is None else f"[{decimals(ends[0])}, {decimals(ends[1])}]"
+
+
+def p_value(value: float | None) -> str:
+    """A p-value as tables show it."""
+    return "<0.001" if value is not None and value < 0.0005 else decimals(value)
+
+
+def level(summary: Mapping[str, Any]) -> str:
+    """How tables call the intervals, for example ``95% interval``."""
+    return f"{100 * summary['bootstrap']['level']:g}% interval"
+
+
+def text_columns(table: pd.DataFrame) -> int:
+    """Number of leading columns that hold names and are set flush left."""
+    return sum(name in ("Dataset", "Labels", "Arm", "Against", "Convention", "Source") for name in table.columns)
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table of text in Markdown, columns padded to read well as plain text."""
+    cells = [[str(name) for name in table.columns], *table.astype(str).to_numpy().tolist()]
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in cells]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(table.columns))]
+    left = text_columns(table)
+    padded = [
+        [cell.ljust(w) if i < left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
+        for row in cells
+    ]
+    rule = ["-" * w + ("-" if i < left else ":") for i, w in enumerate(widths)]
+    lines = [f"| {' | '.join(row)} |" for row in padded]
+    return "\n".join([lines[0], f"|-{'|-'.join(rule)}|", *lines[1:]]) + "\n"
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "–": "--",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+}
+
+
+def latex_escape(text: str) -> str:
+    """Text as LaTeX prints it literally."""
+    return "".join(_LATEX.get(sign, sign) for sign in text)
+
+
+def latex(table: pd.DataFrame, caption: str) -> str:
+    """A table of text as a LaTeX table; it needs the package booktabs."""
+    left = text_columns(table)
+    rows = [[str(name) for name in table.columns], *table.astype(str).to_numpy().tolist()]
+    lines = [" & ".join(map(latex_escape, row)) for row in rows]
+    body = " \\\\\n".join(lines[1:])
+    return (
+        "\\begin{table}\n\\centering\n\\small\n"
+        f"\\caption{{{latex_escape(caption)}}}\n"
+        f"\\begin{{tabular}}{{{'l' * left}{'r' * (len(table.columns) - left)}}}\n\\toprule\n"
+        f"{lines[0]} \\\\\n\\midrule\n{body} \\\\\n\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
+    )

@@ -1,0 +1,1 @@
+"""Run directories, and the sweeps that fill them."""

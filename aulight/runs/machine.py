@@ -1,0 +1,44 @@
+"""What a run ran on: versions, the revision of the code, and the memory that it took."""
+
+import importlib.metadata
+import platform
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+
+def versions() -> dict[str, str]:
+    """Versions of what results depend on."""
+    packages = ("aulight", "torch", "pytorch-lightning", "albumentations", "numpy")
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
+
+
+def git_revision() -> str | None:
+    """Revision of the checkout that this package runs from; ``None`` for an installed one."""
+    here = Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        tracked = subprocess.run(
+            ["git", "-C", str(here), "ls-files", "--error-unmatch", __file__], capture_output=True, check=False
+        )
+        if tracked.returncode:
+            return None
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def peak_rss_mb() -> int:
+    """Peak resident memory of the largest process of this run so far, in MB."""
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return int(max(peaks) * unit / 1e6)
+
+
+def peak_gpu_mb() -> int | None:
+    """Most memory that torch had allocated on this process's GPU, in MB; ``None`` where it uses none."""
+    torch = sys.modules.get("torch")  # not imported for this
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    return int(torch.cuda.max_memory_allocated() / 1e6)

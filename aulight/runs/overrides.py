@@ -1,0 +1,24 @@
+"""Settings as Hydra's grammar reads them."""
+
+import re
+
+
+def readable(argument: str) -> str:
+    """A setting as Hydra's grammar can read it: in quotes where it cannot, such as a path with ``~`` or ``ü``."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    key, sign, value = argument.partition("=")
+    if not sign or not re.fullmatch(r"[\w.]+", key):
+        return argument
+    try:
+        OverridesParser.create().parse_override(argument)
+    except HydraException:
+        return f"{key}={quoted(value)}"
+    return argument
+
+
+def quoted(value: str) -> str:
+    """A value as Hydra's grammar takes any."""
+    value = re.sub(r"(\\*)'", r"\1\1\'", value) + "\\" * (len(value) - len(value.rstrip("\\")))
+    return f"'{value}'"

@@ -1,0 +1,141 @@
+"""The run directory: what a run was, how it ended, and whether the same command has anything left to do."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import yaml
+from filelock import FileLock, Timeout
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from aulight.data.store import PreparedDataset
+from aulight.errors import AulightError, reason
+from aulight.runs.machine import git_revision, peak_gpu_mb, peak_rss_mb, versions
+from aulight.runs.record import differences, read_run
+
+
+class Run:
+    """One run directory. As a context manager it records the outcome, whatever that is, in ``run.yaml``.
+
+    Args:
+        folder: The directory; may hold an earlier part of the same run.
+        command: ``pretrain`` or ``finetune``.
+        config: The composed configuration as plain containers.
+
+    Attributes:
+        folder: The directory.
+        checkpoints: Where its checkpoints are.
+        record: What ``run.yaml`` holds.
+
+    Raises:
+        AulightError: When the directory holds a run with other settings that is done, is running or has a checkpoint.
+    """
+
+    def __init__(self, folder: Path, command: str, config: dict[str, Any]) -> None:
+        self.folder = folder
+        self.checkpoints = folder / "checkpoints"
+        self.record: dict[str, Any] = {"command": command, "config": config, "wall_s": 0.0}
+        earlier = read_run(folder)
+        if earlier is not None:
+            differing = differences(earlier["config"], config)
+            if differing and self.last is None and str(earlier.get("outcome")).startswith(("failed", "interrupted")):
+                return  # it got nowhere: a second try with a setting put right
+            if differing:
+                raise AulightError(
+                    f"{folder}: holds a run with other settings ({'; '.join(differing[:4])}); "
+                    "give another name= or remove the folder"
+                )
+            self.record = {**earlier, "config": config}
+
+    @classmethod
+    def begin(cls, cfg: DictConfig, command: str) -> "Run":
+        """The run of a composed configuration, in the directory that Hydra made for it; says so when it is done."""
+        config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+        data = config["data"]
+        if data["synthetic"] is not None and data["name"] != "synthetic":
+            raise AulightError(f"data.name={data['name']}: names a dataset of yours; add data=folder")
+        run = cls(Path(HydraConfig.get().runtime.output_dir), command, config)
+        if run.done:
+            root = Path(data["root"]).expanduser()
+            if root.exists():
+                run.check_data(PreparedDataset(root).fingerprint)
+            run.say(f"already done ({run.folder})")
+        return run
+
+    def say(self, text: str) -> None:
+        """Prints a line that begins with the run's name, once however many processes the run has."""
+        if _is_first():
+            print(f"{self.record['config']['name']}: {text}")
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return bool(self.record.get("outcome") == "done")
+
+    @property
+    def last(self) -> Path | None:
+        """The checkpoint to resume from, if there is one."""
+        path = self.checkpoints / "last.ckpt"
+        return path if path.is_file() else None
+
+    def check_data(self, fingerprint: str) -> None:
+        """Refuses to go on with a run on other data, or to take it for done.
+
+        Raises:
+            AulightError: When the run was begun on another version of the dataset.
+        """
+        before = self.record.get("dataset", {}).get("fingerprint", fingerprint)
+        if before != fingerprint and (self.done or self.last is not None):
+            raise AulightError(
+                f"{self.folder}: was {'done' if self.done else 'begun'} on another version of the dataset, with other "
+                f"labels, subjects or videos ({before}, now {fingerprint}); give another name= or remove the folder"
+            )
+
+    def __enter__(self) -> Self:
+        if _is_first():
+            self._lock = FileLock(self.folder / ".lock")  # of the process: gone with it, however it ends
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout as error:
+                raise AulightError(f"{self.folder}: another process is at work on this run") from error
+        self._start, self._before = time.monotonic(), float(self.record.get("wall_s", 0))
+        self.update(outcome="running", versions=versions(), git=git_revision())
+        return self
+
+    def update(self, **fields: Any) -> None:
+        """Adds fields to ``run.yaml``, which is replaced as a whole."""
+        self.record.update(fields)
+        self.record["wall_s"] = round(self._before + time.monotonic() - self._start, 1)
+        self.record["peak_rss_mb"] = max(peak_rss_mb(), self.record.get("peak_rss_mb", 0))
+        self.record["peak_gpu_mb"] = peak_gpu_mb()
+        if _is_first():
+            temporary = self.folder / f".run.yaml.{os.getpid()}"
+            temporary.write_text(yaml.safe_dump(self.record, sort_keys=False))
+            temporary.replace(self.folder / "run.yaml")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            outcome = "done"
+        elif issubclass(kind, Exception):
+            outcome = f"failed: {reason(error or kind())}"
+        else:
+            outcome = "interrupted"
+        self.update(outcome=outcome)
+        if _is_first():
+            if outcome == "done":
+                Path(self._lock.lock_file).unlink(missing_ok=True)
+            self._lock.release()
+        if outcome == "interrupted":  # by Ctrl-C, which Lightning turns into SystemExit
+            raise KeyboardInterrupt from error
+
+
+def _is_first() -> bool:
+    """Whether this is the only process of a run, or the first of a distributed one."""
+    lightning = sys.modules.get("lightning_fabric.utilities.rank_zero")  # not imported for this: it takes torch along
+    return lightning is None or getattr(lightning.rank_zero_only, "rank", 0) == 0

@@ -1,0 +1,1 @@
+"""Agreement of predictions with labels, and how sure of it one may be."""

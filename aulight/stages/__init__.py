@@ -1,1 +1,0 @@
-"""The two training stages as Lightning modules."""

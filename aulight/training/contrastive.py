@@ -1,0 +1,123 @@
+"""Stage one: learn how faces look and move, from videos without labels."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from aulight.errors import AulightError
+from aulight.nets.encoder import Encoder, EncoderConfig
+from aulight.nets.heads import Predictors, Projector
+from aulight.training.losses import InfoNCE, gather_with_grad, info_nce
+from aulight.training.optim import one_cycle
+
+
+class ContrastiveStage(pl.LightningModule):
+    """Contrastive learning on clips, in one form that covers the objectives of ``conf/objective``.
+
+    Every clip comes in one or two views. Two terms, both InfoNCE (van den Oord et al., 2018) against all moments (and,
+    with a spatial map, all places) of all clips of the batch over all ranks:
+
+    - *instance*: an embedding finds the same frame in the other view.
+    - *predictive*: the recurrent context at time t, through the predictor of horizon k, finds the embedding at t + k,
+      in the other view if there are two.
+
+    Other moments of the same clip are the negatives that teach expression; those of other clips mostly teach identity,
+    and ``other_video_weight`` turns them down.
+
+    Args:
+        encoder: :class:`EncoderConfig` as a plain dict.
+        objective: ``views``, ``instance`` and ``predictive`` (weights of the terms), ``horizons`` (in samples),
+            ``context`` (samples before the first prediction), ``temperature``, ``other_video_weight``,
+            ``projection`` and ``hidden`` (widths of the heads), ``spatial`` (whether the encoder must keep a map).
+        optim: ``lr``, ``weight_decay``, ``warmup``; see :func:`one_cycle`.
+        trained_on: Name of the ``dataset`` and ``subjects`` that it sees; the checkpoint tells them to stage two.
+
+    Raises:
+        AulightError: When objective and encoder do not go together.
+    """
+
+    def __init__(
+        self,
+        encoder: dict[str, Any],
+        objective: dict[str, Any],
+        optim: dict[str, Any],
+        trained_on: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.encoder = Encoder(EncoderConfig(**encoder))
+        self.objective, self.optim = objective, optim
+        if objective["instance"] and objective["views"] < 2:
+            raise AulightError("objective.instance: the instance term needs objective.views=2")
+        if objective["spatial"] and self.encoder.map_size == (1, 1):
+            raise AulightError(
+                f"objective.spatial: model.temporal={encoder['temporal']} keeps no map; use model.temporal=convgru"
+            )
+        norm, width, hidden = encoder["norm"], objective["projection"], objective["hidden"]
+        self.projector = Projector(encoder["embedding"], hidden, width, norm)
+        self.predictors = Predictors(objective["horizons"], self.encoder.temporal.channels, hidden, width, norm)
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """One step on clips ``(B, V, T, H, W, 3)`` uint8; logs the loss and top-1 accuracies beside chance."""
+        views, horizons, skip = self.objective["views"], self.objective["horizons"], self.objective["context"]
+        clips = batch["clips"].transpose(0, 1).flatten(0, 1)  # (V * B, T, H, W, 3)
+        embedding = self.encoder.embed(self.encoder.normalise(clips))
+        context, _ = self.encoder.temporal(embedding)
+        vectors = self.projector(_places(embedding)).unflatten(0, (views, -1))  # (V, B, T, places, D)
+        steps = vectors.shape[2]
+        if skip + max(horizons) >= steps:
+            raise AulightError(
+                f"clip.length={steps}: too short for objective.context={skip} and horizons up to {max(horizons)}"
+            )
+        keys = [gather_with_grad(view.flatten(1, 2)) for view in vectors]  # (B over ranks, T * places, D)
+
+        terms: dict[str, list[InfoNCE]] = {"instance": [], "predictive": []}
+        for source in range(views):
+            target = keys[(source + 1) % views]
+            if self.objective["instance"]:
+                terms["instance"].append(self._nce(vectors[source], target, 0))
+            if self.objective["predictive"]:
+                for horizon in horizons:
+                    past = context.unflatten(0, (views, -1))[source][:, skip : steps - horizon]
+                    queries = self.predictors(_places(past), horizon)
+                    terms["predictive"].append(self._nce(queries, target, skip + horizon))
+
+        loss = torch.zeros((), device=self.device)
+        for name, parts in terms.items():
+            if parts:
+                mean = {
+                    field: torch.stack([torch.as_tensor(getattr(part, field)) for part in parts]).mean()
+                    for field in InfoNCE._fields
+                }
+                loss = loss + self.objective[name] * mean["loss"]
+                self.log_dict({f"train/{name}_{field}": value.detach() for field, value in mean.items()})
+        self.log("train/loss", loss.detach(), prog_bar=True)
+        return loss
+
+    def _nce(self, queries: Tensor, keys: Tensor, offset: int) -> InfoNCE:
+        """Queries ``(B, t, places, D)`` against keys ``(V, T * places, D)``; the positive is ``offset`` moments on."""
+        clips, moments, places, _ = queries.shape
+        device = queries.device
+        clip = self.global_rank * clips + torch.arange(clips, device=device)
+        within = torch.arange(moments * places, device=device) + offset * places
+        positives = clip[:, None] * keys.shape[1] + within[None]
+        return info_nce(
+            queries.flatten(0, 2),
+            keys,
+            positives.flatten(),
+            clip.repeat_interleave(moments * places),
+            temperature=self.objective["temperature"],
+            other_video_weight=self.objective["other_video_weight"],
+        )
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with a one-cycle schedule over the whole run."""
+        steps = int(self.trainer.estimated_stepping_batches)
+        return one_cycle([{"params": list(self.parameters()), "lr": self.optim["lr"]}], steps, self.optim)
+
+
+def _places(features: Tensor) -> Tensor:
+    """``(B, T, C, h, w)`` to ``(B, T, h * w, C)``: a vector a place."""
+    return features.flatten(3).transpose(2, 3)

@@ -1,0 +1,112 @@
+"""A cheap look at what stage one has learned so far: ridge regression on frozen features."""
+
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from aulight import protocol
+from aulight.data.batches import OnError, WholeVideos
+from aulight.data.store import PreparedDataset
+from aulight.errors import AulightError
+from aulight.nets.encoder import Encoder
+from aulight.nets.stream import FrameStream
+from aulight.scoring.metrics import icc
+from aulight.scoring.ridge import ridge
+from aulight.training.contrastive import ContrastiveStage
+
+CHUNK = 64
+"""Frames at a time; rounded up to a multiple of the stride."""
+
+Features = npt.NDArray[np.float64]
+
+
+class Probe(Callback):
+    """Logs ``probe/icc``: how well a linear map of the frozen features gives the intensities of validation subjects.
+
+    The map is fitted in closed form on randomly drawn labelled frames of the training subjects. Test subjects are
+    never looked at, and nothing of this reaches the network.
+
+    Args:
+        data: A labelled dataset.
+        split: Its subjects.
+        stride: Frames from one sample of the recurrence to the next.
+        size: Pixels, as the network wants them.
+        every_epochs: How often.
+        label_fraction: Share of the training subjects' labelled frames that the map is fitted on.
+        label_seed: Of their draw.
+        penalty: Of the ridge regression, on standardised features.
+        on_error: What to do with an unreadable video.
+
+    Attributes:
+        skipped: How often which video was passed over.
+    """
+
+    def __init__(
+        self,
+        data: PreparedDataset,
+        split: protocol.Split,
+        stride: int,
+        size: int,
+        every_epochs: int,
+        label_fraction: float,
+        label_seed: int,
+        penalty: float,
+        on_error: OnError = "raise",
+    ) -> None:
+        self.skipped: Counter[str] = Counter()
+        self.every_epochs, self.penalty, self.stride = every_epochs, penalty, stride
+        train = protocol.usable_labels(data.labels, data.frames, data.videos, split.train)
+        drawn = protocol.draw_labels(train, label_seed, label_fraction)
+        self._wanted = set(zip(drawn["video_id"], drawn["frame"], strict=True))
+        chunk = stride * -(-CHUNK // stride)
+        fitted = data.videos["video_id"].isin(drawn["video_id"]).to_numpy().nonzero()[0]
+        self._videos = data.videos["video_id"]
+        self._fit = WholeVideos(data, fitted, size, chunk, on_error)
+        self._score = WholeVideos(data, data.rows(split.validation), size, chunk, on_error)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Fits and scores, every ``every_epochs`` epochs."""
+        assert isinstance(pl_module, ContrastiveStage)
+        if (trainer.current_epoch + 1) % self.every_epochs or not trainer.is_global_zero:
+            return
+        encoder = pl_module.encoder
+        encoder.eval()
+        with trainer.precision_plugin.forward_context():
+            features, targets, drawn = self._features(encoder, self._fit)
+            unseen, truth, _ = self._features(encoder, self._score)
+        encoder.train()
+        predictions = ridge(features[drawn], targets[drawn], unseen, self.penalty).clip(0, 5)
+        score = float(icc(torch.from_numpy(predictions), torch.from_numpy(truth)).nanmean())
+        pl_module.log("probe/icc", score, logger=False, rank_zero_only=True)
+        # Lightning would log it after the checkpoint of this epoch is written, too late for a run that is cut off there
+        for logger in trainer.loggers:
+            logger.log_metrics({"probe/icc": score, "epoch": trainer.current_epoch}, trainer.global_step - 1)
+            logger.save()
+
+    def _features(
+        self, encoder: Encoder, videos: WholeVideos
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+        """Features and labels of all frames, and which of them were drawn."""
+        features, targets, drawn = list[Features](), list[Features](), list[list[bool]]()
+        device = next(encoder.parameters()).device
+        whole = 0  # pieces of the videos that were read to their end
+        for piece in videos:
+            video, start = piece["video"], piece["start"]
+            if piece["error"]:
+                self.skipped[piece["error"]] += 1
+                del features[whole:], targets[whole:], drawn[whole:]
+                continue
+            if start == 0:
+                stream = FrameStream(encoder, lambda x: x.mean((-2, -1)), self.stride)
+            features.append(stream.push(piece["clip"].to(device)).cpu().double().numpy())
+            targets.append(piece["targets"].masked_fill(~piece["face"][:, None], torch.nan).double().numpy())
+            name = self._videos.iat[video]
+            drawn.append([(name, frame) in self._wanted for frame in range(start, start + len(targets[-1]))])
+            whole = len(features) if piece["last"] else whole
+        if not features:
+            raise AulightError("probe: none of the videos it needs could be read")
+        return np.concatenate(features), np.concatenate(targets), np.concatenate(drawn)

@@ -1,0 +1,171 @@
+"""Stage two: AU intensities from a few labelled frames, on top of stage one or from scratch."""
+
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+from pytorch_lightning.trainer.states import TrainerFn
+from torch import Tensor, nn
+
+from aulight.errors import AulightError
+from aulight.facs import column
+from aulight.nets.encoder import Encoder, EncoderConfig
+from aulight.nets.heads import IntensityRegressor
+from aulight.nets.stream import FrameStream
+from aulight.scoring.metrics import IntensityMetrics, named
+from aulight.training.losses import masked_regression
+from aulight.training.optim import one_cycle
+
+FREEZE = ("none", "backbone", "encoder")
+LOSSES = ("mse", "smooth_l1")
+
+
+class RegressionStage(pl.LightningModule):
+    """Regresses standardised intensities on every labelled frame and known AU of a clip.
+
+    Validation and test score whole videos in order, with the state carried from piece to piece.
+
+    Args:
+        encoder: :class:`EncoderConfig` as a plain dict.
+        aus: Numbers of the AUs.
+        label_mean: ``(AUs,)`` mean of the drawn labels.
+        label_std: ``(AUs,)`` standard deviation of the drawn labels.
+        stride: Frames from one sample of the recurrence to the next, in whole videos.
+        loss: ``mse`` or ``smooth_l1``.
+        freeze: ``none``; ``backbone`` keeps the per-frame part as loaded; ``encoder`` the recurrence as well.
+        optim: ``lr`` (of the regressor), ``encoder_lr_factor`` (the encoder's, as a share of it), ``weight_decay``,
+            ``warmup``; see :func:`one_cycle`.
+
+    Attributes:
+        predictions: After a test: row of the video to ``(frames, AUs)`` float32 intensities in 0..5.
+
+    Raises:
+        AulightError: For an unknown ``freeze`` or ``loss``.
+    """
+
+    def __init__(
+        self,
+        encoder: dict[str, Any],
+        aus: list[int],
+        label_mean: list[float],
+        label_std: list[float],
+        stride: int,
+        loss: str,
+        freeze: str,
+        optim: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        if freeze not in FREEZE:
+            raise AulightError(f"freeze={freeze}: one of {', '.join(FREEZE)}")
+        if loss not in LOSSES:
+            raise AulightError(f"loss={loss}: one of {', '.join(LOSSES)}")
+        self.encoder = Encoder(EncoderConfig(**encoder))
+        self.regressor = IntensityRegressor(self.encoder.channels, len(aus))
+        self.regressor.set_scale(torch.tensor(label_mean), torch.tensor(label_std))
+        self.stride, self.loss, self.optim = stride, loss, optim
+        parts = dict(self.encoder.named_children())
+        if freeze == "backbone":
+            del parts["temporal"]
+        self.frozen: list[nn.Module] = [] if freeze == "none" else list(parts.values())
+        for module in self.frozen:
+            module.requires_grad_(False)
+        self.columns = [column(au) for au in aus]
+        self.metrics = IntensityMetrics(len(aus))
+        self.predictions: dict[int, np.ndarray[Any, np.dtype[np.float32]]] = {}
+        self._streams: dict[int, FrameStream] = {}
+        self._pieces: dict[int, list[tuple[Tensor, Tensor]]] = {}
+
+    def train(self, mode: bool = True) -> "RegressionStage":
+        """Frozen parts stay in eval mode, so that their normalisation statistics stay as loaded."""
+        super().train(mode)
+        for module in self.frozen:
+            module.eval()
+        return self
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """Masked loss over a batch of clips (one view)."""
+        features, _ = self.encoder(self.encoder.normalise(batch["clips"][:, 0]))
+        outputs = self.regressor(features)
+        targets = batch["targets"]
+        known = ~targets.isnan()
+        loss = masked_regression(outputs, self.regressor.standardise(targets), known, self.loss)
+        if dist.is_available() and dist.is_initialized():
+            # a mean over the labels of all processes, of which each has another number
+            labels = known.sum()
+            total = labels.clone()
+            dist.all_reduce(total)
+            loss = loss * labels * dist.get_world_size() / total.clamp(min=1)
+        self.log("train/loss", loss.detach(), prog_bar=True)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Forgets the videos of the last time."""
+        self._start_scoring()
+
+    def on_test_epoch_start(self) -> None:
+        """Forgets the videos of the last time."""
+        self._start_scoring()
+
+    def validation_step(self, piece: dict[str, Any], batch_idx: int) -> None:
+        """Scores the next piece of a video."""
+        self._score(piece)
+
+    def test_step(self, piece: dict[str, Any], batch_idx: int) -> None:
+        """Scores the next piece of a video."""
+        self._score(piece)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs ICC, MAE and MSE over the pooled frames, of each AU and as means; after training they are known."""
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            self._log_summary("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Logs ICC, MAE and MSE over the pooled frames, of each AU and as means."""
+        self._log_summary("test")
+
+    def summary(self) -> dict[str, float]:
+        """Means over the AUs where each is defined; NaN where none is."""
+        scores = self.metrics.compute()
+        return {name: float(scores[name].nanmean()) for name in ("icc", "mae", "mse")}
+
+    def _log_summary(self, part: str) -> None:
+        # the same on every process already; Lightning wants to be told that it may average
+        self.log_dict(named(part, self.metrics.compute(), self.columns), sync_dist=True)
+
+    def gather_predictions(self) -> None:
+        """Adds the predictions of the other processes, each of which has scored other videos."""
+        if self.trainer.world_size > 1:
+            parts: list[Any] = [None] * self.trainer.world_size
+            dist.all_gather_object(parts, self.predictions)
+            self.predictions = {video: values for part in parts for video, values in part.items()}
+
+    def _start_scoring(self) -> None:
+        self.metrics.reset()
+        self._streams, self._pieces, self.predictions = {}, {}, {}
+
+    def _score(self, piece: dict[str, Any]) -> None:
+        video = piece["video"]
+        if piece["error"]:  # unreadable and to be skipped: what was scored of it is forgotten
+            self._streams.pop(video, None)
+            self._pieces.pop(video, None)
+            return
+        stream = self._streams.setdefault(video, FrameStream(self.encoder, self.regressor.predict, self.stride))
+        targets = piece["targets"].masked_fill(~piece["face"][:, None], torch.nan)
+        self._pieces.setdefault(video, []).append((stream.push(piece["clip"]), targets))
+        if piece["last"]:
+            del self._streams[video]
+            intensities, truth = (torch.cat(parts) for parts in zip(*self._pieces.pop(video), strict=True))
+            self.metrics.update(intensities, truth)
+            self.predictions[video] = intensities.cpu().numpy()
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with a one-cycle schedule; the encoder at a share of the regressor's rate."""
+        lr = self.optim["lr"]
+        groups = [
+            {"params": list(self.encoder.parameters()), "lr": lr * self.optim["encoder_lr_factor"]},
+            {"params": list(self.regressor.parameters()), "lr": lr},
+        ]
+        return one_cycle(groups, int(self.trainer.estimated_stepping_batches), self.optim)

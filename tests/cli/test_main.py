@@ -1,0 +1,385 @@
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from aulight.cli import main
+
+CONF = main.conf_dir()
+Command = Callable[..., Any]
+
+
+def _refused(outcome: Any, *parts: str) -> None:
+    """Exit status 2, and one line that names what is wrong."""
+    lines = outcome.err.splitlines()
+    assert outcome.status == 2, outcome.err
+    assert len(lines) == 1, outcome.err
+    assert lines[0].startswith("aulight: ")
+    for part in parts:
+        assert part in lines[0]
+
+
+def _copy(data: Path, to: Path) -> Path:
+    """A copy of a dataset whose files may be replaced (not written into)."""
+    shutil.copytree(data, to, copy_function=os.link)
+    return to
+
+
+def _spoil(path: Path, content: bytes = b"this is not a video") -> None:
+    path.unlink()
+    path.write_bytes(content)
+
+
+def test_help_lists_the_commands_there_are_without_torch() -> None:
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['aulight', '--help']\n"
+        "try: runpy.run_module('aulight')\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'torch', 'hydra', 'pandas', 'numpy', 'pytorch_lightning'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert listed == list(main.COMMANDS)
+    for command in listed:
+        assert callable(main.task(command))
+        assert (main.conf_dir(command) / f"{command}.yaml").is_file()
+    assert {path.stem for path in CONF.glob("*.yaml")} == set(listed) - set(main.OWN_CONF)
+
+
+def test_no_arguments_and_version(aulight: Command) -> None:
+    from aulight import __version__
+
+    assert aulight().status == 2
+    assert aulight("--version").out == f"aulight {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["fintune"], ["fintune", "finetune"]),
+        (["pretrain", "stpes=3"], ["stpes"]),
+        (["predict", "clip.mp4"], ["clip.mp4", "key=value"]),
+        (["pretrain", "+foo=1"], ["foo"]),
+        (["pretrain", "+model.foo=1"], ["model.foo"]),
+        (["pretrain", "~clip.length"], ["clip.length"]),
+        (["pretrain", "steps=abc"], ["steps=abc", "number"]),
+        (["pretrain", "steps=1.5"], ["steps=1.5", "whole number"]),
+        (["pretrain", "steps=true"], ["steps=True"]),
+        (["pretrain", "steps=null"], ["steps=None"]),
+        (["pretrain", "steps=-5"], ["steps=-5", "at least 1"]),
+        (["pretrain", "steps=0"], ["steps=0", "at least 1"]),
+        (["pretrain", "steps_per_epoch=0"], ["steps_per_epoch=0"]),
+        (["pretrain", "loader.workers=-1"], ["loader.workers=-1"]),
+        (["pretrain", "loader.batch_size=0"], ["loader.batch_size=0"]),
+        (["pretrain", "model.small_input=3"], ["model.small_input=3", "true or false"]),
+        (["pretrain", "model=nope"], ["model/nope", "resnet18_convgru"]),
+        (["pretrain", "model.backbone=nope"], ["nope", "resnet_tiny"]),
+        (["pretrain", "model.temporal=nope"], ["nope", "convgru"]),
+        (["pretrain", "objective.horizons=[]"], ["objective.horizons"]),
+        (["pretrain", "clip.stride=[4]"], ["clip.stride"]),
+        (["pretrain", "clip.stride=[4,2]"], ["clip.stride=[4, 2]"]),
+        (["pretrain", "clip.stride=4"], ["clip.stride=4"]),
+        (["pretrain", "clip.length=3"], ["clip.length=3", "objective.context"]),
+        (["pretrain", "clip.length=1000"], ["clip.length=1000"]),
+        (["pretrain", "steps=5"], ["steps=5", "steps_per_epoch=2"]),
+        (["pretrain", "objective=dense"], ["objective.spatial", "convgru"]),
+        (["pretrain", "objective.views=1"], ["objective.instance"]),
+        (["pretrain", "augment.frame=[{name: Nope}]"], ["augment.frame[0]", "Nope"]),
+        (["pretrain", "augment.clip=[{name: Affine, nope: 1}]"], ["augment.clip[0]", "nope"]),
+        (["pretrain", "trainer.accelerator=nope"], ["trainer", "nope"]),
+        (["pretrain", "+trainer.nope=1"], ["trainer", "nope"]),
+        (["pretrain", "trainer.precision=12"], ["trainer", "12"]),
+        (["pretrain", "data.on_error=maybe"], ["data.on_error=maybe"]),
+        (["pretrain", "data.size=huge", "data_dir={new}"], ["size=huge"]),
+        (["pretrain", "data.synthetic=null", "data.root=/nowhere"], ["/nowhere", "dataset.yaml"]),
+        (["pretrain", "steps=[1"], ["[1"]),
+        (["finetune", "data.name=mine"], ["data.name=mine", "data=folder"]),
+        (["pretrain", "data.name=mine"], ["data.name=mine", "data=folder"]),
+        (["finetune", "loss=l3"], ["loss=l3", "smooth_l1"]),
+        (["finetune", "freeze=head"], ["freeze=head", "backbone"]),
+        (["finetune", "label_fraction=0"], ["label_fraction=0"]),
+        (["finetune", "label_fraction=1.5"], ["label_fraction=1.5"]),
+        (["finetune", "label_count=5"], ["label_fraction", "label_count"]),
+        (["finetune", "label_fraction=null"], ["label_fraction", "label_count"]),
+        (["finetune", "label_fraction=null", "label_count=100000"], ["label_count=100000", "360"]),
+        (["finetune", "loader.chunk=66"], ["loader.chunk=66", "clip.stride=4"]),
+        (["finetune", "pretrained=/nowhere"], ["pretrained=/nowhere"]),
+        (["finetune", "start=scratch_equal_compute"], ["equal_steps: no value given", "add experiment="]),
+        (["finetune", "start=pretrained"], ["stage_one_run: no value given", "add experiment="]),
+        (["pretrain", "fold=0"], ["fold=0", "at least 1"]),
+        (["finetune", "fold=1.5"], ["fold=1.5", "whole number"]),
+        (["finetune", "fold=2"], ["fold=2", "protocol own has one fold"]),
+        (["pretrain", "data.protocol.name=nope"], ["data.protocol.name=nope", "kfold"]),
+        (["finetune", "data.protocol.name=kfold", "data.protocol.folds=13"], ["data.protocol.folds=13", "12 labelled"]),
+        (["finetune", "data.protocol.name=disfa"], ["dataset synthetic: subject", "none of protocol disfa"]),
+        (["finetune", "data.protocol.folds=0"], ["data.protocol.folds=0", "at least 1"]),
+        (["finetune", "+data.protocol.nope=1"], ["data.protocol.nope"]),
+        (["finetune", "model=blendshapes", "pretrained=/nowhere"], ["pretrained=/nowhere"]),
+        (["report"], ["runs"]),
+        (["report", "runs=/nowhere"], ["/nowhere"]),
+    ],
+    ids=lambda value: " ".join(value) if value and isinstance(value, list) else "",
+)
+def test_mistakes(
+    arguments: list[str],
+    parts: list[str],
+    aulight: Command,
+    tiny_pretrain: list[str],
+    tiny_finetune: list[str],
+    tmp_path: Path,
+) -> None:
+    settings = {"pretrain": tiny_pretrain, "finetune": tiny_finetune}.get(arguments[0], arguments[:1])
+    added = [argument.replace("{new}", str(tmp_path)) for argument in arguments[1:]]
+    where = [] if arguments[0] == "report" else [f"root={tmp_path}/runs", "name=run"]
+    before = [old for old in settings if old.partition("=")[0] not in {new.partition("=")[0] for new in added}]
+    _refused(aulight(*before, *where, *added), *parts)
+
+
+def test_a_mistake_in_a_process_of_its_own(tmp_path: Path) -> None:
+    for arguments in (
+        ["pretrain", "stpes=3"],
+        ["pretrain", f"root={tmp_path}", "data.root=/nowhere", "data.synthetic=null"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "aulight", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2
+        assert done.stdout == ""
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_bug_keeps_its_traceback(aulight: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def broken(command: str) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(main, "task", broken)
+    with pytest.raises(ZeroDivisionError):
+        aulight("pretrain", f"root={tmp_path}")
+
+
+def _checkpoint(kind: str, pretrained: Path, finetuned: Path, folder: Path) -> Path:
+    good = pretrained / "checkpoints" / "last.ckpt"
+    path = folder / f"{kind}.ckpt"
+    if kind == "missing":
+        return path
+    if kind == "empty directory":
+        folder.joinpath("empty").mkdir()
+        return folder / "empty"
+    if kind == "text":
+        path.write_text("hello")
+    elif kind == "truncated":
+        path.write_bytes(good.read_bytes()[:-5000])
+    elif kind == "stage two":
+        return finetuned / "checkpoints" / "last.ckpt"
+    elif kind == "stage two run":
+        return finetuned
+    elif kind == "bare weights":
+        torch.save({"weight": torch.zeros(3)}, path)
+    elif kind == "a tensor":
+        torch.save(torch.zeros(3), path)
+    elif kind == "renamed weights":
+        saved = torch.load(good, weights_only=True)
+        saved["state_dict"] = {k.replace("encoder.norm", "encoder.other"): v for k, v in saved["state_dict"].items()}
+        torch.save(saved, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [
+        ("missing", "no checkpoint"),
+        ("empty directory", "no checkpoint"),
+        ("text", "not a checkpoint"),
+        ("truncated", "not a checkpoint"),
+        ("stage two", "aulight finetune"),
+        ("stage two run", "aulight finetune"),
+        ("bare weights", "not a checkpoint"),
+        ("a tensor", "not a checkpoint"),
+        ("renamed weights", "norm.weight"),
+    ],
+)
+def test_checkpoints_that_do_not_fit(
+    kind: str,
+    part: str,
+    aulight: Command,
+    tiny_finetune: list[str],
+    pretrained: Path,
+    finetuned: Path,
+    tmp_path: Path,
+) -> None:
+    path = _checkpoint(kind, pretrained, finetuned, tmp_path)
+    outcome = aulight(*tiny_finetune, f"root={tmp_path}", "name=run", f'pretrained="{path}"')
+    _refused(outcome, f"pretrained={path}", part)
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("model=resnet_tiny_convgru", "model.temporal=convgru"),
+        ("model.backbone=resnet18", "model.backbone=resnet18"),
+        ("model.hidden=64", "model.hidden=64"),
+        ("model.mean=[0.4,0.4,0.4]", "model.mean"),
+    ],
+)
+def test_conflicting_model_is_refused_by_name(
+    override: str, key: str, aulight: Command, tiny_finetune: list[str], pretrained: Path, tmp_path: Path
+) -> None:
+    outcome = aulight(*tiny_finetune, f"root={tmp_path}", "name=run", f"pretrained={pretrained}", override)
+    _refused(outcome, override, key)
+
+
+def test_agreeing_model_is_accepted(
+    aulight: Command, tiny_finetune: list[str], pretrained: Path, tmp_path: Path
+) -> None:
+    same = ["model=resnet_tiny", "model.hidden=128", "model.mean=[0.5,0.5,0.5]"]
+    outcome = aulight(*tiny_finetune, f"root={tmp_path}", "name=run", f"pretrained={pretrained}", *same)
+    assert outcome.status == 0, outcome.err
+
+
+@pytest.mark.parametrize("damage", ["tables", "description", "video missing", "labels"])
+def test_damaged_dataset(
+    damage: str, aulight: Command, tiny_finetune: list[str], smoke_data: Path, tmp_path: Path
+) -> None:
+    root = _copy(smoke_data, tmp_path / "copy")
+    files = {
+        "tables": "videos.parquet",
+        "description": "dataset.yaml",
+        "video missing": "videos/test_00021.mp4",
+        "labels": "labels.parquet",
+    }
+    file = root / files[damage]
+    if damage == "video missing":
+        file = next((root / "videos").glob("test_*.mp4"))
+        file.unlink()
+    else:
+        _spoil(file, b"[")
+    where = ["data.synthetic=null", f"data.root={root}", f"root={tmp_path}/runs"]
+    _refused(aulight(*tiny_finetune, *where), str(file))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("part", ["train", "validation", "test"])
+def test_corrupt_video_is_named_or_skipped(
+    part: str, workers: int, aulight: Command, tiny_finetune: list[str], smoke_data: Path, tmp_path: Path
+) -> None:
+    root = _copy(smoke_data, tmp_path / "copy")
+    videos = pd.read_parquet(root / "videos.parquet")
+    bad = root / str(videos.loc[videos["split"] == part, "path"].iloc[0])
+    _spoil(bad)
+    where = ["data.synthetic=null", f"data.root={root}", f"root={tmp_path}/runs", "name=run", "label_fraction=1.0"]
+    command = [*tiny_finetune, *where, f"loader.workers={workers}"]
+    _refused(aulight(*command), str(bad), "not a readable video")
+    record = yaml.safe_load((tmp_path / "runs/run/run.yaml").read_text())
+    assert record["outcome"].startswith(f"failed: {bad}")
+    assert "Traceback" not in record["outcome"]
+
+    outcome = aulight(*command, "name=skipping", "data.on_error=skip")
+    assert outcome.status == 0, outcome.err
+    assert len(outcome.err.splitlines()) == 1
+    assert str(bad) in outcome.err
+    assert outcome.err.startswith("skipped ")
+    times = int(outcome.err.split()[1])
+    assert yaml.safe_load((tmp_path / "runs/skipping/run.yaml").read_text())["skipped"] == {
+        outcome.err.strip().partition(": ")[2]: times
+    }
+    assert times == {"validation": 4, "test": 1}.get(part, times)  # once an epoch, of three; once at the end
+    scored = pd.read_parquet(tmp_path / "runs/skipping/predictions.parquet")["video_id"]
+    assert scored.nunique() == 3 - (part == "test")
+    assert bad.stem not in set(scored)
+
+
+@pytest.mark.parametrize("part", ["unlabelled", "validation"])
+def test_corrupt_video_in_stage_one(
+    part: str, aulight: Command, tiny_pretrain: list[str], smoke_data: Path, tmp_path: Path
+) -> None:
+    root = _copy(smoke_data, tmp_path / "copy")
+    videos = pd.read_parquet(root / "videos.parquet")
+    bad = root / str(videos.loc[videos["split"] == part, "path"].iloc[0])
+    _spoil(bad)
+    where = ["data.synthetic=null", f"data.root={root}", f"root={tmp_path}/runs"]
+    _refused(aulight(*tiny_pretrain, *where, "name=run"), str(bad), "not a readable video")
+    outcome = aulight(*tiny_pretrain, *where, "name=skipping", "data.on_error=skip")
+    assert outcome.status == 0, outcome.err
+    (line,) = outcome.err.splitlines()
+    times = 3 if part == "validation" else 1  # the probe of every epoch; one pass over 18 videos in 18 clips
+    assert line.startswith(f"skipped {times} time")
+    assert str(bad) in line
+    skipped = yaml.safe_load((tmp_path / "runs/skipping/run.yaml").read_text())["skipped"]
+    assert list(skipped.values()) == [times]
+
+
+def _choices() -> list[tuple[str, str]]:
+    """Every file of every group, with each command that has the group."""
+    defaults = {
+        command: {
+            next(iter(entry))
+            for entry in yaml.safe_load((main.conf_dir(command) / f"{command}.yaml").read_text())["defaults"]
+            if isinstance(entry, dict)
+        }
+        for command in main.COMMANDS
+    }
+    return [
+        (command, f"{path.parent.name}={path.stem}")
+        for command in main.COMMANDS
+        for path in sorted(main.conf_dir(command).glob("*/*.yaml"))
+        if path.parent.name in defaults[command]
+    ]
+
+
+@pytest.mark.parametrize(("command", "choice"), [(command, "") for command in main.COMMANDS] + _choices())
+def test_every_config_composes_and_passes_its_own_check(
+    command: str, choice: str, aulight: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    extra = [choice] if choice else []
+    extra += ["experiment=smoke"] if choice.startswith("start=") else []  # a start is one of an experiment
+    needed = {"report": ["runs=somewhere"], "sample": ["output=somewhere"], "prepare": [], "dashboard": []}
+    needed |= {"export": ["run=somewhere"], "predict": ["input=somewhere"]}
+    extra += needed.get(command, [f"root={tmp_path}"])
+    shown = aulight(command, *extra, "--cfg", "job")
+    assert shown.status == 0, shown.err
+    assert shown.err == ""
+    config = yaml.safe_load(shown.out)
+    group, _, name = choice.partition("=")
+    if group not in ("", "experiment", "start"):
+        file = yaml.safe_load((main.conf_dir(command) / group / f"{name}.yaml").read_text())
+        plain = {key: value for key, value in file.items() if key not in ("defaults",) and "$" not in str(value)}
+        assert {key: config[group][key] for key in plain} == plain
+
+    seen: list[Any] = []
+    monkeypatch.setattr(main, "task", lambda command: seen.append)
+    assert aulight(command, *extra, f"hydra.run.dir={tmp_path}").status == 0
+    assert len(seen) == 1
+
+
+def test_every_group_is_used_by_a_command() -> None:
+    files = [path for folder in ("", *main.OWN_CONF) for path in main.conf_dir(folder).glob("*/*.yaml")]
+    assert {path.parent.name for path in files} - set(main.OWN_CONF) == {
+        choice.partition("=")[0] for _, choice in _choices()
+    }
+
+
+@pytest.mark.slow
+def test_the_terminal_is_clean(tiny_pretrain: list[str], tiny_finetune: list[str], tmp_path: Path) -> None:
+    """No warnings, no tracebacks: what a user sees is what this project prints."""
+    for settings, arguments in ((tiny_pretrain, []), (tiny_finetune, [f"pretrained={tmp_path}/pretrain/run"])):
+        command = [*settings, *arguments, f"runs={tmp_path}", "name=run", "loader.workers=1"]
+        done = subprocess.run(
+            [sys.executable, "-m", "aulight", *command], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        lines = done.stdout.splitlines()
+        assert all(line.startswith("run: ") for line in lines)
+        assert len(lines) == 7  # 6 steps and the end

@@ -1,0 +1,524 @@
+"""`aulight predict` on real files: the rows it writes, what it does again and what not, and when something is wrong."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+
+from aulight.data.faces.aligner import FaceAligner
+from aulight.data.store import PreparedDataset
+from aulight.data.video.raw import raw_frames
+from aulight.data.video.write import write_video
+from aulight.prediction import model, webcam
+from aulight.prediction.loading import load
+from aulight.prediction.predictor import Clock, Predictor
+from aulight.prediction.untrained import NOTE, TABLE, intensities
+from aulight.prediction.videos import Video, find_videos
+from aulight.scoring.conformal import from_plain
+
+Command = Callable[..., Any]
+Frames = npt.NDArray[np.uint8]
+
+KEYS = ["frame", "face_id", "timestamp", "confidence", "success"]
+UNTRAINED = [f"AU{au:02d}_r" for au in TABLE]
+
+
+@pytest.fixture(scope="module")
+def real(folder_tree: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Videos of a real face: ``first.mp4``, ``day 1/second.avi`` and the folder of pictures ``day 1/third``."""
+    return folder_tree(tmp_path_factory.mktemp("real"), frames=24, real=True)
+
+
+def _encode(path: Path, frames: Sequence[Frames], times_ms: Sequence[int] | None = None, turned: int = 0) -> Path:
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=25)
+        stream.height, stream.width, stream.pix_fmt = *frames[0].shape[:2], "yuv420p"
+        stream.set_display_rotation(turned)
+        if times_ms is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for number, frame in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            if times_ms is not None:
+                picture.pts, picture.time_base = times_ms[number], Fraction(1, 1000)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    return path
+
+
+def _sound(path: Path) -> Path:
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("aac", 48000)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 24000), np.float32), "fltp", "mono")
+        silence.sample_rate = 48000
+        container.mux(stream.encode(silence))
+        container.mux(stream.encode())
+    return path
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def _note(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+# ---- the numbers ------------------------------------------------------------------------------------------------
+
+
+def test_scores_are_those_of_finetune(aulight: Command, finetuned: Path, smoke_data: Path, tmp_path: Path) -> None:
+    """Of the same prepared videos, to 1e-4; the oracles are what the Trainer's own test wrote, and the tables."""
+    data, tested = PreparedDataset(smoke_data), pd.read_parquet(finetuned / "predictions.parquet")
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for video in tested["video_id"].unique():
+        os.link(smoke_data / "videos" / f"{video}.mp4", videos / f"{video}.mp4")
+    out = [tmp_path / "csv", tmp_path / "parquet"]
+    common = ["predict", f"model={finetuned}", f"input={videos}", "precision=bf16"]  # as the Trainer had it
+    outcome = aulight(*common, f"output={out[0]}", "workers=1")
+    assert outcome.status == 0, outcome.err
+    assert f"{out[0]}: 3 videos, 180 frames\n" in outcome.out
+    assert "the square in the middle of each frame was taken; faces=mediapipe finds faces" in outcome.out
+    assert "say nothing: too few validation subjects for coverage=0.9; 9 can promise 0.9, fewer less" in outcome.out
+    assert aulight(*common, f"output={out[1]}", "workers=2", "format=parquet", "faces=none").status == 0
+    known = load(finetuned)
+    assert known.intervals is not None
+    names = [*KEYS, *(f"{au}_r" for au in known.columns)]
+    names += [f"{au}_{end}" for au in known.columns for end in ("lo", "hi")]
+    for video in tested["video_id"].unique().tolist():
+        expected = (
+            tested[tested["video_id"] == video].sort_values("frame")[[f"{au}_pred" for au in known.columns]].to_numpy()
+        )
+        low, high = known.intervals.around(expected, 0.9)
+        times = data.frames_of(video)["time_s"]
+        for table in (pd.read_csv(out[0] / f"{video}.csv"), pd.read_parquet(out[1] / f"{video}.parquet")):
+            assert list(table.columns) == names
+            assert table["frame"].tolist() == list(range(1, 61))
+            assert (table[["confidence", "success"]] == 1).all(axis=None)
+            assert (table["face_id"] == 0).all()
+            np.testing.assert_allclose(table["timestamp"], times, atol=1e-6)
+            np.testing.assert_allclose(table[names[5:17]], expected, rtol=0, atol=1e-4)
+            # an interval has steps where a prediction goes from one group into the next
+            near = np.abs(expected[..., None] - np.array([0.5, 1.5, 2.5, 3.5])).min(-1) > 1e-4
+            for end, values in (("lo", low), ("hi", high)):
+                found = table[[f"{au}_{end}" for au in known.columns]].to_numpy()
+                np.testing.assert_allclose(found[near], values[near], rtol=0, atol=3e-4)
+    note = _note(out[0] / f"{tested['video_id'].iloc[0]}.json")
+    assert (note["whole"], note["problem"], note["frames"], note["fps"]) == (True, None, 60, 25.0)
+    assert (note["model"]["kind"], note["model"]["calibrated"], note["coverage"]) == ("trained", True, 0.9)
+    assert note["model"]["dataset"]["fingerprint"] == data.fingerprint
+    assert {"all", "decode", "landmarks", "network", "writing"} == note["seconds"].keys()
+
+
+def test_intervals_are_those_of_the_validation_subjects(finetuned: Path, tmp_path: Path) -> None:
+    """The oracle counts: of the calibration's own frames, at least the coverage lies inside."""
+    known = load(finetuned)
+    known.save(tmp_path / "model.aulight")
+    again = load(tmp_path / "model.aulight")
+    assert known.intervals is not None
+    assert again.intervals is not None
+    np.testing.assert_array_equal(again.intervals.reach, known.intervals.reach)
+    assert from_plain(known.meta["intervals"]).columns == tuple(known.columns)
+    table = pd.read_parquet(finetuned / "validation.parquet")
+    for au in known.columns:
+        preds, truth = table[f"{au}_pred"].to_numpy(), table[f"{au}_true"].to_numpy(float)
+        low, high = (ends[:, known.columns.index(au)] for ends in known.intervals.around(
+            np.repeat(preds[:, None], len(known.columns), 1), 0.6))  # fmt: skip
+        assert (high - low).mean() < 4, "three subjects can promise as much"
+        assert ((truth >= low - 1e-3) & (truth <= high + 1e-3)).mean() >= 0.6
+    assert load(finetuned / "checkpoints" / "last.ckpt").intervals is None, "it did not predict them"
+
+
+def test_without_a_model(aulight: Command, real: Path, tmp_path: Path) -> None:
+    """The oracle is the table on what the landmarker says of the same frames."""
+    video = real / "first.mp4"
+    outcome = aulight("predict", f"input={video}", f"output={tmp_path}", "overlay=true", "plot=true")
+    assert outcome.status == 0, outcome.err
+    assert outcome.out == f"{tmp_path}/first.csv, 24 frames\n  note: {NOTE}\n"
+    assert _files(tmp_path) == ["first.csv", "first.json", "first.overlay.mp4", "first.png"]
+    table, note = pd.read_csv(tmp_path / "first.csv"), _note(tmp_path / "first.json")
+    assert list(table.columns) == KEYS + UNTRAINED
+    with FaceAligner(64, True, 4, 0.1) as aligner:
+        expected = np.stack([intensities(face.blendshapes) for face in aligner.align(raw_frames(video))])
+    np.testing.assert_allclose(table[UNTRAINED], expected, atol=1e-5)
+    assert table["AU12_r"].min() > 3, "she smiles"
+    assert table["AU26_r"].max() < 1
+    assert (note["model"]["kind"], note["model"]["calibrated"], note["model"]["note"]) == ("blendshapes", False, NOTE)
+    assert note["model"]["blendshapes"]["AU25"] == "jawOpen or mouthLowerDown"
+    drawn = [frame.image for frame in raw_frames(tmp_path / "first.overlay.mp4")]
+    assert len(drawn) == 24
+    for picture, frame in zip(drawn, raw_frames(video), strict=True):  # enlarged, beside it a panel
+        beside = cv2.resize(frame.image, None, fx=picture.shape[0] / 192, fy=picture.shape[0] / 192)
+        off = np.abs(picture[:, : beside.shape[1]].astype(int) - beside[: picture.shape[0]]).mean(2)
+        assert np.median(off) < 8
+    assert cv2.imread(str(tmp_path / "first.png")) is not None
+
+
+def test_everybody_has_rows_of_their_own(aulight: Command, real: Path, finetuned: Path, tmp_path: Path) -> None:
+    """Two people side by side, the smaller one hidden for a while; the oracle is the larger one followed alone."""
+    frames = [frame.image for frame in raw_frames(real / "first.mp4")]
+    smaller = [cv2.resize(frame[:, ::-1], None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA) for frame in frames]
+    pairs = [
+        np.hstack([frame, np.pad(other, ((0, 48), (0, 0), (0, 0)))])
+        for frame, other in zip(frames, smaller, strict=True)
+    ]
+    for pair in pairs[10:14]:
+        pair[:, 256:] = 90
+    _encode(tmp_path / "both.mp4", pairs)
+    common = ["predict", f"model={finetuned}", "faces=mediapipe", f"input={tmp_path}/both.mp4"]
+    assert aulight(*common, f"output={tmp_path}/all", "faces.all=true", "explain=12").status == 0
+    assert aulight(*common, f"output={tmp_path}/one").status == 0
+    table, one = pd.read_csv(tmp_path / "all/both.csv"), pd.read_csv(tmp_path / "one/both.csv")
+    assert (table["success"] == 1).all()
+    assert table.equals(table.sort_values(["frame", "face_id"]))
+    larger, hidden = sorted((rows for _, rows in table.groupby("face_id")), key=len, reverse=True)
+    assert larger["frame"].tolist() == one["frame"].tolist() == list(range(1, 25))
+    assert hidden["frame"].tolist() == [*range(1, 11), *range(15, 25)]
+    numbers = [f"AU{au:02d}_r" for au in load(finetuned).aus]
+    np.testing.assert_allclose(larger[numbers], one[numbers], rtol=0, atol=1e-4)
+    assert not np.allclose(hidden[numbers].to_numpy()[:10], one[numbers].to_numpy()[:10], atol=1e-3)
+    assert _files(tmp_path / "all") == ["both.csv", "both.json", "both.overlay.mp4"]
+
+
+PICTURES = ("overlay.mp4", "png")
+
+
+# ---- a second time, and a folder of videos ----------------------------------------------------------------------
+
+
+def test_a_second_call_does_only_what_is_missing(
+    aulight: Command, finetuned: Path, smoke_data: Path, tmp_path: Path
+) -> None:
+    given, out = tmp_path / "given", tmp_path / "out"
+    (given / "sub").mkdir(parents=True)
+    sources = sorted((smoke_data / "videos").glob("test*.mp4"))
+    for name, source in zip(("a.mp4", "sub/a.mp4", "A.mkv"), sources, strict=True):
+        shutil.copyfile(source, given / name)
+    load(finetuned).save(tmp_path / "model.aulight")
+    settings = ["predict", f"input={given}", f"output={out}", "workers=1"]
+
+    def call(*more: str) -> dict[str, int]:
+        outcome = aulight(*settings, *(more if any("model=" in one for one in more) else (f"model={finetuned}", *more)))
+        assert outcome.status == 0, outcome.err
+        return {name: (out / name).stat().st_mtime_ns for name in _files(out)}
+
+    first = call()
+    assert set(first) == {f"{name}.{end}" for name in ("A.mkv", "a.mp4", "sub/a") for end in ("csv", "json")}
+    assert call() == first
+    os.utime(given / "sub" / "a.mp4", ns=(0, 0))
+    second = call()
+    assert {name for name in first if second[name] != first[name]} == {"sub/a.csv", "sub/a.json"}
+    (out / "a.mp4.csv").unlink()
+    third = call()
+    assert {name for name in first if third[name] != second[name]} == {"a.mp4.csv", "a.mp4.json"}
+    drawn = call("overlay=true", "plot=true")
+    assert set(drawn) - set(first) == {f"{name}.{end}" for name in ("A.mkv", "a.mp4", "sub/a") for end in PICTURES}
+    assert call() == call("plot=true") == drawn  # what is there already is neither made again nor removed
+    third = drawn
+    for change in ("coverage=0.8", f"model={tmp_path}/model.aulight", "format=parquet", "format=csv"):
+        changed = call(change)
+        assert not set(changed.values()) & set(third.values()), change
+        assert len(changed) == 6, change
+        third = changed
+
+
+def test_names_are_kept_apart(tmp_path: Path) -> None:
+    given = tmp_path / "in"
+    for name in (
+        "a.mp4",
+        "a.mov",
+        "b.mp4",
+        "sub/a.mp4",
+        "sub/c.d.avi",
+        "pictures/0001.png",
+        "pictures.mp4",
+        "x.txt",
+        "b.overlay.mp4",
+        "out/z.mp4",
+    ):
+        (given / name).parent.mkdir(parents=True, exist_ok=True)
+        (given / name).touch()
+    names = {video.name: video.path.relative_to(given).as_posix() for video in find_videos(given, given / "out")}
+    assert names == {
+        "a.mp4": "a.mp4", "a.mov": "a.mov", "b": "b.mp4", "sub/a": "sub/a.mp4", "sub/c.d": "sub/c.d.avi",
+        "pictures": "pictures", "pictures.mp4": "pictures.mp4",
+    }  # fmt: skip
+    assert find_videos(given / "pictures", tmp_path) == [Video(given / "pictures", "pictures")]
+    assert find_videos(given / "b.mp4", tmp_path) == [Video(given / "b.mp4", "b")]
+
+
+def test_what_is_broken_is_told_and_the_rest_is_done(
+    aulight: Command, finetuned: Path, smoke_data: Path, tmp_path: Path
+) -> None:
+    given, out = tmp_path / "given", tmp_path / "out"
+    given.mkdir()
+    whole = next((smoke_data / "videos").glob("test*.mp4"))
+    frames = [frame.image for frame in raw_frames(whole)]
+    shutil.copyfile(whole, given / "good.mp4")
+    (given / "empty.mp4").touch()
+    (given / "text.mp4").write_text("no video at all")
+    _sound(given / "sound.mp4")
+    data = _encode(tmp_path / "whole.mkv", frames).read_bytes()
+    (given / "cut.mkv").write_bytes(data[: len(data) * 2 // 3])
+    settings = ["predict", f"model={finetuned}", f"input={given}", f"output={out}", "overlay=true"]
+    expected: pd.DataFrame | None = None
+    for workers in (2, 1):  # nor is it taken for whole later
+        outcome = aulight(*settings, f"workers={workers}")
+        assert outcome.status == 1
+        lines = outcome.err[outcome.err.index("aulight: ") :].splitlines()
+        assert lines[0] == "aulight: 4 of 5 videos could not be read to their end:"
+        told = "\n".join(lines[1:])
+        for part in ("empty.mp4: the file is empty", "text.mp4: not a readable video", "sound.mp4: has no pictures"):
+            assert part in told
+        assert f"{out}: 1 of 5 videos" in outcome.out
+        assert _files(out) == [
+            "cut.csv.partial", "cut.json", "cut.overlay.mp4.partial", "good.csv", "good.json", "good.overlay.mp4",
+        ]  # fmt: skip
+        table, note = pd.read_csv(out / "cut.csv.partial"), _note(out / "cut.json")
+        assert (note["whole"], note["frames"]) == (False, len(table))
+        assert 20 < len(table) < 60
+        assert note["problem"] in told
+        assert f"cut.mkv: ends at frame {len(table)} of 60" in told or f"damaged after frame {len(table) - 1}" in told
+        assert f"its {len(table)} frames up to there are in {out}/cut.csv.partial" in told
+        if expected is not None:  # up to rounding, which depends on the threads that torch has
+            pd.testing.assert_frame_equal(table, expected, rtol=0, atol=1e-4)
+        expected = table
+    for name in ("empty.mp4", "text.mp4", "sound.mp4"):
+        (given / name).unlink()
+    (given / "cut.mkv").write_bytes(data)
+    assert aulight(*settings).status == 0
+    assert _files(out) == [f"{name}.{end}" for name in ("cut", "good") for end in ("csv", "json", "overlay.mp4")]
+    again = pd.read_csv(out / "cut.csv")
+    # at a cut, the decoder may pass over some frames that the last ones were built on
+    same = len(table) - 4
+    np.testing.assert_allclose(again.to_numpy()[:same], table.to_numpy()[:same], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_interrupted_it_leaves_nothing_half_written_and_goes_on(
+    processes: int, aulight: Command, finetuned: Path, smoke_data: Path, tmp_path: Path
+) -> None:
+    given, out = tmp_path / "given", tmp_path / "out"
+    given.mkdir()
+    frames = [frame.image for frame in raw_frames(next((smoke_data / "videos").glob("test*.mp4")))]
+    write_video(given / "short.mp4", frames[:5], 25)
+    for name in ("long", "longer")[:processes]:
+        write_video(given / f"{name}.mp4", frames * 25, 25)
+    settings = [
+        "predict",
+        f"model={finetuned}",
+        f"input={given}",
+        f"output={out}",
+        f"workers={processes}",
+        "overlay=true",
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "aulight", *settings],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    end = time.monotonic() + 60
+    while not list(out.glob(".long*/*")) and time.monotonic() < end:  # being written
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err.splitlines()[-1] == "aulight: interrupted; the same command goes on where it was"
+    assert "Traceback" not in err
+    assert not [path for path in out.rglob("*") if path.name.startswith(("long", "."))]
+    for name in ("long", "longer")[:processes]:
+        write_video(given / f"{name}.mp4", frames, 25)
+    assert aulight(*settings).status == 0
+    assert len(_files(out)) == 3 * (1 + processes)
+
+
+# ---- odd videos -------------------------------------------------------------------------------------------------
+
+
+def test_odd_videos_are_scored(aulight: Command, real: Path, tmp_path: Path) -> None:
+    """One frame, nobody, a phone held upright, frames at uneven times, pictures of several sizes."""
+    frames = [frame.image for frame in raw_frames(real / "first.mp4")]
+    given, out = tmp_path / "given", tmp_path / "out"
+    (given / "pictures").mkdir(parents=True)
+    _encode(given / "one.mp4", frames[:1])
+    _encode(given / "nobody.mp4", [np.full_like(frame, 90) for frame in frames[:6]])
+    _encode(given / "upright.mp4", [np.rot90(frame) for frame in frames], turned=-90)
+    times = np.cumsum(np.random.default_rng(0).integers(20, 90, len(frames))).tolist()
+    _encode(given / "uneven.mp4", frames, times_ms=times)
+    for number, scale in enumerate((1.0, 1.0, 1.3)):
+        picture = cv2.resize(frames[number], None, fx=scale, fy=scale)
+        assert cv2.imwrite(str(given / "pictures" / f"{number:04d}.png"), picture[..., ::-1])
+    outcome = aulight("predict", f"input={given}", f"output={out}", "overlay=true", "plot=true", "fps=10", "workers=1")
+    assert outcome.status == 0, outcome.err
+    assert "57 frames, 6 of them" not in outcome.out
+    assert f"{out}: 5 videos, 58 frames, 6 of them (10.3%) without a face" in outcome.out
+    tables = {name: pd.read_csv(out / f"{name}.csv") for name in ("one", "nobody", "upright", "uneven", "pictures")}
+    assert {name: len(table) for name, table in tables.items()} == {
+        "one": 1, "nobody": 6, "upright": 24, "uneven": 24, "pictures": 3,
+    }  # fmt: skip
+    nobody = tables.pop("nobody")
+    assert (nobody[["success", "confidence", "face_id"]] == 0).all(axis=None)
+    assert nobody[UNTRAINED].isna().all(axis=None)
+    for name, table in tables.items():
+        assert (table["success"] == 1).all(), name
+        assert table["AU12_r"].min() > 3, name
+    np.testing.assert_allclose(tables["uneven"]["timestamp"], (np.array(times) - times[0]) / 1000, atol=1e-6)
+    assert tables["pictures"]["timestamp"].tolist() == [0.0, 0.1, 0.2]
+    straight = np.stack([frame.image for frame in raw_frames(out / "upright.overlay.mp4")])
+    assert straight.shape[1:3] == next(raw_frames(out / "uneven.overlay.mp4")).image.shape[:2]
+    assert {path.suffix for path in out.iterdir()} == {".csv", ".json", ".mp4", ".png"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["input={tmp}/missing.mp4"], ["missing.mp4", "no such video or folder"]),
+        (["input={tmp}/empty.mp4"], ["empty.mp4: the file is empty"]),
+        (["input={tmp}/text.mp4"], ["text.mp4: not a readable video"]),
+        (["input={tmp}/sound.mp4"], ["sound.mp4: has no pictures"]),
+        (["input={tmp}/nothing"], ["nothing: no videos, nor pictures, in it"]),
+        (["input={tmp}", "output={tmp}"], ["output=", "the folder of the videos"]),
+        (["input={tmp}/text.mp4", "output={tmp}/text.mp4"], ["output=", "not a folder"]),
+        (["input={face}", "output={tmp}/text.mp4/below"], ["text.mp4/below", "Not a directory"]),
+        (["model={stage_one}"], ["a run of stage one"]),
+        (["model={tmp}/nothing"], ["not a run directory"]),
+        (["coverage=1.5"], ["coverage=1.5", "0.5 to 0.99"]),
+        (["device=gpu"], ["device=gpu", "cuda:1"]),
+        (["output=/proc/nowhere"], ["output=/proc/nowhere", "cannot be made"]),
+        (["model={run}", "explain=99"], ["explain=99", "12"]),
+        (["model={run}", "explain=true"], ["explain=True"]),
+        (["model={run}", "faces.all=true"], ["faces.all=true", "faces=mediapipe"]),
+        (["model={run}", "device=toaster"], ["device=toaster"]),
+        (["explain=12"], ["explain=12", "model="]),
+        (["faces=none"], ["faces=none", "model="]),
+        (["faces=nope"], ["faces/nope", "mediapipe"]),
+        (["faces.landmarker=/nowhere"], ["/nowhere: no such face model"]),
+        (["format=xlsx"], ["format=xlsx", "parquet"]),
+        (["precision=16"], ["precision=16", "bf16"]),
+        (["workers=0"], ["workers=0"]),
+        (["max_frames=5"], ["max_frames=5", "webcam"]),
+        (["overlay=maybe"], ["overlay=maybe"]),
+        (["modle=x"], ["modle"]),
+        (["input=webcam:back"], ["webcam:back", "webcam:0"]),
+        (["input=webcam:99"], ["webcam:99: no such camera"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_mistakes(
+    arguments: list[str],
+    parts: list[str],
+    aulight: Command,
+    finetuned: Path,
+    pretrained: Path,
+    real: Path,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("no video at all")
+    _sound(tmp_path / "sound.mp4")
+    (tmp_path / "nothing").mkdir()
+    before = _files(tmp_path)
+    face = f"{real}/first.mp4"
+    places = {"{tmp}": tmp_path, "{run}": finetuned, "{stage_one}": pretrained, "{face}": face}
+    for key, place in places.items():
+        arguments = [argument.replace(key, str(place)) for argument in arguments]
+    common = [f"input={face}", f"output={tmp_path}/out"]
+    common = [old for old in common if old.partition("=")[0] not in {new.partition("=")[0] for new in arguments}]
+    outcome = aulight("predict", *common, *arguments)
+    assert outcome.status == 2, outcome.err
+    line = outcome.err.splitlines()[-1]
+    assert line.startswith("aulight: ")
+    for part in parts:
+        assert part in line
+    assert "Traceback" not in outcome.err
+    assert _files(tmp_path) == before
+
+
+# ---- a webcam ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def camera(real: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A video file in the camera's place."""
+    camera = cv2.VideoCapture(str(real / "first.mp4"))
+    monkeypatch.setattr(webcam, "open_camera", lambda number: camera)
+    return camera
+
+
+def test_a_webcam_without_a_display(
+    aulight: Command, camera: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(webcam, "_window", lambda stop: None)
+    outcome = aulight("predict", "input=webcam:0", f"output={tmp_path}", "max_frames=12", "overlay=true")
+    assert outcome.status == 0, outcome.err
+    assert "no display" in outcome.out
+    (table,), (film,) = tmp_path.glob("webcam0-*.csv"), tmp_path.glob("webcam0-*.mp4")
+    rows = pd.read_csv(table)
+    assert rows["frame"].tolist() == list(range(1, 13))
+    assert rows["success"].all()
+    assert rows["timestamp"].is_monotonic_increasing
+    assert len(list(raw_frames(film))) == 12
+    assert not camera.isOpened()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_webcam_until_it_is_stopped(
+    aulight: Command, camera: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By the key Q at the fifth picture; frames that are under way are still written."""
+    shown: list[Frames] = []
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(cv2, "imshow", lambda name, picture: shown.append(picture))
+    monkeypatch.setattr(cv2, "waitKey", lambda wait: ord("q") if len(shown) == 5 else -1)
+    assert aulight("predict", "input=webcam:0", f"output={tmp_path}").status == 0
+    (table,) = tmp_path.glob("webcam0-*.csv")
+    rows = pd.read_csv(table)
+    assert 5 <= len(rows) == len(shown) <= 24
+    assert shown[0].dtype == np.uint8
+    assert shown[0].shape[1] > shown[0].shape[0] * 256 / 192, "with bars beside it"
+
+
+# ---- in constant memory -----------------------------------------------------------------------------------------
+
+
+def test_no_stage_is_far_ahead_of_the_next(finetuned: Path, smoke_data: Path) -> None:
+    """Frames that are under way, however slow the last stage is."""
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    from aulight.cli.main import conf_dir
+
+    with initialize_config_dir(str(conf_dir("predict")), version_base="1.3"):
+        cfg = compose("predict", [f"model={finetuned}", "input=x"])
+    predictor = Predictor(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]  # it is a dict
+    one = next(raw_frames(next((smoke_data / "videos").glob("*.mp4"))))
+    made = 0
+
+    def many() -> Iterator[Any]:
+        nonlocal made
+        for _ in range(400):
+            made += 1
+            yield one
+
+    most = 0
+    for taken, _ in enumerate(predictor.scored(many(), Clock()), 1):
+        if taken in (100, 200):
+            time.sleep(0.5)  # the stages before run as far ahead as they can
+        most = max(most, made - taken)
+    assert made == 400
+    assert most <= 2 * model.CHUNK + 16

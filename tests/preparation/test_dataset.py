@@ -1,0 +1,395 @@
+"""`aulight prepare` on real files: every frame, its time and its labels, and what happens when something is wrong."""
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+import yaml
+
+from aulight.data.clips import UnlabelledClips
+from aulight.data.loaders import ContrastiveData
+from aulight.data.store import PreparedDataset
+from aulight.data.video.prepared import Reader
+from aulight.data.video.write import write_video
+
+Command = Callable[..., Any]
+Frames = npt.NDArray[np.uint8]
+LENGTHS = (40, 25, 33)
+
+
+@pytest.fixture
+def raw(tmp_path: Path, coded: Callable[..., Iterator[Frames]]) -> Path:
+    """Three videos whose pictures say which frame of which video they are."""
+    folder = tmp_path / "raw"
+    (folder / "day two").mkdir(parents=True)
+    for video, (name, count) in enumerate(zip(("a.mp4", "b.mp4", "day two/c.mp4"), LENGTHS, strict=True)):
+        write_video(folder / name, coded(video, count), 25)
+    return folder
+
+
+@pytest.fixture
+def plain(raw: Path, tmp_path: Path) -> list[str]:
+    """Prepares them without looking for faces."""
+    return [
+        "prepare",
+        f"data.source={raw}",
+        f"data.root={tmp_path / 'data'}",
+        "data.faces=none",
+        "crop_size=64",
+        "workers=1",
+    ]
+
+
+IDS = ["a", "b", "day_two__c"]
+
+
+def _codes(data: PreparedDataset, decode: Callable[[Frames], list[tuple[int, int]]]) -> dict[str, Any]:
+    return {
+        video: decode(Reader(data.path(row)).read(range(count)))
+        for row, (video, count) in enumerate(zip(data.videos["video_id"], data.videos["frames"], strict=True))
+    }
+
+
+def _refused(outcome: Any, *parts: str) -> None:
+    lines = outcome.err.splitlines()
+    assert outcome.status == 2, outcome.err
+    assert lines[-1].startswith("aulight: "), outcome.err
+    for part in parts:
+        assert part in lines[-1]
+
+
+def test_every_frame_is_there_with_its_number_and_time(
+    aulight: Command, plain: list[str], tmp_path: Path, decode: Callable[[Frames], list[tuple[int, int]]]
+) -> None:
+    outcome = aulight(*plain)
+    assert outcome.status == 0, outcome.err
+    assert "3 videos of 3 subjects, 98 frames, 0 of them (0.0%) without a face, 0 labelled" in outcome.out
+    data = PreparedDataset(tmp_path / "data")
+    assert list(data.videos["video_id"]) == IDS
+    assert list(data.videos["subject"]) == IDS
+    assert _codes(data, decode) == {
+        name: [(video, frame) for frame in range(count)]
+        for video, (name, count) in enumerate(zip(IDS, LENGTHS, strict=True))
+    }
+    for _, frames in data.frames.groupby("video_id"):
+        assert list(frames["source_frame"]) == list(range(len(frames)))
+        np.testing.assert_allclose(frames["time_s"], np.arange(len(frames)) / 25, atol=1e-6)
+    assert (data.meta["name"], data.meta["crop_size"], data.fps, data.aus) == ("folder", 64, 25.0, ())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "raw"]
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
+        "dataset.yaml", "frames.parquet", "videos", "videos.parquet",
+    ]  # fmt: skip
+
+
+def test_number_of_processes_changes_nothing(aulight: Command, plain: list[str], tmp_path: Path) -> None:
+    assert aulight(*plain).status == 0
+    assert aulight(*plain, "workers=2", f"data.root={tmp_path / 'other'}").status == 0
+    one, other = PreparedDataset(tmp_path / "data"), PreparedDataset(tmp_path / "other")
+    assert one.fingerprint == other.fingerprint
+    for row in range(3):
+        assert one.path(row).read_bytes() == other.path(row).read_bytes()
+
+
+def test_an_unreadable_video_is_passed_over_and_named(
+    aulight: Command, plain: list[str], raw: Path, tmp_path: Path
+) -> None:
+    (raw / "b.mp4").write_bytes(b"not a video")
+    outcome = aulight(*plain)
+    assert outcome.status == 0, outcome.err
+    assert "2 videos of 2 subjects, 73 frames" in outcome.out
+    assert re.search(r"not used: .*b\.mp4", outcome.out)
+    data = PreparedDataset(tmp_path / "data")
+    assert list(data.videos["video_id"]) == ["a", "day_two__c"]
+    assert list(data.meta["skipped"]) == ["b"]
+    assert sorted(path.stem for path in (data.root / "videos").iterdir()) == ["a", "day_two__c"]
+
+
+def test_a_video_cut_off_in_the_middle_is_not_taken_for_whole(
+    aulight: Command, plain: list[str], raw: Path, tmp_path: Path
+) -> None:
+    whole = (raw / "a.mp4").read_bytes()
+    (raw / "a.mp4").write_bytes(whole[: len(whole) // 2])
+    outcome = aulight(*plain)
+    assert outcome.status == 0, outcome.err
+    assert list(PreparedDataset(tmp_path / "data").videos["video_id"]) == ["b", "day_two__c"]
+
+
+def test_on_error_raise_stops_and_the_same_command_goes_on(
+    aulight: Command, plain: list[str], raw: Path, tmp_path: Path
+) -> None:
+    good = (raw / "b.mp4").read_bytes()  # the shortest, so the last
+    (raw / "b.mp4").write_bytes(b"")
+    _refused(aulight(*plain, "on_error=raise"), "b.mp4")
+    assert not (tmp_path / "data").exists()
+    partial = tmp_path / ".data.partial" / "videos"
+    before = {path.name: path.stat().st_mtime_ns for path in partial.iterdir()}
+    assert set(before) == {"a.mp4", "day_two__c.mp4"}
+    (raw / "b.mp4").write_bytes(good)
+    assert aulight(*plain, "on_error=raise").status == 0
+    data = PreparedDataset(tmp_path / "data")
+    assert list(data.videos["video_id"]) == IDS
+    assert all((data.root / "videos" / name).stat().st_mtime_ns == made for name, made in before.items())
+
+
+def test_what_was_begun_is_not_continued_with_other_settings(
+    aulight: Command, plain: list[str], raw: Path, tmp_path: Path
+) -> None:
+    (raw / "b.mp4").write_bytes(b"")
+    assert aulight(*plain, "on_error=raise").status == 2
+    _refused(aulight(*plain, "crop_size=96"), "crop_size was 64, is 96", "remove it")
+
+
+def test_nothing_readable(aulight: Command, plain: list[str], raw: Path, tmp_path: Path) -> None:
+    for path in raw.rglob("*.mp4"):
+        path.write_bytes(b"")
+    _refused(aulight(*plain), "none of its 3 videos could be read")
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_cut_off_anywhere_it_goes_on_and_ends_the_same(
+    plain: list[str], raw: Path, tmp_path: Path, aulight: Command, coded: Callable[..., Iterator[Frames]], end: Any
+) -> None:
+    for video in range(3, 9):
+        write_video(raw / f"v{video}.mp4", coded(video, 700), 25)
+    partial = tmp_path / ".data.partial" / "parts"
+    command = [sys.executable, "-m", "aulight", *plain]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    while len(list(partial.glob("*.parquet")) if partial.is_dir() else []) < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(end)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "Traceback" not in err
+    assert not (tmp_path / "data").exists()
+    before = {path.stem: path.stat().st_mtime_ns for path in partial.glob("*.parquet")}
+    assert 2 <= len(before) < 9
+    made = {name: (partial.parent / "videos" / f"{name}.mp4").stat().st_mtime_ns for name in before}
+    assert aulight(*plain).status == 0
+    data = PreparedDataset(tmp_path / "data")
+    assert len(data.videos) == 9
+    assert all((data.root / "videos" / f"{name}.mp4").stat().st_mtime_ns == at for name, at in made.items())
+    assert aulight(*plain, f"data.root={tmp_path / 'other'}").status == 0
+    assert PreparedDataset(tmp_path / "other").fingerprint == data.fingerprint
+
+
+def test_frame_folders_with_gaps_give_clips_that_do_not_cross_them(
+    aulight: Command, tmp_path: Path, coded: Callable[..., Iterator[Frames]], decode: Any
+) -> None:
+    folder = tmp_path / "raw" / "clip"
+    folder.mkdir(parents=True)
+    numbers = [*range(7, 27), *range(40, 60)]
+    for frame, picture in enumerate(coded(1, 60)):
+        if frame in numbers:
+            cv2.imwrite(str(folder / f"{frame}.png"), picture)
+    where = [f"data.source={tmp_path / 'raw'}", f"data.root={tmp_path / 'data'}"]
+    outcome = aulight("prepare", *where, "data.reader.fps=25", "data.faces=none", "crop_size=64", "workers=1")
+    assert outcome.status == 0, outcome.err
+    data = PreparedDataset(tmp_path / "data")
+    assert list(data.frames["source_frame"]) == numbers
+    assert _codes(data, decode) == {"clip": [(1, number) for number in numbers]}
+    assert data.segments[["start", "stop"]].to_numpy().tolist() == [[0, 20], [20, 40]]
+    clips = UnlabelledClips(data.segments, 8, (1, 1), 50, 0)
+    for index in range(50):
+        frames = clips(0, index).frames
+        assert np.ptp(np.array(numbers)[frames]) == 7
+
+
+def test_labels_and_subjects_of_a_finished_dataset_can_be_replaced(
+    aulight: Command, plain: list[str], raw: Path, tmp_path: Path
+) -> None:
+    assert aulight(*plain).status == 0
+    videos = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "data" / "videos").iterdir()}
+    rows = [("a", 3, 1, 0), ("a", 4, 2, 5), ("day two/c.mp4", 32, None, 4)]
+    pd.DataFrame(rows, columns=["video", "frame", "AU06", "AU12"]).astype({"AU06": "Int8"}).to_csv(
+        tmp_path / "labels.csv", index=False
+    )
+    (tmp_path / "subjects.csv").write_text("video,subject\na,Ann\nb,Ann\nday two/c.mp4,Ben\n")
+    tables = [f"{name}={tmp_path / name}.csv" for name in ("labels", "subjects")]
+    outcome = aulight(*plain, *tables)
+    assert outcome.status == 0, outcome.err
+    assert "3 labelled" in outcome.out
+    data = PreparedDataset(tmp_path / "data")
+    assert data.aus == (6, 12)
+    assert list(data.videos["subject"]) == ["Ann", "Ann", "Ben"]
+    expected = pd.DataFrame(
+        {
+            "video_id": ["a", "a", "day_two__c"],
+            "frame": [3, 4, 32],
+            "AU06": pd.array([1, 2, None], "Int8"),
+            "AU12": pd.array([0, 5, 4], "Int8"),
+        }
+    )
+    pd.testing.assert_frame_equal(data.labels, expected, check_dtype=False)
+    assert {path.name: path.stat().st_mtime_ns for path in (data.root / "videos").iterdir()} == videos
+    # the same at once, in a new place
+    outcome = aulight(*plain, *tables, f"data.root={tmp_path / 'other'}")
+    assert outcome.status == 0, outcome.err
+    other = PreparedDataset(tmp_path / "other")
+    assert other.fingerprint == data.fingerprint
+    # what was given is not forgotten
+    outcome = aulight(*plain)
+    assert outcome.status == 0, outcome.err
+    assert f"labels=['{tmp_path / 'labels.csv'}'], as before" in outcome.out
+    assert "2 subjects" in outcome.out
+    assert PreparedDataset(tmp_path / "data").fingerprint == data.fingerprint
+    # a second table adds to the first
+    (tmp_path / "more.csv").write_text("video,frame,AU06\nb,7,3\n")
+    outcome = aulight(*plain, f"labels=[{tmp_path / 'labels.csv'},{tmp_path / 'more.csv'}]")
+    assert "4 labelled" in outcome.out, outcome.err
+
+
+def test_new_videos_are_added_to_a_finished_dataset(
+    aulight: Command, plain: list[str], raw: Path, tmp_path: Path, coded: Callable[..., Iterator[Frames]]
+) -> None:
+    (raw / "broken.mp4").write_bytes(b"")
+    assert aulight(*plain).status == 0
+    made = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "data" / "videos").iterdir()}
+    write_video(raw / "new.mp4", coded(3, 20), 25)
+    write_video(raw / "broken.mp4", coded(4, 20), 25)
+    outcome = aulight(*plain)
+    assert outcome.status == 0, outcome.err
+    assert "5 videos of 5 subjects, 138 frames" in outcome.out
+    data = PreparedDataset(tmp_path / "data")
+    assert {name: (data.root / "videos" / name).stat().st_mtime_ns for name in made} == made
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "raw"]
+    assert aulight(*plain, f"data.root={tmp_path / 'other'}").status == 0
+    assert PreparedDataset(tmp_path / "other").fingerprint == data.fingerprint
+
+
+def test_a_video_that_was_mended_is_tried_again(aulight: Command, plain: list[str], raw: Path, tmp_path: Path) -> None:
+    good = (raw / "b.mp4").read_bytes()
+    (raw / "b.mp4").write_bytes(b"")
+    assert aulight(*plain).status == 0
+    outcome = aulight(*plain)
+    assert "was prepared already" in outcome.out
+    assert "not used" in outcome.out
+    (raw / "b.mp4").write_bytes(good)
+    assert "3 videos of 3 subjects, 98 frames" in aulight(*plain).out
+    assert PreparedDataset(tmp_path / "data").meta["skipped"] == {}
+
+
+def test_blendshapes_stay_when_videos_are_added(aulight: Command, folder_tree: Any, tmp_path: Path) -> None:
+    raw = folder_tree(tmp_path / "raw", frames=8)
+    where = ["prepare", f"data.source={raw}", f"data.root={tmp_path / 'data'}", "workers=1"]
+    assert aulight(*where).status == 0
+    before = PreparedDataset(tmp_path / "data").blendshapes
+    shutil.copy(raw / "first.mp4", raw / "zzz.mp4")
+    assert aulight(*where).status == 0
+    after = PreparedDataset(tmp_path / "data").blendshapes
+    pd.testing.assert_frame_equal(after[after["video_id"] != "zzz"].reset_index(drop=True), before)
+    assert len(after) == len(before) + 8
+
+
+def test_a_finished_dataset_is_not_mixed_with_others(
+    aulight: Command, plain: list[str], raw: Path, tmp_path: Path
+) -> None:
+    assert aulight(*plain).status == 0
+    _refused(aulight(*plain, "crop_size=96"), "crop_size was 64, is 96")
+    _refused(aulight(*plain, "data.reader.fps=30"), "reader.fps was 25.0, is 30")
+    (raw / "b.mp4").unlink()
+    _refused(aulight(*plain), "has videos that are not in", "(b)")
+    assert len(PreparedDataset(tmp_path / "data").videos) == 3
+
+
+def test_the_raw_data_may_move(aulight: Command, plain: list[str], raw: Path, tmp_path: Path) -> None:
+    assert aulight(*plain).status == 0
+    before = PreparedDataset(tmp_path / "data").fingerprint
+    raw.rename(tmp_path / "moved")
+    outcome = aulight(*plain, f"data.source={tmp_path / 'moved'}")
+    assert outcome.status == 0, outcome.err
+    assert PreparedDataset(tmp_path / "data").fingerprint == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["crop_size=65"], ["crop_size=65", "even"]),
+        (["crop_size=72"], ["crop_size=72"]),
+        (["on_error=maybe"], ["on_error=maybe"]),
+        (["data.faces=yes"], ["data.faces="]),
+        (["data.source=null"], ["data.source"]),
+        (["data.source=/nowhere"], ["/nowhere"]),
+        (["labels=/nowhere.csv"], ["/nowhere.csv"]),
+        (["faces.model=/nowhere.task", "data.faces=mediapipe"], ["/nowhere.task"]),
+        (["workers=0"], ["workers=0"]),
+        (["data.source="], ["data.source"]),
+        (["labels=5"], ["labels=5", "CSV"]),
+        (["subjects=[a,b]"], ["subjects=", "CSV"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_mistakes(aulight: Command, plain: list[str], tmp_path: Path, arguments: list[str], parts: list[str]) -> None:
+    outcome = aulight(*plain, *arguments)
+    _refused(outcome, *parts)
+    assert len(outcome.err.splitlines()) == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_paths_may_hold_any_letters(
+    aulight: Command, plain: list[str], raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    raw.rename(tmp_path / "Müller, Zoë's (neu) = 1")
+    outcome = aulight(*plain, "data.source=~/Müller, Zoë's (neu) = 1")
+    assert outcome.status == 0, outcome.err
+    assert len(PreparedDataset(tmp_path / "data").videos) == 3
+
+
+def test_the_synthetic_dataset_needs_no_preparing(aulight: Command) -> None:
+    _refused(aulight("prepare", "data=synthetic"), "data=synthetic", "folder")
+
+
+def test_a_real_face_from_raw_video_to_clips(aulight: Command, folder_tree: Any, tmp_path: Path) -> None:
+    raw = folder_tree(tmp_path / "raw", real=True)
+    where = [f"data.source={raw}", f"data.root={tmp_path / 'data'}"]
+    outcome = aulight("prepare", *where, "workers=1")
+    assert outcome.status == 0, outcome.err
+    data = PreparedDataset(tmp_path / "data")
+    assert data.meta["crop_size"] == 128
+    assert (data.frames["face_confidence"] > 0.9).all()
+    clip = {"length": 8, "stride": [1, 2]}
+    plain: dict[str, Any] = {"clip": [], "frame": []}
+    clips = ContrastiveData(data, data.rows(data.videos["subject"].tolist()), clip, plain, 1, 64, 4, 1, 0, 0, "raise")
+    (batch,) = clips.train_dataloader()
+    assert batch["clips"].shape == (4, 1, 8, 64, 64, 3)
+    assert batch["clips"].float().std() > 20
+    scores = data.blendshapes
+    assert len(scores.columns) == 2 + 52
+    faces = data.frames["face_confidence"].to_numpy() > 0
+    values = scores.drop(columns=["video_id", "frame"]).to_numpy()
+    assert (np.isfinite(values).all(1) == faces).all()
+    assert values[faces].min() >= 0
+    assert values[faces].max() <= 1
+    outcome = aulight("prepare", *where, "workers=1", "faces.blendshapes=false", f"data.root={tmp_path / 'other'}")
+    assert outcome.status == 0, outcome.err
+    other = PreparedDataset(tmp_path / "other")
+    pd.testing.assert_frame_equal(other.frames, data.frames)
+    with pytest.raises(Exception, match="no blendshape scores; prepare it again"):
+        _ = other.blendshapes
+
+
+def test_an_aligned_store_says_how_it_was_made(aulight: Command, plain: list[str], raw: Path, tmp_path: Path) -> None:
+    assert aulight(*plain).status == 0
+    described = yaml.safe_load((tmp_path / "data" / "dataset.yaml").read_text())
+    assert described["source"]["folder"] == str(raw)
+    assert described["source"]["faces"] == "none"
+    assert (described["videos"], described["frames"], described["subjects"]) == (3, 98, 3)

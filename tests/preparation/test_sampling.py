@@ -1,0 +1,313 @@
+"""Which frames to label: who is drawn, what the pictures show, and the way back into a training run."""
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+import yaml
+from scipy.stats import chisquare
+
+from aulight.data.store import PreparedDataset
+from aulight.data.video.write import write_video
+from aulight.data.writer import StoreWriter
+from aulight.datasets import DISFA_AUS
+from aulight.errors import AulightError
+from aulight.facs import column
+from aulight.preparation import sheets
+from aulight.preparation.sampling import candidates, draw
+
+Command = Callable[..., Any]
+Frames = npt.NDArray[np.uint8]
+
+
+def coded(video: int, count: int, size: int = 64) -> Iterator[Frames]:
+    """Frames whose picture, a chequerboard of 16 bits, says which they are."""
+    for frame in range(count):
+        bits = (video << 10 | frame) >> np.arange(16) & 1
+        grey = np.where(bits, 220, 30).astype(np.uint8).reshape(4, 4)
+        yield np.repeat(np.kron(grey, np.ones((size // 4, size // 4), np.uint8))[..., None], 3, axis=2)
+
+
+def decoded(picture: Frames) -> tuple[int, int]:
+    """(video, frame) of a picture of any size."""
+    small = cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA).reshape(4, 16, 4, 16, 3)
+    bits = small[:, 4:12, :, 4:12].mean((1, 3, 4)).ravel() > 125
+    number = int((bits << np.arange(16)).sum())
+    return number >> 10, number & 1023
+
+
+SOURCE = {"a": np.r_[10:20, 30:40], "b": np.arange(5), "c": np.arange(60)}  # frames of `a` are missing in the raw video
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    """Videos `c` (first in the store), `b` and `a`; no face in frames 20 to 29 of `c`, labels in its first ten."""
+    root = tmp_path_factory.mktemp("prepared") / "faces"
+    meta = {"name": "mine", "aus": [4, 12], "fps": 25.0, "crop_size": 64, "source": {"folder": "/raw videos"}}
+    with StoreWriter(root, meta) as store:
+        for number, (name, source) in enumerate(reversed(SOURCE.items())):
+            write_video(store.videos / f"{name}.mp4", coded(number, len(source)), 25)
+            confidence = np.ones(len(source), np.float32)
+            confidence[20:30] = 0 if name == "c" else 1
+            known: Any = np.where(np.arange(len(source)) < 10, 1.0, np.nan) if name == "c" else [None] * len(source)
+            store.add(name, f"S{name}", 25.0, source, confidence, labels={4: known, 12: [None] * len(source)})
+    return PreparedDataset(root)
+
+
+def table_of(*times: list[float]) -> pd.DataFrame:
+    """What may be drawn from videos with frames at these times."""
+    rows = [(f"v{i}", frame, frame, time) for i, video in enumerate(times) for frame, time in enumerate(video)]
+    return pd.DataFrame(rows, columns=["video_id", "frame", "source_frame", "time_s"])
+
+
+def drawn_places(table: pd.DataFrame, count: int, seed: int, distance: float = 0.0) -> tuple[int, ...]:
+    drawn = draw(table.assign(place=range(len(table))), count, seed, distance)
+    assert list(drawn["place"]) == sorted(drawn["place"])
+    return tuple(drawn["place"])
+
+
+# ---- the draw ---------------------------------------------------------------------------------------------------
+
+
+def test_every_set_of_frames_is_as_likely_as_any_other() -> None:
+    table = table_of([0, 1, 2, 3], [0, 5], [0])
+    sets = list(itertools.combinations(range(7), 3))
+    counts = Counter(drawn_places(table, 3, seed) for seed in range(40 * len(sets)))
+    assert set(counts) <= set(sets)
+    assert chisquare([counts[s] for s in sets]).pvalue > 0.01
+
+
+def test_with_a_distance_sets_are_as_likely_as_drawing_one_after_another_makes_them() -> None:
+    table = table_of([0, 1, 2, 3, 4], [0, 1])
+    expected: Counter[tuple[int, ...]] = Counter()
+    times = list(zip(table["video_id"], table["time_s"], strict=True))
+    for order in itertools.permutations(range(7)):  # every order is as likely, and the slow loop says what it gives
+        kept: list[int] = []
+        for place in order:
+            near = [k for k in kept if times[k][0] == times[place][0] and abs(times[k][1] - times[place][1]) < 2]
+            kept += [] if near or len(kept) == 3 else [place]
+        expected[tuple(sorted(kept))] += 1
+    assert all(len(kept) == 3 for kept in expected)  # there is always room for three
+    seeds = range(3000)
+    counts = Counter(drawn_places(table, 3, seed, 2.0) for seed in seeds)
+    assert set(counts) <= set(expected)
+    share = len(seeds) / sum(expected.values())
+    assert chisquare([counts[s] for s in expected], [share * n for n in expected.values()]).pvalue > 0.01
+
+
+@pytest.mark.parametrize("distance", [0.0, 0.5])
+def test_draws_are_seeded_nested_and_apart(distance: float) -> None:
+    table = table_of(*([0.04 * frame for frame in range(500)] for _ in range(4)))
+    large, small = (set(drawn_places(table, count, 7, distance)) for count in (60, 25))
+    assert small < large == set(drawn_places(table, 60, 7, distance)) != set(drawn_places(table, 60, 8, distance))
+    gaps = table.loc[sorted(large)].groupby("video_id")["time_s"].diff().dropna()
+    assert (gaps >= distance - 1e-9).all()
+    assert len(gaps) == 60 - 4
+
+
+def test_an_exact_distance_is_far_enough() -> None:
+    table = table_of([0.1 * frame for frame in range(31)])  # 0.1 * 3 - 0.1 * 2 < 0.1
+    assert len(draw(table, 31, 0, 0.1)) == 31
+
+
+@pytest.mark.parametrize(
+    ("count", "distance", "parts"),
+    [(8, 0.0, ["label_count=8", "only 7 frames"]), (4, 10.0, ["min_distance_s=10", "room for 3 of 4"])],
+)
+def test_more_than_there_is_room_for_is_refused(count: int, distance: float, parts: list[str]) -> None:
+    with pytest.raises(AulightError) as error:
+        draw(table_of([0, 1, 2, 3], [0, 5], [0]), count, 0, distance)
+    for part in parts:
+        assert part in str(error.value)
+
+
+def test_only_frames_with_a_face_and_without_labels_are_candidates(faces: PreparedDataset) -> None:
+    everything = [("a", i) for i in range(20)] + [("b", i) for i in range(5)] + [("c", i) for i in range(60)]
+    seen = [(video, i) for video, i in everything if video != "c" or not 20 <= i < 30]
+    table = candidates(faces, unlabelled_only=False)
+    assert list(zip(table["video_id"], table["frame"], strict=True)) == seen
+    table = candidates(faces, unlabelled_only=True)
+    assert list(zip(table["video_id"], table["frame"], strict=True)) == [x for x in seen if x[0] != "c" or x[1] >= 10]
+
+
+# ---- what is written --------------------------------------------------------------------------------------------
+
+
+def load(path: Path) -> Frames:
+    picture = cv2.imread(str(path))
+    assert picture is not None
+    return picture.astype(np.uint8)
+
+
+def pictures(strip: Frames) -> list[Frames]:
+    """The five pictures of a strip, cut out where they are drawn."""
+    margin, side, top = sheets._MARGIN, sheets.SIDE, sheets._TEXT + 2 * sheets._MARGIN
+    lefts = [margin + i * (side + 2 * margin) for i in range(5)]
+    return [strip[top : top + side, left : left + side] for left in lefts]
+
+
+def test_table_and_pictures(aulight: Command, faces: PreparedDataset, tmp_path: Path) -> None:
+    output = tmp_path / "new" / "to code"
+    outcome = aulight(
+        "sample", f"data.root={faces.root}", "label_count=43", f"output={output}", "unlabelled_only=false"
+    )
+    assert outcome.status == 0, outcome.err
+    assert f"'labels={output}/to_label.csv'" in outcome.out
+    assert "'data.source=/raw videos'" in outcome.out
+    assert {path.name for path in output.iterdir()} == {
+        "to_label.csv", "images", "contact_sheet_01.png", "contact_sheet_02.png",
+    }  # fmt: skip
+    assert [path.name for path in output.parent.iterdir()] == ["to code"]
+
+    table = pd.read_csv(output / "to_label.csv")
+    assert list(table.columns) == ["video", "frame", "time_s", "AU04", "AU12"]
+    assert table[["AU04", "AU12"]].isna().all(axis=None)
+    assert len(table) == 43
+    assert table.equals(table.sort_values(["video", "frame"], ignore_index=True))
+    drawn = draw(candidates(faces, False), 43, 0, 0.0)
+    assert table["video"].tolist() == drawn["video_id"].tolist()
+    assert table["frame"].tolist() == drawn["source_frame"].tolist()
+    np.testing.assert_allclose(table["time_s"], drawn["time_s"], atol=5e-4)
+
+    number = {name: i for i, name in enumerate(reversed(SOURCE))}
+    expected = [f"{i:04}_{row.video}_{row.frame}.png" for i, row in enumerate(table.itertuples(), start=1)]
+    assert sorted(path.name for path in (output / "images").iterdir()) == expected
+    borders = 0
+    for name, video, frame in zip(expected, table["video"], drawn["frame"], strict=True):
+        shown = pictures(load(output / "images" / name))
+        for picture, position in zip(shown, range(frame - 2, frame + 3), strict=True):
+            if 0 <= position < len(SOURCE[video]):
+                assert decoded(picture) == (number[video], position)
+            else:
+                assert np.ptp(picture) == 0
+                borders += 1
+    assert borders > 0
+
+    tile = sheets.TILE + 2 * sheets._MARGIN
+    for sheet, rows in (("01", range(40)), ("02", range(40, 43))):
+        picture = load(output / f"contact_sheet_{sheet}.png")
+        for place, row in enumerate(rows):
+            top, left = place // 8 * (tile + sheets._TEXT) + sheets._MARGIN, place % 8 * tile + sheets._MARGIN
+            code = decoded(picture[top : top + sheets.TILE, left : left + sheets.TILE])
+            assert code == (number[table["video"][row]], drawn["frame"][row])
+
+
+def test_nothing_is_overwritten(aulight: Command, faces: PreparedDataset, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    command = ["sample", f"data.root={faces.root}", "label_count=3", f"output={output}", "aus=[1,25]"]
+    assert aulight(*command).status == 0
+    table = output / "to_label.csv"
+    assert table.read_text(encoding="utf-8-sig").splitlines()[0] == "video,frame,time_s,AU01,AU25"
+    table.write_text("filled in")
+    outcome = aulight(*command, "seed=1")
+    assert outcome.status == 2
+    assert len(outcome.err.splitlines()) == 1
+    assert f"output={output}: already there" in outcome.err
+    assert table.read_text() == "filled in"
+
+
+def test_an_unreadable_video_is_named_and_nothing_stays(aulight: Command, tmp_path: Path) -> None:
+    root = tmp_path / "faces"
+    with StoreWriter(root, {"name": "mine", "aus": [], "fps": 25.0, "crop_size": 64}) as store:
+        (store.videos / "a.mp4").write_bytes(b"no video")
+        store.add("a", "S", 25.0, np.arange(9), np.ones(9, np.float32))
+    outcome = aulight("sample", f"data.root={root}", "label_count=3", f"output={tmp_path}/out/table")
+    assert outcome.status == 2
+    assert str(root / "videos/a.mp4") in outcome.err.splitlines()[-1]
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "parts"),
+    [
+        (["label_count=0"], ["label_count=0", "at least 1"]),
+        (["label_count=2.5"], ["label_count=2.5", "whole number"]),
+        (["label_count=100"], ["label_count=100", "only 65 frames"]),
+        (["min_distance_s=-1"], ["min_distance_s=-1"]),
+        (["aus=AU12"], ["aus=AU12", "[1,4,12]"]),
+        (["aus=[0]"], ["aus=[0]"]),
+        (["data.root=nowhere"], ["nowhere", "no prepared dataset"]),
+    ],
+)
+def test_mistakes(
+    settings: list[str], parts: list[str], aulight: Command, faces: PreparedDataset, tmp_path: Path
+) -> None:
+    outcome = aulight("sample", f"data.root={faces.root}", f"output={tmp_path}/out", *settings)
+    assert outcome.status == 2
+    assert len(outcome.err.splitlines()) == 1
+    for part in parts:
+        assert part in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_is_needed(aulight: Command, faces: PreparedDataset) -> None:
+    outcome = aulight("sample", f"data.root={faces.root}")
+    assert (outcome.status, outcome.err) == (2, "aulight: output: no value given; add output=...\n")
+
+
+# ---- the whole loop ---------------------------------------------------------------------------------------------
+
+
+def test_from_raw_videos_over_a_filled_table_to_a_trained_model(aulight: Command, tmp_path: Path) -> None:
+    raw, root, output, runs = (tmp_path / name for name in ("raw", "prepared", "coding", "runs"))
+    for i in range(6):
+        folder = raw / f"day {i % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        write_video(folder / f"talk{i}.mp4", coded(i, 40), 25)
+    prepare = ["prepare", "data=folder", f"data.source={raw}", f"data.root={root}"]
+    prepare += ["data.faces=none", "crop_size=64", "workers=1"]
+    outcome = aulight(*prepare)
+    assert outcome.status == 0, outcome.err
+    assert not (root / "labels.parquet").exists()
+
+    outcome = aulight("sample", f"data.root={root}", "label_count=90", f"output={output}", "min_distance_s=0.08")
+    assert outcome.status == 0, outcome.err
+    filled = pd.read_csv(output / "to_label.csv")
+    assert list(filled.columns[3:]) == [column(au) for au in DISFA_AUS]
+    rng = np.random.default_rng(0)
+    for au in filled.columns[3:]:
+        filled[au] = pd.array(rng.integers(0, 6, len(filled)), dtype="Int8")
+    filled.loc[filled.index % 4 == 1, "AU05"] = pd.NA  # not seen by the coder
+    filled.to_csv(output / "to_label.csv", index=False)
+
+    before = {path.name: path.read_bytes() for path in (root / "videos").iterdir()}
+    outcome = aulight(*prepare, f"labels={output}/to_label.csv")
+    assert outcome.status == 0, outcome.err
+    assert {path.name: path.read_bytes() for path in (root / "videos").iterdir()} == before
+    data = PreparedDataset(root)
+    assert data.aus == DISFA_AUS
+    given = filled.rename(columns={"video": "video_id"}).drop(columns="time_s")
+    given[data.columns] = given[data.columns].astype("Int8")
+    there = data.labels.merge(data.frames[["video_id", "frame", "source_frame"]], on=["video_id", "frame"])
+    there = there.drop(columns="frame").rename(columns={"source_frame": "frame"})[given.columns]
+    key = ["video_id", "frame"]
+    pd.testing.assert_frame_equal(
+        there.sort_values(key, ignore_index=True), given.sort_values(key, ignore_index=True), check_dtype=False
+    )
+    again = aulight("sample", f"data.root={root}", "label_count=1000", f"output={output}-2")
+    assert f"only {6 * 40 - 90} frames" in again.err  # those with labels are not drawn again
+
+    outcome = aulight(
+        "finetune", "data=folder", f"data.root={root}", "data.protocol.name=kfold", "data.protocol.folds=3", "fold=2",
+        "label_fraction=1.0", f"runs={runs}", "name=mine", "steps=4", "steps_per_epoch=2", "loader.batch_size=4",
+        "loader.workers=0", "threads=1", "clip.stride=[1,1]", "clip.length=4", "loader.chunk=40", "progress_s=0",
+        "trainer.accelerator=cpu", "trainer.log_every_n_steps=1",
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.err
+    run = runs / "finetune" / "mine"
+    record = yaml.safe_load((run / "run.yaml").read_text())
+    used = pd.read_parquet(run / "labels_used.parquet")
+    mine = data.labels[data.labels["video_id"].isin(used["video_id"])]
+    assert {part: len(record["protocol"][part]) for part in ("train", "validation", "test")} == {
+        "train": 3, "validation": 1, "test": 2,
+    }  # fmt: skip
+    assert set(used["subject"]) == set(record["protocol"]["train"])
+    pd.testing.assert_frame_equal(used.drop(columns="subject"), mine.sort_values(key, ignore_index=True))
+    assert set(pd.read_parquet(run / "predictions.parquet")["subject"]) == set(record["protocol"]["test"])

@@ -1,0 +1,497 @@
+"""Pooling, intervals, comparisons and tables, against slow loops over concatenated frames."""
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pingouin
+import pytest
+import torch
+import yaml
+
+from aulight.drawing import against_truth
+from aulight.errors import AulightError
+from aulight.report import collect, formats
+from aulight.report.summary import comparison, summarise
+from aulight.report.tables import INTERVALS, VARIANTS, tables_of
+from aulight.report.timelines import timelines_of
+from aulight.scoring import agreement, intervals, metrics
+
+AUS = ["AU01", "AU12", "AU25"]
+SUBJECTS = {1: ["S1", "S2", "S3"], 2: ["S4", "S5"]}
+Frames = pd.DataFrame
+WriteRun = Callable[..., Path]
+
+
+def frames(fold: int, seed: int, noise: float, unknown: float = 0.1, per_subject: int = 25) -> Frames:
+    """Test frames of one fold: labels depend on the fold alone, predictions on everything."""
+    truth, guess = np.random.default_rng(fold), np.random.default_rng([fold, seed, int(100 * noise)])
+    parts = []
+    for subject in SUBJECTS[fold]:
+        n = per_subject + int(truth.integers(10))
+        table = pd.DataFrame({"video_id": f"{subject}_v", "subject": subject, "frame": np.arange(n), "fold": fold})
+        for au in AUS:
+            true = truth.integers(0, 6, n)
+            masked = truth.random(n) < unknown
+            table[f"{au}_true"] = pd.array(np.where(masked, 0, true), dtype="Int8")
+            table.loc[masked, f"{au}_true"] = pd.NA
+            table[f"{au}_pred"] = np.clip(true + noise * guess.normal(size=n), 0, 5).astype(np.float32)
+        parts.append(table)
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture
+def write_run(tmp_path: Path) -> WriteRun:
+    """Writes a stage-two run as its command leaves it; keywords replace entries of run.yaml."""
+
+    def write(name: str, table: Frames | None = None, noise: float = 1.0, **changes: Any) -> Path:
+        meta: dict[str, Any] = {
+            "command": "finetune",
+            "outcome": "done",
+            "arm": "scratch",
+            "label_fraction": 0.02,
+            "labelled_frames": 20,
+            "fold": 1,
+            "seed": 0,
+            "label_seed": 0,
+            "steps": 300,
+            "dataset": {"name": "made", "fingerprint": "f1", "aus": [1, 12, 25], "fps": 25},
+            "train_label_mean": dict.fromkeys(AUS, 1.5),
+            "versions": {"torch": "2.13.0"},
+            "config": {"seed": 0, "model": {"width": 32}},
+        } | changes
+        folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True)
+        (folder / "run.yaml").write_text(yaml.safe_dump(meta), encoding="utf-8")
+        if table is None:
+            table = frames(meta["fold"], meta["seed"], noise)
+        if meta["outcome"] == "done":
+            table.to_parquet(folder / "predictions.parquet")
+        return folder
+
+    return write
+
+
+def numbers(table: Frames, kind: str) -> torch.Tensor:
+    columns = [table[f"{au}_{kind}"].to_numpy(dtype=np.float64, na_value=np.nan) for au in AUS]
+    return torch.from_numpy(np.stack(columns, 1))
+
+
+def pooled_icc(table: Frames) -> float:
+    """Mean over action units of the ICC of these frames, by the training code's own metric."""
+    return float(metrics.icc(numbers(table, "pred"), numbers(table, "true")).nanmean())
+
+
+def summarised(tmp_path: Path, **settings: Any) -> dict[str, Any]:
+    return summarise(collect.collect(tmp_path / "runs")[0], **({"replicates": 50} | settings))
+
+
+def test_pools_folds_then_averages_over_seeds(tmp_path: Path, write_run: WriteRun) -> None:
+    tables: dict[int, list[Frames]] = {0: [], 3: []}
+    for seed, parts in tables.items():
+        for fold in SUBJECTS:
+            parts.append(frames(fold, seed, 1.0))
+            write_run(f"s{seed}/f{fold}", parts[-1], seed=seed, fold=fold)
+    (record,) = summarised(tmp_path)["records"]
+
+    whole = [pd.concat(parts) for parts in tables.values()]
+    preds, true = ([numbers(table, kind) for table in whole] for kind in ("pred", "true"))
+    for name in agreement.METRICS:
+        function = getattr(metrics, name)
+        by_seed = torch.stack([function(p, t) for p, t in zip(preds, true, strict=True)])
+        assert record[name] == pytest.approx(float(by_seed.mean()), abs=1e-12)
+        for i, au in enumerate(AUS):
+            assert record["per_au"][au][name] == pytest.approx(float(by_seed[:, i].mean()), abs=1e-12)
+    per_seed = [pooled_icc(table) for table in whole]
+    assert record["icc_per_seed"] == pytest.approx(per_seed, abs=1e-12)
+    assert record["icc_seed_sd"] == pytest.approx(np.std(per_seed, ddof=1), abs=1e-12)
+    assert (record["seeds"], record["test_subjects"], record["labelled_frames"]) == ([0, 3], 5, 20)
+    assert record["runs"] == ["s0/f1", "s0/f2", "s3/f1", "s3/f2"]
+
+    rounded = [float(metrics.icc(p.round(), t).mean()) for p, t in zip(preds, true, strict=True)]
+    assert record["icc_rounded"] == pytest.approx(np.mean(rounded), abs=1e-12)
+    by_fold = [pooled_icc(part) for parts in tables.values() for part in parts]
+    assert record["icc_fold_mean"] == pytest.approx(np.mean(by_fold), abs=1e-12)
+    by_subject = [pooled_icc(rows) for table in whole for _, rows in table.groupby("subject")]
+    assert record["icc_subject_mean"] == pytest.approx(np.mean(by_subject), abs=1e-12)
+
+
+def test_icc_is_pingouins_consistency_of_two_raters(tmp_path: Path, write_run: WriteRun) -> None:
+    table = frames(1, 0, 1.0)
+    write_run("run", table)
+    (record,) = summarised(tmp_path)["records"]
+    for au in AUS:
+        known = table[table[f"{au}_true"].notna()].reset_index(drop=True)
+        rated = {"true": known[f"{au}_true"].astype(float), "pred": known[f"{au}_pred"].astype(float)}
+        long = pd.DataFrame(rated).reset_index().melt("index")
+        icc = pingouin.intraclass_corr(long, targets="index", raters="variable", ratings="value")
+        expected = icc.set_index("Type")["ICC"]["ICC(C,1)"]
+        assert record["per_au"][au]["icc"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_bootstrap_is_the_slow_loop_over_resampled_subjects(tmp_path: Path, write_run: WriteRun) -> None:
+    tables = {seed: pd.concat([frames(fold, seed, 1.5) for fold in SUBJECTS]) for seed in (0, 1)}
+    for seed, table in tables.items():
+        for fold in SUBJECTS:
+            write_run(f"s{seed}f{fold}", table[table["fold"] == fold], seed=seed, fold=fold)
+    summary = summarised(tmp_path, replicates=40, seed=7, level=0.9)
+    (record,) = summary["records"]
+
+    subjects = sorted({subject for part in SUBJECTS.values() for subject in part})
+    means, of_au, errors = [], [], []
+    for draw in intervals.resample(len(subjects), 40, seed=7):
+        samples = [pd.concat([t[t["subject"] == subjects[i]] for i in draw]) for t in tables.values()]
+        means.append(np.mean([pooled_icc(sample) for sample in samples]))
+        iccs = [metrics.icc(numbers(sample, "pred"), numbers(sample, "true")) for sample in samples]
+        of_au.append(torch.stack(iccs).mean(0).numpy())
+        maes = [metrics.mae(numbers(sample, "pred"), numbers(sample, "true")) for sample in samples]
+        errors.append(float(torch.stack(maes).mean()))
+    assert record["icc_ci"] == pytest.approx(np.quantile(means, [0.05, 0.95]), abs=1e-10)
+    assert record["mae_ci"] == pytest.approx(np.quantile(errors, [0.05, 0.95]), abs=1e-10)
+    for i, au in enumerate(AUS):
+        expected = np.quantile(np.array(of_au)[:, i], [0.05, 0.95])
+        assert record["per_au"][au]["icc_ci"] == pytest.approx(expected, abs=1e-10)
+    assert summarised(tmp_path, replicates=40, seed=7, level=0.9) == summary
+    assert summarised(tmp_path, replicates=40, seed=8, level=0.9)["records"][0]["icc_ci"] != record["icc_ci"]
+
+
+def test_one_subject_has_no_interval(tmp_path: Path, write_run: WriteRun) -> None:
+    table = frames(1, 0, 1.0)
+    write_run("run", table[table["subject"] == "S1"])
+    (record,) = summarised(tmp_path)["records"]
+    assert record["icc_ci"] is None
+    assert record["icc_seed_sd"] is None
+
+
+def test_baselines_of_known_value(tmp_path: Path, write_run: WriteRun) -> None:
+    table = frames(1, 0, 1.0)
+    table["AU01_true"] = pd.array(np.tile([0, 4], len(table))[: len(table)], dtype="Int8")
+    if len(table) % 2:
+        table = table.iloc[:-1]
+    write_run("run", table, train_label_mean={"AU01": 1.0, "AU12": 2.0, "AU25": 2.0})
+    mean, zero = summarised(tmp_path)["baselines"]
+    assert (mean["arm"], mean["label_fraction"], zero["arm"], zero["label_fraction"]) == (
+        "mean",
+        0.02,
+        "all_zero",
+        None,
+    )
+    assert zero["icc"] == mean["icc"] == 0
+    assert zero["pearson"] is None
+    of_zero, of_mean = zero["per_au"]["AU01"], mean["per_au"]["AU01"]
+    assert (of_zero["mae"], of_zero["mse"]) == pytest.approx((2, 8))
+    assert (of_mean["mae"], of_mean["mse"]) == pytest.approx((2, 5))
+    assert zero["undefined_aus"] == mean["undefined_aus"] == []
+
+
+def test_undefined_icc_is_none_named_and_left_out_of_the_mean(tmp_path: Path, write_run: WriteRun) -> None:
+    table = frames(1, 0, 1.0)
+    table["AU12_true"] = pd.array([0] * len(table), dtype="Int8")
+    table["AU12_pred"] = np.float32(0)
+    table["AU25_true"] = pd.array([pd.NA] * len(table), dtype="Int8")
+    write_run("run", table)
+    summary = summarised(tmp_path)
+    (record,) = summary["records"]
+    assert record["undefined_aus"] == ["AU12", "AU25"]
+    assert record["per_au"]["AU12"]["icc"] is None
+    assert record["per_au"]["AU12"]["mae"] == 0
+    assert record["per_au"]["AU25"]["mae"] is None
+    assert record["icc"] == record["per_au"]["AU01"]["icc"]
+    assert tables_of(summary)["ICC(3,1) by action unit"]["AU12"].iloc[0] == "–"
+
+
+def test_comparison_of_arms_is_paired_over_subjects(tmp_path: Path, write_run: WriteRun) -> None:
+    for seed in (0, 1):
+        write_run(f"good{seed}", arm="pretrained", noise=0.5, seed=seed)
+        write_run(f"bad{seed}", arm="scratch", noise=3.0, seed=seed)
+    write_run("all", arm="scratch", noise=0.3, label_fraction=1.0)
+    summary = summarised(tmp_path, replicates=30)
+    found = comparison(summary, "pretrained", 0.02, "scratch")
+    good, bad = (r for r in summary["records"] if r["label_fraction"] == 0.02)
+    assert (good["arm"], bad["arm"]) == ("pretrained", "scratch")
+    assert found["ratio"] == pytest.approx(good["icc"] / bad["icc"])
+    assert found["against_icc_per_seed"] == bad["icc_per_seed"]
+    assert found["seeds_apart"]
+    assert found["intervals_apart"]
+
+    tables = {(n, s): frames(1, s, n) for n in (0.5, 3.0) for s in (0, 1)}
+    differences = list[float]()
+    for draw in intervals.resample(3, 30, seed=0):
+        icc = {}
+        for key, table in tables.items():
+            icc[key] = pooled_icc(pd.concat([table[table["subject"] == SUBJECTS[1][i]] for i in draw]))
+        differences.append(float(np.mean([icc[0.5, s] - icc[3.0, s] for s in (0, 1)])))
+    assert found["difference_ci"] == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=1e-10)
+    assert min(differences) > 0
+    assert found["difference_p"] == pytest.approx(2 / 31)
+
+    to_all = comparison(summary, "pretrained", 0.02, "scratch", 1.0)
+    assert to_all["ratio"] == pytest.approx(good["icc"] / to_all["against_icc"])
+    assert not to_all["seeds_apart"]
+    with pytest.raises(AulightError, match="no runs to compare pretrained at 2% labels with dense at 2%"):
+        comparison(summary, "pretrained", 0.02, "dense")
+
+
+def test_p_value_counts_the_replicates_on_the_rarer_side_of_zero(tmp_path: Path, write_run: WriteRun) -> None:
+    tables = {"pretrained": frames(1, 0, 1.2), "scratch": frames(1, 0, 1.25)}
+    for arm, table in tables.items():
+        write_run(arm, table, arm=arm)
+    write_run("same", tables["scratch"], arm="twin")
+    write_run("baseline", tables["scratch"].assign(**{f"{au}_pred": np.float32(0) for au in AUS}), arm="zero")
+    summary = summarised(tmp_path, replicates=200, seed=3)
+    above, below = 0, 0
+    for draw in intervals.resample(3, 200, seed=3):
+        one, other = (
+            pooled_icc(pd.concat([table[table["subject"] == SUBJECTS[1][i]] for i in draw]))
+            for table in tables.values()
+        )
+        above += one >= other
+        below += one <= other
+    assert min(above, below) > 10
+    expected = 2 * (1 + min(above, below)) / 201
+    assert comparison(summary, "pretrained", 0.02, "scratch")["difference_p"] == pytest.approx(expected)
+    assert comparison(summary, "scratch", 0.02, "twin")["difference_p"] == 1
+    assert comparison(summary, "scratch", 0.02, "zero")["difference_p"] == pytest.approx(2 / 201)
+
+
+def test_one_subject_gives_no_p_value(tmp_path: Path, write_run: WriteRun) -> None:
+    for arm in ("pretrained", "scratch"):
+        table = frames(1, 0, 1.0)
+        write_run(arm, table[table["subject"] == "S1"], arm=arm)
+    (found,) = summarised(tmp_path)["comparisons"]
+    assert (found["difference_ci"], found["difference_p"]) == (None, None)
+
+
+def test_commands_can_be_typed_again(tmp_path: Path, write_run: WriteRun) -> None:
+    typed = {"b/two": ["seed=1", "name='a b'"], "a/dead": ["seed=2"], "c/one": ["objective.horizons=[1,2]"]}
+    write_run("b/two", seed=1, git="abc")
+    write_run("b/unknown")
+    write_run("a/dead", outcome="running")
+    write_run("c/one", command="pretrain")
+    for name, overrides in typed.items():
+        (tmp_path / "runs" / name / ".hydra").mkdir()
+        (tmp_path / "runs" / name / ".hydra/overrides.yaml").write_text(yaml.safe_dump(overrides))
+    one, two, unknown = collect.commands(tmp_path / "runs")
+    assert shlex.split(str(one["command"])) == ["aulight", "pretrain", *typed["c/one"]]
+    assert shlex.split(str(two["command"])) == ["aulight", "finetune", *typed["b/two"]]
+    assert (two["run"], two["git"]) == ("b/two", "abc")
+    assert unknown == {"run": "b/unknown", "command": None, "git": None}
+
+
+def test_conventions_are_named_rows(tmp_path: Path, write_run: WriteRun) -> None:
+    write_run("run")
+    summary = summarised(tmp_path)
+    table = tables_of(summary)["ICC(3,1) by other published conventions"]
+    (record,) = summary["records"]
+    assert table["Convention"].tolist() == list(VARIANTS.values())
+    assert table["ICC(3,1)"].tolist() == [f"{record[name]:.3f}" for name in VARIANTS]
+
+
+def test_coverage_is_that_of_each_runs_own_calibration(tmp_path: Path, write_run: WriteRun) -> None:
+    """Oracle: for each run a loop over known intensities, and the rank of the definition for few frames of a group."""
+    shares, widths = [], []
+    for fold in (1, 2):
+        tested, known = frames(fold, 0, 1.0), frames(3 - fold, 0, 0.5)
+        known["subject"] = [f"V{row}" for row in range(len(known))]  # one frame each: people are counted
+        folder = write_run(f"f{fold}", tested, fold=fold)
+        known.to_parquet(folder / "validation.parquet")
+        (preds, truth), (others, theirs) = (
+            (numbers(table, "pred").numpy(), numbers(table, "true").numpy()) for table in (tested, known)
+        )
+        for au in range(3):
+            errors = sorted(abs(others[:, au] - theirs[:, au])[~np.isnan(theirs[:, au])])
+            assert len(errors) < 200  # so that all predictions are of one group
+            reach = errors[int(np.ceil(0.9 * (len(errors) + 1))) - 1]
+            ends = [(max(p - reach, 0), min(p + reach, 5)) for p in preds[:, au]]
+            inside = [low <= t <= high for (low, high), t in zip(ends, truth[:, au], strict=True) if not np.isnan(t)]
+            wide = [high - low for (low, high), t in zip(ends, truth[:, au], strict=True) if not np.isnan(t)]
+            shares.append(np.mean(inside))
+            widths.append(np.mean(wide))
+    summary = summarised(tmp_path)
+    coverage = summary["records"][0]["coverage"]
+    assert coverage["nominal"] == 0.9
+    for place, name in enumerate(AUS):
+        assert coverage["per_au"][name]["share"] == pytest.approx(np.mean(shares[place::3]), abs=1e-9)
+        assert coverage["per_au"][name]["width"] == pytest.approx(np.mean(widths[place::3]), abs=1e-5)
+    assert coverage["share"] == pytest.approx(np.mean(shares), abs=1e-9)
+    table = tables_of(summary | {"unfinished": {}})["Prediction intervals for 90% coverage"]
+    assert table["Covered"].tolist() == [formats.decimals(float(np.mean(shares)))]
+
+
+def test_runs_without_validation_predictions_have_no_coverage(tmp_path: Path, write_run: WriteRun) -> None:
+    write_run("f1")
+    summary = summarised(tmp_path)
+    assert summary["records"][0]["coverage"] is None
+    assert INTERVALS not in tables_of(summary | {"unfinished": {}})
+
+
+def test_collect_lists_unfinished_runs_and_ignores_stage_one(tmp_path: Path, write_run: WriteRun) -> None:
+    write_run("a/done")
+    write_run("b/half", outcome="running", seed=1)
+    write_run("c/dead", outcome="failed: out of memory", seed=2)
+    write_run("d/one", command="pretrain", outcome="failed: nan")
+    runs, unfinished = collect.collect(tmp_path / "runs")
+    assert [run.name for run in runs] == ["a/done"]
+    assert runs[0].aus == tuple(AUS)
+    assert unfinished == {"b/half": "running", "c/dead": "failed: out of memory"}
+    assert collect.collect(tmp_path / "runs" / "a" / "done")[0][0].name == "done"
+
+
+def test_collect_needs_a_finished_run(tmp_path: Path, write_run: WriteRun) -> None:
+    with pytest.raises(AulightError, match="no such folder"):
+        collect.collect(tmp_path / "runs")
+    write_run("half", outcome="running")
+    with pytest.raises(AulightError, match=r"no finished stage-two run .*1 unfinished"):
+        collect.collect(tmp_path / "runs")
+
+
+def test_refuses_two_versions_of_a_dataset_and_other_action_units(tmp_path: Path, write_run: WriteRun) -> None:
+    write_run("a")
+    dataset = {"name": "made", "fingerprint": "f2", "aus": [1, 12, 25], "fps": 25}
+    other = write_run("b", seed=1, dataset=dataset)
+    with pytest.raises(AulightError, match=r"a and b used different versions of dataset made \(f1 and f2\)"):
+        collect.collect(tmp_path / "runs")
+    meta = yaml.safe_load((other / "run.yaml").read_text())
+    meta["dataset"] = dataset | {"fingerprint": "f1", "aus": [1, 12]}
+    (other / "run.yaml").write_text(yaml.safe_dump(meta))
+    with pytest.raises(AulightError, match="a and b predict different action units of made"):
+        collect.collect(tmp_path / "runs")
+
+
+def test_refuses_a_frame_predicted_twice(tmp_path: Path, write_run: WriteRun) -> None:
+    write_run("first")
+    again = write_run("second", frames(1, 0, 0.5))
+    with pytest.raises(AulightError, match=r"first and second both test subject S1 with scratch, 2% labels, seed 0"):
+        summarised(tmp_path)
+    table = frames(2, 0, 0.5)
+    pd.concat([table, table.iloc[3:4]]).to_parquet(again / "predictions.parquet")
+    with pytest.raises(AulightError, match=r"second.*video S4_v has frame 3 twice"):
+        summarised(tmp_path)
+
+
+def damage_missing(run: Path) -> None:
+    (run / "predictions.parquet").unlink()
+
+
+def damage_text(run: Path) -> None:
+    (run / "predictions.parquet").write_text("not parquet")
+
+
+def damage_column(run: Path) -> None:
+    frames(1, 0, 1.0).drop(columns="AU12_pred").to_parquet(run / "predictions.parquet")
+
+
+def damage_nan(run: Path) -> None:
+    table = frames(1, 0, 1.0)
+    table.loc[2, "AU12_pred"] = np.nan
+    table.to_parquet(run / "predictions.parquet")
+
+
+def damage_key(run: Path) -> None:
+    meta = yaml.safe_load((run / "run.yaml").read_text())
+    del meta["arm"]
+    (run / "run.yaml").write_text(yaml.safe_dump(meta))
+
+
+def damage_yaml(run: Path) -> None:
+    (run / "run.yaml").write_text("outcome: [")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (damage_missing, "has no predictions.parquet"),
+        (damage_text, "predictions.parquet: "),
+        (damage_column, "AU12_pred"),
+        (damage_nan, "AU12_pred is not finite"),
+        (damage_key, "lacks the key 'arm'"),
+        (damage_yaml, "not readable as YAML"),
+    ],
+)
+def test_a_damaged_run_is_named(
+    tmp_path: Path, write_run: WriteRun, damage: Callable[[Path], None], message: str
+) -> None:
+    damage(write_run("broken"))
+    with pytest.raises(AulightError, match=message) as caught:
+        summarised(tmp_path)
+    assert "broken" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_warns_of_missing_folds_and_of_mixed_settings(tmp_path: Path, write_run: WriteRun) -> None:
+    write_run("s0f1")
+    write_run("s0f2", fold=2)
+    config = {"seed": 1, "model": {"width": 64}, "data": {"root": "elsewhere"}}
+    write_run("s1f1", seed=1, config=config | {"name": "other", "pretrained": "seed1"})
+    assert summarised(tmp_path)["warnings"] == [
+        "made, scratch, 2% labels, seed 1: 3 of 5 test subjects (only fold 1)",
+        "made, scratch, 2% labels: pools runs with different model.width",
+    ]
+
+
+def test_says_where_stage_one_was(tmp_path: Path, write_run: WriteRun) -> None:
+    own = {"dataset": "made", "own_frames": True, "subjects": 9, "unlabelled_subjects": 4}
+    other = {"dataset": "videos of a lab", "own_frames": False, "subjects": 70, "unlabelled_subjects": 70}
+    write_run("own", arm="pretrained", stage_one=own)
+    write_run("other", arm="pretrained", label_fraction=0.1, stage_one=other)
+    write_run("mixed", arm="pretrained", fold=2, stage_one=other)
+    write_run("scratch", stage_one=None)
+    write_run("older", label_fraction=0.1)
+    summary = summarised(tmp_path)
+    first = "the training folds' own frames without labels and 4 unlabelled subjects"
+    second = "videos of a lab (70 subjects)"
+    assert [record["stage_one"] for record in summary["records"]] == [[first, second], [], [second], []]
+    assert summary["notes"] == [f"made, pretrained: stage one learned from {first}, or {second}"]
+    assert (
+        f"made, pretrained, 2% labels: pools runs whose stage one learned from {first}, or {second}"
+        in (summary["warnings"])
+    )
+
+
+@pytest.mark.parametrize("settings", [{"replicates": 0}, {"level": 1.0}])
+def test_refuses_bootstrap_settings(tmp_path: Path, write_run: WriteRun, settings: dict[str, Any]) -> None:
+    write_run("run")
+    with pytest.raises(AulightError, match=f"bootstrap.{next(iter(settings))}"):
+        summarised(tmp_path, **settings)
+
+
+def test_timelines_show_the_most_expressive_video_of_each_arm(tmp_path: Path, write_run: WriteRun) -> None:
+    long = frames(1, 0, 1.0, unknown=0, per_subject=600)
+    long["AU01_true"] = (long["AU01_true"] // 2).astype("Int8")
+    loud = long["subject"] == "S2"
+    for au in AUS:
+        late = loud & (long["frame"] >= 60)
+        long.loc[late, f"{au}_true"] = 5
+    write_run("p", long, arm="pretrained")
+    other = long.copy()
+    other["AU01_pred"] = np.float32(2.5)
+    write_run("s", other, arm="scratch")
+    runs = collect.collect(tmp_path / "runs")[0]
+    (line,) = timelines_of(runs, "made", 0.02, 1)
+    assert (line.subject, line.video_id, list(line.preds)) == ("S2", "S2_v", ["pretrained", "scratch"])
+    assert line.seconds[0] == pytest.approx(60 / 25)
+    assert len(line.seconds) == 25 * against_truth.TIMELINE_SECONDS
+    assert line.true.shape == line.preds["scratch"].shape == (len(line.seconds), len(AUS))
+    assert (line.true == 5).all()
+    assert (line.preds["scratch"][:, 0] == 2.5).all()
+    assert timelines_of(runs, "made", 0.5, 1) == []
+
+    chosen = timelines_of(runs, "made", 0.02, 0, ["S3_v", "S1_v", "another"])
+    assert [line.video_id for line in chosen] == ["S3_v", "S1_v"]
+
+
+def test_markdown_and_latex_escape_names() -> None:
+    table = pd.DataFrame({"Dataset": ["a_b|c"], "Labels": ["2%"], "ICC": ["–"]})
+    assert formats.markdown(table).splitlines()[2] == "| a_b\\|c  | 2%     |   – |"
+    assert r"a\_b|c & 2\% & -- \\" in formats.latex(table, "R&D")
+    assert r"\caption{R\&D}" in formats.latex(table, "R&D")
+
+
+def test_does_without_torch() -> None:
+    code = "import sys, aulight.report.report; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
