@@ -1,19 +1,18 @@
 """The run directory: what a run was, how it ended, and whether the same command has anything left to do."""
 
-import os
 import sys
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import yaml
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError, reason
+from aulight.files import remove_leftovers, write_yaml
 from aulight.runs.machine import git_revision, peak_gpu_mb, peak_rss_mb, versions
 from aulight.runs.record import differences, read_run
 
@@ -102,6 +101,8 @@ class Run:
                 self._lock.acquire(timeout=0)
             except Timeout as error:
                 raise AulightError(f"{self.folder}: another process is at work on this run") from error
+            for place in (self.folder, self.checkpoints):
+                remove_leftovers(place)
         self._start, self._before = time.monotonic(), float(self.record.get("wall_s", 0))
         self.update(outcome="running", versions=versions(), git=git_revision())
         return self
@@ -113,9 +114,7 @@ class Run:
         self.record["peak_rss_mb"] = max(peak_rss_mb(), self.record.get("peak_rss_mb", 0))
         self.record["peak_gpu_mb"] = peak_gpu_mb()
         if _is_first():
-            temporary = self.folder / f".run.yaml.{os.getpid()}"
-            temporary.write_text(yaml.safe_dump(self.record, sort_keys=False))
-            temporary.replace(self.folder / "run.yaml")
+            write_yaml(self.record, self.folder / "run.yaml")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -239,7 +239,7 @@ def test_killed_and_started_again_it_ends_as_if_undisturbed(
     _assert_same_run(tmp_path / "run", undisturbed)
     steps = _metrics(tmp_path / "run").dropna(subset="train/loss")["step"]
     assert list(steps) == list(range(6))
-    assert not [path for path in (tmp_path / "run").rglob("*") if path.suffix == ".partial"]
+    assert not [path for path in (tmp_path / "run").rglob("*") if {".partial", ".tmp"} & {*path.suffixes}]
 
 
 @pytest.mark.slow
