@@ -21,11 +21,11 @@ from omegaconf import OmegaConf
 from torch.multiprocessing.spawn import spawn
 
 from aulight import protocol
-from aulight.cli.main import conf_dir
 from aulight.data.batches import ClipBatches
 from aulight.data.loaders import RegressionData
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
+from aulight.runs.composed import conf_dir
 from aulight.runs.run import Run
 from aulight.training.logs import RunLogger
 from aulight.training.progress import duration
