@@ -73,7 +73,7 @@ class OriginRecord(_Part):
         dataset: Name of its dataset.
         own_frames: Whether that is the dataset of stage two.
         subjects: How many subjects it saw.
-        unlabelled_subjects: How many of them no stage two knows.
+        unlabelled_subjects: How many of them stage two does not see.
     """
 
     dataset: str
@@ -308,7 +308,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], free: Sequence[s
     """
     before, now = dotted(old), dotted(new)
     keys = [key for key in before | now if not any(key == name or key.startswith(f"{name}.") for name in free)]
-    return [f"{key} was {before.get(key)}, is {now.get(key)}" for key in keys if before.get(key) != now.get(key)]
+    pairs = [(key, before.get(key), now.get(key)) for key in keys]
+    # as texts as well: what is a name may have been kept as the number that it looks like, trainer.precision=32
+    return [f"{key} was {was}, is {is_now}" for key, was, is_now in pairs if was != is_now and str(was) != str(is_now)]
 
 
 def dotted(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Stage two: AU intensities from a few labelled frames, on top of stage one or from scratch."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytorch_lightning as pl
@@ -9,17 +9,15 @@ import torch.distributed as dist
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
-from aulight.errors import AulightError
 from aulight.facs import column
-from aulight.nets.encoder import Encoder, EncoderConfig
+from aulight.nets.encoder import Encoder
 from aulight.nets.heads import IntensityRegressor
 from aulight.nets.stream import FrameStream
 from aulight.scoring.metrics import IntensityMetrics, named
+from aulight.settings.finetune import FinetuneOptimSettings
+from aulight.settings.model import NetworkSettings
 from aulight.training.losses import masked_regression
 from aulight.training.optim import one_cycle
-
-FREEZE = ("none", "backbone", "encoder")
-LOSSES = ("mse", "smooth_l1")
 
 
 class RegressionStage(pl.LightningModule):
@@ -28,41 +26,44 @@ class RegressionStage(pl.LightningModule):
     Validation and test score whole videos in order, with the state carried from piece to piece.
 
     Args:
-        encoder: :class:`EncoderConfig` as a plain dict.
+        encoder: The network.
         aus: Numbers of the AUs.
         label_mean: ``(AUs,)`` mean of the drawn labels.
         label_std: ``(AUs,)`` standard deviation of the drawn labels.
         stride: Frames from one sample of the recurrence to the next, in whole videos.
         loss: ``mse`` or ``smooth_l1``.
         freeze: ``none``; ``backbone`` keeps the per-frame part as loaded; ``encoder`` the recurrence as well.
-        optim: ``lr`` (of the regressor), ``encoder_lr_factor`` (the encoder's, as a share of it), ``weight_decay``,
-            ``warmup``; see :func:`one_cycle`.
+        optim: Of :func:`one_cycle`, with ``lr`` for the regressor.
 
     Attributes:
         predictions: After a test: row of the video to ``(frames, AUs)`` float32 intensities in 0..5.
-
-    Raises:
-        AulightError: For an unknown ``freeze`` or ``loss``.
     """
 
     def __init__(
         self,
-        encoder: dict[str, Any],
+        encoder: NetworkSettings,
         aus: list[int],
         label_mean: list[float],
         label_std: list[float],
         stride: int,
-        loss: str,
-        freeze: str,
-        optim: dict[str, Any],
+        loss: Literal["mse", "smooth_l1"],
+        freeze: Literal["none", "backbone", "encoder"],
+        optim: FinetuneOptimSettings,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
-        if freeze not in FREEZE:
-            raise AulightError(f"freeze={freeze}: one of {', '.join(FREEZE)}")
-        if loss not in LOSSES:
-            raise AulightError(f"loss={loss}: one of {', '.join(LOSSES)}")
-        self.encoder = Encoder(EncoderConfig(**encoder))
+        self.save_hyperparameters(  # plain values, which a checkpoint gives back without running code
+            {
+                "encoder": encoder.model_dump(),
+                "aus": aus,
+                "label_mean": label_mean,
+                "label_std": label_std,
+                "stride": stride,
+                "loss": loss,
+                "freeze": freeze,
+                "optim": optim.model_dump(),
+            }
+        )
+        self.encoder = Encoder(encoder)
         self.regressor = IntensityRegressor(self.encoder.channels, len(aus))
         self.regressor.set_scale(torch.tensor(label_mean), torch.tensor(label_std))
         self.stride, self.loss, self.optim = stride, loss, optim
@@ -126,11 +127,6 @@ class RegressionStage(pl.LightningModule):
         """Logs ICC, MAE and MSE over the pooled frames, of each AU and as means."""
         self._log_summary("test")
 
-    def summary(self) -> dict[str, float]:
-        """Means over the AUs where each is defined; NaN where none is."""
-        scores = self.metrics.compute()
-        return {name: float(scores[name].nanmean()) for name in ("icc", "mae", "mse")}
-
     def _log_summary(self, part: str) -> None:
         # the same on every process already; Lightning wants to be told that it may average
         self.log_dict(named(part, self.metrics.compute(), self.columns), sync_dist=True)
@@ -163,9 +159,9 @@ class RegressionStage(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW with a one-cycle schedule; the encoder at a share of the regressor's rate."""
-        lr = self.optim["lr"]
+        lr = self.optim.lr
         groups = [
-            {"params": list(self.encoder.parameters()), "lr": lr * self.optim["encoder_lr_factor"]},
+            {"params": list(self.encoder.parameters()), "lr": lr * self.optim.encoder_lr_factor},
             {"params": list(self.regressor.parameters()), "lr": lr},
         ]
         return one_cycle(groups, int(self.trainer.estimated_stepping_batches), self.optim)

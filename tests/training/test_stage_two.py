@@ -17,6 +17,8 @@ from aulight.files import write_table
 from aulight.nets.stream import FrameStream
 from aulight.runs.record import read_record
 from aulight.scoring.metrics import icc, mae, mse, scores
+from aulight.settings.finetune import FinetuneOptimSettings
+from aulight.settings.model import NetworkSettings
 from aulight.training.regression import RegressionStage
 
 Command = Callable[..., Any]
@@ -24,7 +26,9 @@ Command = Callable[..., Any]
 
 def _load(run: Path, name: str = "best") -> RegressionStage:
     saved = torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
-    stage = RegressionStage(**saved["hyper_parameters"])
+    plain = saved["hyper_parameters"]
+    typed = {"encoder": NetworkSettings(**plain["encoder"]), "optim": FinetuneOptimSettings(**plain["optim"])}
+    stage = RegressionStage(**(plain | typed))
     stage.load_state_dict(saved["state_dict"], strict=True)
     return stage.eval()
 
