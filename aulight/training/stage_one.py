@@ -12,6 +12,10 @@ from aulight.data.opening import open_data
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.runs.run import Run
+from aulight.settings.augment import AugmentSettings
+from aulight.settings.data import GeneratorSettings
+from aulight.settings.reading import read
+from aulight.settings.training import ClipSettings
 from aulight.training.contrastive import ContrastiveStage
 from aulight.training.probe import Probe
 from aulight.training.progress import duration, report_skipped
@@ -27,7 +31,8 @@ def pretrain(cfg: DictConfig) -> None:
     config = run.record["config"]
     if "arm" in config["model"]:
         raise AulightError(f"model={config['model']['arm']}: has no network, so no stage one; for finetune alone")
-    data = open_data(Path(cfg.data.root), config["data"]["synthetic"])
+    made_with = config["data"]["synthetic"]
+    data = open_data(Path(cfg.data.root), made_with and read(GeneratorSettings, made_with, "data.synthetic"))
     run.check_data(data.fingerprint)
     labelled = (data.root / "labels.parquet").is_file()
     split = _split(data, labelled, config["data"]["protocol"], cfg.fold)
@@ -56,8 +61,8 @@ def pretrain(cfg: DictConfig) -> None:
         module = ContrastiveData(
             data,
             rows,
-            config["clip"],
-            config["augment"],
+            read(ClipSettings, config["clip"], "clip"),
+            read(AugmentSettings, config["augment"], "augment"),
             views=cfg.objective.views,
             size=cfg.model.size,
             batch_size=cfg.loader.batch_size,

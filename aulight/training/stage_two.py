@@ -19,6 +19,10 @@ from aulight.files import write_table
 from aulight.runs.run import Run
 from aulight.scoring import metrics
 from aulight.scoring.metrics import scores, summary
+from aulight.settings.augment import AugmentSettings
+from aulight.settings.data import GeneratorSettings
+from aulight.settings.reading import read
+from aulight.settings.training import ClipSettings
 from aulight.training.baseline import regress
 from aulight.training.progress import duration, report_skipped
 from aulight.training.regression import RegressionStage
@@ -62,7 +66,8 @@ def finetune(cfg: DictConfig) -> None:
         raise AulightError(
             f"loader.chunk={cfg.loader.chunk}: a multiple of the least clip.stride={cfg.clip.stride[0]} is needed"
         )
-    data = open_data(Path(cfg.data.root), config["data"]["synthetic"])
+    made_with = config["data"]["synthetic"]
+    data = open_data(Path(cfg.data.root), made_with and read(GeneratorSettings, made_with, "data.synthetic"))
     run.check_data(data.fingerprint)
     subjects = protocol.labelled_subjects(data.labels, data.frames, data.videos)
     split = protocol.split(data.videos, data.name, fold=cfg.fold, labelled=subjects, **config["data"]["protocol"])
@@ -147,8 +152,8 @@ def _train(
         labels,
         data.rows(split.validation),
         data.rows(split.test),
-        config["clip"],
-        config["augment"],
+        read(ClipSettings, config["clip"], "clip"),
+        read(AugmentSettings, config["augment"], "augment"),
         size=model["size"],
         batch_size=cfg.loader.batch_size,
         batches_per_epoch=cfg.steps_per_epoch * accumulated(config["trainer"]),

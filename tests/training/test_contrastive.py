@@ -11,6 +11,7 @@ from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 from aulight.cli.main import conf_dir
+from aulight.data.batches import ClipBatch
 from aulight.errors import AulightError
 from aulight.training.contrastive import ContrastiveStage
 
@@ -59,7 +60,7 @@ class _Stage(ContrastiveStage):
         for name, value in values.items():
             self.log(name, value)
 
-    def forward(self, batch: dict[str, Any]) -> Tensor:
+    def forward(self, batch: ClipBatch) -> Tensor:
         return self.training_step(batch, 0)
 
 
