@@ -6,6 +6,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from aulight.data.batches import ClipBatch
 from aulight.nets.encoder import Encoder
 from aulight.nets.heads import Predictors, Projector
 from aulight.protocol import TrainedOn
@@ -55,7 +56,7 @@ class ContrastiveStage(pl.LightningModule):
         self.projector = Projector(encoder.embedding, hidden, width, norm)
         self.predictors = Predictors(objective.horizons, self.encoder.temporal.channels, hidden, width, norm)
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+    def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
         """One step on clips ``(B, V, T, H, W, 3)`` uint8; logs the loss and top-1 accuracies beside chance."""
         views, horizons, skip = self.objective.views, self.objective.horizons, self.objective.context
         clips = batch["clips"].transpose(0, 1).flatten(0, 1)  # (V * B, T, H, W, 3)

@@ -9,6 +9,7 @@ import torch.distributed as dist
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
+from aulight.data.batches import ClipBatch, Piece
 from aulight.facs import column
 from aulight.nets.encoder import Encoder
 from aulight.nets.heads import IntensityRegressor
@@ -86,7 +87,7 @@ class RegressionStage(pl.LightningModule):
             module.eval()
         return self
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+    def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
         """Masked loss over a batch of clips (one view)."""
         features, _ = self.encoder(self.encoder.normalise(batch["clips"][:, 0]))
         outputs = self.regressor(features)
@@ -110,11 +111,11 @@ class RegressionStage(pl.LightningModule):
         """Forgets the videos of the last time."""
         self._start_scoring()
 
-    def validation_step(self, piece: dict[str, Any], batch_idx: int) -> None:
+    def validation_step(self, piece: Piece, batch_idx: int) -> None:
         """Scores the next piece of a video."""
         self._score(piece)
 
-    def test_step(self, piece: dict[str, Any], batch_idx: int) -> None:
+    def test_step(self, piece: Piece, batch_idx: int) -> None:
         """Scores the next piece of a video."""
         self._score(piece)
 
@@ -142,7 +143,7 @@ class RegressionStage(pl.LightningModule):
         self.metrics.reset()
         self._streams, self._pieces, self.predictions = {}, {}, {}
 
-    def _score(self, piece: dict[str, Any]) -> None:
+    def _score(self, piece: Piece) -> None:
         video = piece["video"]
         if piece["error"]:  # unreadable and to be skipped: what was scored of it is forgotten
             self._streams.pop(video, None)

@@ -32,9 +32,7 @@ def learn(settings: PretrainSettings, folder: Path) -> None:
     run = Run.begin(folder, settings)
     if run.done:
         return
-    data = open_data(
-        Path(settings.data.root), settings.data.synthetic.model_dump() if settings.data.synthetic else None
-    )
+    data = open_data(Path(settings.data.root), settings.data.synthetic)
     run.check_data(data.fingerprint)
     labelled = (data.root / "labels.parquet").is_file()
     split = _split(data, labelled, settings.data.protocol, settings.fold)
@@ -64,8 +62,8 @@ def learn(settings: PretrainSettings, folder: Path) -> None:
         module = ContrastiveData(
             data,
             rows,
-            settings.clip.model_dump(),
-            settings.augment.model_dump(),
+            settings.clip,
+            settings.augment,
             views=settings.objective.views,
             size=settings.encoder.size,
             batch_size=settings.loader.batch_size,

@@ -65,9 +65,7 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
         _refuse_conflicts(settings.encoder, stage_one.network, typed_network(typed))
         settings = settings.model_copy(update={"model": stage_one.network})
         run.build_on(stage_one.network)
-    data = open_data(
-        Path(settings.data.root), settings.data.synthetic.model_dump() if settings.data.synthetic else None
-    )
+    data = open_data(Path(settings.data.root), settings.data.synthetic)
     run.check_data(data.fingerprint)
     subjects = protocol.labelled_subjects(data.labels, data.frames, data.videos)
     split = protocol.split(
@@ -177,8 +175,8 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
         task.labels,
         data.rows(task.split.validation),
         data.rows(task.split.test),
-        settings.clip.model_dump(),
-        settings.augment.model_dump(),
+        settings.clip,
+        settings.augment,
         size=settings.encoder.size,
         batch_size=settings.loader.batch_size,
         batches_per_epoch=settings.steps_per_epoch * settings.trainer.accumulate_grad_batches,

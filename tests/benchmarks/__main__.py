@@ -228,6 +228,8 @@ def measure_loader(bench: Bench) -> Iterator[Row]:
     from aulight.data.loaders import ContrastiveData
     from aulight.data.store import PreparedDataset
     from aulight.data.video.write import GOP
+    from aulight.settings.augment import AugmentSettings
+    from aulight.settings.training import ClipSettings
 
     data = PreparedDataset(bench.data / "faces64")
     plain, strong = (configured("pretrain", f"augment={kind}")["augment"] for kind in ("none", "strong"))
@@ -235,9 +237,10 @@ def measure_loader(bench: Bench) -> Iterator[Row]:
     counted: dict[str, int] = {}
 
     def loader(name: str, stride: int, augment: dict[str, Any]) -> Callable[[], float]:
-        clip = {"length": length, "stride": [stride, stride]}
+        clip = ClipSettings(length=length, stride=[stride, stride])
+        changes = AugmentSettings(**augment)
         module = ContrastiveData(
-            data, all_rows(data), clip, augment, 1, data.meta["crop_size"], batch_size, batches, DECODERS, 0, "raise"
+            data, all_rows(data), clip, changes, 1, data.meta["crop_size"], batch_size, batches, DECODERS, 0, "raise"
         )
         loaded = module.train_dataloader()
 
@@ -289,14 +292,15 @@ def read_videos(bench: Bench, store: str) -> Iterator[Row]:
     """Clips of every video of a store, by the loader of stage one; for the memory that it takes."""
     from aulight.data.loaders import ContrastiveData
     from aulight.data.store import PreparedDataset
+    from aulight.settings.augment import AugmentSettings
+    from aulight.settings.training import ClipSettings
 
     config, data = configured("pretrain"), PreparedDataset(bench.data / store)
     before, batch_size = peak_mb(resource.RUSAGE_SELF), 4
     steps = math.ceil(len(data.videos) * bench.amount(3, 1) / batch_size)
     size = data.meta["crop_size"]
-    module = ContrastiveData(
-        data, all_rows(data), config["clip"], config["augment"], 2, size, batch_size, steps, DECODERS, 0, "raise"
-    )
+    clip, augment = ClipSettings(**config["clip"]), AugmentSettings(**config["augment"])
+    module = ContrastiveData(data, all_rows(data), clip, augment, 2, size, batch_size, steps, DECODERS, 0, "raise")
     clips = sum(len(batch["clips"]) for batch in module.train_dataloader())
     yield Row(store, clips, "clips", note=f"{before:.0f} MB before")
 
@@ -389,14 +393,16 @@ def stage_and_data(command: str, config: dict[str, Any], root: Path, steps: int)
     from aulight import protocol
     from aulight.data.loaders import ContrastiveData, RegressionData
     from aulight.data.store import PreparedDataset
+    from aulight.settings.augment import AugmentSettings
     from aulight.settings.finetune import FinetuneOptimSettings
     from aulight.settings.model import NetworkSettings
     from aulight.settings.objective import ObjectiveSettings
-    from aulight.settings.training import OptimSettings
+    from aulight.settings.training import ClipSettings, OptimSettings
     from aulight.training.contrastive import ContrastiveStage
     from aulight.training.regression import RegressionStage
 
-    data, clip, size = PreparedDataset(root), config["clip"], config["model"]["size"]
+    data, size = PreparedDataset(root), config["model"]["size"]
+    clip, augment = ClipSettings(**config["clip"]), AugmentSettings(**config["augment"])
     split = protocol.own_split(data.videos, data.name)
     common = {
         "size": size,
@@ -413,7 +419,7 @@ def stage_and_data(command: str, config: dict[str, Any], root: Path, steps: int)
             ObjectiveSettings(**config["objective"]),
             OptimSettings(**config["optim"]),
         )
-        return stage_one, ContrastiveData(data, rows, clip, config["augment"], views=views, **common)
+        return stage_one, ContrastiveData(data, rows, clip, augment, views=views, **common)
     labels = protocol.usable_labels(data.labels, data.frames, data.videos, split.train)
     mean, std = [1.0] * len(data.aus), [1.0] * len(data.aus)
     stage_two = RegressionStage(
@@ -421,13 +427,13 @@ def stage_and_data(command: str, config: dict[str, Any], root: Path, steps: int)
         list(data.aus),
         mean,
         std,
-        stride=clip["stride"][0],
+        stride=clip.stride[0],
         loss=config["loss"],
         freeze=config["freeze"],
         optim=FinetuneOptimSettings(**config["optim"]),
     )
     validation, chunk = data.rows(split.validation), config["loader"]["chunk"]
-    whole = RegressionData(data, labels, validation, all_rows(data), clip, config["augment"], chunk=chunk, **common)
+    whole = RegressionData(data, labels, validation, all_rows(data), clip, augment, chunk=chunk, **common)
     return stage_two, whole
 
 

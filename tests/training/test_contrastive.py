@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
+from aulight.data.batches import ClipBatch
 from aulight.errors import AulightError
 from aulight.runs.composed import composed, conf_dir, register_resolvers, settings_from
 from aulight.settings.model import NetworkSettings
@@ -64,7 +65,7 @@ class _Stage(ContrastiveStage):
         for name, value in values.items():
             self.log(name, value)
 
-    def forward(self, batch: dict[str, Any]) -> Tensor:
+    def forward(self, batch: ClipBatch) -> Tensor:
         return self.training_step(batch, 0)
 
 

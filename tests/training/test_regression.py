@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from aulight.data.batches import ClipBatch, Piece
 from aulight.errors import AulightError
 from aulight.nets.stream import FrameStream
 from aulight.scoring.metrics import icc, mae, mse
@@ -38,12 +39,12 @@ def _stage(loss: Any = "mse", freeze: Any = "none", stride: int = 2) -> Regressi
     return stage
 
 
-def _batch() -> dict[str, Tensor]:
+def _batch() -> ClipBatch:
     generator = torch.Generator().manual_seed(1)
     clips = torch.randint(0, 256, (2, 1, 4, 32, 32, 3), dtype=torch.uint8, generator=generator)
     targets = torch.full((2, 4, 3), torch.nan)
     targets[0, 1, 0], targets[0, 3], targets[1, 3, 2] = 2.0, torch.tensor([0.0, 5.0, torch.nan]), 1.0
-    return {"clips": clips, "targets": targets}
+    return {"clips": clips, "video": torch.tensor([0, 1]), "skipped": [], "targets": targets}
 
 
 @pytest.mark.parametrize("loss", ["mse", "smooth_l1"])
@@ -65,7 +66,7 @@ def test_loss_is_the_mean_over_known_labels(loss: str) -> None:
 
 def test_labels_after_which_nothing_is_known_change_nothing() -> None:
     batch = _batch()
-    other = {key: value.clone() for key, value in batch.items()}
+    other: ClipBatch = {**batch, "clips": batch["clips"].clone(), "targets": batch["targets"].clone()}
     other["clips"][1, 0, 3] = 0
     other["targets"][1, 3, 2] = torch.nan
     other["targets"][0] = batch["targets"][0]
@@ -135,7 +136,7 @@ def test_weights_that_do_not_fit_are_named(change: str, pretrained: Path) -> Non
     assert "\n" not in str(caught.value)
 
 
-def _pieces(video: int, clip: Tensor, targets: Tensor, face: Tensor, chunk: int) -> list[dict[str, Any]]:
+def _pieces(video: int, clip: Tensor, targets: Tensor, face: Tensor, chunk: int) -> list[Piece]:
     count = clip.shape[0]
     return [
         {

@@ -19,13 +19,14 @@ import yaml
 from torch.multiprocessing.spawn import spawn
 
 from aulight import protocol
-from aulight.data.batches import ClipBatches
+from aulight.data.batches import ClipBatch, ClipBatches
 from aulight.data.loaders import RegressionData
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.runs.composed import composed, register_resolvers, settings_from
 from aulight.runs.run import Run
 from aulight.settings.finetune import FinetuneOptimSettings, FinetuneSettings
+from aulight.settings.training import ClipSettings
 from aulight.training.logs import RunLogger
 from aulight.training.progress import duration
 from aulight.training.regression import RegressionStage
@@ -386,9 +387,9 @@ def _regression(data: PreparedDataset, videos: int) -> tuple[RegressionStage, Re
         settings.encoder, list(data.aus), ones, ones, stride=4, loss="mse", freeze="none", optim=optim
     )
     everything = np.arange(len(data.videos))
-    clip = {"length": 4, "stride": [4, 4]}
+    clip = ClipSettings(length=4, stride=[4, 4])
     module = RegressionData(
-        data, labels, everything[:videos], everything[-videos:], clip, settings.augment.model_dump(),
+        data, labels, everything[:videos], everything[-videos:], clip, settings.augment,
         size=64, batch_size=4, batches_per_epoch=3, chunk=32, workers=0, seed=0, on_error="raise",
     )  # fmt: skip
     return stage, module
@@ -596,7 +597,7 @@ def test_deterministic_reaches_torch(
     seen = []
     original = RegressionStage.training_step
 
-    def step(self: RegressionStage, batch: dict[str, Any], batch_idx: int) -> Any:
+    def step(self: RegressionStage, batch: ClipBatch, batch_idx: int) -> Any:
         seen.append(torch.are_deterministic_algorithms_enabled())
         return original(self, batch, batch_idx)
 
