@@ -505,6 +505,47 @@ def test_a_run_goes_on_with_another_number_of_processes(
     assert _metrics(tmp_path / "run")["step"].tolist() == _metrics(tmp_path / "undisturbed")["step"].tolist()
 
 
+NOTING = """
+import os, sys
+from pathlib import Path
+
+import pandas as pd
+
+from aulight.cli.main import main
+
+original = pd.DataFrame.to_parquet
+
+def noted(self, path, **options):
+    with Path(sys.argv[0]).with_name("written").open("a") as file:
+        print(os.environ.get("LOCAL_RANK", "0"), Path(path).name.split(".")[1], file=file)
+    original(self, path, **options)
+
+pd.DataFrame.to_parquet = noted
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.slow
+def test_the_first_of_two_processes_writes_the_tables(
+    tiny_finetune: list[str], smoke_data: Path, tmp_path: Path
+) -> None:
+    """Oracle: what each process says that it writes; and that the tables hold each frame of both once."""
+    driver = tmp_path / "driver.py"
+    driver.write_text(NOTING)
+    settings = [*tiny_finetune, *TWO, "loader.batch_size=4", f"root={tmp_path}", "name=run"]
+    subprocess.run([sys.executable, driver, *settings], cwd=tmp_path, check=True, capture_output=True, timeout=WAIT_S)
+    written = sorted((tmp_path / "written").read_text().splitlines())
+    assert written == ["0 labels_used", "0 predictions", "0 validation"]
+    data = PreparedDataset(smoke_data)
+    split = protocol.own_split(data.videos, data.name)
+    for name, subjects in (("predictions", split.test), ("validation", split.validation)):
+        table = pd.read_parquet(tmp_path / "run" / f"{name}.parquet")
+        assert set(table["subject"]) == set(subjects)
+        assert not table.duplicated(["video_id", "frame"]).any()
+        assert len(table) == 60 * len(subjects)
+
+
 @pytest.mark.slow
 def test_a_sweep_of_distributed_runs(tiny_finetune: list[str], tmp_path: Path) -> None:
     """Each run is begun and ended once: the second process of a run does not start the sweep again."""
