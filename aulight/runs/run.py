@@ -3,7 +3,7 @@
 import functools
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -47,10 +47,10 @@ class Run:
         AulightError: When the directory holds a run with other settings that is done, is running or has a checkpoint.
     """
 
-    def __init__(self, folder: Path, command: str, config: dict[str, Any], typed: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, command: str, config: Mapping[str, Any], typed: Sequence[str] = ()) -> None:
         self.folder = folder
         self.checkpoints = folder / "checkpoints"
-        self.record: Record = RECORDS[command](command=command, config=config, wall_s=0.0)
+        self.record: Record = RECORDS[command](command=command, config=dict(config), wall_s=0.0)
         earlier = read_record(folder)
         follows = config.get("pretrained") is not None and not typed_network(typed)
         if earlier is not None:
@@ -65,8 +65,8 @@ class Run:
                     "give another name= or remove the folder"
                 )
             if follows:
-                config = config | {"model": earlier.config.get("model", config["model"])}
-            self.record = earlier.updated(config=config)
+                config = {**config, "model": earlier.config.get("model", config["model"])}
+            self.record = earlier.updated(config=dict(config))
 
     @classmethod
     def begin(cls, folder: Path, settings: TrainingSettings, typed: Sequence[str] = ()) -> "Run":

@@ -1,8 +1,8 @@
 """Stage two: from a checkpoint (or from scratch) and a few labels to scored test subjects."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from aulight.data.loaders import RegressionData
 from aulight.data.opening import open_data
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
-from aulight.runs.record import DatasetRecord
+from aulight.runs.record import DatasetRecord, ProtocolRecord, TestRecord, ValidationRecord
 from aulight.runs.run import Run, typed_network
 from aulight.scoring import metrics
 from aulight.scoring.metrics import scores, summary
@@ -36,14 +36,16 @@ class Fitted(NamedTuple):
         validated: The same of validation videos, by what was chosen on them.
         validation_icc: Mean over AUs of the ICC on the validation subjects, which chose it; NaN where undefined.
         scores: Those on validation subjects, named as in :func:`aulight.scoring.metrics.named`.
-        record: What ``run.yaml`` says of it besides: ``steps`` and further fields.
+        steps: Of the optimiser.
+        about: What else ``run.yaml`` says of it.
     """
 
     predictions: dict[int, npt.NDArray[np.float32]]
     validated: dict[int, npt.NDArray[np.float32]]
     validation_icc: float
     scores: dict[str, float]
-    record: dict[str, Any]
+    steps: int
+    about: Mapping[str, object]
 
 
 def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -> None:
@@ -92,8 +94,13 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
             seed=settings.seed,
             train_label_mean={au: round(float(value), 6) for au, value in mean.items()},
             dataset=_described(data),
-            protocol={part: list(getattr(split, part)) for part in ("train", "validation", "test")}
-            | {"name": split.name, "fold": split.fold},
+            protocol=ProtocolRecord(
+                train=list(split.train),
+                validation=list(split.validation),
+                test=list(split.test),
+                name=split.name,
+                fold=split.fold,
+            ),
             stage_one=origin,
         )
         with Tracker(run, settings.logger) as tracker:
@@ -103,17 +110,22 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
             else:
                 fit = regress(data, labels, split, settings.model.relative, settings.model.penalties)
                 chosen = metrics.named("val", fit.validation, data.columns)
-                about = {"steps": 0, "penalty": fit.penalty}
-                fitted = Fitted(fit.predictions, fit.validated, fit.validation_icc, chosen, about)
+                about = {"penalty": fit.penalty}
+                fitted = Fitted(fit.predictions, fit.validated, fit.validation_icc, chosen, 0, about)
             run.write_table(predictions(data, fitted.validated, split.fold), "validation.parquet")
             table = predictions(data, fitted.predictions, split.fold)
             run.write_table(table, "predictions.parquet")
             tested = scores(table, data.columns)
-            run.update(**fitted.record, validation={"icc": fitted.validation_icc}, test=summary(tested, data.columns))
+            run.update(
+                steps=fitted.steps,
+                **fitted.about,
+                validation=ValidationRecord(icc=fitted.validation_icc),
+                test=TestRecord(**summary(tested, data.columns)),
+            )
             named = fitted.scores | metrics.named("test", tested, data.columns)
             if settings.model.kind != "network":  # there was no Trainer to log them
                 tracker.log_metrics(named, 0)
-            tracker.results(data, table, named, fitted.record["steps"])
+            tracker.results(data, table, named, fitted.steps)
     run.say(
         f"done in {duration(run.record.wall_s)}, validation ICC "
         f"{fitted.validation_icc:.3f} with {len(labels)} labelled frames, {run.folder}"
@@ -205,8 +217,8 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
     validation_icc = float(best.best_model_score)  # type: ignore[arg-type]  # set once it has run
     if validation_icc == -float("inf"):  # Lightning's word for one that was never defined: too few labels
         validation_icc = float("nan")
-    record = {"steps": steps, "skipped": dict(module.skipped)}
-    return Fitted(stage.predictions, validated, validation_icc, _best_validation(run.folder / "metrics.csv"), record)
+    chosen = _best_validation(run.folder / "metrics.csv")
+    return Fitted(stage.predictions, validated, validation_icc, chosen, steps, {"skipped": dict(module.skipped)})
 
 
 def _best_validation(file: Path) -> dict[str, float]:
