@@ -1,6 +1,7 @@
 """Lightning's Trainer as both stages use it, and the process that it runs in."""
 
 import logging
+import os
 import warnings
 from typing import Any
 
@@ -16,6 +17,10 @@ from aulight.runs.run import Run
 from aulight.training.logs import RunLogger
 from aulight.training.progress import Progress
 from aulight.training.resuming import AtomicCheckpoints, Reseed, step_of
+
+
+AUTO = "AULIGHT_AUTO_PRECISION"
+"""Environment variable with what ``trainer.precision=auto`` takes, ``32`` or ``bf16-mixed``, whatever the hardware."""
 
 
 class Layout(Callback):
@@ -55,7 +60,7 @@ def make_trainer(
     Args:
         run: Where everything goes.
         trainer: Arguments of ``pl.Trainer``, and ``channels_last`` and ``compile`` of :class:`Layout`;
-            ``precision: auto`` is bf16-mixed where the device has it in hardware.
+            ``precision: auto`` is that of :func:`auto_precision`.
         name: Of the run, for progress lines.
         seed: Of the run.
         epochs: Epochs of the run.
@@ -69,7 +74,7 @@ def make_trainer(
     settings = dict(trainer)
     layout = Layout(settings.pop("channels_last"), settings.pop("compile"))
     if settings.get("precision") == "auto":
-        settings["precision"] = "bf16-mixed" if _has_bf16(settings["accelerator"]) else "32-true"
+        settings["precision"] = auto_precision(settings["accelerator"])
     run.checkpoints.mkdir(parents=True, exist_ok=True)
     last = ModelCheckpoint(run.checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     before = 0 if run.last is None else step_of(run.last)
@@ -92,6 +97,23 @@ def make_trainer(
     if isinstance(made.accelerator, CPUAccelerator) and str(settings["precision"]).startswith("16"):
         raise AulightError("trainer.precision=16-mixed: a CPU does not compute in float16; use bf16-mixed or 32")
     return made
+
+
+def auto_precision(accelerator: str) -> str:
+    """What ``trainer.precision=auto`` is here: bf16-mixed where the hardware computes in it, else 32-true.
+
+    Args:
+        accelerator: ``auto``, ``cpu`` or ``gpu``.
+
+    Raises:
+        AulightError: When :data:`AUTO` is no such precision.
+    """
+    given = os.environ.get(AUTO)
+    if not given:
+        return "bf16-mixed" if _has_bf16(accelerator) else "32-true"
+    if given not in ("32", "bf16-mixed"):
+        raise AulightError(f"{AUTO}={given}: 32 or bf16-mixed is needed")
+    return "32-true" if given == "32" else given
 
 
 def accumulated(trainer: dict[str, Any]) -> int:
