@@ -8,9 +8,9 @@ import yaml
 from aulight.errors import AulightError, one_line
 
 IRRELEVANT = (
-    "data.root", "data.source", "data_dir", "loader.workers", "logger", "name", "progress_s", "root", "runs", "threads",
-    "trainer.accelerator", "trainer.channels_last", "trainer.compile", "trainer.devices", "trainer.log_every_n_steps",
-    "trainer.num_nodes", "trainer.strategy",
+    "data.root", "data.source", "data_dir", "equal_steps", "loader.workers", "logger", "name", "progress_s", "root",
+    "runs", "threads", "trainer.accelerator", "trainer.channels_last", "trainer.compile", "trainer.devices",
+    "trainer.log_every_n_steps", "trainer.num_nodes", "trainer.strategy",
 )  # fmt: skip
 """Settings that may differ between a run and its continuation, since they change no result."""
 
