@@ -1,6 +1,7 @@
 """Lightning's Trainer as both stages use it, and the process that it runs in."""
 
 import logging
+import os
 import warnings
 from typing import Any
 
@@ -17,6 +18,9 @@ from aulight.settings.training import TrainingSettings
 from aulight.training.logs import RunLogger
 from aulight.training.progress import Progress
 from aulight.training.resuming import AtomicCheckpoints, Reseed, step_of
+
+AUTO = "AULIGHT_AUTO_PRECISION"
+"""Environment variable with what ``trainer.precision=auto`` takes, ``32`` or ``bf16-mixed``, whatever the hardware."""
 
 
 class Layout(Callback):
@@ -48,8 +52,8 @@ def make_trainer(
 
     Args:
         run: Where everything goes.
-        settings: Of the command. Those of ``trainer`` go to ``pl.Trainer``; ``trainer.precision=auto`` is bf16-mixed
-            where the device has it in hardware.
+        settings: Of the command. Those of ``trainer`` go to ``pl.Trainer``; ``trainer.precision=auto`` is that of
+            :func:`auto_precision`.
         callbacks: Further callbacks.
         tracker: A logger beside ``metrics.csv``.
 
@@ -58,7 +62,7 @@ def make_trainer(
     """
     arguments = settings.trainer.model_dump(exclude={"channels_last", "compile"})
     if settings.trainer.precision == "auto":
-        arguments["precision"] = "bf16-mixed" if _has_bf16(settings.trainer.accelerator) else "32-true"
+        arguments["precision"] = auto_precision(settings.trainer.accelerator)
     ours = [
         ModelCheckpoint(run.checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False),
         Layout(settings.trainer.channels_last, settings.trainer.compile),
@@ -86,6 +90,23 @@ def make_trainer(
     if isinstance(made.accelerator, CPUAccelerator) and str(arguments["precision"]).startswith("16"):
         raise AulightError("trainer.precision=16-mixed: a CPU does not compute in float16; use bf16-mixed or 32")
     return made
+
+
+def auto_precision(accelerator: str) -> str:
+    """What ``trainer.precision=auto`` is here: bf16-mixed where the hardware computes in it, else 32-true.
+
+    Args:
+        accelerator: ``auto``, ``cpu`` or ``gpu``.
+
+    Raises:
+        AulightError: When :data:`AUTO` is no such precision.
+    """
+    given = os.environ.get(AUTO)
+    if not given:
+        return "bf16-mixed" if _has_bf16(accelerator) else "32-true"
+    if given not in ("32", "bf16-mixed"):
+        raise AulightError(f"{AUTO}={given}: 32 or bf16-mixed is needed")
+    return "32-true" if given == "32" else given
 
 
 def prepare_process(threads: int | None, seed: int) -> None:

@@ -117,7 +117,6 @@ def test_no_arguments_and_version(aulight: Command) -> None:
         (["finetune", "label_fraction=null", "label_count=100000"], ["label_count=100000", "360"]),
         (["finetune", "loader.chunk=66"], ["loader.chunk=66", "clip.stride=4"]),
         (["finetune", "pretrained=/nowhere"], ["pretrained=/nowhere"]),
-        (["finetune", "start=scratch_equal_compute"], ["equal_steps: no value given", "add experiment="]),
         (["finetune", "start=pretrained"], ["stage_one_run: no value given", "add experiment="]),
         (["pretrain", "fold=0"], ["fold=0", "at least 1"]),
         (["finetune", "fold=1.5"], ["fold=1.5", "whole number"]),

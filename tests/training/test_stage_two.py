@@ -45,8 +45,9 @@ def split(data: PreparedDataset) -> protocol.Split:
     return protocol.own_split(data.videos, data.name)
 
 
+@pytest.mark.precision
 def test_predictions_are_the_best_checkpoint_on_whole_test_videos(
-    finetuned: Path, data: PreparedDataset, split: protocol.Split
+    finetuned: Path, data: PreparedDataset, split: protocol.Split, mixed: bool
 ) -> None:
     table = pd.read_parquet(finetuned / "predictions.parquet")
     truths, predictions = [f"{au}_true" for au in data.columns], [f"{au}_pred" for au in data.columns]
@@ -61,7 +62,7 @@ def test_predictions_are_the_best_checkpoint_on_whole_test_videos(
     assert table[predictions].to_numpy().max() <= 5
 
     record = yaml.safe_load((finetuned / "run.yaml").read_text())
-    precision = torch.bfloat16 if _is_mixed() else torch.float32
+    precision = torch.bfloat16 if mixed else torch.float32
     stage = _load(finetuned)
     for row in data.rows(split.test):
         (piece,) = WholeVideos(data, [int(row)], 64, 1000)
@@ -82,10 +83,6 @@ def test_predictions_are_the_best_checkpoint_on_whole_test_videos(
     for name, function in (("icc", icc), ("mae", mae), ("mse", mse)):
         assert record["test"][name] == pytest.approx(float(function(*values).nanmean()), abs=1e-9)
     assert list(record["test"]["per_au"].values()) == pytest.approx(icc(*values).tolist(), abs=1e-9, nan_ok=True)
-
-
-def _is_mixed() -> bool:
-    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
 
 
 def test_labels_used(finetuned: Path, data: PreparedDataset, split: protocol.Split) -> None:

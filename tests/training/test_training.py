@@ -613,6 +613,28 @@ def test_precisions(precision: str, aulight: Command, tiny_finetune: list[str], 
 
 
 @pytest.mark.parametrize(
+    ("given", "wanted"),
+    [("32", "32-true"), ("bf16-mixed", "bf16-mixed"), ("", None)],  # None: what the hardware has
+)
+def test_the_precision_that_auto_takes(
+    given: str, wanted: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AULIGHT_AUTO_PRECISION", given)
+    has_bf16 = bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+    made = make_trainer(Run(tmp_path, "finetune", {}), _settings("trainer=cpu"), [])
+    assert made.precision == (wanted or ("bf16-mixed" if has_bf16 else "32-true"))
+
+
+def test_a_precision_that_auto_cannot_take(
+    aulight: Command, tiny_finetune: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AULIGHT_AUTO_PRECISION", "fp16")
+    outcome = aulight(*tiny_finetune, f"root={tmp_path}", "name=run")
+    assert outcome.status == 2
+    assert outcome.err == "aulight: AULIGHT_AUTO_PRECISION=fp16: 32 or bf16-mixed is needed\n"
+
+
+@pytest.mark.parametrize(
     ("setting", "parts"),
     [
         ("trainer.precision=16-mixed", ["trainer.precision=16-mixed", "bf16-mixed or 32"]),
