@@ -39,7 +39,7 @@ def export(cfg: DictConfig) -> None:
             raise AulightError(f"{path}: already there; remove it or give another output=")
     model = load(str(cfg.run))
     if cfg.licence is not None:
-        model.meta["licence"] = _licence(str(cfg.licence))
+        model.description = model.description.model_copy(update={"licence": _licence(str(cfg.licence))})
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as temporary:
         written = Path(temporary) / output.name
@@ -54,7 +54,7 @@ def export(cfg: DictConfig) -> None:
                 f"{output}: not written, since it would score up to {difference:.1e} off the model; "
                 "export with another format= or another version of torch"
             )
-        (Path(temporary) / card.name).write_text(model_card(exported.meta), encoding="utf-8")
+        (Path(temporary) / card.name).write_text(model_card(exported.description), encoding="utf-8")
         written.rename(output)
         (Path(temporary) / card.name).rename(card)
     print(

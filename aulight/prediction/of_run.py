@@ -12,7 +12,7 @@ import yaml
 from aulight.errors import AulightError
 from aulight.facs import column
 from aulight.nets.encoder import EncoderConfig
-from aulight.prediction.description import plain
+from aulight.prediction.description import ModelDescription
 from aulight.prediction.model import Model
 from aulight.prediction.network import build
 from aulight.scoring.conformal import calibrate
@@ -55,22 +55,22 @@ def of_checkpoint(file: Path, folder: Path) -> Model:
     try:
         saved = torch.load(file, map_location="cpu", weights_only=True)
         settings, weights = saved["hyper_parameters"], saved["state_dict"]
-        config = dataclasses.asdict(EncoderConfig(**settings["encoder"]))
+        encoder = dataclasses.asdict(EncoderConfig(**settings["encoder"]))
         mean, std = weights["regressor.mean"].tolist(), weights["regressor.std"].tolist()
         aus, stride = [int(au) for au in settings["aus"]], int(settings["stride"])
     except Exception as error:
         raise AulightError(f"{file}: not a checkpoint of `aulight finetune` ({type(error).__name__})") from error
-    normalisation = {"image_mean": list(config.pop("mean")), "image_std": list(config.pop("std"))}
+    normalisation = {"image_mean": encoder.pop("mean"), "image_std": encoder.pop("std")}
     normalisation |= {"label_mean": mean, "label_std": std}
     dataset = record["dataset"]
     tested = record.get("outcome") == "done" and file.name == "best.ckpt"
-    meta = {
+    about = {
         "name": record["config"]["name"],
         "aus": aus,
-        "architecture": config,
+        "architecture": encoder,
         "stride": stride,
         "normalisation": normalisation,
-        **_crop(record, folder),
+        **_faces(record, folder),
         "dataset": {key: dataset[key] for key in ("name", "fingerprint", "fps")},
         "stage_one": record.get("stage_one"),
         **{key: record[key] for key in ("arm", "fold", "label_fraction", "labelled_frames", "label_seed", "seed")},
@@ -80,23 +80,29 @@ def of_checkpoint(file: Path, folder: Path) -> Model:
         "intervals": _intervals(folder, aus) if tested else None,
         "versions": record["versions"],
     }
-    return build(plain(meta), weights, file)
+    return build(ModelDescription.model_validate(about), weights, file)
 
 
-def _crop(record: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """``crop_size`` in pixels and ``alignment`` of the faces that a run was trained on."""
-    keys = ("crop_size", "alignment")
-    known = record["dataset"]
+def _faces(record: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """How the faces were cut that a run was trained on: ``crop_size``, ``alignment`` and, if it is known, ``smooth_s``.
+
+    Runs of an earlier aulight do not say all of it; then their dataset does, where it is still there.
+    """
+    said = record["dataset"]
     root = Path(record["config"]["data"]["root"]).expanduser()
-    if "crop_size" not in known:  # of an earlier aulight: the dataset says it
-        try:
-            known = yaml.safe_load((root / "dataset.yaml").read_text(encoding="utf-8"))
-        except OSError as error:
+    try:
+        dataset = {} if "smooth_s" in said else yaml.safe_load((root / "dataset.yaml").read_text(encoding="utf-8"))
+    except OSError as error:
+        if "crop_size" not in said:
             raise AulightError(
                 f"{folder / 'run.yaml'}: does not say how faces were cut, and there is no {root / 'dataset.yaml'}; "
                 "go to the folder from which the run was started, or train it again"
             ) from error
-    return {key: known.get(key) for key in keys}
+        dataset = {}
+    known = said if "crop_size" in said else dataset
+    faces = {key: known.get(key) for key in ("crop_size", "alignment")}
+    smooth_s = said["smooth_s"] if "smooth_s" in said else (dataset.get("source") or {}).get("smooth_s")
+    return faces if smooth_s is None else faces | {"smooth_s": smooth_s}
 
 
 def _test(folder: Path, aus: list[int]) -> dict[str, Any]:

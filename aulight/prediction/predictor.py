@@ -148,7 +148,9 @@ class Predictor:
             "calibrated": True,
             "file": str(file.resolve()),
             "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-            **{key: self._model.meta[key] for key in ("name", "dataset", "arm", "label_fraction", "versions")},
+            **self._model.description.model_dump(
+                mode="json", include={"name", "dataset", "arm", "label_fraction", "versions"}
+            ),
         }
 
     def file(self, video: Video) -> Path:
@@ -183,7 +185,7 @@ class Predictor:
         """What is to be known beside the numbers in a picture, in ASCII."""
         if self._model is None:
             return NOTE
-        said = [str(self._model.meta["name"]).encode("ascii", "replace").decode()]
+        said = [self._model.description.name.encode("ascii", "replace").decode()]
         if self._intervals is not None and self._config["coverage"] is not None:
             said.append(f"{self._config['coverage']:.0%} intervals")
         return ", ".join(said)
@@ -385,9 +387,10 @@ class Predictor:
             if self._model is not None and not self._finds:
                 present = uncut(frames, self._model.size)
             else:
-                size = UNTRAINED_CROP if self._model is None else self._model.meta["crop_size"]
+                about = None if self._model is None else self._model.description
+                size, smooth_s = (UNTRAINED_CROP, SMOOTH_S) if about is None else (about.crop_size, about.smooth_s)
                 most = self._config["faces"]["max_faces"]
-                aligner = FaceAligner(size, self._model is None, most, SMOOTH_S, self._landmarker)
+                aligner = FaceAligner(size, about is None, most, smooth_s, self._landmarker)
                 present = stack.enter_context(aligner).people(frames, self._everybody)
             for frame, there in present:
                 yield frame if pictures else replace(frame, image=NO_PICTURE), there

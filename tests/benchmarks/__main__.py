@@ -579,19 +579,25 @@ def measure_prepare(bench: Bench, workers: int) -> Iterator[Row]:
 
 def random_model(path: Path, name: str) -> Path:
     """A model of random weights in a file."""
+    from aulight.data.alignment import Alignment
     from aulight.nets.encoder import Encoder, EncoderConfig
     from aulight.nets.heads import IntensityRegressor
-    from aulight.prediction.description import ALIGNED
+    from aulight.prediction.description import ModelDescription
     from aulight.prediction.network import build
 
     config = configured("finetune", f"model={name}")["model"]
     encoder = Encoder(EncoderConfig(**config))
     parts = {"encoder": encoder, "regressor": IntensityRegressor(encoder.channels, 12)}
     normalisation = {"image_mean": config.pop("mean"), "image_std": config.pop("std")}
-    about: dict[str, Any] = dict.fromkeys(("name", "dataset", "arm", "label_fraction", "versions"), "")
+    normalisation |= {"label_mean": [0.0] * 12, "label_std": [1.0] * 12}
+    about: dict[str, Any] = dict.fromkeys(("fold", "labelled_frames", "label_fraction", "label_seed", "seed"), 0)
+    about |= dict.fromkeys(("stage_one", "validation", "test"))
+    about |= {"name": "", "arm": "", "versions": {}, "dataset": {"name": "", "fingerprint": "", "fps": 25.0}}
+    about |= {"subjects": dict.fromkeys(("train", "validation", "test"), 0)}
     about |= {"aus": list(range(1, 13)), "architecture": config, "normalisation": normalisation, "stride": 4}
+    about |= {"crop_size": 128, "alignment": Alignment.TEMPLATE}
     weights = {f"{part}.{key}": value for part, net in parts.items() for key, value in net.state_dict().items()}
-    build(about | {"crop_size": 128, "alignment": ALIGNED}, weights, path).save(path)
+    build(ModelDescription.model_validate(about), weights, path).save(path)
     return path
 
 

@@ -22,6 +22,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from aulight.data.alignment import Alignment
 from aulight.data.faces.aligner import FaceAligner
 from aulight.data.faces.crop import AlignedFrame
 from aulight.data.store import PreparedDataset
@@ -34,7 +35,6 @@ from aulight.datasets import DISFA_AUS
 from aulight.errors import AulightError
 from aulight.nets.backbone import build_backbone
 from aulight.nets.encoder import Encoder
-from aulight.prediction import description
 from aulight.prediction.loading import load
 from aulight.prediction.model import Model, Scorer, _over_crop
 from aulight.prediction.network import build
@@ -417,7 +417,7 @@ def test_predict_and_stream_of_aligned_faces(model: Model, smoke_data: Path) -> 
 def test_predict_and_stream_of_a_real_face(finetuned: Path, folder_tree: Callable[..., Path], tmp_path: Path) -> None:
     """The oracle is the scorer on what `aulight prepare` would cut out; six frames in the middle show no face."""
     run = _copy(finetuned, tmp_path / "run")
-    _record(run, lambda record: record["dataset"].update(crop_size=96, alignment=description.ALIGNED))
+    _record(run, lambda record: record["dataset"].update(crop_size=96, alignment=Alignment.TEMPLATE.value))
     model = load(run)
     video = folder_tree(tmp_path / "raw", frames=30, real=True) / "first.mp4"
     pictures = [frame.image for frame in raw_frames(video)]
@@ -560,7 +560,7 @@ def test_heat_of_a_trained_model_lies_on_the_part_of_the_face_that_moves(
         weights = {f"encoder.{name}": tensor for name, tensor in Encoder(encoder.config).state_dict().items()}
         weights |= {"regressor.linear.weight": 0.1 * torch.randn(12, 256), "regressor.linear.bias": torch.zeros(12)}
         weights |= {"regressor.mean": torch.full((12,), 2.5), "regressor.std": torch.ones(12)}
-        untrained = build(trained.meta, weights, tmp_path)
+        untrained = build(trained.description, weights, tmp_path)
         differences.append(upper(untrained, 1).mean() - upper(untrained, 12).mean())
     assert np.mean(differences) < 0.3
 
