@@ -16,6 +16,7 @@ from aulight.data.opening import open_data
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.files import write_table
+from aulight.runs.record import DatasetRecord
 from aulight.runs.run import Run
 from aulight.scoring import metrics
 from aulight.scoring.metrics import scores, summary
@@ -50,7 +51,7 @@ def finetune(cfg: DictConfig) -> None:
     run = Run.begin(cfg, "finetune")
     if run.done:
         return
-    config = run.record["config"]
+    config = run.record.config
     is_network = config["model"].get("arm") != "blendshapes"
     stage_one = None if cfg.pretrained is None else read_stage_one(Path(cfg.pretrained))
     if stage_one is not None:
@@ -86,8 +87,15 @@ def finetune(cfg: DictConfig) -> None:
             label_seed=cfg.label_seed,
             seed=cfg.seed,
             train_label_mean={au: round(float(value), 6) for au, value in mean.items()},
-            dataset={"name": data.name, "fingerprint": data.fingerprint, "aus": list(data.aus), "fps": data.fps}
-            | {"crop_size": data.meta["crop_size"], "alignment": data.meta.get("alignment")},
+            dataset=DatasetRecord(
+                name=data.name,
+                fingerprint=data.fingerprint,
+                aus=list(data.aus),
+                fps=data.fps,
+                crop_size=data.meta["crop_size"],
+                alignment=data.meta.get("alignment"),
+                smooth_s=(data.meta.get("source") or {}).get("smooth_s"),
+            ),
             protocol={part: list(getattr(split, part)) for part in ("train", "validation", "test")}
             | {"name": split.name, "fold": split.fold},
             stage_one=origin,
@@ -110,7 +118,7 @@ def finetune(cfg: DictConfig) -> None:
                 tracker.log_metrics(named, 0)
             tracker.results(data, table, named, fitted.record["steps"])
     run.say(
-        f"done in {duration(run.record['wall_s'])}, validation ICC "
+        f"done in {duration(run.record.wall_s)}, validation ICC "
         f"{fitted.validation_icc:.3f} with {len(labels)} labelled frames, {run.folder}"
     )
 
@@ -128,7 +136,7 @@ def _train(
     tracker: Tracker,
 ) -> Fitted:
     """Trains the network on the drawn labels, and scores the test subjects with what validated best."""
-    config = run.record["config"]
+    config = run.record.config
     model = config["model"] if stage_one is None else stage_one.config
     stage = RegressionStage(
         model,

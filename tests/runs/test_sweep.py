@@ -20,8 +20,8 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from aulight.cli.main import conf_dir
 from aulight.runs import gpus, sweep_job
+from aulight.runs.composed import conf_dir
 
 Command = Callable[..., Any]
 WAIT_S = 120

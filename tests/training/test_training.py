@@ -21,11 +21,11 @@ from omegaconf import OmegaConf
 from torch.multiprocessing.spawn import spawn
 
 from aulight import protocol
-from aulight.cli.main import conf_dir
 from aulight.data.batches import ClipBatches
 from aulight.data.loaders import RegressionData
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
+from aulight.runs.composed import conf_dir
 from aulight.runs.run import Run
 from aulight.training.logs import RunLogger
 from aulight.training.progress import duration
@@ -241,7 +241,7 @@ def test_killed_and_started_again_it_ends_as_if_undisturbed(
     _assert_same_run(tmp_path / "run", undisturbed)
     steps = _metrics(tmp_path / "run").dropna(subset="train/loss")["step"]
     assert list(steps) == list(range(6))
-    assert not [path for path in (tmp_path / "run").rglob("*") if path.suffix == ".partial"]
+    assert not [path for path in (tmp_path / "run").rglob("*") if {".partial", ".tmp"} & {*path.suffixes}]
 
 
 @pytest.mark.slow
