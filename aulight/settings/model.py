@@ -1,0 +1,83 @@
+"""``conf/model``: a network, or the blendshapes baseline."""
+
+import re
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from aulight.settings.group import AsList, Choose, Group, Name, Needed, mistake
+
+BACKBONES = ("resnet_tiny", "resnet18", "resnet34", "seresnet_tiny", "seresnet18", "seresnet34", "timm:<name>")
+
+
+def _known_backbone(name: str) -> str:
+    if name not in BACKBONES[:-1] and not re.fullmatch(r"timm:\S+", name):
+        raise ValueError(name)
+    return name
+
+
+Backbone = Annotated[
+    str, AfterValidator(_known_backbone), Needed(f"one of {', '.join(BACKBONES)} is needed", BACKBONES)
+]
+Colour = Annotated[list[float], AsList]
+
+
+class NetworkSettings(Group):
+    """All that is needed to build an encoder, and to build it again from a checkpoint.
+
+    ``NetworkSettings(**plain)`` takes a plain dict and ``model_dump()`` gives it back, lists as lists.
+    """
+
+    kind: ClassVar[Literal["network"]] = "network"
+
+    backbone: Backbone = Field(description="Network that turns a frame into a map")
+    temporal: Literal["gru", "convgru", "none"] = Field(
+        description="Recurrence over frames: gru, convgru (keeps the spatial map), none"
+    )
+    size: int = Field(ge=1, description="Height and width of the frames, in pixels; videos are decoded to it")
+    embedding: int = Field(ge=1, description="Channels of a frame's embedding")
+    hidden: int = Field(ge=1, description="Channels of the recurrent state")
+    skip: bool = Field(description="Whether a frame's own embedding stands beside the recurrent state in its features")
+    norm: Literal["batch", "group"] = Field(description="Normalisation in the backbone and after the embedding")
+    small_input: bool = Field(description="3x3 stem without pooling, for larger backbones on small faces")
+    mean: Colour = Field(min_length=3, max_length=3, description="Of each colour channel, on pixels of 0 to 1")
+    std: Annotated[list[Annotated[float, Field(gt=0)]], AsList] = Field(
+        min_length=3, max_length=3, description="Standard deviation of each colour channel, on pixels of 0 to 1"
+    )
+
+    @property
+    def keeps_map(self) -> bool:
+        """Whether its features are a map of the face, not one vector a frame."""
+        return self.temporal == "convgru"
+
+    @model_validator(mode="after")
+    def _norm_fits(self) -> Self:
+        if self.backbone.startswith("timm:"):
+            for key, as_it_is in (("norm", "batch"), ("small_input", False)):
+                if getattr(self, key) != as_it_is:
+                    raise mistake(key, f"a network of timm has its own; {key}={str(as_it_is).lower()} is needed")
+        # of a map, groups of 16 channels are normalised together
+        if self.norm == "group" and self.keeps_map and self.embedding % max(1, self.embedding // 16):
+            raise mistake("embedding", "a multiple of 16 is needed with model.norm=group")
+        return self
+
+
+class BlendshapesSettings(Group):
+    """No network: ridge regression from the landmarker's scores, which ``aulight prepare`` keeps."""
+
+    kind: ClassVar[Literal["blendshapes"]] = "blendshapes"
+
+    arm: Name = Field(description="What reports call this")
+    relative: bool = Field(description="Beside each score, its difference to the subject's median over all frames")
+    penalties: Annotated[list[Annotated[float, Field(gt=0)]], Needed("a list of numbers above 0 is needed")] = Field(
+        min_length=1, description="Penalties, of which the best on validation subjects is taken"
+    )
+
+
+ModelSettings = Annotated[
+    NetworkSettings | BlendshapesSettings,
+    Choose(
+        "settings of a network (backbone, temporal, size, ...) or of the blendshapes baseline (arm, relative, "
+        "penalties) are needed"
+    ),
+]

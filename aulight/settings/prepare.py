@@ -1,0 +1,63 @@
+"""Settings of ``aulight prepare``."""
+
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from aulight.settings.data import DataSettings, OnError, PreparedSettings
+from aulight.settings.group import Count, FilePath, Group, Needed, missing, mistake
+
+UNFIT_SIZES = (48, 72)
+"""Widths from 32 on that decord cannot decode to."""
+
+
+def _fit(size: int) -> int:
+    if size in UNFIT_SIZES:
+        raise ValueError(size)
+    return size
+
+
+class PrepareFacesSettings(Group):
+    """How faces are found, with ``data.faces=mediapipe``."""
+
+    blendshapes: bool = Field(description="Keep the landmarker's 52 scores of every frame, for model=blendshapes")
+    max_faces: int = Field(ge=1, description="People looked for in a frame; one of them is followed")
+    smooth_s: float = Field(ge=0, description="Over how many seconds the place of the crop is smoothed; 0: not at all")
+    model: FilePath | None = Field(description="face_landmarker.task; null: the one in the cache")
+
+
+class PrepareSettings(Group):
+    """``conf/prepare.yaml``."""
+
+    data: DataSettings = Field(description="The dataset")
+    data_dir: FilePath = Field(description="Folder of prepared datasets")
+    labels: Annotated[str | list[str] | None, Needed("the path of a CSV file is needed")] = Field(
+        description="CSV of intensities, or a list of them: video, frame (or time_s), AU01, AU02 ...; null: as before"
+    )
+    subjects: Annotated[str | None, Needed("the path of a CSV file is needed")] = Field(
+        description="CSV of who is in which video: video, subject; null: as before, else a subject a video"
+    )
+    crop_size: Annotated[
+        int,
+        Field(ge=32, multiple_of=2),
+        AfterValidator(_fit),
+        Needed("an even number from 32 on is needed, but not 48 or 72"),
+    ] = Field(description="Side of the aligned face, in pixels")
+    faces: PrepareFacesSettings = Field(description="How faces are found, with data.faces=mediapipe")
+    on_error: OnError = Field(description="What to do with a raw video that cannot be read")
+    workers: Count | None = Field(description="Processes; null: one a CPU")
+
+    @property
+    def raw(self) -> PreparedSettings:
+        """The dataset, which is to be prepared from raw videos."""
+        assert isinstance(self.data, PreparedSettings)
+        return self.data
+
+    @model_validator(mode="after")
+    def _has_raw_data(self) -> Self:
+        if not isinstance(self.data, PreparedSettings):
+            problem = "makes itself on first use; prepare reads disfa, bp4d, affwild2, folder"
+            raise mistake("data", problem, shown=self.data.name)
+        if not self.data.source:
+            raise missing("data.source", "no value given; add data.source=<folder of the raw data>")
+        return self
