@@ -13,6 +13,7 @@ from aulight.errors import AulightError, one_line
 from aulight.prediction.description import ModelDescription
 from aulight.prediction.model import Model, Stream
 from aulight.prediction.seal import check_seal, write_sealed
+from aulight.processes import cpus
 
 
 class _OnnxStream:
@@ -50,7 +51,7 @@ def of_onnx(path: Path) -> Model:
         raise AulightError(f'{path}: needs onnxruntime: pip install "aulight[export]" ({error})') from error
     check_seal(path)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = min(torch.get_num_threads(), cpus())
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         about = ModelDescription.read(session.get_modelmeta().custom_metadata_map.get("aulight"), path)

@@ -601,27 +601,39 @@ def random_model(path: Path, name: str) -> Path:
     return path
 
 
+predict_makers: list[Any] = []  # of this worker
+
+
+def start_predict_maker(*given: Any) -> None:
+    from aulight.prediction.predict import begin_work
+
+    predict_makers.append(begin_work(*given))
+
+
+def predict_video(video: Any) -> Any:
+    return predict_makers[0](video, lambda frames: None)
+
+
 def measure_predict(bench: Bench, workers: int, name: str, precision: str, goal: float | None) -> Iterator[Row]:
-    from aulight.prediction import predict
     from aulight.prediction.videos import Video
     from aulight.processes import worker_pool
+    from aulight.settings.predict import PredictSettings
+    from aulight.settings.reading import read
 
     frames = bench.amount(400, 20)
     raw = film(bench.work / "raw.mp4", frames)
     overrides = [f"model={random_model(bench.work / 'model.aulight', name)}", f"input={raw}", f"precision={precision}"]
     config = configured("predict", f"output={bench.work / 'out'}", "device=cpu", *overrides)
-    spawn = multiprocessing.get_context("spawn")
-    given = (spawn.Value("q", 0), spawn.Event(), config, workers)
+    given = (read(PredictSettings, config), workers)
     # Forked before anything here has run.
     with (
         multiprocessing.get_context("fork").Pool(workers, start_landmarker, (raw, 4, False)) as theirs,
-        worker_pool(workers, predict.start_worker, given) as ours,
+        worker_pool(workers, start_predict_maker, given) as ours,
     ):
 
         def whole() -> int:
-            jobs = [ours.submit(predict.make_video, Video(raw, f"v{i}")) for i in range(workers)]
-            results = [job.result() for job in jobs]
-            assert all(found is not None and found.problem is None for found in results)
+            jobs = [ours.submit(predict_video, Video(raw, f"v{i}")) for i in range(workers)]
+            assert all(job.result().problem is None for job in jobs)
             return frames * workers
 
         def alone() -> int:
