@@ -456,6 +456,56 @@ def test_predict_and_stream_of_a_real_face(finetuned: Path, folder_tree: Callabl
     assert max(ahead) < 16  # while it is not clear yet whom to follow
 
 
+@pytest.fixture(scope="module")
+def moving(tmp_path_factory: pytest.TempPathFactory, aulight: Command, folder_tree: Callable[..., Path]) -> Path:
+    """A dataset of videos of a real face, prepared with ``faces.smooth_s=0.4``; the raw ones are beside it."""
+    folder = tmp_path_factory.mktemp("moving")
+    folder_tree(folder / "raw", frames=24, real=True)
+    settings = [f"data.source={folder}/raw", f"data.root={folder}/data", "crop_size=96", "workers=1"]
+    outcome = aulight("prepare", *settings, "faces.smooth_s=0.4")
+    assert outcome.status == 0, outcome.err
+    return folder
+
+
+@pytest.mark.parametrize(("said", "there", "expected"), [(True, False, 0.4), (False, True, 0.4), (False, False, 0.1)])
+def test_faces_are_cut_as_they_were_for_the_dataset(
+    said: bool, there: bool, expected: float, aulight: Command, finetuned: Path, moving: Path, tmp_path: Path
+) -> None:
+    """The run says it, or of an earlier aulight the dataset; the oracle is `aulight prepare`'s aligner, set alike."""
+    run = _copy(finetuned, tmp_path / "run")
+    data = PreparedDataset(moving / "data")
+
+    def of_these_faces(record: dict[str, Any]) -> None:
+        dataset = record["dataset"]
+        dataset.pop("smooth_s", None)
+        dataset.update(crop_size=96, alignment=data.meta["alignment"], **({"smooth_s": 0.4} if said else {}))
+        record["config"]["data"]["root"] = str(moving / "data" if there else tmp_path / "gone")
+
+    _record(run, of_these_faces)
+    model = load(run)
+    assert model.description.smooth_s == expected
+    model.save(tmp_path / "model.aulight")
+    video = moving / "raw" / "first.mp4"
+    tables = {}
+    for smooth_s in (0.1, 0.4):
+        with FaceAligner(96, False, 4, smooth_s) as aligner:
+            crops = np.stack([face.crop for face in aligner.align(raw_frames(video))])
+        tables[smooth_s] = model.scorer().push(crops)
+    assert np.abs(tables[0.1] - tables[0.4]).max() > 1e-3, "else it says nothing"
+
+    written = load(tmp_path / "model.aulight")
+    assert (written.description.smooth_s, written.meta.get("smooth_s", 0.1)) == (expected, expected)
+    np.testing.assert_allclose(written.predict(video)[COLUMNS[5:]], tables[expected], rtol=0, atol=1e-5)
+    streamed = pd.DataFrame(written.stream((frame.image for frame in raw_frames(video)), fps=25))
+    np.testing.assert_allclose(streamed[COLUMNS[5:]], tables[expected], rtol=0, atol=1e-5)
+    outcome = aulight("predict", f"model={run}", f"input={video}", f"output={tmp_path}/out", "coverage=null")
+    assert outcome.status == 0, outcome.err
+    table = pd.read_csv(tmp_path / "out" / "first.csv")
+    np.testing.assert_allclose(table[COLUMNS[5:]], tables[expected], rtol=0, atol=1e-5)
+    settings = json.loads((tmp_path / "out" / "first.json").read_text())["settings"]
+    assert settings["smooth_s"] == expected
+
+
 # ---- where it is seen -------------------------------------------------------------------------------------------
 
 

@@ -25,6 +25,7 @@ from aulight.data.video.raw import raw_frames
 from aulight.data.video.write import write_video
 from aulight.prediction import model, webcam
 from aulight.prediction.clock import Clock
+from aulight.prediction.companion import read_companion
 from aulight.prediction.loading import load
 from aulight.prediction.pipeline import Pipeline
 from aulight.prediction.predict import PER_GPU, processes_for
@@ -238,6 +239,36 @@ def test_a_second_call_does_only_what_is_missing(
         assert not set(changed.values()) & set(third.values()), change
         assert len(changed) == 6, change
         third = changed
+
+
+def test_what_the_version_before_has_done_is_done(
+    aulight: Command, finetuned: Path, smoke_data: Path, tmp_path: Path
+) -> None:
+    """Its companion did not say over how many seconds crops were smoothed, which was 0.1; other crops are made anew."""
+    video = next((smoke_data / "videos").glob("test*.mp4"))
+    load(finetuned).save(tmp_path / "model.aulight")
+    settings = ["predict", f"model={tmp_path}/model.aulight", f"input={video}", f"output={tmp_path}"]
+    for faces, said in (("none", set()), ("mediapipe", {"smooth_s"})):
+        assert aulight(*settings, f"faces={faces}").status == 0
+        file = tmp_path / f"{video.stem}.json"
+        note = _note(file)
+        assert note["settings"].keys() == {
+            "format", "coverage", "plot", "fps", "overlay", "explain", "precision", "faces", "all", "max_faces", *said,
+        }  # fmt: skip
+        note["settings"].pop("smooth_s", None)
+        note["settings"]["precision"] = 32  # as `precision=32` was kept
+        file.write_text(json.dumps(note))
+        assert "1 done before" in aulight(*settings, f"faces={faces}").out
+    note["settings"]["smooth_s"] = 0.2
+    file.write_text(json.dumps(note))
+    assert "done before" not in aulight(*settings, "faces=mediapipe").out
+    known = read_companion(tmp_path, video.stem)
+    assert known is not None
+    assert known.settings.smooth_s == 0.1
+    assert read_companion(tmp_path, "nothing") is None
+    for text in ("", "[]", "{}", '{"whole": true}'):
+        file.write_text(text)
+        assert read_companion(tmp_path, video.stem) is None
 
 
 def test_names_are_kept_apart(tmp_path: Path) -> None:
