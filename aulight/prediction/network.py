@@ -11,8 +11,8 @@ from aulight.errors import AulightError, one_line
 from aulight.nets.encoder import Encoder
 from aulight.nets.heads import IntensityRegressor
 from aulight.nets.stream import FrameStream
+from aulight.prediction.description import ModelDescription
 from aulight.prediction.model import Model, Stream
-from aulight.settings.model import NetworkSettings
 
 
 class TorchStream:
@@ -36,21 +36,19 @@ class TorchStream:
         return intensities.cpu(), heat.cpu()
 
 
-def build(meta: dict[str, Any], weights: dict[str, Tensor], source: Path) -> Model:
+def build(about: ModelDescription, weights: dict[str, Tensor], source: Path) -> Model:
     """The model of a description and its weights.
 
     Args:
-        meta: As :attr:`Model.meta`.
+        about: What is said of it.
         weights: Of ``encoder`` and ``regressor``, by their names in torch.
         source: Where they are from, for what may be wrong.
 
     Raises:
         AulightError: When they do not fit.
     """
-    normalisation = meta["normalisation"]
-    config = NetworkSettings(**meta["architecture"], mean=normalisation["image_mean"], std=normalisation["image_std"])
-    encoder = Encoder(config)
-    network = nn.ModuleDict({"encoder": encoder, "regressor": IntensityRegressor(encoder.channels, len(meta["aus"]))})
+    encoder = Encoder(about.encoder)
+    network = nn.ModuleDict({"encoder": encoder, "regressor": IntensityRegressor(encoder.channels, len(about.aus))})
     try:
         network.load_state_dict(weights, strict=True)
     except RuntimeError as error:
@@ -65,6 +63,6 @@ def build(meta: dict[str, Any], weights: dict[str, Tensor], source: Path) -> Mod
                 copies[there] = copy.deepcopy(network).to(there)
         except (RuntimeError, AssertionError) as error:
             raise AulightError(f"device={device}: not there ({one_line(error)}); cpu always is") from error
-        return TorchStream(copies[there], int(meta["stride"]), there, precision)
+        return TorchStream(copies[there], about.stride, there, precision)
 
-    return Model(meta, start, source, network)
+    return Model(about, start, source, network)

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from aulight import errors
+from aulight.data.alignment import Alignment
 from aulight.data.faces.model_file import model_file
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.sources import reading
@@ -128,7 +129,7 @@ def _prepare(
         "name": config["data"]["name"],
         "aus": list(raw.aus),
         "crop_size": settings["crop_size"],
-        "alignment": "as they came" if settings["faces"] == "none" else "eyes and nose to a template, upright",
+        "alignment": (Alignment.AS_THEY_CAME if settings["faces"] == "none" else Alignment.TEMPLATE).value,
         "source": settings,
     }
     with StoreWriter(root, meta, resume=True, replace=replace) as store:

@@ -13,6 +13,7 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
 from aulight.errors import AulightError, one_line
+from aulight.processes import cpus
 from aulight.runs.run import Run
 from aulight.settings.training import TrainingSettings
 from aulight.training.logs import RunLogger
@@ -113,11 +114,11 @@ def prepare_process(threads: int | None, seed: int) -> None:
     """Settings of the whole process: threads, flushing of denormal numbers, seeds.
 
     Args:
-        threads: Threads of torch on the CPU; ``None`` leaves torch's choice.
+        threads: Threads of torch on the CPU; ``None`` leaves torch's choice, but one for each CPU at most that this
+            process may use: torch knows of no quota.
         seed: Of the network's first weights.
     """
-    if threads:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads or min(torch.get_num_threads(), cpus()))
     torch.set_flush_denormal(True)  # features near 0 make evaluation on a CPU ten times slower otherwise
     torch.manual_seed(seed)
 

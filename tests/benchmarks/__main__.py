@@ -603,9 +603,10 @@ def measure_prepare(bench: Bench, workers: int) -> Iterator[Row]:
 
 def random_model(path: Path, name: str) -> Path:
     """A model of random weights in a file."""
+    from aulight.data.alignment import Alignment
     from aulight.nets.encoder import Encoder
     from aulight.nets.heads import IntensityRegressor
-    from aulight.prediction.description import ALIGNED
+    from aulight.prediction.description import ModelDescription
     from aulight.prediction.network import build
     from aulight.settings.model import NetworkSettings
 
@@ -613,34 +614,51 @@ def random_model(path: Path, name: str) -> Path:
     encoder = Encoder(NetworkSettings(**config))
     parts = {"encoder": encoder, "regressor": IntensityRegressor(encoder.channels, 12)}
     normalisation = {"image_mean": config.pop("mean"), "image_std": config.pop("std")}
-    about: dict[str, Any] = dict.fromkeys(("name", "dataset", "arm", "label_fraction", "versions"), "")
+    normalisation |= {"label_mean": [0.0] * 12, "label_std": [1.0] * 12}
+    about: dict[str, Any] = dict.fromkeys(("fold", "labelled_frames", "label_fraction", "label_seed", "seed"), 0)
+    about |= dict.fromkeys(("stage_one", "validation", "test"))
+    about |= {"name": "", "arm": "", "versions": {}, "dataset": {"name": "", "fingerprint": "", "fps": 25.0}}
+    about |= {"subjects": dict.fromkeys(("train", "validation", "test"), 0)}
     about |= {"aus": list(range(1, 13)), "architecture": config, "normalisation": normalisation, "stride": 4}
+    about |= {"crop_size": 128, "alignment": Alignment.TEMPLATE}
     weights = {f"{part}.{key}": value for part, net in parts.items() for key, value in net.state_dict().items()}
-    build(about | {"crop_size": 128, "alignment": ALIGNED}, weights, path).save(path)
+    build(ModelDescription.model_validate(about), weights, path).save(path)
     return path
 
 
+predict_makers: list[Any] = []  # of this worker
+
+
+def start_predict_maker(*given: Any) -> None:
+    from aulight.prediction.predict import begin_work
+
+    predict_makers.append(begin_work(*given))
+
+
+def predict_video(video: Any) -> Any:
+    return predict_makers[0](video, lambda frames: None)
+
+
 def measure_predict(bench: Bench, workers: int, name: str, precision: str, goal: float | None) -> Iterator[Row]:
-    from aulight.prediction import predict
     from aulight.prediction.videos import Video
     from aulight.processes import worker_pool
+    from aulight.settings.predict import PredictSettings
+    from aulight.settings.reading import read
 
     frames = bench.amount(400, 20)
     raw = film(bench.work / "raw.mp4", frames)
     overrides = [f"model={random_model(bench.work / 'model.aulight', name)}", f"input={raw}", f"precision={precision}"]
     config = configured("predict", f"output={bench.work / 'out'}", "device=cpu", *overrides)
-    spawn = multiprocessing.get_context("spawn")
-    given = (spawn.Value("q", 0), spawn.Event(), config, workers)
+    given = (read(PredictSettings, config), workers)
     # Forked before anything here has run.
     with (
         multiprocessing.get_context("fork").Pool(workers, start_landmarker, (raw, 4, False)) as theirs,
-        worker_pool(workers, predict.start_worker, given) as ours,
+        worker_pool(workers, start_predict_maker, given) as ours,
     ):
 
         def whole() -> int:
-            jobs = [ours.submit(predict.make_video, Video(raw, f"v{i}")) for i in range(workers)]
-            results = [job.result() for job in jobs]
-            assert all(found is not None and found.problem is None for found in results)
+            jobs = [ours.submit(predict_video, Video(raw, f"v{i}")) for i in range(workers)]
+            assert all(job.result().problem is None for job in jobs)
             return frames * workers
 
         def alone() -> int:

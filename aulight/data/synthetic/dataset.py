@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from aulight.data.alignment import Alignment
 from aulight.data.store import DatasetDescription
 from aulight.data.synthetic.face import draw
 from aulight.data.synthetic.looks import identity, view_of
@@ -110,7 +111,7 @@ def generate(root: Path, size: str = "default", seed: int = 0, workers: int | No
         "aus": list(DISFA_AUS),
         "fps": FPS,
         "crop_size": chosen.pixels,
-        "alignment": "drawn aligned, eyes level",
+        "alignment": Alignment.DRAWN.value,
         "source": {"generator": "aulight.data.synthetic", "size": size, "seed": seed},
     }
     with StoreWriter(root, meta) as store:
