@@ -15,7 +15,9 @@ from aulight.nets.encoder import EncoderConfig
 from aulight.prediction.description import plain
 from aulight.prediction.model import Model
 from aulight.prediction.network import build
+from aulight.scoring.agreement import mean
 from aulight.scoring.conformal import calibrate
+from aulight.scoring.scores import scores
 
 
 def of_run(folder: Path) -> Model:
@@ -101,8 +103,6 @@ def _crop(record: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _test(folder: Path, aus: list[int]) -> dict[str, Any]:
     """Scores on the test subjects, as means over the AUs and for each."""
-    from aulight.scoring.metrics import scores  # with Lightning, as above
-
     file, columns = folder / "predictions.parquet", [column(au) for au in aus]
     try:
         table = pd.read_parquet(file)
@@ -111,7 +111,7 @@ def _test(folder: Path, aus: list[int]) -> dict[str, Any]:
         raise AulightError(f"{file}: missing or damaged; run `aulight finetune` again in another folder") from error
     return {
         "labelled_frames": int(table[[f"{au}_true" for au in columns]].notna().any(axis=1).sum()),
-        **{name: float(values.nanmean()) for name, values in tested.items()},
+        **{name: float(mean(values)) for name, values in tested.items()},
         "per_au": {
             au: {name: float(values[place]) for name, values in tested.items()} for place, au in enumerate(columns)
         },

@@ -14,7 +14,8 @@ from aulight.facs import column
 from aulight.nets.encoder import Encoder, EncoderConfig
 from aulight.nets.heads import IntensityRegressor
 from aulight.nets.stream import FrameStream
-from aulight.scoring.metrics import IntensityMetrics, named
+from aulight.scoring.metrics import IntensityMetrics
+from aulight.scoring.scores import named
 from aulight.training.losses import masked_regression
 from aulight.training.optim import one_cycle
 
@@ -132,8 +133,9 @@ class RegressionStage(pl.LightningModule):
         return {name: float(scores[name].nanmean()) for name in ("icc", "mae", "mse")}
 
     def _log_summary(self, part: str) -> None:
+        scores = {name: values.numpy(force=True) for name, values in self.metrics.compute().items()}
         # the same on every process already; Lightning wants to be told that it may average
-        self.log_dict(named(part, self.metrics.compute(), self.columns), sync_dist=True)
+        self.log_dict(named(part, scores, self.columns), sync_dist=True)
 
     def gather_predictions(self) -> None:
         """Adds the predictions of the other processes, each of which has scored other videos."""

@@ -17,8 +17,7 @@ from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.files import write_table
 from aulight.runs.run import Run
-from aulight.scoring import metrics
-from aulight.scoring.metrics import scores, summary
+from aulight.scoring.scores import named, scores, summary
 from aulight.training.baseline import regress
 from aulight.training.progress import duration, report_skipped
 from aulight.training.regression import RegressionStage
@@ -34,7 +33,7 @@ class Fitted(NamedTuple):
         predictions: Row of a test video to ``(frames, AUs)`` float32 intensities in 0..5.
         validated: The same of validation videos, by what was chosen on them.
         validation_icc: Mean over AUs of the ICC on the validation subjects, which chose it; NaN where undefined.
-        scores: Those on validation subjects, named as in :func:`aulight.scoring.metrics.named`.
+        scores: Those on validation subjects, named as in :func:`aulight.scoring.scores.named`.
         record: What ``run.yaml`` says of it besides: ``steps`` and further fields.
     """
 
@@ -97,7 +96,7 @@ def finetune(cfg: DictConfig) -> None:
                 fitted = _train(run, cfg, data, split, labels, mean.tolist(), std.tolist(), stage_one, epochs, tracker)
             else:
                 fit = regress(data, labels, split, config["model"]["relative"], config["model"]["penalties"])
-                chosen = metrics.named("val", fit.validation, data.columns)
+                chosen = named("val", fit.validation, data.columns)
                 about = {"steps": 0, "penalty": fit.penalty}
                 fitted = Fitted(fit.predictions, fit.validated, fit.validation_icc, chosen, about)
             write_table(predictions(data, fitted.validated, split.fold), run.folder / "validation.parquet")
@@ -105,10 +104,10 @@ def finetune(cfg: DictConfig) -> None:
             write_table(table, run.folder / "predictions.parquet")
             tested = scores(table, data.columns)
             run.update(**fitted.record, validation={"icc": fitted.validation_icc}, test=summary(tested, data.columns))
-            named = fitted.scores | metrics.named("test", tested, data.columns)
+            logged = fitted.scores | named("test", tested, data.columns)
             if not is_network:  # there was no Trainer to log them
-                tracker.log_metrics(named, 0)
-            tracker.results(data, table, named, fitted.record["steps"])
+                tracker.log_metrics(logged, 0)
+            tracker.results(data, table, logged, fitted.record["steps"])
     run.say(
         f"done in {duration(run.record['wall_s'])}, validation ICC "
         f"{fitted.validation_icc:.3f} with {len(labels)} labelled frames, {run.folder}"

@@ -20,7 +20,7 @@ from aulight.report import collect, formats
 from aulight.report.summary import comparison, summarise
 from aulight.report.tables import INTERVALS, VARIANTS, tables_of
 from aulight.report.timelines import timelines_of
-from aulight.scoring import agreement, intervals, metrics
+from aulight.scoring import agreement, intervals
 
 AUS = ["AU01", "AU12", "AU25"]
 SUBJECTS = {1: ["S1", "S2", "S3"], 2: ["S4", "S5"]}
@@ -84,7 +84,7 @@ def numbers(table: Frames, kind: str) -> torch.Tensor:
 
 def pooled_icc(table: Frames) -> float:
     """Mean over action units of the ICC of these frames, by the training code's own metric."""
-    return float(metrics.icc(numbers(table, "pred"), numbers(table, "true")).nanmean())
+    return float(agreement.icc(numbers(table, "pred"), numbers(table, "true")).nanmean())
 
 
 def summarised(tmp_path: Path, **settings: Any) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def test_pools_folds_then_averages_over_seeds(tmp_path: Path, write_run: WriteRu
     whole = [pd.concat(parts) for parts in tables.values()]
     preds, true = ([numbers(table, kind) for table in whole] for kind in ("pred", "true"))
     for name in agreement.METRICS:
-        function = getattr(metrics, name)
+        function = getattr(agreement, name)
         by_seed = torch.stack([function(p, t) for p, t in zip(preds, true, strict=True)])
         assert record[name] == pytest.approx(float(by_seed.mean()), abs=1e-12)
         for i, au in enumerate(AUS):
@@ -113,7 +113,7 @@ def test_pools_folds_then_averages_over_seeds(tmp_path: Path, write_run: WriteRu
     assert (record["seeds"], record["test_subjects"], record["labelled_frames"]) == ([0, 3], 5, 20)
     assert record["runs"] == ["s0/f1", "s0/f2", "s3/f1", "s3/f2"]
 
-    rounded = [float(metrics.icc(p.round(), t).mean()) for p, t in zip(preds, true, strict=True)]
+    rounded = [float(agreement.icc(p.round(), t).mean()) for p, t in zip(preds, true, strict=True)]
     assert record["icc_rounded"] == pytest.approx(np.mean(rounded), abs=1e-12)
     by_fold = [pooled_icc(part) for parts in tables.values() for part in parts]
     assert record["icc_fold_mean"] == pytest.approx(np.mean(by_fold), abs=1e-12)
@@ -147,9 +147,9 @@ def test_bootstrap_is_the_slow_loop_over_resampled_subjects(tmp_path: Path, writ
     for draw in intervals.resample(len(subjects), 40, seed=7):
         samples = [pd.concat([t[t["subject"] == subjects[i]] for i in draw]) for t in tables.values()]
         means.append(np.mean([pooled_icc(sample) for sample in samples]))
-        iccs = [metrics.icc(numbers(sample, "pred"), numbers(sample, "true")) for sample in samples]
+        iccs = [agreement.icc(numbers(sample, "pred"), numbers(sample, "true")) for sample in samples]
         of_au.append(torch.stack(iccs).mean(0).numpy())
-        maes = [metrics.mae(numbers(sample, "pred"), numbers(sample, "true")) for sample in samples]
+        maes = [agreement.mae(numbers(sample, "pred"), numbers(sample, "true")) for sample in samples]
         errors.append(float(torch.stack(maes).mean()))
     assert record["icc_ci"] == pytest.approx(np.quantile(means, [0.05, 0.95]), abs=1e-10)
     assert record["mae_ci"] == pytest.approx(np.quantile(errors, [0.05, 0.95]), abs=1e-10)

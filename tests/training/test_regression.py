@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from aulight.errors import AulightError
 from aulight.nets.stream import FrameStream
-from aulight.scoring.metrics import icc, mae, mse
+from aulight.scoring.agreement import icc, mae, mse
 from aulight.training.optim import one_cycle
 from aulight.training.regression import RegressionStage
 from aulight.training.resuming import load_encoder, read_stage_one

@@ -16,7 +16,8 @@ from aulight.data.store import PreparedDataset
 from aulight.files import write_table
 from aulight.nets.stream import FrameStream
 from aulight.runs.record import read_run
-from aulight.scoring.metrics import icc, mae, mse, scores
+from aulight.scoring.agreement import icc, mae, mean, mse
+from aulight.scoring.scores import scores
 from aulight.training.regression import RegressionStage
 
 Command = Callable[..., Any]
@@ -119,7 +120,7 @@ def test_validation_predictions_are_those_that_chose_the_checkpoint(
     keys = ["video_id", "frame"]
     assert set(map(tuple, table[keys].to_numpy().tolist())) == set(map(tuple, faces[keys].to_numpy().tolist()))
     assert len(table) == len(faces)
-    icc = float(scores(table, data.columns)["icc"].nanmean())
+    icc = float(mean(scores(table, data.columns)["icc"]))
     assert icc == pytest.approx(read_run(finetuned)["validation"]["icc"], abs=1e-6)  # type: ignore[index]
     rows = pd.read_csv(finetuned / "metrics.csv")["val/icc"].dropna()
     assert len(rows) == 3  # an epoch each: the last scoring is not a fourth
