@@ -78,8 +78,8 @@ class GridSweeper(BasicSweeper):
 
     def _plan(self, command: str, combinations: Sequence[list[str]]) -> list[Job]:
         """The runs, composed and checked."""
-        from aulight.cli.main import check_values
         from aulight.errors import AulightError
+        from aulight.runs.composed import settings_from
         from aulight.runs.run import Run
 
         assert self.config is not None
@@ -95,7 +95,7 @@ class GridSweeper(BasicSweeper):
                     whole.hydra.runtime.output_dir = str(folder)
                 HydraConfig.instance().set_config(whole)
                 config = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
-                check_values(config, command)
+                settings_from(command, config)
                 if folder in jobs:
                     other = " ".join(value for value in jobs[folder].overrides if value not in overrides)
                     mine = " ".join(value for value in overrides if value not in jobs[folder].overrides)

@@ -78,7 +78,7 @@ def test_wheel_holds_package_and_configs_only(installed: Installed) -> None:
 
 
 def test_installed_package_is_the_wheels(installed: Installed) -> None:
-    code = "import aulight, aulight.cli.main as cli; print(aulight.__file__); print(cli.conf_dir())"
+    code = "import aulight, aulight.runs.composed as composed; print(aulight.__file__); print(composed.conf_dir())"
     package, configs = run([installed.python, "-c", code], installed.folder).stdout.splitlines()
     assert Path(package).is_relative_to(installed.folder / "venv")
     assert Path(configs) == Path(package).parent / "conf"
@@ -136,7 +136,7 @@ def test_every_group_option_composes(installed: Installed) -> None:
     assert cases
     code = (
         "from hydra import compose, initialize_config_dir\n"
-        "from aulight.cli.main import conf_dir\n"
+        "from aulight.runs.composed import conf_dir\n"
         "with initialize_config_dir(str(conf_dir()), version_base='1.3'):\n"
         f"    for command, override in {cases!r}:\n"
         "        compose(command, [override])\n"

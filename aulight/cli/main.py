@@ -4,15 +4,12 @@ Nothing heavy is imported here: ``aulight --help`` answers at once, and each com
 """
 
 import importlib
+import inspect
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
-
-from aulight.cli.messages import is_users, message
-from aulight.runs.overrides import readable
 
 COMMANDS = {
     "prepare": "raw videos to a prepared dataset of aligned faces",
@@ -25,43 +22,8 @@ COMMANDS = {
     "dashboard": "the workspace on Weights & Biases in which to watch runs",
 }
 
-
-TASKS = {
-    "prepare": "preparation.dataset",
-    "sample": "preparation.sampling",
-    "pretrain": "training.stage_one",
-    "finetune": "training.stage_two",
-    "report": "report.report",
-    "predict": "prediction.predict",
-    "export": "prediction.export",
-    "dashboard": "training.dashboard",
-}
-"""The module of each command."""
-
 SWEPT = ("pretrain", "finetune")
 """Commands whose jobs, with -m, are processes of their own; the sweeper lists those that failed."""
-
-OWN_CONF = ("predict",)
-"""Commands whose configuration is a folder of its own, where `model` is a path and not a group."""
-
-FREE = ("trainer", "augment")
-"""Groups whose settings go to other libraries as they are, which check them."""
-
-OPTIONAL = ("coverage", "data.synthetic", "label_fraction", "pretrained", "probe")
-"""Settings with a default that null turns off."""
-
-AT_LEAST_ONE = (
-    "clip.length", "data.protocol.folds", "faces.max_faces", "fold", "keep_every_epochs", "label_count",
-    "loader.batch_size", "loader.chunk", "model.embedding", "model.hidden", "model.size", "objective.hidden",
-    "objective.projection", "probe.every_epochs", "steps", "steps_per_epoch",
-)  # fmt: skip
-
-
-def conf_dir(command: str = "") -> Path:
-    """The configuration folder, of a command: inside the installed package, or beside it in a checkout."""
-    here = Path(__file__).parents[1]
-    conf = here / "conf" if (here / "conf").is_dir() else here.parent / "conf"
-    return conf / command if command in OWN_CONF else conf
 
 
 def main() -> None:
@@ -79,45 +41,94 @@ def main() -> None:
         from aulight.runs.sweep_job import live_and_die_with_the_sweep
 
         live_and_die_with_the_sweep(sweep)
-    command, typed = arguments[0], sys.argv
+    command, *arguments = arguments
     if command not in COMMANDS:
         _fail(f"{command}: no such command; one of {', '.join(COMMANDS)}")
-    # argparse wants all overrides in one row: -m may stand anywhere in it
-    sys.argv = [f"aulight {command}", *sorted(arguments[1:], key=lambda a: a not in ("-m", "--multirun"))]
     try:
-        _run(command, typed)
+        _run(command, arguments)
     except KeyboardInterrupt:
-        print("aulight: interrupted; the same command goes on where it was", file=sys.stderr)
         from aulight.errors import INTERRUPTED
 
+        print("aulight: interrupted; the same command goes on where it was", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except Exception as error:
-        if not is_users(error):
-            raise
+        from aulight.cli.messages import is_users, message
         from aulight.errors import RunsFailed, VideosFailed
 
+        if not is_users(error):
+            raise
         _fail(message(error), 1 if isinstance(error, RunsFailed | VideosFailed) else 2)
 
 
-def task(command: str) -> Callable[[Any], None]:
-    """The function behind a command; it takes the composed config."""
-    function: Callable[[Any], None] = getattr(importlib.import_module(f"aulight.{TASKS[command]}"), command)
+def task(command: str) -> Callable[..., None]:
+    """The function behind a command: it takes the settings, and by these names ``folder`` and ``typed``.
+
+    ``folder`` is the run directory, ``typed`` the settings as they were typed.
+    """
+    function: Callable[..., None] = getattr(importlib.import_module(f"aulight.cli.commands.{command}"), command)
     return function
 
 
-def _run(command: str, typed: list[str]) -> None:
+TASKS = {
+    "prepare": "preparation.dataset",
+    "sample": "preparation.sampling",
+    "pretrain": "training.stage_one",
+    "finetune": "training.stage_two",
+    "report": "report.report",
+    "predict": "prediction.predict",
+    "export": "prediction.export",
+    "dashboard": "training.dashboard",
+}
+
+
+def _old_task(command: str) -> Callable[..., None] | None:
+    import importlib.util
+
+    if importlib.util.find_spec(f"aulight.cli.commands.{command}") is not None:
+        return None
+    function: Callable[..., None] = getattr(importlib.import_module(f"aulight.{TASKS[command]}"), command)
+    return function
+
+
+def _run(command: str, arguments: Sequence[str]) -> None:
+    from aulight.runs.composed import composed, register_resolvers, settings_from
+    from aulight.runs.overrides import readable
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
+    register_resolvers()
+    arguments = [readable(argument) for argument in arguments]
+    if {"-h", "--help"} & {*arguments}:
+        from aulight.cli.help import print_help
+
+        print_help(command, COMMANDS[command], [argument for argument in arguments if not argument.startswith("-")])
+        return
+    if not [argument for argument in arguments if argument.startswith("-")]:
+        # before Hydra makes a folder: what is wrong with the settings
+        with composed(command, arguments) as config:
+            settings = settings_from(command, config)
+            if command not in SWEPT:  # nor does it need a folder of Hydra's
+                if old := _old_task(command):
+                    old(config)
+                    return
+                _call(command, settings, typed=tuple(arguments))
+                return
+    _run_with_hydra(command, arguments)
+
+
+def _run_with_hydra(command: str, arguments: Sequence[str]) -> None:
+    """Leaves it to Hydra what the arguments ask for: a run with a folder, a sweep, to be shown the configuration."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
-    from omegaconf import OmegaConf
 
-    sys.argv[1:] = [readable(argument) for argument in sys.argv[1:]]
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
-    OmegaConf.register_new_resolver("if_pretrained", _if_pretrained, replace=True)
+    from aulight.cli.messages import is_users
+    from aulight.runs.composed import conf_dir, settings_from
 
     mistakes: list[Exception] = []
+    typed = sys.argv
 
     def run(config: Any) -> str | None:
-        is_job = "hydra.mode=MULTIRUN" in HydraConfig.get().overrides.hydra
+        hydra_config = HydraConfig.get()
+        is_job = "hydra.mode=MULTIRUN" in hydra_config.overrides.hydra
         if is_job and command in SWEPT:
             from aulight.runs.sweep_job import run_job
 
@@ -125,81 +136,40 @@ def _run(command: str, typed: list[str]) -> None:
         sys.argv = typed  # Lightning starts the other processes of a distributed run with it
         _own_start_method()
         try:
-            check_values(config, command)
-            task(command)(config)
+            settings = settings_from(command, config)
+            if old := _old_task(command):
+                old(config)
+                return None
+            _call(command, settings, hydra_config.runtime.output_dir, tuple(hydra_config.overrides.task))
         except Exception as error:
             if is_job or not is_users(error):
                 raise  # of a sweep, Hydra says which job it was and lets the others go on
             mistakes.append(error)
         return None
 
-    hydra.main(version_base="1.3", config_path=str(conf_dir(command)), config_name=command)(run)()
+    # argparse wants all overrides in one row: -m may stand anywhere in it
+    sys.argv = [f"aulight {command}", *sorted(arguments, key=lambda a: a not in ("-m", "--multirun"))]
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_dir(command)), config_name=command)(run)()
+    finally:
+        sys.argv = typed
     if mistakes:
         raise mistakes[0]
+
+
+def _call(command: str, settings: Any, folder: str | None = None, typed: Sequence[str] = ()) -> None:
+    from pathlib import Path
+
+    function = task(command)
+    context = {"folder": None if folder is None else Path(folder), "typed": typed}
+    wanted = inspect.signature(function).parameters
+    function(settings, **{name: value for name, value in context.items() if name in wanted})
 
 
 def _own_start_method() -> None:
     """Undoes what joblib's launcher sets for its processes, from which none of ours could be started."""
     if multiprocessing.get_start_method(allow_none=True) == "loky":
         multiprocessing.set_start_method("fork" if sys.platform == "linux" else "spawn", force=True)
-
-
-def check_values(config: Any, command: str) -> None:
-    """Compares every setting of a composed config with its default.
-
-    Raises:
-        AulightError: For a setting that does not exist, or whose value is of another kind or out of range.
-    """
-    from hydra import compose
-    from hydra.core.hydra_config import HydraConfig
-    from omegaconf import OmegaConf
-
-    def is_choice(override: str) -> bool:
-        return (conf_dir(command) / override.partition("=")[0].lstrip("+~")).is_dir()
-
-    defaults = compose(command, [o for o in HydraConfig.get().overrides.task if is_choice(o)])
-    plain = [OmegaConf.to_container(c, resolve=True, throw_on_missing=False) for c in (config, defaults)]
-    _compare(plain[0], plain[1], "")
-
-
-def _compare(given: Any, default: Any, key: str) -> None:
-    from aulight.errors import AulightError
-
-    if key in FREE or (default is None and given != {}) or (given is None and key in OPTIONAL):
-        return
-    wanted = ""
-    if isinstance(default, dict) and isinstance(given, dict):
-        prefix = f"{key}." if key else ""
-        for name in sorted(default.keys() ^ given.keys()):
-            problem = "is missing" if name in default else "no such setting"
-            raise AulightError(f"{prefix}{name}: {problem}; --cfg job lists the settings")
-        for name, value in default.items():
-            _compare(given[name], value, f"{prefix}{name}")
-    elif isinstance(default, list) and isinstance(given, list) and given:
-        if len(given) != len(default) and key not in ("objective.horizons", "model.penalties"):
-            wanted = f"{len(default)} values are"
-        for value in given:
-            _compare(value, default[0], key)
-    elif isinstance(default, bool) or default is None:
-        wanted = "" if isinstance(given, bool) else "true or false is"
-    elif isinstance(default, int | float):
-        kind: Any = int if isinstance(default, int) else int | float
-        least = int(key in AT_LEAST_ONE)
-        if isinstance(given, bool) or not isinstance(given, kind):
-            wanted = "a whole number is" if kind is int else "a number is"
-        elif given < least:
-            wanted = f"at least {least} is"
-    elif isinstance(default, str):
-        wanted = "" if isinstance(given, str | int | float) else "a name is"
-    else:
-        wanted = "something of the same kind is"
-    if wanted:
-        raise AulightError(f"{key}={given}: {wanted} needed; the default is {default}")
-
-
-def _if_pretrained(yes: Any, no: Any, *, _root_: Any) -> Any:
-    """``${if_pretrained:yes,no}`` in a config: one value on top of stage one, another from scratch."""
-    return no if _root_.pretrained is None else yes
 
 
 def _fail(message: str, status: int = 2) -> None:
@@ -212,7 +182,7 @@ def _usage() -> str:
     return (
         "Facial action unit intensities from unlabelled video and a few labelled frames.\n\n"
         f"usage: aulight <command> [key=value ...] [-m]\n\n{commands}\n\n"
-        "aulight <command> --help      its settings and defaults\n"
+        "aulight <command> --help      its settings: defaults, choices, what they are\n"
         "aulight <command> --cfg job   the configuration it would run with\n"
         "aulight <command> -m k=a,b    one run for each value"
     )

@@ -34,9 +34,9 @@ def message(error: BaseException) -> str:
     if unset := re.search("Interpolation key '(.+?)' not found", str(error)):
         return f"{unset[1]}: no value given; the files in conf/experiment have one, so add experiment=..."
     if unknown := re.match("Could not override '(.+)'", str(error)):
-        return f"{unknown[1]}: no such setting; --cfg job lists the settings"
+        return f"{unknown[1]}: no such setting; --help lists the settings"
     if lone := re.search("Error parsing override '(.*)'\nmissing EQUAL", str(error)):
-        return f"{lone[1]}: a setting is needed, key=value; --cfg job lists the settings"
+        return f"{lone[1]}: a setting is needed, key=value; --help lists the settings"
     if missing := re.search("Could not load '(hydra/launcher/.+?)'", str(error)):
         return f"{missing[1]}: is not installed; pip install 'aulight[sweep]'"
     lines = [line.strip() for line in str(error).partition("Config search path:")[0].splitlines() if line.strip()]

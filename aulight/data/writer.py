@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from aulight.data.store import BLENDSHAPE, FORMAT, PreparedDataset
 from aulight.errors import AulightError
 from aulight.facs import column
-from aulight.files import write_table, write_yaml
+from aulight.files import remove_leftovers, write_table, write_yaml
 
 
 class StoreWriter:
@@ -53,6 +53,7 @@ class StoreWriter:
         if not self.resume:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.videos.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.videos)
         for table in self.folder.glob("*.parquet"):  # of the earlier writer: they are made anew
             table.unlink()
         return self
@@ -131,7 +132,7 @@ class StoreWriter:
                 return
             raise AulightError(f"{self.root}: no videos to store")
         videos = pd.DataFrame(self._videos)
-        videos.to_parquet(self.folder / "videos.parquet", index=False)
+        write_table(videos, self.folder / "videos.parquet")
         meta = {
             "format": FORMAT,
             **self.meta,

@@ -15,6 +15,7 @@ from aulight.nets.encoder import EncoderConfig
 from aulight.prediction.description import plain
 from aulight.prediction.model import Model
 from aulight.prediction.network import build
+from aulight.runs.record import read_record
 from aulight.scoring.agreement import mean
 from aulight.scoring.conformal import calibrate
 from aulight.scoring.scores import scores
@@ -37,11 +38,10 @@ def of_run(folder: Path) -> Model:
 
 def _record(folder: Path) -> dict[str, Any]:
     """What ``run.yaml`` says of a run of stage two with a network."""
-    from aulight.runs.record import read_run  # with Hydra, which a model in a file does without
-
-    record = read_run(folder)
-    if record is None:
+    found = read_record(folder)
+    if found is None:
         raise AulightError(f"{folder}: not a run directory (run.yaml is missing); give one of `aulight finetune`")
+    record = found.plain()
     if record.get("command") != "finetune":
         raise AulightError(f"{folder}: a run of stage one, which knows no intensities; give one of `aulight finetune`")
     if record["config"]["model"].get("arm") == "blendshapes":

@@ -9,12 +9,14 @@ import numpy.typing as npt
 from aulight.drawing.names import percent
 from aulight.errors import AulightError
 from aulight.report.collect import Run, read_predictions
-from aulight.runs.record import IRRELEVANT
 from aulight.scoring.agreement import Array, sums_of
+from aulight.settings.finetune import FinetuneSettings
+from aulight.settings.group import CHANGES_NO_RESULT, NAMES_THE_RUN
+from aulight.settings.walk import marked
 
 _PREDICTORS = ("model", "rounded", "all_zero", "mean")
 # Settings that may differ between runs that are pooled: what changes no result, and what names the run.
-FREE_SETTINGS = (*IRRELEVANT, "seed", "label_seed", "fold", "pretrained", "stage_one_run")
+FREE_SETTINGS = marked(FinetuneSettings, CHANGES_NO_RESULT, NAMES_THE_RUN)
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,26 @@
 """The run directory: what a run was, how it ended, and whether the same command has anything left to do."""
 
-import os
+import functools
 import sys
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import yaml
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError, reason
+from aulight.files import remove_leftovers, write_yaml
 from aulight.runs.machine import git_revision, peak_gpu_mb, peak_rss_mb, versions
-from aulight.runs.record import differences, read_run
+from aulight.runs.record import RECORD, FinetuneRecord, PretrainRecord, Record, differences, read_record
+from aulight.settings.commands import settings_of
+from aulight.settings.group import CHANGES_NO_RESULT
+from aulight.settings.walk import marked
+
+RECORDS: dict[str, type[Record]] = {"pretrain": PretrainRecord, "finetune": FinetuneRecord}
 
 
 class Run:
@@ -24,7 +29,7 @@ class Run:
     Args:
         folder: The directory; may hold an earlier part of the same run.
         command: ``pretrain`` or ``finetune``.
-        config: The composed configuration as plain containers.
+        config: The settings as plain containers.
 
     Attributes:
         folder: The directory.
@@ -38,18 +43,20 @@ class Run:
     def __init__(self, folder: Path, command: str, config: dict[str, Any]) -> None:
         self.folder = folder
         self.checkpoints = folder / "checkpoints"
-        self.record: dict[str, Any] = {"command": command, "config": config, "wall_s": 0.0}
-        earlier = read_run(folder)
+        self.record: Record = RECORDS[command](command=command, config=config, wall_s=0.0)
+        earlier = read_record(folder)
         if earlier is not None:
-            differing = differences(earlier["config"], config)
-            if differing and self.last is None and str(earlier.get("outcome")).startswith(("failed", "interrupted")):
+            if "config" not in earlier.model_fields_set:
+                raise AulightError(f"{folder / RECORD}: not the record of a run; remove the run directory")
+            differing = differences(earlier.config, config, _free(command))
+            if differing and self.last is None and str(earlier.outcome).startswith(("failed", "interrupted")):
                 return  # it got nowhere: a second try with a setting put right
             if differing:
                 raise AulightError(
                     f"{folder}: holds a run with other settings ({'; '.join(differing[:4])}); "
                     "give another name= or remove the folder"
                 )
-            self.record = {**earlier, "config": config}
+            self.record = earlier.updated(config=config)
 
     @classmethod
     def begin(cls, cfg: DictConfig, command: str) -> "Run":
@@ -69,12 +76,12 @@ class Run:
     def say(self, text: str) -> None:
         """Prints a line that begins with the run's name, once however many processes the run has."""
         if _is_first():
-            print(f"{self.record['config']['name']}: {text}")
+            print(f"{self.record.name}: {text}")
 
     @property
     def done(self) -> bool:
         """Whether nothing is left to do."""
-        return bool(self.record.get("outcome") == "done")
+        return self.record.done
 
     @property
     def last(self) -> Path | None:
@@ -88,7 +95,7 @@ class Run:
         Raises:
             AulightError: When the run was begun on another version of the dataset.
         """
-        before = self.record.get("dataset", {}).get("fingerprint", fingerprint)
+        before = fingerprint if self.record.dataset is None else self.record.dataset.fingerprint
         if before != fingerprint and (self.done or self.last is not None):
             raise AulightError(
                 f"{self.folder}: was {'done' if self.done else 'begun'} on another version of the dataset, with other "
@@ -102,20 +109,22 @@ class Run:
                 self._lock.acquire(timeout=0)
             except Timeout as error:
                 raise AulightError(f"{self.folder}: another process is at work on this run") from error
-        self._start, self._before = time.monotonic(), float(self.record.get("wall_s", 0))
+            for place in (self.folder, self.checkpoints):
+                remove_leftovers(place)
+        self._start, self._before = time.monotonic(), self.record.wall_s
         self.update(outcome="running", versions=versions(), git=git_revision())
         return self
 
     def update(self, **fields: Any) -> None:
-        """Adds fields to ``run.yaml``, which is replaced as a whole."""
-        self.record.update(fields)
-        self.record["wall_s"] = round(self._before + time.monotonic() - self._start, 1)
-        self.record["peak_rss_mb"] = max(peak_rss_mb(), self.record.get("peak_rss_mb", 0))
-        self.record["peak_gpu_mb"] = peak_gpu_mb()
+        """Sets fields of ``run.yaml``, which is replaced as a whole; they may be plain."""
+        self.record = self.record.updated(
+            wall_s=round(self._before + time.monotonic() - self._start, 1),
+            peak_rss_mb=max(peak_rss_mb(), self.record.peak_rss_mb or 0),
+            peak_gpu_mb=peak_gpu_mb(),
+            **fields,
+        )
         if _is_first():
-            temporary = self.folder / f".run.yaml.{os.getpid()}"
-            temporary.write_text(yaml.safe_dump(self.record, sort_keys=False))
-            temporary.replace(self.folder / "run.yaml")
+            write_yaml(self.record.plain(), self.folder / RECORD)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -133,6 +142,12 @@ class Run:
             self._lock.release()
         if outcome == "interrupted":  # by Ctrl-C, which Lightning turns into SystemExit
             raise KeyboardInterrupt from error
+
+
+@functools.cache
+def _free(command: str) -> tuple[str, ...]:
+    """Names of the settings that may differ between a run and its continuation, since they change no result."""
+    return marked(settings_of(command), CHANGES_NO_RESULT)
 
 
 def _is_first() -> bool:

@@ -29,7 +29,7 @@ from omegaconf.errors import OmegaConfBaseException
 from aulight.errors import INTERRUPTED, AulightError, one_line
 from aulight.runs.gpus import own_gpu
 from aulight.runs.overrides import quoted
-from aulight.runs.record import read_run
+from aulight.runs.record import read_record
 from aulight.runs.run import Run
 
 SWEEP = "AULIGHT_SWEEP"
@@ -125,7 +125,8 @@ def unfinished(folder: Path, before: int | None) -> str | None:
     """
     if stamp(folder) == before:
         return "not run"
-    outcome = str((read_run(folder) or {}).get("outcome"))
+    record = read_record(folder)
+    outcome = str(record and record.outcome)
     if outcome == "running":
         try:
             with FileLock(folder / ".lock", timeout=0):

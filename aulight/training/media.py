@@ -1,8 +1,6 @@
 """What a run shows of its test subjects: curves, and a short video of a face."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,14 +9,13 @@ import pandas as pd
 from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import Reader
 from aulight.data.video.write import write_video
+from aulight.runs.record import BegunFinetune
 
 TIMELINES = 2
 VIDEO_S = 4
 
 
-def draw(
-    data: PreparedDataset, table: pd.DataFrame, record: Mapping[str, Any], folder: Path
-) -> tuple[list[Path], Path]:
+def draw(data: PreparedDataset, table: pd.DataFrame, record: BegunFinetune, folder: Path) -> tuple[list[Path], Path]:
     """Draws the most expressive test videos, those with the highest mean label, one a subject.
 
     Args:
@@ -49,11 +46,11 @@ def draw(
             video_id=name,
             subject=subject,
             aus=tuple(data.columns),
-            label_fraction=record["label_fraction"],
-            seed=record["seed"],
+            label_fraction=record.label_fraction,
+            seed=record.seed,
             seconds=shown.index.to_numpy(np.float64) / data.fps,
             true=shown[truth].to_numpy(),
-            preds={record["arm"]: shown[preds].to_numpy()},
+            preds={record.arm: shown[preds].to_numpy()},
         )
         curves.append(folder / f"timeline{len(curves)}.png")
         style.save(against_truth.against_truth(line), curves[-1])

@@ -10,6 +10,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from aulight.errors import AulightError
+from aulight.files import whole
 from aulight.nets.encoder import Encoder, EncoderConfig
 
 
@@ -80,12 +81,11 @@ class AtomicCheckpoints(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Writes under a temporary name and renames."""
+        """Writes it whole."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.partial")
-        torch.save(checkpoint, temporary)
-        temporary.replace(path)
+        with whole(path) as temporary:
+            torch.save(checkpoint, temporary)
 
 
 class Reseed(Callback):

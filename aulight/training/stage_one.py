@@ -24,7 +24,7 @@ def pretrain(cfg: DictConfig) -> None:
     run = Run.begin(cfg, "pretrain")
     if run.done:
         return
-    config = run.record["config"]
+    config = run.record.config
     if "arm" in config["model"]:
         raise AulightError(f"model={config['model']['arm']}: has no network, so no stage one; for finetune alone")
     data = open_data(Path(cfg.data.root), config["data"]["synthetic"])
@@ -92,7 +92,7 @@ def pretrain(cfg: DictConfig) -> None:
             skipped=dict(module.skipped),
             train={key: float(value) for key, value in trainer.callback_metrics.items()},
         )
-    run.say(f"done in {duration(run.record['wall_s'])}, {run.checkpoints / 'last.ckpt'}")
+    run.say(f"done in {duration(run.record.wall_s)}, {run.checkpoints / 'last.ckpt'}")
 
 
 def _split(data: PreparedDataset, labelled: bool, settings: dict[str, Any], fold: int) -> protocol.Split | None:

@@ -16,6 +16,7 @@ from aulight.data.opening import open_data
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.files import write_table
+from aulight.runs.record import DatasetRecord
 from aulight.runs.run import Run
 from aulight.scoring.scores import named, scores, summary
 from aulight.training.baseline import regress
@@ -49,7 +50,7 @@ def finetune(cfg: DictConfig) -> None:
     run = Run.begin(cfg, "finetune")
     if run.done:
         return
-    config = run.record["config"]
+    config = run.record.config
     is_network = config["model"].get("arm") != "blendshapes"
     stage_one = None if cfg.pretrained is None else read_stage_one(Path(cfg.pretrained))
     if stage_one is not None:
@@ -85,8 +86,15 @@ def finetune(cfg: DictConfig) -> None:
             label_seed=cfg.label_seed,
             seed=cfg.seed,
             train_label_mean={au: round(float(value), 6) for au, value in mean.items()},
-            dataset={"name": data.name, "fingerprint": data.fingerprint, "aus": list(data.aus), "fps": data.fps}
-            | {"crop_size": data.meta["crop_size"], "alignment": data.meta.get("alignment")},
+            dataset=DatasetRecord(
+                name=data.name,
+                fingerprint=data.fingerprint,
+                aus=list(data.aus),
+                fps=data.fps,
+                crop_size=data.meta["crop_size"],
+                alignment=data.meta.get("alignment"),
+                smooth_s=(data.meta.get("source") or {}).get("smooth_s"),
+            ),
             protocol={part: list(getattr(split, part)) for part in ("train", "validation", "test")}
             | {"name": split.name, "fold": split.fold},
             stage_one=origin,
@@ -109,7 +117,7 @@ def finetune(cfg: DictConfig) -> None:
                 tracker.log_metrics(logged, 0)
             tracker.results(data, table, logged, fitted.record["steps"])
     run.say(
-        f"done in {duration(run.record['wall_s'])}, validation ICC "
+        f"done in {duration(run.record.wall_s)}, validation ICC "
         f"{fitted.validation_icc:.3f} with {len(labels)} labelled frames, {run.folder}"
     )
 
@@ -127,7 +135,7 @@ def _train(
     tracker: Tracker,
 ) -> Fitted:
     """Trains the network on the drawn labels, and scores the test subjects with what validated best."""
-    config = run.record["config"]
+    config = run.record.config
     model = config["model"] if stage_one is None else stage_one.config
     stage = RegressionStage(
         model,

@@ -23,6 +23,7 @@ from pytorch_lightning.loggers import Logger
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError, one_line
 from aulight.facs import AU_NAMES
+from aulight.runs.record import BegunFinetune, complete
 from aulight.runs.run import Run
 from aulight.training.media import draw
 
@@ -59,7 +60,7 @@ class Tracker(Logger):
         self._record = run
         self._page: Any = None
         self._failed = False
-        self._settings: dict[str, Any] = run.record["config"].get("logger") or {}
+        self._settings: dict[str, Any] = run.record.config.get("logger") or {}
         if self._settings:
             mode, tags = self._settings["mode"], self._settings["tags"]
             if mode not in MODES:
@@ -71,12 +72,12 @@ class Tracker(Logger):
     @property
     def name(self) -> str:
         """The run's name."""
-        return str(self._record.record["config"]["name"])
+        return self._record.record.name
 
     @property
     def version(self) -> str:
         """The page's id."""
-        return str(self._record.record.get("wandb_id", ""))
+        return self._record.record.wandb_id or ""
 
     def __enter__(self) -> Self:
         if self._settings and getattr(rank_zero_only, "rank", 0) == 0:
@@ -131,8 +132,9 @@ class Tracker(Logger):
                 page.log({f"{part}/per_au": wandb.Table(dataframe=rows)}, step=step)
 
         def media(page: Any) -> None:
+            record = complete(self._record.record, BegunFinetune, self._record.folder)
             with tempfile.TemporaryDirectory() as folder:
-                curves, video = draw(data, table, self._record.record, Path(folder))
+                curves, video = draw(data, table, record, Path(folder))
                 page.log(
                     {
                         "test/timelines": [wandb.Image(str(path)) for path in curves],
@@ -151,20 +153,21 @@ class Tracker(Logger):
         mode = os.environ.get("WANDB_MODE", "online") if settings["mode"] == "auto" else settings["mode"]
         if mode == "disabled":
             return
-        record = run.record
-        run.update(wandb_id=record.get("wandb_id") or secrets.token_hex(4))
-        columns = {name: record[name] for name in _COLUMNS if name in record}
-        columns |= {"dataset": record["dataset"]["name"], "fingerprint": record["dataset"]["fingerprint"]}
+        run.update(wandb_id=run.record.wandb_id or secrets.token_hex(4))
+        record, dataset = run.record, run.record.dataset
+        assert dataset is not None  # the run has said it before
+        columns = {name: value for name, value in record.plain().items() if name in _COLUMNS}
+        columns |= {"dataset": dataset.name, "fingerprint": dataset.fingerprint}
         start: dict[str, Any] = {
             "dir": run.folder,
             "project": settings["project"],
             "entity": settings["entity"],
             "group": (settings["group"] or "/".join(run.folder.parts[-3:-1]))[:128],
-            "job_type": record["command"],
+            "job_type": record.command,
             "name": self.name,
             "id": self.version,
             "tags": self._tags,
-            "config": {**record["config"], **columns},
+            "config": {**record.config, **columns},
             "resume": "allow",
             "reinit": "create_new",  # never another job's page
             "settings": wandb.Settings(

@@ -147,7 +147,7 @@ def configured(command: str, *overrides: str) -> dict[str, Any]:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from aulight.cli.main import conf_dir
+    from aulight.runs.composed import conf_dir
 
     OmegaConf.register_new_resolver("if_pretrained", lambda _, scratch: scratch, replace=True)
     with initialize_config_dir(str(conf_dir(command).resolve()), version_base="1.3"):

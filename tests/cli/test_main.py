@@ -12,8 +12,9 @@ import torch
 import yaml
 
 from aulight.cli import main
+from aulight.runs.composed import OWN_CONF, conf_dir
 
-CONF = main.conf_dir()
+CONF = conf_dir()
 Command = Callable[..., Any]
 
 
@@ -54,8 +55,8 @@ def test_help_lists_the_commands_there_are_without_torch() -> None:
     assert listed == list(main.COMMANDS)
     for command in listed:
         assert callable(main.task(command))
-        assert (main.conf_dir(command) / f"{command}.yaml").is_file()
-    assert {path.stem for path in CONF.glob("*.yaml")} == set(listed) - set(main.OWN_CONF)
+        assert (conf_dir(command) / f"{command}.yaml").is_file()
+    assert {path.stem for path in CONF.glob("*.yaml")} == set(listed) - set(OWN_CONF)
 
 
 def test_no_arguments_and_version(aulight: Command) -> None:
@@ -325,7 +326,7 @@ def _choices() -> list[tuple[str, str]]:
     defaults = {
         command: {
             next(iter(entry))
-            for entry in yaml.safe_load((main.conf_dir(command) / f"{command}.yaml").read_text())["defaults"]
+            for entry in yaml.safe_load((conf_dir(command) / f"{command}.yaml").read_text())["defaults"]
             if isinstance(entry, dict)
         }
         for command in main.COMMANDS
@@ -333,7 +334,7 @@ def _choices() -> list[tuple[str, str]]:
     return [
         (command, f"{path.parent.name}={path.stem}")
         for command in main.COMMANDS
-        for path in sorted(main.conf_dir(command).glob("*/*.yaml"))
+        for path in sorted(conf_dir(command).glob("*/*.yaml"))
         if path.parent.name in defaults[command]
     ]
 
@@ -353,7 +354,7 @@ def test_every_config_composes_and_passes_its_own_check(
     config = yaml.safe_load(shown.out)
     group, _, name = choice.partition("=")
     if group not in ("", "experiment", "start"):
-        file = yaml.safe_load((main.conf_dir(command) / group / f"{name}.yaml").read_text())
+        file = yaml.safe_load((conf_dir(command) / group / f"{name}.yaml").read_text())
         plain = {key: value for key, value in file.items() if key not in ("defaults",) and "$" not in str(value)}
         assert {key: config[group][key] for key in plain} == plain
 
@@ -364,8 +365,8 @@ def test_every_config_composes_and_passes_its_own_check(
 
 
 def test_every_group_is_used_by_a_command() -> None:
-    files = [path for folder in ("", *main.OWN_CONF) for path in main.conf_dir(folder).glob("*/*.yaml")]
-    assert {path.parent.name for path in files} - set(main.OWN_CONF) == {
+    files = [path for folder in ("", *OWN_CONF) for path in conf_dir(folder).glob("*/*.yaml")]
+    assert {path.parent.name for path in files} - set(OWN_CONF) == {
         choice.partition("=")[0] for _, choice in _choices()
     }
 

@@ -501,7 +501,7 @@ def test_no_stage_is_far_ahead_of_the_next(finetuned: Path, smoke_data: Path) ->
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from aulight.cli.main import conf_dir
+    from aulight.runs.composed import conf_dir
 
     with initialize_config_dir(str(conf_dir("predict")), version_base="1.3"):
         cfg = compose("predict", [f"model={finetuned}", "input=x"])

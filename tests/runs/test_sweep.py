@@ -20,8 +20,8 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from aulight.cli.main import conf_dir
 from aulight.runs import gpus, sweep_job
+from aulight.runs.composed import conf_dir
 
 Command = Callable[..., Any]
 WAIT_S = 120
@@ -32,9 +32,9 @@ import os, sys
 
 if "AULIGHT_JOB" in os.environ and f"hydra.run.dir='{os.environ['AT']}'" in sys.orig_argv:
     import signal
-    from aulight import training
+    from aulight.training.progress import Progress
 
-    original = training.Progress.on_train_batch_end
+    original = Progress.on_train_batch_end
 
     def hook(self, trainer, *rest):
         original(self, trainer, *rest)
@@ -46,7 +46,7 @@ if "AULIGHT_JOB" in os.environ and f"hydra.run.dir='{os.environ['AT']}'" in sys.
             while True:
                 signal.pause()
 
-    training.Progress.on_train_batch_end = hook
+    Progress.on_train_batch_end = hook
 """
 
 

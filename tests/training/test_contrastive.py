@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
-from aulight.cli.main import conf_dir
 from aulight.errors import AulightError
+from aulight.runs.composed import conf_dir
 from aulight.training.contrastive import ContrastiveStage
 
 OPTIM = {"lr": 1e-3, "weight_decay": 0.0, "warmup": 0.1}

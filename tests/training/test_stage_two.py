@@ -15,7 +15,7 @@ from aulight.data.batches import WholeVideos
 from aulight.data.store import PreparedDataset
 from aulight.files import write_table
 from aulight.nets.stream import FrameStream
-from aulight.runs.record import read_run
+from aulight.runs.record import read_record
 from aulight.scoring.agreement import icc, mae, mean, mse
 from aulight.scoring.scores import scores
 from aulight.training.regression import RegressionStage
@@ -121,7 +121,7 @@ def test_validation_predictions_are_those_that_chose_the_checkpoint(
     assert set(map(tuple, table[keys].to_numpy().tolist())) == set(map(tuple, faces[keys].to_numpy().tolist()))
     assert len(table) == len(faces)
     icc = float(mean(scores(table, data.columns)["icc"]))
-    assert icc == pytest.approx(read_run(finetuned)["validation"]["icc"], abs=1e-6)  # type: ignore[index]
+    assert icc == pytest.approx(read_record(finetuned).validation.icc, abs=1e-6)  # type: ignore[union-attr]
     rows = pd.read_csv(finetuned / "metrics.csv")["val/icc"].dropna()
     assert len(rows) == 3  # an epoch each: the last scoring is not a fourth
 

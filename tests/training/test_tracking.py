@@ -352,9 +352,10 @@ def test_no_answer(listening: bool, fresh: pytest.MonkeyPatch) -> None:
 # The service dies at step 3.
 DRIVER = """
 import psutil
-from aulight import cli, training
+from aulight.cli.main import main
+from aulight.training.progress import Progress
 
-original = training.Progress.on_train_batch_end
+original = Progress.on_train_batch_end
 
 def hook(self, trainer, *rest):
     original(self, trainer, *rest)
@@ -364,8 +365,8 @@ def hook(self, trainer, *rest):
                 child.kill()
                 print("KILLED")
 
-training.Progress.on_train_batch_end = hook
-cli.main()
+Progress.on_train_batch_end = hook
+main()
 """
 
 

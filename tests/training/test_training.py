@@ -21,11 +21,11 @@ from omegaconf import OmegaConf
 from torch.multiprocessing.spawn import spawn
 
 from aulight import protocol
-from aulight.cli.main import conf_dir
 from aulight.data.batches import ClipBatches
 from aulight.data.loaders import RegressionData
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
+from aulight.runs.composed import conf_dir
 from aulight.runs.run import Run
 from aulight.training.logs import RunLogger
 from aulight.training.progress import duration
@@ -44,22 +44,24 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 
-from aulight import cli, training
+from aulight.cli.main import main
+from aulight.training.progress import Progress
+from aulight.training.resuming import AtomicCheckpoints
 
 def stop():
     print("HERE", flush=True)
     os.read(0, 1)
 
 def mid_epoch():
-    original = training.Progress.on_train_batch_end
+    original = Progress.on_train_batch_end
     def hook(self, trainer, *rest):
         original(self, trainer, *rest)
         if trainer.global_step == 5:
             stop()
-    training.Progress.on_train_batch_end = hook
+    Progress.on_train_batch_end = hook
 
 def around_saving(before):
-    original = training.AtomicCheckpoints.save_checkpoint
+    original = AtomicCheckpoints.save_checkpoint
     def save(self, checkpoint, path, storage_options=None):
         chosen = checkpoint["global_step"] == 4 and Path(path).name == "last.ckpt"
         if chosen and before:
@@ -67,7 +69,7 @@ def around_saving(before):
         original(self, checkpoint, path, storage_options)
         if chosen:
             stop()
-    training.AtomicCheckpoints.save_checkpoint = save
+    AtomicCheckpoints.save_checkpoint = save
 
 def while_saving():
     original, count = torch.save, [0]
@@ -89,7 +91,7 @@ if __name__ == "__main__":
         around_saving(moment == "before_saving")
     else:
         globals()[moment]()
-    cli.main()
+    main()
 """
 
 
@@ -239,7 +241,7 @@ def test_killed_and_started_again_it_ends_as_if_undisturbed(
     _assert_same_run(tmp_path / "run", undisturbed)
     steps = _metrics(tmp_path / "run").dropna(subset="train/loss")["step"]
     assert list(steps) == list(range(6))
-    assert not [path for path in (tmp_path / "run").rglob("*") if path.suffix == ".partial"]
+    assert not [path for path in (tmp_path / "run").rglob("*") if {".partial", ".tmp"} & {*path.suffixes}]
 
 
 @pytest.mark.slow

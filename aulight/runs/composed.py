@@ -1,0 +1,89 @@
+"""From the files in ``conf/`` and what was typed to the settings of a command; Hydra does the composing."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from aulight.settings.commands import settings_of
+from aulight.settings.group import Group
+from aulight.settings.reading import read
+
+OWN_CONF = ("predict",)
+"""Commands whose configuration is a folder of its own, where ``model`` is a path and not a group."""
+
+
+def conf_dir(command: str = "") -> Path:
+    """The configuration folder, of a command: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    conf = package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
+    return conf / command if command in OWN_CONF else conf
+
+
+def register_resolvers() -> None:
+    """Makes the interpolations of our own known that files in ``conf/`` use."""
+    OmegaConf.register_new_resolver("if_pretrained", _if_pretrained, replace=True)
+
+
+def _if_pretrained(yes: Any, no: Any, *, _root_: Any) -> Any:
+    """``${if_pretrained:yes,no}`` in a config: one value on top of stage one, another from scratch."""
+    return no if _root_.pretrained is None else yes
+
+
+@contextmanager
+def composed(command: str, overrides: Sequence[str], folder: str | None = None) -> Iterator[DictConfig]:
+    """A command's configuration as Hydra composes it for a single run, of which nothing is written.
+
+    In the block, :class:`HydraConfig` tells what it tells in a run, but for the run's folder.
+
+    Args:
+        command: One of the commands.
+        overrides: As typed: ``key=value`` and ``group=choice``.
+        folder: A further folder of configurations, as ``--config-dir`` gives it.
+    """
+    further = [] if folder is None else [f"hydra.searchpath=[{Path(folder).absolute()}]"]
+    with initialize_config_dir(str(conf_dir(command)), job_name=command, version_base="1.3"):
+        whole = compose(command, [*overrides, *further], return_hydra_config=True)
+        before = HydraConfig.instance().cfg
+        HydraConfig.instance().set_config(whole)
+        try:
+            yield without_hydra(whole)
+        finally:
+            HydraConfig.instance().cfg = before
+
+
+def without_hydra(whole: DictConfig) -> DictConfig:
+    """A composed configuration without Hydra's own part of it."""
+    return OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
+
+
+def settings_from(command: str, config: DictConfig) -> Group:
+    """The settings that a composed configuration gives.
+
+    A variable that a file of the user's own experiment brings in, for other settings to be made of, is no setting.
+
+    Args:
+        command: One of the commands.
+        config: The configuration, while :class:`HydraConfig` still tells what was chosen for it.
+
+    Raises:
+        AulightError: For a setting that does not exist, is missing, or has a value that it does not take.
+    """
+    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    settings = settings_of(command)
+    if variables := plain.keys() - settings.model_fields:
+        variables &= _named_by_files(command)
+    return read(settings, {key: value for key, value in plain.items() if key not in variables})
+
+
+def _named_by_files(command: str) -> set[str]:
+    """What the files that were chosen give a value to, apart from what was typed."""
+
+    def is_choice(override: str) -> bool:
+        return (conf_dir(command) / override.partition("=")[0].lstrip("+~")).is_dir()
+
+    return {str(key) for key in compose(command, [o for o in HydraConfig.get().overrides.task if is_choice(o)])}
