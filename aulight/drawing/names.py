@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aulight.facs import AU_NAMES
+from aulight.facs import AU_NAMES, au_of, short_name
 
 ARMS = ("pretrained", "scratch_equal_compute", "scratch", "blendshapes")
 """Order of the known arms in tables and figures; others follow by name."""
@@ -36,8 +36,8 @@ def percent(fraction: float | None) -> str:
 
 def au_name(column: str) -> tuple[str, str]:
     """The two lines in which a figure calls an AU: ``AU12`` and ``lip corner puller``."""
-    number = int(column.removeprefix("AU"))
-    return f"AU{number}", AU_NAMES.get(number, "")
+    au = au_of(column)
+    return short_name(au), AU_NAMES.get(au, "")
 
 
 def au_label(column: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from aulight.drawing.names import LABELS, percent
-from aulight.facs import AU_NAMES
+from aulight.facs import AU_NAMES, au_of
 from aulight.report import formats
 from aulight.report.formats import decimals, interval, p_value
 from aulight.report.tables import INTERVALS, remarks, side_by_side, tables_of
@@ -355,7 +355,7 @@ def _by_unit(summary: Mapping[str, Any], dataset: str) -> str:
     lines = []
     for au in summary["datasets"][dataset]["aus"]:
         of_arms = {LABELS.get(record["arm"], record["arm"]): record["per_au"][au] for record in records}
-        line = {"Action unit": au, "Name": AU_NAMES.get(int(au.removeprefix("AU")), "")}
+        line = {"Action unit": au, "Name": AU_NAMES.get(au_of(au), "")}
         for arm, of in of_arms.items():
             line[f"ICC, {arm}"] = decimals(of["icc"]) + (f" {interval(of['icc_ci'])}" if of["icc_ci"] else "")
         line |= {f"MAE, {arm}": decimals(of["mae"]) for arm, of in of_arms.items()}

@@ -1,13 +1,12 @@
 """Published numbers, from a user's table."""
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from aulight.data.sources.cells import Problem, found, number_between, read_cells, refuse
 from aulight.errors import AulightError, shorten
-from aulight.facs import MAX_INTENSITY, column
+from aulight.facs import MAX_INTENSITY, au_of, column, is_column
 
 # Columns of published results, and from what to what their numbers go.
 _PUBLISHED = {
@@ -39,7 +38,7 @@ def read_published(path: Path, datasets: Iterable[str]) -> tuple[list[dict[str, 
     """
     table = read_cells(path)
     expected = ("source", "dataset", *_PUBLISHED)
-    units = {name: column(int(name[2:])) for name in table.header if re.fullmatch(r"AU\d{1,2}", name, re.IGNORECASE)}
+    units = {name: column(au_of(name)) for name in table.header if is_column(name)}
     strange = [name for name in table.header if name not in expected and name not in units]
     lacking = [name for name in ("source", "dataset") if name not in table.header]
     results = [name for name in ("icc", "mae", "mse", *units) if name in table.header]

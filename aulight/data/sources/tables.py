@@ -1,6 +1,5 @@
 """Tables of labels and subjects, as people and datasets write them; what is wrong is named by file and row."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -22,7 +21,7 @@ from aulight.data.sources.cells import (
 from aulight.data.sources.raw import RawVideo
 from aulight.data.video.types import VIDEO_SUFFIXES
 from aulight.errors import AulightError, shorten, shorten_lines
-from aulight.facs import MAX_INTENSITY, column
+from aulight.facs import MAX_INTENSITY, au_of, column, is_column, short_name
 
 
 def read_codes(path: Path, unknown: int | None = None) -> tuple[list[int], list[int | None]]:
@@ -163,9 +162,9 @@ def _label_columns(path: Path, table: "Cells") -> dict[str, int]:
     aus: dict[str, int] = {}
     strange = []
     for name in table.header:
-        if match := re.fullmatch(r"AU(\d{1,2})", name, re.IGNORECASE):
-            if (au := int(match[1])) in aus.values():
-                raise AulightError(f"{path}: two columns for AU{au}")
+        if is_column(name):
+            if (au := au_of(name)) in aus.values():
+                raise AulightError(f"{path}: two columns for {short_name(au)}")
             aus[name] = au
         elif name not in ("video", "frame", "time_s"):
             strange.append(name)
