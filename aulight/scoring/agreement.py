@@ -19,7 +19,7 @@ Numbers = TypeVar("Numbers", npt.NDArray[Any], "Tensor")
 """An array or a tensor; what a function gives is of the kind that it took."""
 
 METRICS = ("icc", "mae", "mse", "pearson")
-ERRORS = ("icc", "mae", "mse")
+HEADLINE = ("icc", "mae", "mse")
 """Those that are logged, and that have intervals."""
 
 SUMS = 8

@@ -6,7 +6,7 @@ from typing import TypedDict
 import numpy as np
 import pandas as pd
 
-from aulight.scoring.agreement import ERRORS, Array, mean, metrics, sums_of
+from aulight.scoring.agreement import HEADLINE, Array, mean, metrics, sums_of
 
 
 class Scored(TypedDict):
@@ -40,12 +40,12 @@ def scores(table: pd.DataFrame, columns: Sequence[str]) -> dict[str, Array]:
         for kind in ("pred", "true")
     )
     found = metrics(sums_of(preds, target))
-    return {name: found[name] for name in ERRORS}
+    return {name: found[name] for name in HEADLINE}
 
 
 def summary(of: Mapping[str, Array], columns: Sequence[str]) -> Scored:
     """For ``run.yaml``: means of :func:`scores` over the AUs where each is defined, and the ICC of each AU."""
-    icc, mae, mse = (float(mean(of[name])) for name in ERRORS)
+    icc, mae, mse = (float(mean(of[name])) for name in HEADLINE)
     return {"icc": icc, "mae": mae, "mse": mse, "per_au": dict(zip(columns, of["icc"].tolist(), strict=True))}
 
 
@@ -65,7 +65,9 @@ def named(part: str, scores: Mapping[str, Array], columns: Sequence[str]) -> dic
         >>> list(named("val", {"icc": one, "mae": one, "mse": one}, ["AU12"]))
         ['val/icc', 'val/mae', 'val/mse', 'val/icc_AU12', 'val/mae_AU12', 'val/mse_AU12']
     """
-    means = {f"{part}/{name}": float(mean(scores[name])) for name in ERRORS}
+    means = {f"{part}/{name}": float(mean(scores[name])) for name in HEADLINE}
     return means | {
-        f"{part}/{name}_{au}": float(value) for name in ERRORS for au, value in zip(columns, scores[name], strict=True)
+        f"{part}/{name}_{au}": float(value)
+        for name in HEADLINE
+        for au, value in zip(columns, scores[name], strict=True)
     }

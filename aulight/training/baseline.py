@@ -14,7 +14,7 @@ from aulight import protocol
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.facs import MAX_INTENSITY
-from aulight.scoring.agreement import ERRORS, Array, icc, mean, metrics, sums_of
+from aulight.scoring.agreement import HEADLINE, Array, icc, mean, metrics, sums_of
 from aulight.scoring.ridge import ridge
 
 _KEY = ["video_id", "frame"]
@@ -85,7 +85,7 @@ def regress(
         return predictions
 
     found = metrics(sums_of(validated(best), truth))
-    validation = {name: found[name] for name in ERRORS}
+    validation = {name: found[name] for name in HEADLINE}
     return Fit(best, scores[best], validation, predicted(split.test), predicted(split.validation))
 
 

@@ -226,3 +226,15 @@ def test_agreement_of_arrays_does_without_torch() -> None:
         "agreement.icc(np.arange(3.0), np.arange(3.0)); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_update_waits_for_no_device() -> None:
+    """Oracle: tensors on ``meta`` have no values, so whatever asks for one, and would have a GPU waited for, raises."""
+    metric = IntensityMetrics(3).to("meta")
+    for values in (torch.zeros(60, 3), torch.zeros(4, 15, 3)):
+        metric.update(values.to("meta"), values.to("meta"))
+    assert {name: (value.shape, value.device.type) for name, value in metric.compute().items()} == dict.fromkeys(
+        agreement.METRICS, (torch.Size([3]), "meta")
+    )
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        metric.sums.sum().item()
