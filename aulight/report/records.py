@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from aulight.drawing.names import arm_rank
-from aulight.errors import AulightError, reason
+from aulight.errors import AulightError
 from aulight.scoring.intervals import Interval
 
 
@@ -315,7 +315,7 @@ def read(path: Path) -> Summary:
     try:
         summary: Summary = reader.validate_json(path.read_bytes())
     except OSError as error:
-        raise AulightError(f"{path}: cannot be read ({reason(error)}); make it with `aulight report`") from error
+        raise AulightError(f"{path}: cannot be read ({error.strerror}); make it with `aulight report`") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
