@@ -6,9 +6,9 @@ BP4D are, and which of them the published folds test, is in :mod:`aulight.datase
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -185,7 +185,23 @@ def own_split(videos: pd.DataFrame, name: str) -> Split:
     )
 
 
-def check_stage_one(trained_on: Mapping[str, Any], dataset: str, split: Split) -> dict[str, Any]:
+class TrainedOn(TypedDict):
+    """Whose videos stage one was trained on: the name of the ``dataset``, and its ``subjects``."""
+
+    dataset: str
+    subjects: list[str]
+
+
+class Origin(TypedDict):
+    """The same as stage two tells it; the fields are those of :class:`aulight.runs.record.OriginRecord`."""
+
+    dataset: str
+    own_frames: bool
+    subjects: int
+    unlabelled_subjects: int
+
+
+def check_stage_one(trained_on: TrainedOn, dataset: str, split: Split) -> Origin:
     """Refuses a stage one that has seen, even without labels, whom stage two validates or tests on.
 
     Args:

@@ -81,6 +81,7 @@ class GridSweeper(BasicSweeper):
         from aulight.errors import AulightError
         from aulight.runs.composed import settings_from
         from aulight.runs.run import Run
+        from aulight.settings.training import TrainingSettings
 
         assert self.config is not None
         assert self.hydra_context is not None
@@ -95,7 +96,8 @@ class GridSweeper(BasicSweeper):
                     whole.hydra.runtime.output_dir = str(folder)
                 HydraConfig.instance().set_config(whole)
                 config = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
-                settings_from(command, config)
+                settings = settings_from(command, config)
+                assert isinstance(settings, TrainingSettings)
                 if folder in jobs:
                     other = " ".join(value for value in jobs[folder].overrides if value not in overrides)
                     mine = " ".join(value for value in overrides if value not in jobs[folder].overrides)
@@ -104,7 +106,7 @@ class GridSweeper(BasicSweeper):
                     )
                 done = False
                 with suppress(AulightError):  # said again, and listed, when it is run
-                    done = Run.begin(config, command).done
+                    done = Run.begin(folder, settings, overrides).done
                 jobs[folder] = Job(overrides, str(config.name), folder, done)
         finally:
             HydraConfig.instance().cfg = sweeps_own

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from aulight.errors import AulightError, one_line
-from aulight.nets.encoder import Encoder, EncoderConfig
+from aulight.nets.encoder import Encoder
 from aulight.nets.heads import IntensityRegressor
 from aulight.nets.stream import FrameStream
 from aulight.prediction.model import Model, Stream
+from aulight.settings.model import NetworkSettings
 
 
 class TorchStream:
@@ -47,7 +48,7 @@ def build(meta: dict[str, Any], weights: dict[str, Tensor], source: Path) -> Mod
         AulightError: When they do not fit.
     """
     normalisation = meta["normalisation"]
-    config = EncoderConfig(**meta["architecture"], mean=normalisation["image_mean"], std=normalisation["image_std"])
+    config = NetworkSettings(**meta["architecture"], mean=normalisation["image_mean"], std=normalisation["image_std"])
     encoder = Encoder(config)
     network = nn.ModuleDict({"encoder": encoder, "regressor": IntensityRegressor(encoder.channels, len(meta["aus"]))})
     try:

@@ -1,6 +1,5 @@
 """The model of a run directory, or of a checkpoint in one."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import yaml
 
 from aulight.errors import AulightError
 from aulight.facs import column
-from aulight.nets.encoder import EncoderConfig
 from aulight.prediction.description import plain
 from aulight.prediction.model import Model
 from aulight.prediction.network import build
@@ -19,6 +17,7 @@ from aulight.runs.record import read_record
 from aulight.scoring.agreement import mean
 from aulight.scoring.conformal import calibrate
 from aulight.scoring.scores import scores
+from aulight.settings.model import NetworkSettings
 
 
 def of_run(folder: Path) -> Model:
@@ -57,12 +56,12 @@ def of_checkpoint(file: Path, folder: Path) -> Model:
     try:
         saved = torch.load(file, map_location="cpu", weights_only=True)
         settings, weights = saved["hyper_parameters"], saved["state_dict"]
-        config = dataclasses.asdict(EncoderConfig(**settings["encoder"]))
+        config = NetworkSettings(**settings["encoder"]).model_dump()
         mean, std = weights["regressor.mean"].tolist(), weights["regressor.std"].tolist()
         aus, stride = [int(au) for au in settings["aus"]], int(settings["stride"])
     except Exception as error:
         raise AulightError(f"{file}: not a checkpoint of `aulight finetune` ({type(error).__name__})") from error
-    normalisation = {"image_mean": list(config.pop("mean")), "image_std": list(config.pop("std"))}
+    normalisation = {"image_mean": config.pop("mean"), "image_std": config.pop("std")}
     normalisation |= {"label_mean": mean, "label_std": std}
     dataset = record["dataset"]
     tested = record.get("outcome") == "done" and file.name == "best.ckpt"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from aulight.data.sources.cells import Problem, found, number_between, read_cells, refuse
+from aulight.data.sources.cells import Problem, columns_found, parse_number_between, read_cells, refuse_rows
 from aulight.errors import AulightError, shorten
 from aulight.facs import MAX_INTENSITY, au_of, column, is_column
 from aulight.report.records import Published
@@ -45,7 +45,7 @@ def read_published(path: Path, datasets: Iterable[str]) -> tuple[list[Published]
         problem = f"unknown column {shorten(strange)}" if strange else "two columns for one AU"
         if lacking or not results:
             problem = f"no column {' and '.join(lacking) or 'icc, mae, mse or of an AU'}"
-        raise AulightError(f"{path}: {problem}; {','.join(expected)} and AU01 ... are expected{found(table)}")
+        raise AulightError(f"{path}: {problem}; {','.join(expected)} and AU01 ... are expected{columns_found(table)}")
 
     ours = {name.casefold(): name for name in datasets}
     rows, problems, others = list[Published](), table.problems, set[str]()
@@ -56,7 +56,9 @@ def read_published(path: Path, datasets: Iterable[str]) -> tuple[list[Published]
         for name in (*_PUBLISHED, *units):
             text = cells.get(name, "")
             value = (
-                number_between(name, text, table.decimal, *_PUBLISHED.get(name, _PUBLISHED["icc"])) if text else None
+                parse_number_between(name, text, table.decimal, *_PUBLISHED.get(name, _PUBLISHED["icc"]))
+                if text
+                else None
             )
             wrong += [value] if isinstance(value, Problem) else []
             numbers[name] = None if isinstance(value, Problem) else value
@@ -72,7 +74,7 @@ def read_published(path: Path, datasets: Iterable[str]) -> tuple[list[Published]
             rows.append(Published(source=cells["source"], dataset=ours[key[1]], **whole, per_au=per_au))
         else:
             others.add(cells["dataset"])
-    refuse(path, problems)
+    refuse_rows(path, problems)
     if not rows:
         about = f"; it has {shorten(sorted(others))}" if others else ""
         raise AulightError(f"{path}: no row about {shorten(sorted(ours.values()))}{about}")

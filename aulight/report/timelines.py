@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from aulight.drawing.against_truth import TIMELINE_SECONDS, Timeline
+from aulight.drawing.expressive import best_stretch, most_expressive
 from aulight.drawing.names import arm_rank
 from aulight.report.collect import Run, read_predictions
-from aulight.scoring.agreement import mean
 
 
 def timelines_of(
@@ -40,9 +40,7 @@ def timelines_of(
     truth = [f"{au}_true" for au in aus]
     first = next(iter(by_arm.values()))
     table = pd.concat([read_predictions(run)[["video_id", "subject", *truth]] for run in first])
-    table["strength"] = mean(table[truth].to_numpy(), 1)
-    strength = table.groupby(["subject", "video_id"])["strength"].mean().sort_values(ascending=False)
-    ranked = strength.reset_index()
+    ranked = most_expressive(table, truth)
     if videos is None:
         best = ranked.drop_duplicates("subject").head(count)
     else:
@@ -55,11 +53,7 @@ def timelines_of(
             for arm, of_arm in by_arm.items()
         }
         base = frames[next(iter(by_arm))]
-        length = max(1, round(TIMELINE_SECONDS * fps))
-        if len(base) > length:
-            strength = pd.Series(mean(base[truth].to_numpy(), 1)).fillna(0).rolling(length).mean()
-            end = int(strength.to_numpy()[length - 1 :].argmax()) + length
-            base = base.iloc[end - length : end]
+        base = base.iloc[best_stretch(base, truth, round(TIMELINE_SECONDS * fps))]
         preds = {arm: f[[f"{au}_pred" for au in aus]].reindex(base.index).to_numpy() for arm, f in frames.items()}
         out.append(
             Timeline(

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from aulight.errors import AulightError, one_line
+from aulight.settings.model import BlendshapesSettings, ModelSettings, NetworkSettings
 
 RECORD = "run.yaml"
 """Its name in the run directory."""
+
+
+_MODEL: TypeAdapter[NetworkSettings | BlendshapesSettings] = TypeAdapter(ModelSettings)
 
 
 class _Part(BaseModel):
@@ -73,7 +77,7 @@ class OriginRecord(_Part):
         dataset: Name of its dataset.
         own_frames: Whether that is the dataset of stage two.
         subjects: How many subjects it saw.
-        unlabelled_subjects: How many of them no stage two knows.
+        unlabelled_subjects: How many of them stage two does not see.
     """
 
     dataset: str
@@ -136,9 +140,14 @@ class RunRecord(_Part):
         return str(self.config["name"])
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """The settings by their dotted names, for example ``clip.length``."""
         return dotted(self.config)
+
+    @property
+    def is_network(self) -> bool:
+        """Whether its model is a network, and not the blendshapes baseline."""
+        return _MODEL.validate_python(self.config["model"]).kind == "network"
 
     def plain(self) -> dict[str, Any]:
         """What ``run.yaml`` holds, in plain containers."""
@@ -308,12 +317,14 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], free: Sequence[s
     """
     before, now = dotted(old), dotted(new)
     keys = [key for key in before | now if not any(key == name or key.startswith(f"{name}.") for name in free)]
-    return [f"{key} was {before.get(key)}, is {now.get(key)}" for key in keys if before.get(key) != now.get(key)]
+    pairs = [(key, before.get(key), now.get(key)) for key in keys]
+    # as texts as well: what is a name may have been kept as the number that it looks like, trainer.precision=32
+    return [f"{key} was {was}, is {is_now}" for key, was, is_now in pairs if was != is_now and str(was) != str(is_now)]
 
 
-def dotted(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def dotted(config: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
     """Nested settings by their dotted names, for example ``clip.length``."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for key, value in config.items():
         name = f"{prefix}{key}"
         flat |= dotted(value, f"{name}.") if isinstance(value, Mapping) else {name: value}

@@ -49,14 +49,12 @@ def regress(
         labels: The drawn rows ``video_id, frame, subject, AU..``: all that the fit may know.
         split: Who validates and who is tested.
         relative: As in :func:`features`.
-        penalties: Candidates for the penalty of :func:`aulight.scoring.ridge.ridge`; of equals the largest is taken.
+        penalties: Candidates, above 0, for the penalty of :func:`aulight.scoring.ridge.ridge`; of equals the largest
+            is taken.
 
     Raises:
-        AulightError: For penalties that are not above 0, validation subjects without labels, or a dataset without
-            blendshape scores.
+        AulightError: For validation subjects without labels, or a dataset without blendshape scores.
     """
-    if not penalties or min(penalties) <= 0:
-        raise AulightError(f"model.penalties={list(penalties)}: numbers above 0 are needed")
     known = protocol.usable_labels(data.labels, data.frames, data.videos, split.validation)
     if known.empty:
         raise AulightError("model.penalties: the validation subjects have no labelled frames to choose one by")

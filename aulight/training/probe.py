@@ -9,13 +9,14 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from aulight import protocol
-from aulight.data.batches import OnError, WholeVideos
+from aulight.data.batches import WholeVideos
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.nets.encoder import Encoder
 from aulight.nets.stream import FrameStream
 from aulight.scoring.agreement import icc, mean
 from aulight.scoring.ridge import ridge
+from aulight.settings.data import OnError
 from aulight.training.contrastive import ContrastiveStage
 
 CHUNK = 64

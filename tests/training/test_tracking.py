@@ -28,7 +28,6 @@ from aulight.drawing.truth_video import SIDE
 from aulight.files import write_table
 from aulight.scoring import agreement
 from aulight.training import dashboard, tracking
-from aulight.training.media import _most
 from aulight.training.progress import Progress
 from aulight.training.tracking import unreachable
 
@@ -239,13 +238,6 @@ def test_curves_and_face(sweep: list[Path], smoke_data: Path) -> None:
     for frame, face in zip(shown, faces, strict=True):
         expected = cv2.resize(face, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
         assert np.abs(frame[:, :SIDE].astype(float) - expected).mean() < 6
-
-
-def test_most() -> None:
-    strength = np.random.default_rng(0).uniform(size=50)
-    best = max(range(44), key=lambda start: strength[start : start + 7].sum())
-    assert _most(strength, 7) == slice(best, best + 7)
-    assert _most(strength, 100) == slice(0, 50)
 
 
 def test_failed_run_and_its_second_try_are_one_page(

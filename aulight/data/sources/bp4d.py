@@ -7,8 +7,9 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from aulight.data.sources.raw import RawDataset, RawVideo, add_once, entries, wrong_layout
-from aulight.data.sources.tables import read_codes
+from aulight.data.sources.codes import read_codes
+from aulight.data.sources.layout import add_once, entries, wrong_layout
+from aulight.data.sources.raw import RawDataset, RawVideo
 from aulight.data.video.types import IMAGE_SUFFIXES
 from aulight.datasets import BP4D_AUS, BP4D_PLUS_TASKS, BP4D_SUBJECTS, BP4D_TASKS
 from aulight.errors import AulightError, shorten

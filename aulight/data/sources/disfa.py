@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from aulight.data.sources.raw import RawDataset, RawVideo, add_once, entries, wrong_layout
-from aulight.data.sources.tables import read_codes
+from aulight.data.sources.codes import read_codes
+from aulight.data.sources.layout import add_once, entries, wrong_layout
+from aulight.data.sources.raw import RawDataset, RawVideo
 from aulight.datasets import DISFA_AUS, DISFA_SUBJECTS, DISFA_UNTRACKED
 from aulight.errors import AulightError, shorten
 from aulight.facs import column, short_name

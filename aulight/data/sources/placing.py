@@ -1,4 +1,4 @@
-"""Which label belongs to which frame."""
+"""Which label belongs to which frame, by number or by time."""
 
 from typing import Any
 

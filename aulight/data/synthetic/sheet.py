@@ -1,4 +1,4 @@
-"""A picture of the synthetic faces."""
+"""A picture of the synthetic faces: every action unit at several intensities."""
 
 import cv2
 import numpy as np
