@@ -1,8 +1,5 @@
 """How arms, label fractions and action units are called in tables and figures."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from aulight.facs import AU_NAMES, au_of, short_name
 
 ARMS = ("pretrained", "scratch_equal_compute", "scratch", "blendshapes")
@@ -22,11 +19,6 @@ LABELS = {
 def arm_rank(arm: str) -> tuple[int, str]:
     """The place of an arm in tables and figures: sort by it."""
     return (ARMS.index(arm) if arm in ARMS else len(ARMS), arm)
-
-
-def arms(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The arms of some records, in the order of tables and figures."""
-    return sorted({record["arm"] for record in records}, key=arm_rank)
 
 
 def percent(fraction: float | None) -> str:

@@ -14,7 +14,9 @@ from aulight.prediction.description import ModelDescription
 from aulight.prediction.model import Model
 from aulight.prediction.network import build
 from aulight.runs.record import BegunFinetune, FinetuneRecord, ProtocolRecord, complete, read_record
+from aulight.scoring.agreement import mean
 from aulight.scoring.conformal import calibrate
+from aulight.scoring.scores import scores
 from aulight.settings.model import NetworkSettings
 
 
@@ -112,8 +114,6 @@ def _faces(run: BegunFinetune, folder: Path) -> dict[str, object]:
 
 def _test(folder: Path, aus: list[int]) -> dict[str, Any]:
     """Scores on the test subjects, as means over the AUs and for each."""
-    from aulight.scoring.metrics import scores  # with Lightning, which a model in a file does without
-
     file, columns = folder / "predictions.parquet", [column(au) for au in aus]
     try:
         table = pd.read_parquet(file)
@@ -122,7 +122,7 @@ def _test(folder: Path, aus: list[int]) -> dict[str, Any]:
         raise AulightError(f"{file}: missing or damaged; run `aulight finetune` again in another folder") from error
     return {
         "labelled_frames": int(table[[f"{au}_true" for au in columns]].notna().any(axis=1).sum()),
-        **{name: float(values.nanmean()) for name, values in tested.items()},
+        **{name: float(mean(values)) for name, values in tested.items()},
         "per_au": {
             au: {name: float(values[place]) for name, values in tested.items()} for place, au in enumerate(columns)
         },

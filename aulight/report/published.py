@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from aulight.data.sources.cells import Problem, columns_found, parse_number_between, read_cells, refuse_rows
 from aulight.errors import AulightError, shorten
 from aulight.facs import MAX_INTENSITY, au_of, column, is_column
+from aulight.report.records import Published
 
 # Columns of published results, and from what to what their numbers go.
 _PUBLISHED = {
@@ -17,7 +17,7 @@ _PUBLISHED = {
 }
 
 
-def read_published(path: Path, datasets: Iterable[str]) -> tuple[list[dict[str, Any]], list[str]]:
+def read_published(path: Path, datasets: Iterable[str]) -> tuple[list[Published], list[str]]:
     """Reads published results: columns ``source``, ``dataset``, ``label_fraction``, ``icc``, ``mae``, ``mse``.
 
     Further columns ``AU01`` ... hold the ICC of single action units. ``source`` and ``dataset`` have to be there, and
@@ -28,8 +28,7 @@ def read_published(path: Path, datasets: Iterable[str]) -> tuple[list[dict[str, 
         datasets: The datasets to read about; rows on others are left out. Names match in any case.
 
     Returns:
-        A dict for each row, with the columns' names as keys (None for an empty cell), the action units under
-        ``per_au``, by columns such as ``AU01`` and without empty cells; and notes.
+        The rows, and notes.
 
     Raises:
         AulightError: For columns other than expected, when no row is about these datasets, and otherwise with a line
@@ -49,7 +48,7 @@ def read_published(path: Path, datasets: Iterable[str]) -> tuple[list[dict[str, 
         raise AulightError(f"{path}: {problem}; {','.join(expected)} and AU01 ... are expected{columns_found(table)}")
 
     ours = {name.casefold(): name for name in datasets}
-    rows, problems, others = list[dict[str, Any]](), table.problems, set[str]()
+    rows, problems, others = list[Published](), table.problems, set[str]()
     first: dict[tuple[str, str, str], int] = {}
     for row, cells in table.rows:
         numbers: dict[str, float | None] = {}
@@ -71,8 +70,8 @@ def read_published(path: Path, datasets: Iterable[str]) -> tuple[list[dict[str, 
         problems += [(row, problem) for problem in wrong]
         if key[1] in ours:
             whole = {name: numbers[name] for name in _PUBLISHED}
-            per_au = {au: numbers[name] for name, au in units.items() if numbers[name] is not None}
-            rows.append({"source": cells["source"], "dataset": ours[key[1]], **whole, "per_au": per_au})
+            per_au = {au: value for name, au in units.items() if (value := numbers[name]) is not None}
+            rows.append(Published(source=cells["source"], dataset=ours[key[1]], **whole, per_au=per_au))
         else:
             others.add(cells["dataset"])
     refuse_rows(path, problems)

@@ -9,15 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
-from torch import Tensor
 
 from aulight import protocol
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.facs import MAX_INTENSITY
-from aulight.scoring import metrics
-from aulight.scoring.metrics import icc
+from aulight.scoring.agreement import HEADLINE, Array, icc, mean, metrics, sums_of
 from aulight.scoring.ridge import ridge
 
 _KEY = ["video_id", "frame"]
@@ -37,7 +34,7 @@ class Fit:
 
     penalty: float
     validation_icc: float
-    validation: dict[str, Tensor]
+    validation: dict[str, Array]
     predictions: dict[int, npt.NDArray[np.float32]]
     validated: dict[int, npt.NDArray[np.float32]]
 
@@ -65,12 +62,12 @@ def regress(
         features(data, sorted(set(table["subject"])), relative).loc[pd.MultiIndex.from_frame(table[_KEY])].to_numpy()
         for table in (labels, known)
     )
-    targets, truth = _intensities(labels, data.columns), torch.from_numpy(_intensities(known, data.columns))
+    targets, truth = _intensities(labels, data.columns), _intensities(known, data.columns)
 
-    def validated(penalty: float) -> Tensor:
-        return torch.from_numpy(ridge(drawn, targets, unseen, penalty).clip(0, MAX_INTENSITY))
+    def validated(penalty: float) -> Array:
+        return ridge(drawn, targets, unseen, penalty).clip(0, MAX_INTENSITY)
 
-    scores = {float(penalty): float(icc(validated(penalty), truth).nanmean()) for penalty in penalties}
+    scores = {float(penalty): float(mean(icc(validated(penalty), truth))) for penalty in penalties}
     best = max(scores, key=lambda penalty: (np.nan_to_num(scores[penalty], nan=-1.0), penalty))
 
     def predicted(subjects: Sequence[str]) -> dict[int, npt.NDArray[np.float32]]:
@@ -85,7 +82,8 @@ def regress(
             whole[frames[mine]] = intensities[mine]
         return predictions
 
-    validation = {name: getattr(metrics, name)(validated(best), truth) for name in ("icc", "mae", "mse")}
+    found = metrics(sums_of(validated(best), truth))
+    validation = {name: found[name] for name in HEADLINE}
     return Fit(best, scores[best], validation, predicted(split.test), predicted(split.validation))
 
 

@@ -14,7 +14,8 @@ from aulight.facs import column
 from aulight.nets.encoder import Encoder
 from aulight.nets.heads import IntensityRegressor
 from aulight.nets.stream import FrameStream
-from aulight.scoring.metrics import IntensityMetrics, named
+from aulight.scoring.metrics import IntensityMetrics
+from aulight.scoring.scores import named
 from aulight.settings.finetune import FinetuneOptimSettings
 from aulight.settings.model import NetworkSettings
 from aulight.training.losses import masked_regression
@@ -129,8 +130,9 @@ class RegressionStage(pl.LightningModule):
         self._log_summary("test")
 
     def _log_summary(self, part: str) -> None:
+        scores = {name: values.numpy(force=True) for name, values in self.metrics.compute().items()}
         # the same on every process already; Lightning wants to be told that it may average
-        self.log_dict(named(part, self.metrics.compute(), self.columns), sync_dist=True)
+        self.log_dict(named(part, scores, self.columns), sync_dist=True)
 
     def gather_predictions(self) -> None:
         """Adds the predictions of the other processes, each of which has scored other videos."""

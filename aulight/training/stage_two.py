@@ -16,8 +16,7 @@ from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.runs.record import DatasetRecord, ProtocolRecord, TestRecord, ValidationRecord
 from aulight.runs.run import Run, typed_network
-from aulight.scoring import metrics
-from aulight.scoring.metrics import scores, summary
+from aulight.scoring.scores import named, scores, summary
 from aulight.settings.finetune import FinetuneSettings
 from aulight.settings.model import NetworkSettings
 from aulight.training.baseline import regress
@@ -35,7 +34,7 @@ class Fitted(NamedTuple):
         predictions: Row of a test video to ``(frames, AUs)`` float32 intensities in 0..5.
         validated: The same of validation videos, by what was chosen on them.
         validation_icc: Mean over AUs of the ICC on the validation subjects, which chose it; NaN where undefined.
-        scores: Those on validation subjects, named as in :func:`aulight.scoring.metrics.named`.
+        scores: Those on validation subjects, named as in :func:`aulight.scoring.scores.named`.
         steps: Of the optimiser.
         about: What else ``run.yaml`` says of it.
     """
@@ -109,7 +108,7 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
                 fitted = _train(task, stage_one, tracker)
             else:
                 fit = regress(data, labels, split, settings.model.relative, settings.model.penalties)
-                chosen = metrics.named("val", fit.validation, data.columns)
+                chosen = named("val", fit.validation, data.columns)
                 about = {"penalty": fit.penalty}
                 fitted = Fitted(fit.predictions, fit.validated, fit.validation_icc, chosen, 0, about)
             run.write_table(predictions(data, fitted.validated, split.fold), "validation.parquet")
@@ -122,10 +121,10 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
                 validation=ValidationRecord(icc=fitted.validation_icc),
                 test=TestRecord(**summary(tested, data.columns)),
             )
-            named = fitted.scores | metrics.named("test", tested, data.columns)
+            logged = fitted.scores | named("test", tested, data.columns)
             if settings.model.kind != "network":  # there was no Trainer to log them
-                tracker.log_metrics(named, 0)
-            tracker.results(data, table, named, fitted.steps)
+                tracker.log_metrics(logged, 0)
+            tracker.results(data, table, logged, fitted.steps)
     run.say(
         f"done in {duration(run.record.wall_s)}, validation ICC "
         f"{fitted.validation_icc:.3f} with {len(labels)} labelled frames, {run.folder}"

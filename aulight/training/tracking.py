@@ -106,7 +106,7 @@ class Tracker(Logger):
         Args:
             data: The dataset.
             table: The predictions, as in ``predictions.parquet``.
-            scores: Of the chosen network, named as in :func:`aulight.scoring.metrics.named`.
+            scores: Of the chosen network, named as in :func:`aulight.scoring.scores.named`.
             step: The last one.
         """
         if self._page is None or self._settings.kind != "wandb":

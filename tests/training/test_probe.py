@@ -10,7 +10,7 @@ from aulight import protocol
 from aulight.data.batches import WholeVideos
 from aulight.data.store import PreparedDataset
 from aulight.nets.stream import FrameStream
-from aulight.scoring.metrics import icc
+from aulight.scoring.agreement import icc
 from aulight.scoring.ridge import ridge
 from aulight.settings.model import NetworkSettings
 from aulight.settings.objective import ObjectiveSettings

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from aulight.data.batches import ClipBatch, Piece
 from aulight.errors import AulightError
 from aulight.nets.stream import FrameStream
-from aulight.scoring.metrics import icc, mae, mse
+from aulight.scoring.agreement import icc, mae, mse
 from aulight.settings.finetune import FinetuneOptimSettings
 from aulight.settings.model import NetworkSettings
 from aulight.training.optim import one_cycle

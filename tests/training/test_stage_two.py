@@ -18,7 +18,8 @@ from aulight.files import write_table, write_yaml
 from aulight.nets.stream import FrameStream
 from aulight.runs.composed import composed, register_resolvers, settings_from
 from aulight.runs.record import read_record
-from aulight.scoring.metrics import icc, mae, mse, scores
+from aulight.scoring.agreement import icc, mae, mean, mse
+from aulight.scoring.scores import scores
 from aulight.settings.finetune import FinetuneOptimSettings, FinetuneSettings
 from aulight.settings.model import NetworkSettings
 from aulight.training.regression import RegressionStage
@@ -122,7 +123,7 @@ def test_validation_predictions_are_those_that_chose_the_checkpoint(
     keys = ["video_id", "frame"]
     assert set(map(tuple, table[keys].to_numpy().tolist())) == set(map(tuple, faces[keys].to_numpy().tolist()))
     assert len(table) == len(faces)
-    icc = float(scores(table, data.columns)["icc"].nanmean())
+    icc = float(mean(scores(table, data.columns)["icc"]))
     assert icc == pytest.approx(read_record(finetuned).validation.icc, abs=1e-6)  # type: ignore[union-attr]
     rows = pd.read_csv(finetuned / "metrics.csv")["val/icc"].dropna()
     assert len(rows) == 3  # an epoch each: the last scoring is not a fourth

@@ -26,7 +26,7 @@ from aulight.data.store import BLENDSHAPE, PreparedDataset
 from aulight.data.video.prepared import Reader
 from aulight.drawing.truth_video import SIDE
 from aulight.files import write_table
-from aulight.scoring import metrics
+from aulight.scoring import agreement
 from aulight.training import dashboard, tracking
 from aulight.training.progress import Progress
 from aulight.training.tracking import unreachable
@@ -193,7 +193,7 @@ def _expected_scores(run: Path, columns: list[str]) -> dict[str, Any]:
     preds, true = (
         torch.from_numpy(table[[f"{au}_{k}" for au in columns]].to_numpy(float, copy=True)) for k in ("pred", "true")
     )
-    return {name: getattr(metrics, name)(preds, true).tolist() for name in ("icc", "mae", "mse")}
+    return {name: getattr(agreement, name)(preds, true).tolist() for name in ("icc", "mae", "mse")}
 
 
 def test_tables_and_summary(sweep: list[Path], smoke_data: Path) -> None:
