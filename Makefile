@@ -1,6 +1,7 @@
 # Every target makes .venv and installs what it needs first, so each works from a fresh clone.
 # Variables: PYTHON (3.11 or newer), VENV, JOBS (training processes side by side), TEST_WORKERS; RUNS (folder of runs
-# and report), DATA (folder of prepared datasets) and SIZE (of the synthetic one).
+# and report), DATA (folder of prepared datasets) and SIZE (of the synthetic one); OPENCV (opencv-python-headless where
+# there is no libGL).
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,6 +10,7 @@ TEST_WORKERS ?= 2
 RUNS ?= runs/reproduce
 DATA ?= data
 SIZE ?= default
+OPENCV ?= opencv-contrib-python
 
 BIN := $(VENV)/bin
 AULIGHT := $(BIN)/aulight
@@ -34,6 +36,9 @@ install: $(INSTALLED) ## make .venv and install aulight, with the tested version
 
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install -c constraints.txt -e ".[faces,sweep,export,dev]"
+# albumentations and mediapipe bring an OpenCV each, one over the other: see aulight/data/video/opencv.py
+	$(BIN)/python -m pip uninstall -qy opencv-contrib-python opencv-python-headless
+	$(BIN)/python -m pip install -c constraints.txt --no-deps $(OPENCV)
 	$(BIN)/python -m aulight.data.faces
 	@touch $@
 

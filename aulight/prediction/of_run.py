@@ -97,11 +97,11 @@ def _faces(run: BegunFinetune, folder: Path) -> dict[str, object]:
     file = Path(run.config["data"]["root"]).expanduser() / "dataset.yaml"
     if not {"crop_size", "smooth_s"} <= said.keys():
         try:
-            dataset = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except OSError as error:
+            dataset = dict(yaml.safe_load(file.read_text(encoding="utf-8")))
+        except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
             if "crop_size" not in said:
                 raise AulightError(
-                    f"{folder / 'run.yaml'}: does not say how faces were cut, and there is no {file}; "
+                    f"{folder / 'run.yaml'}: does not say how faces were cut, and neither does {file}; "
                     "go to the folder from which the run was started, or train it again"
                 ) from error
         else:

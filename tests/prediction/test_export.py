@@ -17,9 +17,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from torch import nn
 
+from aulight.cli.commands.export import export
 from aulight.data.synthetic.dataset import render_video
 from aulight.errors import AulightError
-from aulight.nets.encoder import Encoder
+from aulight.nets.encoder import Encoder, EncoderConfig
 from aulight.nets.heads import IntensityRegressor
 from aulight.prediction.card import model_card
 from aulight.prediction.description import ModelDescription
@@ -27,7 +28,7 @@ from aulight.prediction.loading import load
 from aulight.prediction.model import Model
 from aulight.prediction.network import build
 from aulight.prediction.onnx import write_onnx
-from aulight.settings.model import NetworkSettings
+from aulight.settings.export import ExportSettings
 
 Command = Callable[..., Any]
 
@@ -77,6 +78,14 @@ def test_file_holds_weights_and_description(aulight: Command, finetuned: Path, t
         assert scores["mse"] == pytest.approx((error**2).mean(), abs=1e-6)
         assert f"| {error.abs().mean():.3f} | {(error**2).mean():.3f} |" in card
     assert "Für Forschung.\nNot for sale." in card
+
+
+def test_it_can_be_called_from_python(finetuned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without Hydra; the oracle is the run itself."""
+    file = tmp_path / "model.aulight"
+    export(ExportSettings(run=str(finetuned), output=str(file), format="aulight", licence=None))
+    assert capsys.readouterr().out.splitlines()[1] == f"{file}.md: its card"
+    assert load(file).columns == load(finetuned).columns
 
 
 def test_default_names_and_a_file_made_from_a_file(
@@ -162,7 +171,7 @@ def _untrained(settings: dict[str, Any], stride: int) -> Model:
     """A network with statistics and a scale as after training, not the neutral ones."""
     torch.manual_seed(0)
     config = {key: value for key, value in settings.items() if key not in ("mean", "std")}
-    encoder = Encoder(NetworkSettings(**settings))
+    encoder = Encoder(EncoderConfig(**settings))
     regressor = IntensityRegressor(encoder.channels, 3)
     for name, buffer in encoder.named_buffers():
         if name.endswith("running_mean"):
