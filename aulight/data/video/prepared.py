@@ -124,11 +124,8 @@ class ReaderCache:
         self._open: OrderedDict[Path, Reader] = OrderedDict()
         self._pid = os.getpid()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"limit": self.limit, "size": self.size}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]  # an unpickled cache starts empty, like a new one
+    def __reduce__(self) -> tuple[type["ReaderCache"], tuple[int, int | None]]:
+        return ReaderCache, (self.limit, self.size)  # an unpickled cache starts empty, like a new one
 
     def __len__(self) -> int:
         return len(self._open)
