@@ -53,9 +53,7 @@ def grids(command: str, given: Mapping[str, Any]) -> list[list[str]]:
     return [[f"{setting}={values}" for setting, values in grid.items()] for grid in each]
 
 
-def planned(
-    command: str, combinations: Sequence[list[str]], compose: Callable[[list[str]], DictConfig]
-) -> list[Job]:
+def planned(command: str, combinations: Sequence[list[str]], compose: Callable[[list[str]], DictConfig]) -> list[Job]:
     """The runs of a sweep, composed and checked; one that is asked for twice is run once.
 
     Args:

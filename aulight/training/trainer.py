@@ -18,7 +18,6 @@ from aulight.training.logs import RunLogger
 from aulight.training.progress import Progress
 from aulight.training.resuming import AtomicCheckpoints, Reseed, step_of
 
-
 AUTO = "AULIGHT_AUTO_PRECISION"
 """Environment variable with what ``trainer.precision=auto`` takes, ``32`` or ``bf16-mixed``, whatever the hardware."""
 
