@@ -148,6 +148,40 @@ def test_mistakes(
     _refused(aulight(*before, *where, *added), *parts)
 
 
+@pytest.mark.parametrize("command", ["pretrain", "finetune"])
+def test_a_mistake_leaves_no_folder_behind(
+    command: str, aulight: Command, tiny_pretrain: list[str], tiny_finetune: list[str], tmp_path: Path
+) -> None:
+    settings = tiny_pretrain if command == "pretrain" else tiny_finetune
+    _refused(aulight(*settings, f"root={tmp_path}/runs", "optim.warmup=2"), "optim.warmup=2", "at most 1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mistake_touches_nothing_of_a_run_that_is_there(
+    aulight: Command, tiny_pretrain: list[str], pretrained: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(pretrained, tmp_path / "run")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    _refused(
+        aulight(*tiny_pretrain, f"root={tmp_path}", "name=run", "objective.temperature=0"), "objective.temperature=0"
+    )
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_variables_of_ones_own_experiment(aulight: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A file may bring in a variable that other settings are made of; what is typed may not."""
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nhalf: 10\nsteps: ${half}0\n")
+    seen: list[Any] = []
+    monkeypatch.setattr(main, "task", lambda command: seen.append)
+    mine = ["finetune", f"--config-dir={tmp_path}", "experiment=mine", f"root={tmp_path}/runs"]
+    outcome = aulight(*mine)
+    assert outcome.status == 0, outcome.err
+    assert [settings.steps for settings in seen] == [100]
+    _refused(aulight(*mine, "+whole=3"), "whole: no such setting")
+    _refused(aulight("finetune", f"root={tmp_path}/runs", "+half=3"), "half: no such setting")
+
+
 def test_a_mistake_in_a_process_of_its_own(tmp_path: Path) -> None:
     for arguments in (
         ["pretrain", "stpes=3"],
