@@ -98,9 +98,9 @@ class Choose:
         if self.by in given:
             told = [kind for kind in classes if self.by in kind.model_fields]
             choices = {choice: kind for kind in told for choice in get_args(kind.model_fields[self.by].annotation)}
-            if given[self.by] not in choices:
+            if (choice := given[self.by]) not in list(choices):  # it may be anything, a dict as well
                 raise mistake(self.by, f"one of {', '.join(choices)} is needed")
-            return choices[given[self.by]]
+            return choices[choice]
 
         def unlike(kind: type[Group]) -> tuple[bool, int]:
             fields = kind.model_fields.keys()
@@ -120,7 +120,7 @@ def mistake(key: str, needed: str, shown: Any = None) -> PydanticCustomError:
     """The error for a value that is wrong in the light of others, to be raised by a validator.
 
     Args:
-        key: The setting, as its group calls it; empty for the one that is being validated.
+        key: The setting, as the class that raises calls it; empty for the one that is being validated.
         needed: What is needed.
         shown: What is shown as its value, instead of the value itself.
     """

@@ -49,7 +49,7 @@ class PredictSettings(Group):
     device: Annotated[
         str,
         Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$"),
-        Needed("auto, cpu, cuda, or one of several GPUs as cuda:1", ("auto", "cpu", "cuda", "cuda:<number>")),
+        Needed("auto, cpu, cuda, or one of several GPUs as cuda:1 is needed", ("auto", "cpu", "cuda", "cuda:<number>")),
     ] = Field(description="Where the network runs; auto: on a GPU where there is one")
     precision: Annotated[Literal["32", "bf16"], AsText] = Field(description="What the network computes in")
     workers: Count | None = Field(description="Processes for the videos of a folder; null: one a CPU")

@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 
 from aulight.errors import AulightError, one_line
 from aulight.settings.group import MISTAKE, Group
-from aulight.settings.walk import Setting, nodes
+from aulight.settings.walk import Kind, Setting, nodes
 
 Settings = TypeVar("Settings", bound=Group)
 
@@ -22,15 +22,15 @@ _NEEDED = {
     "dict_type": "names, each with a value, are needed",
     "finite_number": "a finite number is needed",
     "float_type": "a number is needed",
-    "greater_than": "more than {gt} is needed",
-    "greater_than_equal": "at least {ge} is needed",
+    "greater_than": "more than {gt:g} is needed",
+    "greater_than_equal": "at least {ge:g} is needed",
     "int_from_float": "a whole number is needed",
     "int_parsing_size": "a smaller number is needed",
     "int_type": "a whole number is needed",
-    "less_than": "less than {lt} is needed",
-    "less_than_equal": "at most {le} is needed",
+    "less_than": "less than {lt:g} is needed",
+    "less_than_equal": "at most {le:g} is needed",
     "list_type": "a list is needed",
-    "multiple_of": "a multiple of {multiple_of} is needed",
+    "multiple_of": "a multiple of {multiple_of:g} is needed",
     "none_required": "null is needed",
     "string_type": "a text is needed",
 }
@@ -58,13 +58,13 @@ def read(cls: type[Settings], plain: Mapping[str, Any], key: str = "") -> Settin
 
 def _line(cls: type[Group], plain: Mapping[str, Any], error: ErrorDetails, prefix: str) -> str:
     kind, told, place = error["type"], error.get("ctx", {}), list(error["loc"])
+    if place[-1:] == ["[key]"]:  # of a dict, a key that it may not have
+        kind, place = "extra_forbidden", place[:-1]
     if kind == MISTAKE and told["key"]:
-        place.append(told["key"])
-    value = _value(plain, place)
-    while place and isinstance(place[-1], int) and not isinstance(value, Mapping):
+        place += told["key"].split(".")
+    while kind != "invalid_key" and place and isinstance(place[-1], int):
         place.pop()  # of a list, all of it is shown
-        value = _value(plain, place)
-    key = _dotted(place, prefix)
+    key, value = _dotted(place, prefix), _value(plain, place)
     if kind in ("extra_forbidden", "invalid_key"):
         return f"{key}: {_NO_SUCH}"
     if kind == "missing":
@@ -92,8 +92,9 @@ def _needed(error: ErrorDetails, setting: Setting | None) -> str:
     if kind == "too_short":
         return "at least one value is needed"
     if kind == "model_type":
-        fields = [field for group in setting.kind.groups for field in group.model_fields] if setting is not None else []
-        return f"its settings are needed ({', '.join(dict.fromkeys(fields))})"
+        whole = Kind(None) if setting is None else setting.kind.item or setting.kind
+        fields = dict.fromkeys(field for group in whole.groups for field in group.model_fields)
+        return f"its settings are needed ({', '.join(fields)})"
     return _NEEDED.get(kind, "another value is needed").format(**told)
 
 

@@ -468,9 +468,10 @@ def test_every_epoch_has_its_own_clips_and_a_resumed_run_has_them_too(
 
 OPEN = (
     "import sys, pathlib\n"
-    "from aulight.data import modules, synthetic\n"
-    "synthetic.SIZES['tiny'] = synthetic.Size(48, 10, 2, 1, 1, 1)\n"
-    "print(modules.open_data(pathlib.Path(sys.argv[1]), {'size': 'tiny', 'workers': 1}).fingerprint)"
+    "from aulight.data.opening import open_data\n"
+    "from aulight.data.synthetic.dataset import SIZES, Size\n"
+    "SIZES['tiny'] = Size(48, 10, 2, 1, 1, 1)\n"
+    "print(open_data(pathlib.Path(sys.argv[1]), {'size': 'tiny', 'workers': 1}).fingerprint)"
 )
 
 
