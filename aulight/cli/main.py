@@ -102,22 +102,38 @@ def _run(command: str, arguments: Sequence[str]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
     register_resolvers()
     arguments = [readable(argument) for argument in arguments]
-    if {"-h", "--help"} & {*arguments}:
+    flags, overrides, folder = _told_apart(arguments)
+    if {"-h", "--help"} & {*flags}:
         from aulight.cli.help import print_help
 
-        print_help(command, COMMANDS[command], [argument for argument in arguments if not argument.startswith("-")])
+        print_help(command, COMMANDS[command], overrides, folder)
         return
-    if not [argument for argument in arguments if argument.startswith("-")]:
+    if not flags:
         # before Hydra makes a folder: what is wrong with the settings
-        with composed(command, arguments) as config:
+        with composed(command, overrides, folder) as config:
             settings = settings_from(command, config)
             if command not in SWEPT:  # nor does it need a folder of Hydra's
                 if old := _old_task(command):
                     old(config)
                     return
-                _call(command, settings, typed=tuple(arguments))
+                _call(command, settings, typed=tuple(overrides))
                 return
     _run_with_hydra(command, arguments)
+
+
+def _told_apart(arguments: Sequence[str]) -> tuple[list[str], list[str], str | None]:
+    """Flags of Hydra's, settings, and the folder of ``--config-dir``, which does not count as a flag."""
+    rest, flags, overrides = list(arguments), list[str](), list[str]()
+    folder = None
+
+    while rest:
+        argument = rest.pop(0)
+        name, sign, value = argument.partition("=")
+        if name in ("--config-dir", "-cd") and (sign or rest):
+            folder = value if sign else rest.pop(0)
+        else:
+            (flags if argument.startswith("-") else overrides).append(argument)
+    return flags, overrides, folder
 
 
 def _run_with_hydra(command: str, arguments: Sequence[str]) -> None:
