@@ -74,27 +74,6 @@ def task(command: str) -> Callable[..., None]:
     return function
 
 
-TASKS = {
-    "prepare": "preparation.dataset",
-    "sample": "preparation.sampling",
-    "pretrain": "training.stage_one",
-    "finetune": "training.stage_two",
-    "report": "report.report",
-    "predict": "prediction.predict",
-    "export": "prediction.export",
-    "dashboard": "training.dashboard",
-}
-
-
-def _old_task(command: str) -> Callable[..., None] | None:
-    import importlib.util
-
-    if importlib.util.find_spec(f"aulight.cli.commands.{command}") is not None:
-        return None
-    function: Callable[..., None] = getattr(importlib.import_module(f"aulight.{TASKS[command]}"), command)
-    return function
-
-
 def _run(command: str, arguments: Sequence[str]) -> None:
     from aulight.runs.composed import composed, register_resolvers, settings_from
     from aulight.runs.overrides import readable
@@ -113,9 +92,6 @@ def _run(command: str, arguments: Sequence[str]) -> None:
         with composed(command, overrides, folder) as config:
             settings = settings_from(command, config)
             if command not in SWEPT:  # nor does it need a folder of Hydra's
-                if old := _old_task(command):
-                    old(config)
-                    return
                 _call(command, settings, typed=tuple(overrides))
                 return
     _run_with_hydra(command, arguments)
@@ -158,9 +134,6 @@ def _run_with_hydra(command: str, arguments: Sequence[str]) -> None:
         _own_start_method()
         try:
             settings = settings_from(command, config)
-            if old := _old_task(command):
-                old(config)
-                return None
             _call(command, settings, hydra_config.runtime.output_dir, tuple(hydra_config.overrides.task))
         except Exception as error:
             if is_job or not is_users(error):
