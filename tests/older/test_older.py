@@ -229,7 +229,15 @@ def _assert_same(value: Any, expected: Any, place: str) -> None:
 # ---- models -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", ["model.aulight", "model.onnx", STAGE_TWO, STAGE_TWO / "checkpoints/best.ckpt"])
+MODELS = {
+    "file": "model.aulight",
+    "graph": "model.onnx",
+    "run": STAGE_TWO,
+    "checkpoint": STAGE_TWO / "checkpoints/best.ckpt",
+}
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_model_says_what_it_said(model: str | Path, aulight: Command) -> None:
     """By the command, and in Python; a run on drawn faces looks for no face of its own accord."""
     expected = pd.read_csv("predictions/clip.csv")
