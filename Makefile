@@ -1,16 +1,16 @@
 # Every target makes .venv and installs what it needs first, so each works from a fresh clone.
-# Variables: PYTHON (3.11 or newer), VENV, JOBS (training processes side by side), TEST_WORKERS; RUNS (folder of runs
-# and report), DATA (folder of prepared datasets) and SIZE (of the synthetic one); OPENCV (opencv-python-headless where
-# there is no libGL).
+# Variables: PYTHON (3.11 or newer), VENV, JOBS (training processes side by side), TEST_WORKERS; DATA (folder of prepared
+# datasets), SIZE (of the synthetic one), RUNS (folder of runs and report); OPENCV (which of its packages to keep).
 
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
 TEST_WORKERS ?= 2
-RUNS ?= runs/reproduce
 DATA ?= data
-SIZE ?= default
 OPENCV ?= opencv-contrib-python
+SIZE := default
+EXPERIMENT := reproduce
+RUNS ?= runs/$(EXPERIMENT)
 
 BIN := $(VENV)/bin
 AULIGHT := $(BIN)/aulight
@@ -22,16 +22,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+.PHONY: help install check test test-precision test-slow test-slurm test-all bench bench-gpu \
+	reproduce reproduce-full smoke reproduce-disfa reproduce-bp4d data faces readable report clean
 
-.PHONY: help
 help: ## list the targets
 	@echo "usage: make <target>"
 	@echo
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-# ---- install ----------------------------------------------------------------------------------------------
-
-.PHONY: install
 install: $(INSTALLED) ## make .venv and install aulight, with the tested versions and the face landmarker
 
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
@@ -48,39 +46,29 @@ $(BIN)/python:
 			"Name another one: make install PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV) || { rm -f $@; exit 1; }
 
-# ---- checks -----------------------------------------------------------------------------------------------
-
-.PHONY: check
 check: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-.PHONY: test
 test: $(INSTALLED) ## the quick tests
 	$(BIN)/python -m pytest -m "not slow and not slurm" -n $(TEST_WORKERS)
 
-.PHONY: test-precision
 test-precision: $(INSTALLED) ## the tests that depend on it, with the numbers of either kind of processor: fp32, bf16
 	AULIGHT_AUTO_PRECISION=32 $(BIN)/python -m pytest -m precision -n $(TEST_WORKERS)
 	AULIGHT_AUTO_PRECISION=bf16-mixed $(BIN)/python -m pytest -m precision -n $(TEST_WORKERS)
 
-.PHONY: test-slow
 test-slow: $(INSTALLED) ## the tests that train, kill and resume
 	$(BIN)/python -m pytest -m slow
 
-.PHONY: test-slurm
 test-slurm: $(INSTALLED) ## the tests that need a Slurm cluster, run on one of its nodes
 	$(BIN)/python -m pytest -m slurm
 
-.PHONY: test-all
 test-all: test test-precision test-slow ## every test
 
-.PHONY: bench
 bench: $(INSTALLED) ## speeds and memory as ratios to their limits, as a table
 	$(BIN)/python tests/benchmarks
 
-.PHONY: bench-gpu
 bench-gpu: $(INSTALLED) ## both stages on a GPU: frames/s, waiting, memory, share of its peak
 	$(BIN)/python tests/benchmarks/gpu.py --data $(DATA)
 
@@ -102,20 +90,14 @@ $(AULIGHT) finetune $(SWEEP) $(if $(FRACTIONS),"hydra.sweeper.finetune.others.la
 $(AULIGHT) report runs=$(RUNS)
 endef
 
-.PHONY: reproduce
-reproduce: EXPERIMENT := reproduce
 reproduce: data ## the main result: data, both stages, report; under 40 minutes on 2 CPU cores
 	$(both-stages)
 
-.PHONY: reproduce-full
-reproduce-full: EXPERIMENT := reproduce_full
-reproduce-full: RUNS := runs/reproduce-full
+reproduce-full: EXPERIMENT := reproduce-full
 reproduce-full: data ## the same with more label fractions and five seeds of each; two hours
 	$(both-stages)
 
-.PHONY: smoke
 smoke: EXPERIMENT := smoke
-smoke: RUNS := runs/smoke
 smoke: SIZE := smoke
 smoke: data ## the same path in 2 minutes, too small to learn anything
 	$(both-stages)
@@ -142,45 +124,34 @@ $(AULIGHT) finetune $(filter-out model.%,$(SWEEP)) $(SHARES) model=blendshapes s
 $(AULIGHT) report runs=$(RUNS)
 endef
 
-.PHONY: reproduce-disfa
+reproduce-disfa reproduce-bp4d: EXPERIMENT = $(@:reproduce-%=%)
 reproduce-disfa reproduce-bp4d: JOBS := 1
-reproduce-disfa: EXPERIMENT := disfa
 reproduce-disfa: RAW = $(DISFA)
-reproduce-disfa: RUNS := runs/disfa
+reproduce-bp4d: RAW = $(BP4D)
+
 reproduce-disfa: need-DISFA $(INSTALLED) ## the same on DISFA=<raw dataset>, three folds; wants a GPU
 	$(real-data)
 
-.PHONY: reproduce-bp4d
-reproduce-bp4d: EXPERIMENT := bp4d
-reproduce-bp4d: RAW = $(BP4D)
-reproduce-bp4d: RUNS := runs/bp4d
 reproduce-bp4d: need-BP4D $(INSTALLED) ## the same on BP4D=<raw dataset>, train and test of FERA 2015; wants a GPU
 	$(real-data)
 
 need-%:
-	$(if $($*),,@echo "usage: make reproduce-$(EXPERIMENT) $*=<raw dataset> [UNLABELLED=<folder of videos>]" >&2; exit 2)
+	$(if $($*),,@echo "usage: make $(MAKECMDGOALS) $*=<raw dataset> [UNLABELLED=<folder of videos>]" >&2; exit 2)
 
-.PHONY: data
 data: $(INSTALLED) ## generate the synthetic faces into DATA
 	@$(BIN)/python -c "from pathlib import Path; from aulight.data.opening import open_data; \
 		open_data(Path('$(DATA)/synthetic-$(SIZE)-seed0'), {'size': '$(SIZE)', 'seed': 0})"
 
-.PHONY: faces
 faces: $(INSTALLED) ## draw the picture of the synthetic faces, docs/faces.png
 	$(BIN)/python -m aulight.data.synthetic --contact-sheet docs/faces.png
 
-.PHONY: readable
 readable: $(INSTALLED) ## how well each AU of the synthetic faces can be read: all labels, 1200 steps; 6 minutes
 	$(AULIGHT) finetune experiment=reproduce runs=runs/readable label_fraction=1.0 steps=1200
 	$(AULIGHT) report runs=runs/readable
 
-.PHONY: report
 report: $(INSTALLED) ## tables and figures of the runs in RUNS once more
 	$(AULIGHT) report runs=$(RUNS)
 
-# -----------------------------------------------------------------------------------------------------------
-
-.PHONY: clean
 clean: ## remove caches and built packages; data/, runs/ and .venv stay
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find aulight tests -name __pycache__ -type d -prune -exec rm -rf {} +

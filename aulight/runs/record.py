@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aulight.errors import AulightError, one_line
-from aulight.settings.model import BlendshapesSettings, ModelSettings, NetworkSettings
+from aulight.settings.model import ModelSettings, NetworkSettings
+from aulight.settings.walk import kind_of
 
 RECORD = "run.yaml"
 """Its name in the run directory."""
-
-
-_MODEL: TypeAdapter[NetworkSettings | BlendshapesSettings] = TypeAdapter(ModelSettings)
 
 
 class _Part(BaseModel):
@@ -147,7 +145,9 @@ class RunRecord(_Part):
     @property
     def is_network(self) -> bool:
         """Whether its model is a network, and not the blendshapes baseline."""
-        return _MODEL.validate_python(self.config["model"]).kind == "network"
+        model = kind_of(ModelSettings)
+        assert model.choose is not None
+        return model.choose.meant(model.groups, self.config["model"]) is NetworkSettings
 
     def plain(self) -> dict[str, Any]:
         """What ``run.yaml`` holds, in plain containers."""

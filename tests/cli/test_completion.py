@@ -27,7 +27,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
     [
         ("aulight pre", 1, {"pretrain", "prepare", "predict"}),
         ("aulight finetune model=", 2, {f"model={file.stem}" for file in conf_dir().glob("model/*.yaml")}),
-        ("aulight predict faces=none cov", 3, {"coverage=0.9"}),
+        ("aulight predict faces=none cov", 3, {"coverage="}),
         ("aulight nope mo", 2, {""}),
     ],
 )

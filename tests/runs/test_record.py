@@ -103,7 +103,7 @@ def test_whether_its_model_is_a_network() -> None:
     network = {"backbone": "resnet_tiny", "temporal": "gru", "size": 64, "embedding": 128, "hidden": 128, "skip": True}
     network |= {"norm": "batch", "small_input": False, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
     baseline = {"arm": "blendshapes", "relative": True, "penalties": [0.1, 1.0]}
-    for model, is_network in ((network, True), (baseline, False)):
+    for model, is_network in ((network, True), (baseline, False), ({"arm": "blendshapes"}, False)):
         assert FinetuneRecord(config={"model": model}).is_network == is_network
 
 

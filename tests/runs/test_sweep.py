@@ -115,7 +115,7 @@ EXPERIMENTS = {  # runs of stage one and of stage two, with one seed
     "objectives": (3, 3),
     "pretraining_data": (4, 4),
     "reproduce": (1, 3 + 2 * 3),
-    "reproduce_full": (1, 3 + 2 * 7),
+    "reproduce-full": (1, 3 + 2 * 7),
     "smoke": (1, 3 + 2),
     "disfa": (3, 3 * 2 * 4),
     "bp4d": (1, 2 * 4),

@@ -384,3 +384,29 @@ def test_a_run_is_not_taken_for_done_on_other_labels(
     assert "was done on another version of the dataset" in refused.err
     assert "give another name=" in refused.err
     assert aulight(*command, "name=again").status == 0
+
+
+@pytest.mark.slow
+def test_a_handful_of_frames_is_learned_by_heart(aulight: Command, smoke_data: Path, tmp_path: Path) -> None:
+    """Of labels that vary, to a thousandth of their variance: they are standardised, so it is 1 for their mean."""
+    where = [f"data_dir={smoke_data.parent}", "data.size=smoke", f"runs={tmp_path}", "name=run", "threads=1"]
+    outcome = aulight("finetune", "debug=overfit", *where, "trainer.accelerator=cpu")
+    assert outcome.status == 0, outcome.err
+    run = tmp_path / "finetune" / "run"
+    used = pd.read_parquet(run / "labels_used.parquet")
+    assert len(used) == 8
+    assert used["AU12"].nunique() > 1
+    losses = pd.read_csv(run / "metrics.csv")["train/loss"].dropna().to_numpy()
+    assert losses[0] > 0.1
+    assert losses[-10:].max() < 1e-3
+
+
+@pytest.mark.slow
+def test_both_stages_in_seconds(aulight: Command, smoke_data: Path, tmp_path: Path) -> None:
+    where = ["debug=quick", f"data_dir={smoke_data.parent}", "data.size=smoke", f"runs={tmp_path}", "name=run"]
+    for command, settings in (("pretrain", []), ("finetune", [f"pretrained={tmp_path}/pretrain/run"])):
+        outcome = aulight(command, *where, *settings)
+        assert outcome.status == 0, outcome.err
+        assert outcome.out.count(": step ") == 4
+    table = pd.read_parquet(tmp_path / "finetune" / "run" / "predictions.parquet")
+    assert len(table) == 3 * 60
