@@ -133,6 +133,13 @@ def finetuned(
     return folder / "run"
 
 
+@pytest.fixture(scope="session")
+def mixed() -> bool:
+    """Whether ``trainer.precision=auto`` is bf16-mixed on this machine's CPU: the variable, else the instructions."""
+    given = os.environ.get("AULIGHT_AUTO_PRECISION")
+    return given == "bf16-mixed" if given else bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+
+
 # ---- pictures that say which they are ---------------------------------------------------------------------------
 
 CODE_BITS = 16  # of a 4 x 4 chequerboard: 10 for the frame, 6 for the video

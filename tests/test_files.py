@@ -78,7 +78,7 @@ def test_processes_of_one_number_do_not_meet(tmp_path: Path, monkeypatch: pytest
 
 
 def test_leftovers_of_killed_processes_are_known_from_other_files(tmp_path: Path) -> None:
-    others = [".hydra", ".lock", ".a.tmp", ".a.0123456789abcdef", "a.0123456789abcdef.tmp.ckpt", "last.ckpt"]
+    others = [".hydra", ".lock", ".a.tmp", ".a.0123456789abcdef", "a.0123456789abcdef.tmp.ckpt", "best.ckpt"]
     for name in others:
         (tmp_path / name).touch()
     for name in ("last.ckpt", "run.yaml", "no_suffix", "two.dots.parquet"):

@@ -37,6 +37,11 @@ def main() -> None:
 
         print(f"aulight {__version__}")
         return
+    if arguments[0] in ("-sc", "--shell-completion"):
+        from aulight.cli.completion import complete
+
+        complete(arguments, COMMANDS)
+        return
     if (sweep := os.environ.pop("AULIGHT_JOB", None)) is not None:
         from aulight.runs.sweep_job import live_and_die_with_the_sweep
 
@@ -184,7 +189,8 @@ def _usage() -> str:
         f"usage: aulight <command> [key=value ...] [-m]\n\n{commands}\n\n"
         "aulight <command> --help      its settings: defaults, choices, what they are\n"
         "aulight <command> --cfg job   the configuration it would run with\n"
-        "aulight <command> -m k=a,b    one run for each value"
+        "aulight <command> -m k=a,b    one run for each value\n\n"
+        'eval "$(aulight -sc install=bash)"   completion of commands and settings by the tab key, in this shell'
     )
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from aulight.data.store import BLENDSHAPE, FORMAT, PreparedDataset
+from aulight.data.store import BLENDSHAPE, FORMAT, DatasetDescription, PreparedDataset
 from aulight.errors import AulightError
 from aulight.facs import column
 from aulight.files import remove_leftovers, write_table, write_yaml
@@ -30,7 +30,7 @@ class StoreWriter:
 
     Args:
         root: The dataset's final folder; must not exist yet.
-        meta: What ``dataset.yaml`` says beyond the counts: ``name``, ``aus``, ``fps``, ``crop_size``, ``source`` ...
+        meta: What ``dataset.yaml`` says beyond the format and the counts; may be added to as long as this is open.
         resume: Keep what an earlier, interrupted writer left in :attr:`folder`, and leave it there if this one fails.
         replace: Put the new dataset in the place of one that is there, once it is whole.
 
@@ -42,15 +42,15 @@ class StoreWriter:
         AulightError: When ``root`` is already there and is not to be replaced.
     """
 
-    def __init__(self, root: Path, meta: Mapping[str, Any], resume: bool = False, replace: bool = False) -> None:
+    def __init__(self, root: Path, meta: DatasetDescription, resume: bool = False, replace: bool = False) -> None:
         if root.exists() and not replace:
             raise AulightError(f"{root}: already there; remove it to make it anew")
         self.root = root
-        self.meta = dict(meta)
+        self.meta = meta.copy()
         self.resume = resume
         self.folder = partial_folder(root)
         self.videos = self.folder / "videos"
-        self._videos: list[dict[str, Any]] = []
+        self._videos: list[dict[str, object]] = []
         self._frames: pq.ParquetWriter | None = None
         self._labels: pq.ParquetWriter | None = None
 
@@ -73,7 +73,7 @@ class StoreWriter:
         time_s: npt.NDArray[np.float64] | None = None,
         labels: Mapping[int, Any] | None = None,
         blendshapes: Mapping[str, npt.NDArray[np.float32]] | None = None,
-        **columns: Any,
+        **columns: object,
     ) -> None:
         """Describes one video that is already in the folder :attr:`videos`.
 

@@ -10,8 +10,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from aulight.data.alignment import Alignment, finds_faces
 from aulight.errors import AulightError
-from aulight.nets.encoder import EncoderConfig
 from aulight.prediction.seal import OPEN
+from aulight.settings.model import NetworkSettings
+from aulight.settings.reading import read
 from aulight.version import __version__
 
 FORMAT = 1
@@ -33,7 +34,7 @@ class Part(BaseModel):
 
 
 class Architecture(Part):
-    """The fields of :class:`aulight.nets.encoder.EncoderConfig` that give the network its shape."""
+    """The fields of :class:`aulight.settings.model.NetworkSettings` that give the network its shape."""
 
     model_config = ConfigDict(extra="forbid")  # one that is not known would be another network
 
@@ -178,11 +179,15 @@ class ModelDescription(Part):
     licence: str | None = None
 
     @property
-    def encoder(self) -> EncoderConfig:
-        """All that is needed to build its encoder."""
+    def encoder(self) -> NetworkSettings:
+        """All that is needed to build its encoder.
+
+        Raises:
+            AulightError: When there is no such network.
+        """
         mean, std = self.normalisation.image_mean, self.normalisation.image_std
         shape = {name: getattr(self.architecture, name) for name in Architecture.model_fields}
-        return EncoderConfig(**shape, mean=mean, std=std)
+        return read(NetworkSettings, shape | {"mean": mean, "std": std}, "architecture")
 
     @property
     def finds_faces(self) -> bool:

@@ -47,7 +47,10 @@ def build(about: ModelDescription, weights: dict[str, Tensor], source: Path) -> 
     Raises:
         AulightError: When they do not fit.
     """
-    encoder = Encoder(about.encoder)
+    try:
+        encoder = Encoder(about.encoder)
+    except AulightError as error:
+        raise AulightError(f"{source}: {error}") from error
     network = nn.ModuleDict({"encoder": encoder, "regressor": IntensityRegressor(encoder.channels, len(about.aus))})
     try:
         network.load_state_dict(weights, strict=True)

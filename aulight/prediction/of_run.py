@@ -1,6 +1,5 @@
 """The model of a run directory, or of a checkpoint in one."""
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +9,14 @@ import yaml
 
 from aulight.errors import AulightError
 from aulight.facs import column
-from aulight.nets.encoder import EncoderConfig
 from aulight.prediction.description import MeanScores, ModelDescription, Reach, Scores
 from aulight.prediction.model import Model
 from aulight.prediction.network import build
 from aulight.runs.record import BegunFinetune, FinetuneRecord, ProtocolRecord, complete, read_record
+from aulight.scoring.agreement import mean
 from aulight.scoring.conformal import calibrate
+from aulight.scoring.scores import scores
+from aulight.settings.model import NetworkSettings
 
 
 def of_run(folder: Path) -> Model:
@@ -40,7 +41,7 @@ def _record(folder: Path) -> FinetuneRecord:
         raise AulightError(f"{folder}: not a run directory (run.yaml is missing); give one of `aulight finetune`")
     if not isinstance(record, FinetuneRecord):
         raise AulightError(f"{folder}: a run of stage one, which knows no intensities; give one of `aulight finetune`")
-    if record.settings.get("model.arm") == "blendshapes":
+    if not record.is_network:
         raise AulightError(f"{folder}: a run of model=blendshapes, which has no network; give one with another model=")
     return record
 
@@ -57,7 +58,7 @@ def of_checkpoint(file: Path, folder: Path) -> Model:
     try:
         saved = torch.load(file, map_location="cpu", weights_only=True)
         settings, weights = saved["hyper_parameters"], saved["state_dict"]
-        encoder = dataclasses.asdict(EncoderConfig(**settings["encoder"]))
+        encoder = NetworkSettings(**settings["encoder"]).model_dump()
         mean, std = weights["regressor.mean"].tolist(), weights["regressor.std"].tolist()
         aus, stride = [int(au) for au in settings["aus"]], int(settings["stride"])
     except Exception as error:
@@ -112,15 +113,13 @@ def _faces(run: BegunFinetune, folder: Path) -> dict[str, object]:
 
 def _test(folder: Path, aus: list[int]) -> MeanScores:
     """Scores on the test subjects, as means over the AUs and for each."""
-    from aulight.scoring.metrics import scores  # with Lightning, which a model in a file does without
-
     file, columns = folder / "predictions.parquet", [column(au) for au in aus]
     try:
         table = pd.read_parquet(file)
         tested = scores(table, columns)
     except (OSError, KeyError, ValueError) as error:
         raise AulightError(f"{file}: missing or damaged; run `aulight finetune` again in another folder") from error
-    means = {name: float(values.nanmean()) for name, values in tested.items()}
+    means = {name: float(mean(values)) for name, values in tested.items()}
     return MeanScores(
         labelled_frames=int(table[[f"{au}_true" for au in columns]].notna().any(axis=1).sum()),
         icc=means["icc"],

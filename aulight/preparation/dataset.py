@@ -14,7 +14,7 @@ from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.sources import reading
 from aulight.data.sources.placing import place_labels
 from aulight.data.sources.raw import RawDataset
-from aulight.data.store import PreparedDataset
+from aulight.data.store import DatasetDescription, PreparedDataset
 from aulight.data.writer import StoreWriter, label_rows
 from aulight.errors import AulightError, shorten
 from aulight.preparation.extending import lacks_videos, take_over
@@ -70,7 +70,7 @@ def prepare_dataset(
     return summary
 
 
-def _meta(name: str, raw: RawDataset, recipe: Recipe) -> dict[str, object]:
+def _meta(name: str, raw: RawDataset, recipe: Recipe) -> DatasetDescription:
     return {
         "name": name,
         "aus": list(raw.aus),

@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from aulight.runs.equal_compute import equal_steps
 from aulight.settings.commands import settings_of
 from aulight.settings.group import Group
 from aulight.settings.reading import read
@@ -27,6 +28,7 @@ def conf_dir(command: str = "") -> Path:
 def register_resolvers() -> None:
     """Makes the interpolations of our own known that files in ``conf/`` use."""
     OmegaConf.register_new_resolver("if_pretrained", _if_pretrained, replace=True)
+    OmegaConf.register_new_resolver("equal_steps", equal_steps, replace=True)
 
 
 def _if_pretrained(yes: Any, no: Any, *, _root_: Any) -> Any:

@@ -12,6 +12,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aulight.errors import AulightError, one_line
+from aulight.settings.model import ModelSettings, NetworkSettings
+from aulight.settings.walk import kind_of
 
 RECORD = "run.yaml"
 """Its name in the run directory."""
@@ -73,7 +75,7 @@ class OriginRecord(_Part):
         dataset: Name of its dataset.
         own_frames: Whether that is the dataset of stage two.
         subjects: How many subjects it saw.
-        unlabelled_subjects: How many of them no stage two knows.
+        unlabelled_subjects: How many of them stage two does not see.
     """
 
     dataset: str
@@ -136,9 +138,16 @@ class RunRecord(_Part):
         return str(self.config["name"])
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """The settings by their dotted names, for example ``clip.length``."""
         return dotted(self.config)
+
+    @property
+    def is_network(self) -> bool:
+        """Whether its model is a network, and not the blendshapes baseline."""
+        model = kind_of(ModelSettings)
+        assert model.choose is not None
+        return model.choose.meant(model.groups, self.config["model"]) is NetworkSettings
 
     def plain(self) -> dict[str, Any]:
         """What ``run.yaml`` holds, in plain containers."""
@@ -308,12 +317,14 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], free: Sequence[s
     """
     before, now = dotted(old), dotted(new)
     keys = [key for key in before | now if not any(key == name or key.startswith(f"{name}.") for name in free)]
-    return [f"{key} was {before.get(key)}, is {now.get(key)}" for key in keys if before.get(key) != now.get(key)]
+    pairs = [(key, before.get(key), now.get(key)) for key in keys]
+    # as texts as well: what is a name may have been kept as the number that it looks like, trainer.precision=32
+    return [f"{key} was {was}, is {is_now}" for key, was, is_now in pairs if was != is_now and str(was) != str(is_now)]
 
 
-def dotted(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def dotted(config: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
     """Nested settings by their dotted names, for example ``clip.length``."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for key, value in config.items():
         name = f"{prefix}{key}"
         flat |= dotted(value, f"{name}.") if isinstance(value, Mapping) else {name: value}

@@ -3,22 +3,27 @@
 import functools
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from filelock import FileLock, Timeout
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
 
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError, reason
-from aulight.files import remove_leftovers, write_yaml
+from aulight.files import remove_leftovers, write_table, write_yaml
 from aulight.runs.machine import git_revision, peak_gpu_mb, peak_rss_mb, versions
 from aulight.runs.record import RECORD, FinetuneRecord, PretrainRecord, Record, differences, read_record
 from aulight.settings.commands import settings_of
+from aulight.settings.finetune import FinetuneSettings
 from aulight.settings.group import CHANGES_NO_RESULT
+from aulight.settings.model import NetworkSettings
+from aulight.settings.training import TrainingSettings
 from aulight.settings.walk import marked
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RECORDS: dict[str, type[Record]] = {"pretrain": PretrainRecord, "finetune": FinetuneRecord}
 
@@ -30,6 +35,8 @@ class Run:
         folder: The directory; may hold an earlier part of the same run.
         command: ``pretrain`` or ``finetune``.
         config: The settings as plain containers.
+        typed: Those of them that were typed, as ``key=value``. On top of stage one the network is the checkpoint's,
+            whatever the settings say; only one that was typed must be that of the run.
 
     Attributes:
         folder: The directory.
@@ -40,15 +47,16 @@ class Run:
         AulightError: When the directory holds a run with other settings that is done, is running or has a checkpoint.
     """
 
-    def __init__(self, folder: Path, command: str, config: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, command: str, config: Mapping[str, Any], typed: Sequence[str] = ()) -> None:
         self.folder = folder
         self.checkpoints = folder / "checkpoints"
-        self.record: Record = RECORDS[command](command=command, config=config, wall_s=0.0)
+        self.record: Record = RECORDS[command](command=command, config=dict(config), wall_s=0.0)
         earlier = read_record(folder)
+        follows = config.get("pretrained") is not None and not typed_network(typed)
         if earlier is not None:
             if "config" not in earlier.model_fields_set:
                 raise AulightError(f"{folder / RECORD}: not the record of a run; remove the run directory")
-            differing = differences(earlier.config, config, _free(command))
+            differing = differences(earlier.config, config, (*_free(command), *(["model"] if follows else [])))
             if differing and self.last is None and str(earlier.outcome).startswith(("failed", "interrupted")):
                 return  # it got nowhere: a second try with a setting put right
             if differing:
@@ -56,22 +64,35 @@ class Run:
                     f"{folder}: holds a run with other settings ({'; '.join(differing[:4])}); "
                     "give another name= or remove the folder"
                 )
-            self.record = earlier.updated(config=config)
+            if follows:
+                config = {**config, "model": earlier.config.get("model", config["model"])}
+            self.record = earlier.updated(config=dict(config))
 
     @classmethod
-    def begin(cls, cfg: DictConfig, command: str) -> "Run":
-        """The run of a composed configuration, in the directory that Hydra made for it; says so when it is done."""
-        config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
-        data = config["data"]
-        if data["synthetic"] is not None and data["name"] != "synthetic":
-            raise AulightError(f"data.name={data['name']}: names a dataset of yours; add data=folder")
-        run = cls(Path(HydraConfig.get().runtime.output_dir), command, config)
+    def begin(cls, folder: Path, settings: TrainingSettings, typed: Sequence[str] = ()) -> "Run":
+        """The run of some settings; says so when it is done.
+
+        Args:
+            folder: The directory.
+            settings: Of the command.
+            typed: Settings as they were typed.
+
+        Raises:
+            AulightError: As for the class, and when it was done on another version of the dataset.
+        """
+        command = "finetune" if isinstance(settings, FinetuneSettings) else "pretrain"
+        run = cls(folder, command, settings.model_dump(exclude_unset=True), typed)
         if run.done:
-            root = Path(data["root"]).expanduser()
+            root = Path(settings.data.root).expanduser()
             if root.exists():
                 run.check_data(PreparedDataset(root).fingerprint)
             run.say(f"already done ({run.folder})")
         return run
+
+    def build_on(self, network: NetworkSettings) -> None:
+        """Puts the network of the checkpoint that the run builds on in the place of that of the settings."""
+        config = {**self.record.config, "model": network.model_dump()}
+        self.record = self.record.updated(config=config)
 
     def say(self, text: str) -> None:
         """Prints a line that begins with the run's name, once however many processes the run has."""
@@ -126,6 +147,11 @@ class Run:
         if _is_first():
             write_yaml(self.record.plain(), self.folder / RECORD)
 
+    def write_table(self, table: "pd.DataFrame", name: str) -> None:
+        """Writes a table into the directory, by the first process of the run alone."""
+        if _is_first():
+            write_table(table, self.folder / name)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -142,6 +168,12 @@ class Run:
             self._lock.release()
         if outcome == "interrupted":  # by Ctrl-C, which Lightning turns into SystemExit
             raise KeyboardInterrupt from error
+
+
+def typed_network(typed: Sequence[str]) -> list[str]:
+    """Those of the typed settings that ask for a network."""
+    asked = (setting.lstrip("+") for setting in typed)
+    return [setting for setting in asked if setting.startswith(("model=", "model."))]
 
 
 @functools.cache

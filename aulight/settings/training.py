@@ -69,7 +69,9 @@ class Experiment(Group):
         None, description="What reports call runs on top of stage one, and from scratch"
     )
     network: Name | None = Field(None, description="Name of the network, in the names of runs")
-    equal_steps: int | None = Field(None, ge=1, description="Steps of stage two with the frames of both stages")
+    equal_steps: Annotated[int | None, CHANGES_NO_RESULT] = Field(
+        None, ge=1, description="Of older runs: steps of stage two with the frames of both stages"
+    )
 
 
 class TrainingSettings(Experiment):

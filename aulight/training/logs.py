@@ -25,11 +25,11 @@ class _KeepingWriter(ExperimentWriter):
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
         self._replace(self._rows())
 
-    def _rows(self) -> list[dict[str, Any]]:
+    def _rows(self) -> list[dict[str, str]]:
         with Path(self.metrics_file_path).open(newline="") as file:
             return [row for row in csv.DictReader(file) if row.get("step")]
 
-    def _replace(self, rows: list[dict[str, Any]]) -> None:
+    def _replace(self, rows: list[dict[str, str]]) -> None:
         with whole(Path(self.metrics_file_path)) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=self.metrics_keys)
             writer.writeheader()

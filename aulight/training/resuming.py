@@ -11,22 +11,24 @@ from torch import Tensor
 
 from aulight.errors import AulightError
 from aulight.files import whole
-from aulight.nets.encoder import Encoder, EncoderConfig
+from aulight.nets.encoder import Encoder
+from aulight.protocol import TrainedOn
+from aulight.settings.model import NetworkSettings
 
 
 class StageOne(NamedTuple):
     """What stage two takes from a checkpoint of stage one.
 
     Attributes:
-        config: :class:`EncoderConfig` as a plain dict.
+        network: What it is.
         weights: Of the encoder.
         trained_on: Name of the ``dataset`` and ``subjects`` that it saw.
         file: The checkpoint.
     """
 
-    config: dict[str, Any]
+    network: NetworkSettings
     weights: dict[str, Tensor]
-    trained_on: dict[str, Any]
+    trained_on: TrainedOn
     file: Path
 
 
@@ -47,10 +49,9 @@ def read_stage_one(path: Path) -> StageOne:
         if not isinstance(saved, dict):
             raise TypeError
         settings = saved["hyper_parameters"]
-        config = dict(settings["encoder"])
+        network = NetworkSettings(**settings["encoder"])
         prefix = "encoder."
         weights = {k.removeprefix(prefix): v for k, v in saved["state_dict"].items() if k.startswith(prefix)}
-        EncoderConfig(**config)
     except Exception as error:
         reason = type(error).__name__
         raise AulightError(f"pretrained={file}: not a checkpoint of `aulight pretrain` ({reason})") from error
@@ -58,7 +59,7 @@ def read_stage_one(path: Path) -> StageOne:
         raise AulightError(f"pretrained={file}: a checkpoint of `aulight finetune`; give one of `aulight pretrain`")
     if not settings.get("trained_on"):
         raise AulightError(f"pretrained={file}: does not say whose videos it was trained on; run stage one again")
-    return StageOne(config, weights, settings["trained_on"], file)
+    return StageOne(network, weights, settings["trained_on"], file)
 
 
 def load_encoder(encoder: Encoder, weights: dict[str, Tensor], source: Path) -> None:

@@ -20,7 +20,7 @@ from torch import nn
 from aulight.cli.commands.export import export
 from aulight.data.synthetic.dataset import render_video
 from aulight.errors import AulightError
-from aulight.nets.encoder import Encoder, EncoderConfig
+from aulight.nets.encoder import Encoder
 from aulight.nets.heads import IntensityRegressor
 from aulight.prediction.card import model_card
 from aulight.prediction.description import ModelDescription
@@ -29,6 +29,7 @@ from aulight.prediction.model import Model
 from aulight.prediction.network import build
 from aulight.prediction.onnx import write_onnx
 from aulight.settings.export import ExportSettings
+from aulight.settings.model import NetworkSettings
 
 Command = Callable[..., Any]
 
@@ -171,7 +172,7 @@ def _untrained(settings: dict[str, Any], stride: int) -> Model:
     """A network with statistics and a scale as after training, not the neutral ones."""
     torch.manual_seed(0)
     config = {key: value for key, value in settings.items() if key not in ("mean", "std")}
-    encoder = Encoder(EncoderConfig(**settings))
+    encoder = Encoder(NetworkSettings(**settings))
     regressor = IntensityRegressor(encoder.channels, 3)
     for name, buffer in encoder.named_buffers():
         if name.endswith("running_mean"):

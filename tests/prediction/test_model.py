@@ -261,7 +261,10 @@ def _rewritten(written: Path, path: Path, change: Callable[[dict[str, Any], dict
         (lambda meta, weights: meta.pop("stride"), "not as `aulight export` writes it .'stride'"),
         (lambda meta, weights: meta["architecture"].update(hidden=64), "weights do not fit its network: .*size mism"),
         (lambda meta, weights: weights.pop("regressor.linear.bias"), r"do not fit.*Missing key.*regressor\.linear\.b"),
-        (lambda meta, weights: meta["architecture"].update(backbone="os.system"), "unknown backbone 'os.system'"),
+        (
+            lambda meta, weights: meta["architecture"].update(backbone="os.system"),
+            r"other\.aulight: architecture\.backbone=os\.system: one of resnet_tiny, ",
+        ),
     ],
 )
 def test_files_of_others(

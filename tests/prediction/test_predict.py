@@ -86,7 +86,10 @@ def _note(path: Path) -> Any:
 # ---- the numbers ------------------------------------------------------------------------------------------------
 
 
-def test_scores_are_those_of_finetune(aulight: Command, finetuned: Path, smoke_data: Path, tmp_path: Path) -> None:
+@pytest.mark.precision
+def test_scores_are_those_of_finetune(
+    aulight: Command, finetuned: Path, smoke_data: Path, mixed: bool, tmp_path: Path
+) -> None:
     """Of the same prepared videos, to 1e-4; the oracles are what the Trainer's own test wrote, and the tables."""
     data, tested = PreparedDataset(smoke_data), pd.read_parquet(finetuned / "predictions.parquet")
     videos = tmp_path / "videos"
@@ -94,7 +97,8 @@ def test_scores_are_those_of_finetune(aulight: Command, finetuned: Path, smoke_d
     for video in tested["video_id"].unique():
         os.link(smoke_data / "videos" / f"{video}.mp4", videos / f"{video}.mp4")
     out = [tmp_path / "csv", tmp_path / "parquet"]
-    common = ["predict", f"model={finetuned}", f"input={videos}", "precision=bf16"]  # as the Trainer had it
+    precision = "bf16" if mixed else "32"  # as the Trainer had it
+    common = ["predict", f"model={finetuned}", f"input={videos}", f"precision={precision}"]
     outcome = aulight(*common, f"output={out[0]}", "workers=1")
     assert outcome.status == 0, outcome.err
     assert f"{out[0]}: 3 videos, 180 frames\n" in outcome.out

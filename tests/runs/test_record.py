@@ -99,6 +99,14 @@ def test_a_run_that_has_said_little(tmp_path: Path) -> None:
     assert (record.outcome, record.arm, record.config) == ("failed: a bug", None, {})
 
 
+def test_whether_its_model_is_a_network() -> None:
+    network = {"backbone": "resnet_tiny", "temporal": "gru", "size": 64, "embedding": 128, "hidden": 128, "skip": True}
+    network |= {"norm": "batch", "small_input": False, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
+    baseline = {"arm": "blendshapes", "relative": True, "penalties": [0.1, 1.0]}
+    for model, is_network in ((network, True), (baseline, False), ({"arm": "blendshapes"}, False)):
+        assert FinetuneRecord(config={"model": model}).is_network == is_network
+
+
 def test_fields_that_must_be_there(tmp_path: Path) -> None:
     _write(tmp_path, HEAD | BEGUN)
     record = read_record(tmp_path)
@@ -129,8 +137,8 @@ def test_fields_are_typed_and_known(tmp_path: Path) -> None:
 def test_which_settings_may_differ_is_said_at_the_fields() -> None:
     """Oracle: the lists that were kept by hand before."""
     free = {
-        "data.root", "data.source", "data_dir", "loader.workers", "logger", "name", "progress_s", "root", "runs",
-        "threads", "trainer.accelerator", "trainer.channels_last", "trainer.compile", "trainer.devices",
+        "data.root", "data.source", "data_dir", "equal_steps", "loader.workers", "logger", "name", "progress_s", "root",
+        "runs", "threads", "trainer.accelerator", "trainer.channels_last", "trainer.compile", "trainer.devices",
         "trainer.log_every_n_steps", "trainer.num_nodes", "trainer.strategy",
     }  # fmt: skip
     assert set(marked(PretrainSettings, CHANGES_NO_RESULT)) == free

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from aulight.errors import AulightError
+from aulight.files import whole
 from aulight.runs import machine
 from aulight.runs.record import read_record
 from aulight.runs.run import Run
@@ -141,6 +142,18 @@ def test_record_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.Monke
             with pytest.raises(OSError, match="No space"):
                 run.update(steps=4)
         assert _read(tmp_path) == before
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    run = Run(tmp_path, "pretrain", CONFIG)
+    run.checkpoints.mkdir()
+    for path in (tmp_path / "run.yaml", run.checkpoints / "last.ckpt"):
+        with whole(path) as temporary:
+            temporary.touch()
+        path.rename(temporary)
+    with run:
+        assert list(run.checkpoints.iterdir()) == []
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoints", "run.yaml"}
 
 
 def test_installed_package_has_no_revision(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

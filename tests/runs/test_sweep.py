@@ -114,10 +114,11 @@ EXPERIMENTS = {  # runs of stage one and of stage two, with one seed
     "backbones": (4, 4 * 2),
     "objectives": (3, 3),
     "pretraining_data": (4, 4),
-    "reproduce": (1, 1),
-    "smoke": (1, 1),
-    "disfa": (1, 1),
-    "bp4d": (1, 1),
+    "reproduce": (1, 3 + 2 * 3),
+    "reproduce-full": (1, 3 + 2 * 7),
+    "smoke": (1, 3 + 2),
+    "disfa": (3, 3 * 2 * 4),
+    "bp4d": (1, 2 * 4),
 }
 
 
@@ -149,6 +150,30 @@ def test_what_is_typed_replaces_what_an_experiment_sweeps(
     assert [(j.config["arm"], j.config["label_fraction"], j.config["seed"], j.config["fold"]) for j in launched] == [
         (arm, 0.5, seed, fold) for arm, seed, fold in itertools.product(("pretrained", "scratch"), (7, 8), (1, 3))
     ]
+
+
+def test_what_is_typed_replaces_settings_of_every_grid_and_no_run_is_run_twice(
+    aulight: Command, launched: list[Job], tmp_path: Path
+) -> None:
+    """Both grids of `reproduce` have pretrained and scratch with seed 0, once their label fractions are one."""
+    typed = ["hydra/launcher=basic", f"runs={tmp_path}", "label_fraction=0.5"]
+    assert aulight("finetune", "-m", "experiment=reproduce", *typed).status == 0
+    assert [(j.config["arm"], j.config["label_fraction"], j.config["seed"]) for j in launched] == [
+        (arm, 0.5, seed) for arm in ("scratch_equal_compute", "pretrained", "scratch") for seed in (0, 1, 2)
+    ]
+    assert [job.config["steps"] for job in launched] == [2600] * 3 + [200] * 6
+
+
+def test_a_grid_can_be_left_out_or_changed_by_its_name(aulight: Command, launched: list[Job], tmp_path: Path) -> None:
+    where = ["-m", "experiment=reproduce", "hydra/launcher=basic", f"runs={tmp_path}"]
+    grids = ["hydra.sweeper.finetune.main=null", "hydra.sweeper.finetune.others.label_fraction='0.3,0.4'"]
+    assert aulight("finetune", *where, *grids).status == 0
+    assert [(j.config["arm"], j.config["label_fraction"]) for j in launched] == [
+        (arm, fraction) for arm in ("pretrained", "scratch") for fraction in (0.3, 0.4)
+    ]
+    refused = aulight("finetune", *where, "+hydra.sweeper.finetune.seed='0,1'")
+    assert refused.status == 2
+    assert "hydra.sweeper.finetune: either settings with their values, or grids of them" in refused.err
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def sample(settings: SampleSettings) -> None:
     output = Path(settings.output).expanduser()
     refuse_old(output)  # before a synthetic dataset is made for nothing
     made_up = settings.data.synthetic if isinstance(settings.data, SyntheticSettings) else None
-    data = open_data(Path(settings.data.root), None if made_up is None else made_up.model_dump())
+    data = open_data(Path(settings.data.root), made_up)
     coding = make_coding(
         data,
         output,

@@ -1,4 +1,8 @@
-"""Writes videos whose random access is exact; the only file that imports an encoder."""
+"""Writes prepared videos, whose random access is exact.
+
+With decord it is so only on some files: closed groups of pictures without B-frames, in mp4. So that is all that is
+written here, and all that :class:`aulight.data.video.prepared.Reader` is pointed at.
+"""
 
 from collections.abc import Iterable
 from fractions import Fraction

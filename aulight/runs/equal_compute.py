@@ -1,0 +1,46 @@
+"""How many steps stage two alone has, to see as many frames as both stages together."""
+
+import math
+
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+COUNTS = ("steps", "steps_per_epoch", "loader.batch_size", "objective.views", "clip.length")
+"""Settings that the number of frames is made of."""
+
+CHOICES = ("experiment", "debug")
+"""Groups that may set them."""
+
+
+def equal_steps() -> int:
+    """``${equal_steps:}`` in the configuration of ``finetune``: its steps with the frames of both stages, whole epochs.
+
+    Stage one is ``conf/pretrain.yaml`` with what was chosen and typed for stage two, as far as it decides how many
+    frames there are: the same experiment, and steps, batches and clips.
+    """
+    hydra = HydraConfig.get()
+    typed = [_forced(override) for override in hydra.overrides.task if _counts(override)]
+    # folders of the user's own configurations
+    own = [override for override in hydra.overrides.hydra if override.startswith("hydra.searchpath=")]
+    stage_one, stage_two = (compose(command, [*typed, *own]) for command in ("pretrain", "finetune"))
+    frames = stage_one.steps * _frames_a_step(stage_one) + stage_two.steps * _frames_a_step(stage_two)
+    epoch = stage_two.steps_per_epoch * _frames_a_step(stage_two)
+    return int(math.ceil(frames / epoch) * stage_two.steps_per_epoch)
+
+
+def _frames_a_step(config: DictConfig) -> int:
+    """Frames through the network in a step; each view of a clip counts."""
+    views = config.objective.views if "objective" in config else 1
+    return int(config.loader.batch_size * views * config.clip.length)
+
+
+def _counts(override: str) -> bool:
+    """Whether it may change the number of frames in either stage."""
+    key = override.partition("=")[0].lstrip("+~")
+    return key in CHOICES or any(count == key or count.startswith(f"{key}.") for count in COUNTS)
+
+
+def _forced(override: str) -> str:
+    """The same for a command that may lack a part of it, such as ``loader.chunk`` in a ``loader={...}``."""
+    return override if override.partition("=")[0].lstrip("+~") in CHOICES else f"++{override.lstrip('+')}"
