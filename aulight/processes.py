@@ -1,18 +1,91 @@
-"""Worker processes that leave Ctrl-C to their parent and end with it, and threads that work ahead."""
+"""CPUs that may be used, worker processes that end with their parent, and threads that work ahead."""
 
+import math
 import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-import cv2
+from tqdm import tqdm
+
+from aulight.errors import AulightError
 
 Item = TypeVar("Item")
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+REPORT_FRAMES = 10
+"""Frames after which a worker of :func:`pump` says how far it is."""
+
+
+def cpus(environment: Mapping[str, str] = os.environ, root: Path = Path("/")) -> int:
+    """CPUs that this process may use: what a command starts workers and threads by.
+
+    The least of its affinity (``taskset``, a batch system's binding), the quotas of its cgroup and of those around it
+    (containers, ``systemd``), and what Slurm has given to its task, or to its job on this node. A share of a CPU
+    counts as one.
+
+    Args:
+        environment: Where Slurm's variables are.
+        root: Where ``/proc`` and the cgroups' file systems are; another one in tests.
+    """
+    if sys.version_info >= (3, 13):
+        usable = os.process_cpu_count()
+    else:
+        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    given = [usable or 1, *(math.ceil(quota) for quota in _quotas(root))]
+    for name in ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
+        if (text := environment.get(name, "")).isdecimal():
+            given.append(int(text))
+            break  # a node's are those of all its tasks
+    return max(1, min(given))
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """CPUs that the cgroup of this process and those around it may keep busy, version 2 and 1."""
+    try:
+        mounts = (root / "proc/self/mountinfo").read_text().splitlines()
+        groups = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:  # not Linux
+        return
+    paths: dict[str, str] = {}  # by controller; that of version 2 has no name
+    for line in groups:
+        _, names, path = line.split(":", 2)
+        paths |= dict.fromkeys(names.split(","), path)
+    for line in mounts:
+        mount, _, system = line.partition(" - ")
+        _, _, _, top, point, *_ = mount.split()
+        kind, *_, options = system.split()
+        controller = "" if kind == "cgroup2" else "cpu"
+        if kind not in ("cgroup", "cgroup2") or controller not in paths or controller not in ["", *options.split(",")]:
+            continue
+        own = PurePosixPath(paths[controller])
+        inside = own.relative_to(top) if own.is_relative_to(top) else PurePosixPath()  # a container sees its own alone
+        for folder in (inside, *inside.parents):
+            quota = _quota(root / point.lstrip("/") / folder)
+            if quota is not None:
+                yield quota
+
+
+def _quota(group: Path) -> float | None:
+    """CPUs that one cgroup may keep busy, ``None`` for as many as there are."""
+    try:
+        if (group / "cpu.max").exists():
+            most, period = (group / "cpu.max").read_text().split()
+        else:
+            most, period = ((group / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return int(most) / int(period) if int(most) > 0 else None
+    except (OSError, ValueError, ZeroDivisionError):  # no such file, or `max`
+        return None
 
 
 @contextmanager
@@ -22,15 +95,13 @@ def worker_pool(
     """A pool of single-threaded processes; at the end of the block what has not begun is dropped.
 
     Args:
-        workers: How many; as many as there are CPUs where not given.
+        workers: How many; one a CPU (:func:`cpus`) where not given.
         start: Called with ``arguments`` in every process before its first job; may be handed queues and events of the
             ``spawn`` context.
         arguments: Of ``start``.
     """
     # Spawned, not forked: the caller may have threads running (torch, decord).
-    pool = ProcessPoolExecutor(
-        workers or os.cpu_count(), multiprocessing.get_context("spawn"), _start, (start, arguments)
-    )
+    pool = ProcessPoolExecutor(workers or cpus(), multiprocessing.get_context("spawn"), _start, (start, arguments))
     try:
         with deaf_to("SIGINT"):  # the processes inherit it, so Ctrl-C cannot break them while they start
             pool.submit(int)  # the first job starts them all
@@ -57,6 +128,8 @@ def deaf_to(name: str) -> Iterator[None]:
 
 
 def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    import cv2  # not by every process that counts its CPUs
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     threading.Thread(target=_die_with_parent, daemon=True).start()
@@ -70,6 +143,122 @@ def _die_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+@contextmanager
+def pump(
+    jobs: Iterable[Job],
+    begin: Callable[..., Callable[[Job, "Report"], Result]],
+    given: tuple[Any, ...],
+    workers: int,
+    bar: "tqdm[Any]",
+) -> Iterator[Iterator[tuple[Job, Result]]]:
+    """Does jobs in processes of a :func:`worker_pool`, with one bar of the frames that they have done so far.
+
+    At the end of the block, be it an error or Ctrl-C, the workers stop at their next report and leave what they were
+    making as it is.
+
+    Args:
+        jobs: What is to be done, begun in this order.
+        begin: Called with ``given`` in every process before its first job. What it returns is called with each job
+            and a function to tell of so many more frames, and returns the job's result.
+        given: Arguments of ``begin``.
+        workers: How many processes.
+        bar: Moves on from where it is.
+
+    Yields:
+        The jobs and their results, in the order in which they end. What a job raises is raised here.
+
+    Raises:
+        AulightError: When a process is killed.
+    """
+    context = multiprocessing.get_context("spawn")
+    counter, stop = context.Value("q", 0), context.Event()
+    before = bar.n
+
+    def results(pool: ProcessPoolExecutor) -> Iterator[tuple[Job, Result]]:
+        of_job = {pool.submit(_do, job): job for job in jobs}
+        pending = set(of_job)
+        while pending:
+            finished, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
+            bar.update(before + counter.value - bar.n)
+            for future in finished:
+                yield of_job[future], future.result()
+        bar.update(before + counter.value - bar.n)
+
+    try:
+        with worker_pool(workers, _hire, (counter, stop, begin, given)) as pool:
+            try:
+                yield results(pool)
+            finally:
+                stop.set()
+    except BrokenProcessPool as error:
+        raise AulightError(
+            "a process was killed, perhaps for want of memory; the same command goes on, with workers=1 in less memory"
+        ) from error
+
+
+class _Stopped(Exception):
+    """The command ends: leave everything as it is."""
+
+
+class Report:
+    """Tells the command that a worker of :func:`pump` works for of so many more frames.
+
+    Args:
+        counter: Shared number of frames done, over all workers.
+        stop: Shared event: leave the work.
+    """
+
+    def __init__(self, counter: Any, stop: Any) -> None:
+        self._counter, self._stop, self._waiting = counter, stop, 0
+
+    def __call__(self, frames: int) -> None:
+        """Counts them; now and then tells the command, and leaves the job where that has ended."""
+        self._waiting += frames
+        if self._waiting >= REPORT_FRAMES:
+            self.flush()
+            if self._stop.is_set():
+                raise _Stopped
+
+    def flush(self) -> None:
+        """Tells the command of all that it has not been told of."""
+        with self._counter.get_lock():
+            self._counter.value += self._waiting
+        self._waiting = 0
+
+
+class _Hand:
+    """A worker process of a pump."""
+
+    def __init__(
+        self, counter: Any, stop: Any, begin: Callable[..., Callable[[Any, Report], Any]], given: tuple[Any, ...]
+    ) -> None:
+        self._counter, self._stop = counter, stop
+        self._begin = partial(begin, *given)
+        self._make: Callable[[Any, Report], Any] | None = None
+
+    def do(self, job: Any) -> Any:
+        if self._make is None:
+            self._make = self._begin()  # here, so that what it raises is said like a job's own errors
+        report = Report(self._counter, self._stop)
+        try:
+            result = self._make(job, report)
+        except _Stopped:
+            return None  # nobody waits for it
+        report.flush()
+        return result
+
+
+_hands: list[_Hand] = []  # of this process: one, where it is a worker
+
+
+def _hire(*given: Any) -> None:
+    _hands.append(_Hand(*given))
+
+
+def _do(job: Any) -> Any:
+    return _hands[0].do(job)
 
 
 def ahead(items: Iterable[Item], most: int) -> Generator[Item, None, None]:

@@ -1,29 +1,23 @@
 """Who may be learned from, and which frames are labelled: the trust centre.
 
 Everything that decides what a model sees of which subject is here, so that it can be read in one go: the split of a
-dataset's subjects, whom stage one may have seen, and the random draw of labelled frames.
+dataset's subjects, whom stage one may have seen, and the random draw of labelled frames. Who the subjects of DISFA and
+BP4D are, and which of them the published folds test, is in :mod:`aulight.datasets`.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
 
+from aulight.datasets import BP4D_SUBJECTS, BP4D_TESTS, DISFA_SUBJECTS, DISFA_TESTS
 from aulight.errors import AulightError
+from aulight.facs import is_column
 
 PROTOCOLS = ("own", "disfa", "bp4d", "kfold", "loso")
-
-DISFA_TESTS = (
-    ("SN003", "SN029", "SN023", "SN025", "SN008", "SN005", "SN007", "SN017", "SN004"),
-    ("SN013", "SN018", "SN011", "SN028", "SN012", "SN006", "SN031", "SN021", "SN024"),
-    ("SN002", "SN010", "SN001", "SN026", "SN027", "SN032", "SN030", "SN009", "SN016"),
-)
-"""Test subjects of the three folds of DISFA that most publications use."""
-
-BP4D_SUBJECTS = tuple(f"F{i:03d}" for i in range(1, 24)) + tuple(f"M{i:03d}" for i in range(1, 19))
 
 
 @dataclass(frozen=True)
@@ -107,7 +101,7 @@ def split(
     usable = [subject for subject in subjects if labelled is None or subject in set(labelled)]
     notes = []
     if name in ("disfa", "bp4d"):
-        known = [subject for part in DISFA_TESTS for subject in part] if name == "disfa" else BP4D_SUBJECTS
+        known = DISFA_SUBJECTS if name == "disfa" else BP4D_SUBJECTS
         if strangers := [subject for subject in subjects if subject not in known]:
             raise AulightError(
                 f"dataset {dataset}: subject {strangers[0]} is none of protocol {name} ({min(known)} to {max(known)}); "
@@ -151,7 +145,7 @@ def _tests(subjects: list[str], dataset: str, name: str, folds: int, seed: int) 
     if name == "disfa":
         return DISFA_TESTS
     if name == "bp4d":
-        return ([subject for subject in BP4D_SUBJECTS if int(subject[1:]) % 2 == 0],)
+        return BP4D_TESTS
     if name == "loso":
         return [[subject] for subject in subjects]
     if not 2 <= folds <= len(subjects):
@@ -191,7 +185,23 @@ def own_split(videos: pd.DataFrame, name: str) -> Split:
     )
 
 
-def check_stage_one(trained_on: Mapping[str, Any], dataset: str, split: Split) -> dict[str, Any]:
+class TrainedOn(TypedDict):
+    """Whose videos stage one was trained on: the name of the ``dataset``, and its ``subjects``."""
+
+    dataset: str
+    subjects: list[str]
+
+
+class Origin(TypedDict):
+    """The same as stage two tells it; the fields are those of :class:`aulight.runs.record.OriginRecord`."""
+
+    dataset: str
+    own_frames: bool
+    subjects: int
+    unlabelled_subjects: int
+
+
+def check_stage_one(trained_on: TrainedOn, dataset: str, split: Split) -> Origin:
     """Refuses a stage one that has seen, even without labels, whom stage two validates or tests on.
 
     Args:
@@ -256,7 +266,7 @@ def usable_labels(
     Returns:
         ``video_id, frame, subject, AU..`` sorted by video and frame.
     """
-    aus = [name for name in labels.columns if name.startswith("AU")]
+    aus = [name for name in labels.columns if is_column(name)]
     mine = videos.loc[videos["subject"].isin(list(subjects)), ["video_id", "subject"]]
     table = labels.merge(mine, on="video_id", validate="many_to_one")
     faces = frames.loc[frames["face_confidence"] > 0, ["video_id", "frame"]]

@@ -19,18 +19,17 @@
 # environment variable `AULIGHT_RUNS`.
 
 # %%
-import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-import torch
 
 from aulight.drawing import against_truth, names
-from aulight.report import collect, figures
+from aulight.report import collect, figures, records
 from aulight.report.timelines import timelines_of
-from aulight.scoring import metrics
+from aulight.scoring import agreement
 
 RUNS = Path(os.environ.get("AULIGHT_RUNS", "../runs/reproduce"))
 
@@ -45,11 +44,11 @@ if not (REPORT / "summary.json").is_file():
 # `summary.json` holds everything that the report says; from it come the comparisons below.
 
 # %%
-summary = json.loads((REPORT / "summary.json").read_text(encoding="utf-8"))
-DATASET = next(iter(summary["datasets"]))
+summary = records.read(REPORT / "summary.json")
+DATASET = next(iter(summary.datasets))
 
 table = pd.read_csv(REPORT / "table.csv").query("dataset == @DATASET")
-is_baseline = table["arm"].isin([record["arm"] for record in summary["baselines"]])
+is_baseline = table["arm"].isin([record.arm for record in summary.baselines])
 arms = table[~is_baseline]
 arms[["arm", "label_fraction", "labelled_frames", "seeds", "icc", "icc_low", "icc_high", "mae", "mse"]].round(3)
 
@@ -92,7 +91,7 @@ figures.label_efficiency(summary)
 # number of comparisons.
 
 # %%
-pairs = pd.json_normalize([pair for pair in summary["comparisons"] if pair["dataset"] == DATASET])
+pairs = pd.json_normalize([asdict(pair) for pair in summary.comparisons if pair.dataset == DATASET])
 against = ["against.arm", "against.label_fraction"]
 pairs.reindex(columns=["arm", "label_fraction", *against, "difference", "difference_ci", "difference_p"])
 
@@ -103,7 +102,7 @@ pairs.reindex(columns=["arm", "label_fraction", *against, "difference", "differe
 # every record.
 
 # %%
-fraction = summary["bars_fraction"][DATASET]
+fraction = summary.bars_fraction[DATASET]
 per_au = pd.read_csv(REPORT / "per_au.csv").query("dataset == @DATASET and label_fraction == @fraction")
 of_arms = per_au[per_au["arm"].isin(arms["arm"])]
 
@@ -132,17 +131,14 @@ against_truth.against_truth(line)
 # record's runs:
 
 # %%
-record = next(record for record in summary["records"] if record["dataset"] == DATASET)
-seed = record["seeds"][0]
-mine = [run for run in runs if run.name in record["runs"] and run.seed == seed]
+record = next(record for record in summary.records if record.dataset == DATASET)
+seed = record.seeds[0]
+mine = [run for run in runs if run.name in record.runs and run.record.seed == seed]
 predictions = pd.concat([collect.read_predictions(run) for run in mine])
-preds, true = (
-    torch.from_numpy(predictions[[f"{au}_{kind}" for au in mine[0].aus]].to_numpy("float64"))
-    for kind in ("pred", "true")
-)
-icc = metrics.icc(preds, true)
-pd.Series(icc.numpy(), index=mine[0].aus, name="ICC(3,1)").round(3)
+preds, true = (predictions[[f"{au}_{kind}" for au in mine[0].aus]].to_numpy("float64") for kind in ("pred", "true"))
+icc = agreement.icc(preds, true)
+pd.Series(icc, index=mine[0].aus, name="ICC(3,1)").round(3)
 
 # %%
-print(f"{record['arm']}, {names.percent(record['label_fraction'])} of the labels, seed {seed}: mean over AUs")
-print(f"from the predictions {icc.nanmean():.6f}, in the report {record['icc_per_seed'][0]:.6f}")
+print(f"{record.arm}, {names.percent(record.label_fraction)} of the labels, seed {seed}: mean over AUs")
+print(f"from the predictions {agreement.mean(icc):.6f}, in the report {record.icc_per_seed[0]:.6f}")

@@ -34,12 +34,11 @@ import numpy as np
 import pandas as pd
 
 import aulight
-from aulight.data.faces.aligner import MAX_FACES, SMOOTH_S, FaceAligner
+from aulight.data.faces.aligner import MAX_FACES, FaceAligner
 from aulight.data.faces.crop import squares
 from aulight.data.video.raw import raw_frames, raw_info
 from aulight.drawing import timeline
 from aulight.drawing.annotate import Shown, annotate
-from aulight.prediction.description import ALIGNED
 
 MODEL = Path(os.environ.get("AULIGHT_MODEL", "../runs/reproduce/finetune/synthetic-fold1-pretrained-1.0-seed0"))
 VIDEO = Path(os.environ.get("AULIGHT_VIDEO", "../data/synthetic-default-seed0/videos/test_00600.mp4"))
@@ -55,8 +54,9 @@ for path in (MODEL, VIDEO):
 
 # %%
 model = aulight.load(MODEL)
-about = pd.DataFrame((model.meta["test"] or {}).get("per_au", {}), index=["icc", "mae", "mse"]).T
-about.round(2)
+about = model.description
+scores = {} if about.test is None else {au: dict(of_au) for au, of_au in about.test.per_au.items()}
+pd.DataFrame(scores, index=["icc", "mae", "mse"]).T.round(2)
 
 # %% [markdown]
 # ## A video as a table
@@ -98,9 +98,9 @@ for row in model.stream(live, fps):
 # %%
 AU = 12  # one of model.aus
 frames = list(itertools.islice(raw_frames(VIDEO), round(10 * fps)))
-size = model.meta["crop_size"]
-if model.meta["alignment"] == ALIGNED:
-    with FaceAligner(size, blendshapes=False, max_faces=MAX_FACES, smooth_s=SMOOTH_S) as aligner:
+size = about.crop_size
+if about.finds_faces:
+    with FaceAligner(size, blendshapes=False, max_faces=MAX_FACES, smooth_s=about.smooth_s) as aligner:
         faces = list(aligner.align(frames))
 else:  # trained on faces that came aligned
     faces = list(squares(frames, size))

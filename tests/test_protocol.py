@@ -212,7 +212,7 @@ def test_settings_of_a_protocol_out_of_range_are_named(setting: str, value: floa
 
 def test_stage_one_of_the_same_fold_passes_and_says_where_it_was() -> None:
     one = split(unlabelled=("e", "f"))
-    seen = {"dataset": "faces", "subjects": list(one.stage_one)}
+    seen: protocol.TrainedOn = {"dataset": "faces", "subjects": list(one.stage_one)}
     assert protocol.check_stage_one(seen, "Faces", one) == {
         "dataset": "faces",
         "own_frames": True,

@@ -2,13 +2,14 @@
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from aulight.errors import AulightError
+from aulight.settings.augment import AugmentSettings, TransformSettings
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else the import asks the network for a newer version
 
@@ -22,16 +23,15 @@ class Augmentation:
     be solved by it.
 
     Args:
-        clip: Transforms of albumentations drawn once a clip, each ``{name: Affine, p: 1.0, ...}``.
-        frame: Transforms drawn anew for every frame.
+        settings: Transforms of albumentations, drawn once a clip and anew for every frame.
 
     Raises:
         AulightError: For a transform that albumentations does not have, or arguments it does not take.
     """
 
-    def __init__(self, clip: Sequence[Mapping[str, Any]], frame: Sequence[Mapping[str, Any]]) -> None:
-        self._clip = _compose(clip, "augment.clip")
-        self._frame = _compose(frame, "augment.frame")
+    def __init__(self, settings: AugmentSettings) -> None:
+        self._clip = _compose(settings.clip, "augment.clip")
+        self._frame = _compose(settings.frame, "augment.frame")
 
     def __call__(self, frames: Frames, seed: Sequence[int]) -> Frames:
         """A changed copy of a clip.
@@ -63,16 +63,15 @@ class Augmentation:
         return np.stack(changed)
 
 
-def _compose(specs: Sequence[Mapping[str, Any]], key: str) -> Any:
-    if not specs:
+def _compose(wanted: Sequence[TransformSettings], key: str) -> Any:
+    if not wanted:
         return None
     import albumentations
 
     transforms = []
-    for place, spec in enumerate(specs):
-        arguments = dict(spec)
-        name = arguments.pop("name", None)
-        kind = getattr(albumentations, str(name), None)
+    for place, one in enumerate(wanted):
+        name, arguments = one.name, one.model_extra or {}
+        kind = getattr(albumentations, name, None)
         if not (isinstance(kind, type) and issubclass(kind, albumentations.BasicTransform)):
             raise AulightError(f"{key}[{place}].name={name}: albumentations has no such transform")
         try:

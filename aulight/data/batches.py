@@ -1,11 +1,12 @@
 """Streams batches of clips, and whole videos in pieces, from prepared mp4 files."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import NotRequired, TypedDict, final
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, Sampler, get_worker_info
 
 from aulight.data.augment import Augmentation
@@ -13,10 +14,50 @@ from aulight.data.clips import Clip
 from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import ReaderCache, stream_frames
 from aulight.errors import AulightError, VideoError
+from aulight.settings.data import OnError
 
-OnError = Literal["raise", "skip"]
 SPARES = 100
 """Spare clips tried in place of one whose video is unreadable, before giving up."""
+
+
+@final
+class ClipBatch(TypedDict):
+    """Clips of a training step.
+
+    Attributes:
+        clips: ``(B, V, T, H, W, 3)`` uint8, where V counts independently augmented views of the same frames.
+        video: ``(B,)`` int64, the videos that they are of: rows of the dataset's videos.
+        skipped: What was wrong with the unreadable files met on the way, a line each.
+        targets: ``(B, T, AUs)`` float32 intensities, NaN where unknown; in stage two alone.
+    """
+
+    clips: Tensor
+    video: Tensor
+    skipped: list[str]
+    targets: NotRequired[Tensor]
+
+
+@final
+class Piece(TypedDict):
+    """Frames of a whole video that follow those of its last piece, or the news that it cannot be read any further.
+
+    Attributes:
+        video: Row of the dataset's videos.
+        start: Its first frame's place in the video.
+        error: What is wrong with the video, and there is no more of it; ``None`` where there are frames.
+        clip: ``(1, n, H, W, 3)`` uint8.
+        face: ``(n,)`` bool, whether there is a face.
+        targets: ``(n, AUs)`` float32 intensities, NaN where unknown.
+        last: Whether the video ends with it.
+    """
+
+    video: int
+    start: int
+    error: str | None
+    clip: NotRequired[Tensor]
+    face: NotRequired[Tensor]
+    targets: NotRequired[Tensor]
+    last: NotRequired[bool]
 
 
 class EpochBatches(Sampler[list[tuple[int, int]]]):
@@ -51,12 +92,8 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
             yield [(self.epoch, index) for index in range(first, first + self.local)]
 
 
-class ClipBatches(Dataset[dict[str, Any]]):
+class ClipBatches(Dataset[ClipBatch]):
     """Batches of clips, by a list of (epoch, index) places.
-
-    A batch is a dict of ``clips (B, V, T, H, W, 3)`` uint8 where V counts independently augmented views of the same
-    frames, ``video (B,)`` int64, ``targets (B, T, AUs)`` float32 with NaN where unknown (stage two), and ``skipped``,
-    the unreadable files met on the way.
 
     Args:
         data: The prepared dataset.
@@ -95,7 +132,7 @@ class ClipBatches(Dataset[dict[str, Any]]):
                 skipped.append(str(error))
         raise VideoError(f"{skipped[-1]} (and {SPARES - 1} clips tried in its place were unreadable too)")
 
-    def __getitem__(self, places: list[tuple[int, int]]) -> dict[str, Any]:
+    def __getitem__(self, places: list[tuple[int, int]]) -> ClipBatch:
         clips, videos, targets, skipped = [], [], [], list[str]()
         for epoch, index in places:
             clip, frames = self._read(epoch, index, skipped)
@@ -104,18 +141,14 @@ class ClipBatches(Dataset[dict[str, Any]]):
             )
             videos.append(clip.video)
             targets.append(clip.targets)
-        batch = {"clips": torch.from_numpy(np.stack(clips)), "video": torch.tensor(videos), "skipped": skipped}
+        batch = ClipBatch(clips=torch.from_numpy(np.stack(clips)), video=torch.tensor(videos), skipped=skipped)
         if targets[0] is not None:
             batch["targets"] = torch.from_numpy(np.stack(targets))  # type: ignore[arg-type]  # all are arrays
         return batch
 
 
-class WholeVideos(IterableDataset[dict[str, Any]]):
+class WholeVideos(IterableDataset[Piece]):
     """Whole videos in pieces, each video once and in order, every video on one rank and one worker.
-
-    A piece is a dict of ``clip (1, n, H, W, 3)`` uint8, ``video`` (row), ``start`` (its first frame), ``face (n,)``
-    bool, ``targets (n, AUs)`` float32 with NaN where unknown, ``last`` and ``error`` (a message in place of frames when
-    the video is unreadable and ``on_error`` is skip).
 
     Args:
         data: The prepared dataset.
@@ -154,7 +187,7 @@ class WholeVideos(IterableDataset[dict[str, Any]]):
             self.videos.append((row, data.path(row), face, targets))
         self.size, self.chunk, self.on_error = size, chunk, on_error
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[Piece]:
         worker = get_worker_info()
         mine = self.videos if worker is None else self.videos[worker.id :: worker.num_workers]
         for row, path, face, targets in mine:

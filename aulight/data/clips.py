@@ -3,6 +3,7 @@
 So a clip is the same on any number of workers or ranks, and a run that was cut off goes on with the same clips.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -41,7 +42,7 @@ def _in_turn(seed: int, number: int, count: int) -> int:
     return int(_permutation(seed, turn, count)[place])
 
 
-def check_stride(stride: tuple[int, int]) -> None:
+def check_stride(stride: Sequence[int]) -> None:
     """Raises AulightError unless ``1 <= stride[0] <= stride[1]``."""
     if not 1 <= stride[0] <= stride[1]:
         raise AulightError(f"clip.stride={list(stride)}: [least, most] frames between samples, both at least 1")
@@ -62,7 +63,7 @@ class UnlabelledClips:
     """
 
     def __init__(
-        self, segments: pd.DataFrame, length: int, stride: tuple[int, int], clips_per_epoch: int, seed: int
+        self, segments: pd.DataFrame, length: int, stride: Sequence[int], clips_per_epoch: int, seed: int
     ) -> None:
         check_stride(stride)
         long_enough = segments[segments["stop"] - segments["start"] >= length].sort_values(["video", "start"])
@@ -111,7 +112,7 @@ class LabelledClips:
         columns: list[str],
         segments: pd.DataFrame,
         length: int,
-        stride: tuple[int, int],
+        stride: Sequence[int],
         clips_per_epoch: int,
         seed: int,
     ) -> None:

@@ -13,10 +13,12 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from aulight.data.augment import Augmentation
-from aulight.data.batches import ClipBatches, EpochBatches, OnError, WholeVideos
+from aulight.data.batches import ClipBatch, ClipBatches, EpochBatches, Piece, WholeVideos
 from aulight.data.clips import LabelledClips, UnlabelledClips
 from aulight.data.store import PreparedDataset
-from aulight.errors import AulightError
+from aulight.settings.augment import AugmentSettings
+from aulight.settings.data import OnError
+from aulight.settings.training import ClipSettings
 
 
 def _quiet_worker(_: int) -> None:
@@ -54,12 +56,10 @@ def _loader(dataset: Dataset[Any], sampler: Sampler[Any] | None, workers: int) -
 class _StreamingData(pl.LightningDataModule):
     """What the two stages share: loaders over clip batches, and the account of skipped files."""
 
-    def __init__(self, batch_size: int, batches_per_epoch: int, workers: int, on_error: str) -> None:
+    def __init__(self, batch_size: int, batches_per_epoch: int, workers: int, on_error: OnError) -> None:
         super().__init__()
-        if on_error not in ("raise", "skip"):
-            raise AulightError(f"data.on_error={on_error}: raise or skip")
         self.batch_size, self.batches_per_epoch, self.workers = batch_size, batches_per_epoch, workers
-        self.on_error: OnError = on_error  # type: ignore[assignment]  # checked above
+        self.on_error: OnError = on_error
         self.skipped: Counter[str] = Counter()
 
     def _place(self) -> tuple[int, int]:
@@ -70,10 +70,11 @@ class _StreamingData(pl.LightningDataModule):
         rank, world = self._place()
         return _loader(dataset, EpochBatches(self.batch_size, self.batches_per_epoch, rank, world), self.workers)
 
-    def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+    def on_before_batch_transfer(self, batch: ClipBatch | Piece, dataloader_idx: int) -> ClipBatch | Piece:
         """Keeps count of the files that were skipped."""
-        self.skipped.update(batch.get("skipped", ()))
-        if batch.get("error"):
+        if "clips" in batch:
+            self.skipped.update(batch["skipped"])
+        elif batch["error"] is not None:
             self.skipped[batch["error"]] += 1
         return batch
 
@@ -84,8 +85,8 @@ class ContrastiveData(_StreamingData):
     Args:
         data: The prepared dataset.
         rows: Which of its videos.
-        clip: ``length`` and ``stride`` of :class:`UnlabelledClips`.
-        augment: ``clip`` and ``frame`` of :class:`Augmentation`.
+        clip: What a clip is.
+        augment: Random changes of its frames.
         views: Independently augmented views of each clip.
         size: Pixels, as the network wants them.
         batch_size: Clips a batch, over all ranks.
@@ -99,20 +100,20 @@ class ContrastiveData(_StreamingData):
         self,
         data: PreparedDataset,
         rows: npt.NDArray[np.int64],
-        clip: dict[str, Any],
-        augment: dict[str, Any],
+        clip: ClipSettings,
+        augment: AugmentSettings,
         views: int,
         size: int,
         batch_size: int,
         batches_per_epoch: int,
         workers: int,
         seed: int,
-        on_error: str,
+        on_error: OnError,
     ) -> None:
         super().__init__(batch_size, batches_per_epoch, workers, on_error)
         segments = data.segments[data.segments["video"].isin(rows)]
-        choose = UnlabelledClips(segments, clip["length"], tuple(clip["stride"]), batch_size * batches_per_epoch, seed)
-        self._train = ClipBatches(data, choose, Augmentation(**augment), views, size, seed, self.on_error)
+        choose = UnlabelledClips(segments, clip.length, clip.stride, batch_size * batches_per_epoch, seed)
+        self._train = ClipBatches(data, choose, Augmentation(augment), views, size, seed, self.on_error)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of :class:`ClipBatches`."""
@@ -127,8 +128,8 @@ class RegressionData(_StreamingData):
         labels: The drawn rows ``video_id, frame, subject, AU..``: all that training may know.
         validation: Rows of the videos of the validation subjects.
         test: Rows of the videos of the test subjects.
-        clip: ``length`` and ``stride`` of :class:`LabelledClips`.
-        augment: ``clip`` and ``frame`` of :class:`Augmentation`.
+        clip: What a clip is.
+        augment: Random changes of its frames.
         size: Pixels, as the network wants them.
         batch_size: Clips a batch, over all ranks.
         batches_per_epoch: Batches an epoch, of which ``trainer.accumulate_grad_batches`` make a step.
@@ -144,15 +145,15 @@ class RegressionData(_StreamingData):
         labels: pd.DataFrame,
         validation: npt.NDArray[np.int64],
         test: npt.NDArray[np.int64],
-        clip: dict[str, Any],
-        augment: dict[str, Any],
+        clip: ClipSettings,
+        augment: AugmentSettings,
         size: int,
         batch_size: int,
         batches_per_epoch: int,
         chunk: int,
         workers: int,
         seed: int,
-        on_error: str,
+        on_error: OnError,
     ) -> None:
         super().__init__(batch_size, batches_per_epoch, workers, on_error)
         row_of = {video: row for row, video in enumerate(data.videos["video_id"])}
@@ -161,12 +162,12 @@ class RegressionData(_StreamingData):
             drawn,
             data.columns,
             data.segments,
-            clip["length"],
-            tuple(clip["stride"]),
+            clip.length,
+            clip.stride,
             batch_size * batches_per_epoch,
             seed,
         )
-        self._train = ClipBatches(data, choose, Augmentation(**augment), 1, size, seed, self.on_error)
+        self._train = ClipBatches(data, choose, Augmentation(augment), 1, size, seed, self.on_error)
         self._data, self._rows, self._size, self._chunk = data, {"validation": validation, "test": test}, size, chunk
 
     def train_dataloader(self) -> DataLoader[Any]:

@@ -1,19 +1,19 @@
 """Opens a prepared dataset; the synthetic one is made where it is not there yet."""
 
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
 from aulight.data.store import PreparedDataset
+from aulight.settings.data import GeneratorSettings
 
 
-def open_data(root: Path, synthetic: dict[str, Any] | None = None) -> PreparedDataset:
+def open_data(root: Path, synthetic: GeneratorSettings | None = None) -> PreparedDataset:
     """Opens a prepared dataset; the synthetic one is made where it is not there yet.
 
     Args:
         root: The dataset's folder.
-        synthetic: Arguments of :func:`aulight.data.synthetic.dataset.generate`, or ``None`` for any other dataset.
+        synthetic: What the synthetic dataset is made with, or ``None`` for any other.
 
     Raises:
         AulightError: As :class:`PreparedDataset` does.
@@ -25,5 +25,5 @@ def open_data(root: Path, synthetic: dict[str, Any] | None = None) -> PreparedDa
         root.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(root.with_name(f".{root.name}.lock")):  # one of the jobs of a sweep makes it, the others wait
             if not root.exists():
-                generate(root, **synthetic)
+                generate(root, synthetic.size, synthetic.seed)
     return PreparedDataset(root)

@@ -2,15 +2,16 @@
 
 ``<root>/dataset.yaml``, ``videos.parquet``, ``frames.parquet``, ``labels.parquet`` (where there are labels) and
 ``videos/<video_id>.mp4``. A store is built under a temporary name and renamed when whole, so one that is there under
-its own name is complete; only its labels and subjects are ever replaced (:func:`replace_labels`).
+its own name is complete; only its labels and subjects are ever replaced. What writes it is in
+:mod:`aulight.data.writer`.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -34,12 +35,42 @@ BLENDSHAPE = "blendshape_"
 FRAME_COLUMNS = ["video_id", "frame", "source_frame", "time_s", "face_confidence"]
 
 
+class DatasetDescription(TypedDict, total=False):
+    """What ``dataset.yaml`` says; older files lack some of it, and further keys are kept.
+
+    Attributes:
+        format: Version of the layout.
+        name: The dataset's name.
+        aus: The AUs its labels have columns for.
+        fps: Nominal frames per second.
+        crop_size: Side of the pictures in pixels.
+        alignment: How faces lie in them, in words.
+        source: Where it came from and how it was made; ``folder``, ``labels`` and ``subjects`` in it are places.
+        skipped: Of raw videos that could not be read the reason, by their ids.
+        videos: How many there are.
+        frames: How many, of all videos.
+        subjects: How many.
+    """
+
+    format: int
+    name: str
+    aus: list[int]
+    fps: float
+    crop_size: int
+    alignment: str
+    source: Mapping[str, Any]
+    skipped: dict[str, str]
+    videos: int
+    frames: int
+    subjects: int
+
+
 class PreparedDataset:
     """A prepared dataset, checked when opened; tables are read when first asked for.
 
     Attributes:
         root: Its folder.
-        meta: ``dataset.yaml`` as a dict.
+        meta: ``dataset.yaml``.
         name: The dataset's name.
         aus: The AUs its labels have columns for; empty when unlabelled.
         fps: Nominal frames per second.
@@ -58,7 +89,7 @@ class PreparedDataset:
         if not described.is_file():
             raise AulightError(f"{root}: no prepared dataset there (dataset.yaml is missing); run `aulight prepare`")
         try:
-            self.meta: dict[str, Any] = yaml.safe_load(described.read_text(encoding="utf-8"))
+            self.meta: DatasetDescription = yaml.safe_load(described.read_text(encoding="utf-8"))
             self.name = str(self.meta["name"])
             self.aus = tuple(int(au) for au in self.meta["aus"])
             self.fps = float(self.meta["fps"])

@@ -12,10 +12,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from aulight.data.store import BLENDSHAPE, FORMAT, PreparedDataset
+from aulight.data.store import BLENDSHAPE, FORMAT, DatasetDescription, PreparedDataset
 from aulight.errors import AulightError
 from aulight.facs import column
-from aulight.files import write_table, write_yaml
+from aulight.files import remove_leftovers, write_table, write_yaml
 
 
 class StoreWriter:
@@ -25,7 +25,7 @@ class StoreWriter:
 
     Args:
         root: The dataset's final folder; must not exist yet.
-        meta: What ``dataset.yaml`` says beyond the counts: ``name``, ``aus``, ``fps``, ``crop_size``, ``source`` ...
+        meta: What ``dataset.yaml`` says beyond the format and the counts; may be added to as long as this is open.
         resume: Keep what an earlier, interrupted writer left in :attr:`folder`, and leave it there if this one fails.
         replace: Put the new dataset in the place of one that is there, once it is whole.
 
@@ -37,15 +37,15 @@ class StoreWriter:
         AulightError: When ``root`` is already there and is not to be replaced.
     """
 
-    def __init__(self, root: Path, meta: Mapping[str, Any], resume: bool = False, replace: bool = False) -> None:
+    def __init__(self, root: Path, meta: DatasetDescription, resume: bool = False, replace: bool = False) -> None:
         if root.exists() and not replace:
             raise AulightError(f"{root}: already there; remove it to make it anew")
         self.root = root
-        self.meta = dict(meta)
+        self.meta = meta.copy()
         self.resume = resume
         self.folder = root.with_name(f".{root.name}.partial")
         self.videos = self.folder / "videos"
-        self._videos: list[dict[str, Any]] = []
+        self._videos: list[dict[str, object]] = []
         self._frames: pq.ParquetWriter | None = None
         self._labels: pq.ParquetWriter | None = None
 
@@ -53,6 +53,7 @@ class StoreWriter:
         if not self.resume:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.videos.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.videos)
         for table in self.folder.glob("*.parquet"):  # of the earlier writer: they are made anew
             table.unlink()
         return self
@@ -67,7 +68,7 @@ class StoreWriter:
         time_s: npt.NDArray[np.float64] | None = None,
         labels: Mapping[int, Any] | None = None,
         blendshapes: Mapping[str, npt.NDArray[np.float32]] | None = None,
-        **columns: Any,
+        **columns: object,
     ) -> None:
         """Describes one video that is already in the folder :attr:`videos`.
 
@@ -131,7 +132,7 @@ class StoreWriter:
                 return
             raise AulightError(f"{self.root}: no videos to store")
         videos = pd.DataFrame(self._videos)
-        videos.to_parquet(self.folder / "videos.parquet", index=False)
+        write_table(videos, self.folder / "videos.parquet")
         meta = {
             "format": FORMAT,
             **self.meta,

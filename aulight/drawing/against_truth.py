@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from aulight.drawing.names import LABELS, au_name, percent
-from aulight.drawing.style import looks_of, styled
+from aulight.drawing.style import Look, looks_of, styled
 from aulight.drawing.timeline import breaks_of
 from aulight.facs import MAX_INTENSITY
 from aulight.scoring.agreement import Array
@@ -78,13 +78,13 @@ def _panel(
     i: int,
     breaks: Any,
     seconds: Any,
-    looks: Mapping[str, Mapping[str, Any]],
+    looks: Mapping[str, Look],
 ) -> None:
     true = np.insert(line.true[:, i], breaks, np.nan)
     axes.fill_between(seconds, true, color="#000000", alpha=0.13, linewidth=0, step="mid")
     axes.step(seconds, true, where="mid", color="#555555", linewidth=1, label="true")
     for rank, (arm, preds) in enumerate(line.preds.items()):
         values = np.insert(preds[:, i], breaks, np.nan)
-        look = {"color": looks[arm]["color"], "linewidth": 1.3, "zorder": 3 - 0.1 * rank}
-        axes.plot(seconds, values, label=LABELS.get(arm, arm), **look)
+        label, colour = LABELS.get(arm, arm), looks[arm]["color"]
+        axes.plot(seconds, values, label=label, color=colour, linewidth=1.3, zorder=3 - 0.1 * rank)
     axes.set_title(" ".join(au_name(line.aus[i])), loc="left", fontsize=9, pad=3)

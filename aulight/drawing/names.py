@@ -1,9 +1,6 @@
 """How arms, label fractions and action units are called in tables and figures."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from aulight.facs import AU_NAMES
+from aulight.facs import AU_NAMES, au_of, short_name
 
 ARMS = ("pretrained", "scratch_equal_compute", "scratch", "blendshapes")
 """Order of the known arms in tables and figures; others follow by name."""
@@ -24,11 +21,6 @@ def arm_rank(arm: str) -> tuple[int, str]:
     return (ARMS.index(arm) if arm in ARMS else len(ARMS), arm)
 
 
-def arms(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The arms of some records, in the order of tables and figures."""
-    return sorted({record["arm"] for record in records}, key=arm_rank)
-
-
 def percent(fraction: float | None) -> str:
     """A label fraction as a reader expects it, for example ``2%``."""
     return "–" if fraction is None else f"{100 * fraction:.4g}%"
@@ -36,8 +28,8 @@ def percent(fraction: float | None) -> str:
 
 def au_name(column: str) -> tuple[str, str]:
     """The two lines in which a figure calls an AU: ``AU12`` and ``lip corner puller``."""
-    number = int(column.removeprefix("AU"))
-    return f"AU{number}", AU_NAMES.get(number, "")
+    au = au_of(column)
+    return short_name(au), AU_NAMES.get(au, "")
 
 
 def au_label(column: str) -> str:

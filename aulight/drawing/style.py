@@ -3,20 +3,29 @@
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+
+class Look(TypedDict):
+    """How an arm is drawn, in matplotlib's words."""
+
+    color: str
+    marker: str
+    linestyle: Literal["-", "--", "-.", ":"] | tuple[int, tuple[int, ...]]
+
+
 # Okabe and Ito's palette, told apart with every kind of colour vision; markers and dashes say it again.
 # https://jfly.uni-koeln.de/color/
-_LOOKS = {
+_LOOKS: dict[str, Look] = {
     "pretrained": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     "scratch": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
     "scratch_equal_compute": {"color": "#009E73", "marker": "D", "linestyle": "-."},
     "blendshapes": {"color": "#CC79A7", "marker": "^", "linestyle": ":"},
 }
-_MORE_LOOKS = (
+_MORE_LOOKS: tuple[Look, ...] = (
     {"color": "#E69F00", "marker": "v", "linestyle": (0, (5, 1))},
     {"color": "#56B4E9", "marker": "P", "linestyle": (0, (3, 1, 1, 1))},
     {"color": "#000000", "marker": "X", "linestyle": (0, (1, 1))},
@@ -49,7 +58,7 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     return styled
 
 
-def looks_of(names: list[str]) -> dict[str, dict[str, Any]]:
+def looks_of(names: list[str]) -> dict[str, Look]:
     """Colour, marker and line of each arm, the same in every figure."""
     others = [name for name in names if name not in _LOOKS]
     return {name: _LOOKS.get(name) or _MORE_LOOKS[others.index(name) % len(_MORE_LOOKS)] for name in names}

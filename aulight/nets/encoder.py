@@ -1,48 +1,12 @@
 """The encoder: frames through a backbone to an embedding each, and a causal recurrence over them."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
 from aulight.errors import AulightError
 from aulight.nets.backbone import build_backbone, map_norm, vector_norm
 from aulight.nets.temporal import build_temporal
-
-
-@dataclass(frozen=True)
-class EncoderConfig:
-    """All that is needed to rebuild an encoder; `dataclasses.asdict` gives a plain dict and back.
-
-    Attributes:
-        backbone: Name for `build_backbone`.
-        temporal: Name for `build_temporal`.
-        size: Height and width of the frames in pixels.
-        embedding: Channels of a frame's embedding.
-        hidden: Channels of the recurrent state.
-        skip: Whether a frame's own embedding stands beside the recurrent state in its features; with `none` it is
-            all there is.
-        norm: `batch` or `group`, in the backbone and after the embedding.
-        small_input: Whether the backbone keeps the resolution in its stem.
-        mean: Mean of each colour channel, on pixels of 0 to 1.
-        std: Standard deviation of each colour channel, on pixels of 0 to 1.
-    """
-
-    backbone: str
-    temporal: str
-    size: int
-    embedding: int
-    hidden: int
-    skip: bool
-    norm: str
-    small_input: bool
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-    def __post_init__(self) -> None:
-        """Turn lists, as YAML and checkpoints give them, into tuples."""
-        for key in ("mean", "std"):
-            object.__setattr__(self, key, tuple(float(value) for value in getattr(self, key)))
+from aulight.settings.model import NetworkSettings
 
 
 class Encoder(nn.Module):
@@ -67,7 +31,7 @@ class Encoder(nn.Module):
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, config: NetworkSettings) -> None:
         super().__init__()
         self.config = config
         self.backbone = build_backbone(config.backbone, config.norm, config.small_input)

@@ -7,8 +7,6 @@ from torch import Tensor
 
 from aulight.nets.encoder import Encoder
 
-MODE = "hires"
-
 
 class FrameStream:
     """Scores one video from its first frame on, in pieces of any length, in constant memory.

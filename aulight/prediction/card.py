@@ -1,57 +1,54 @@
 """The card of a model: what it is and how far to trust it, in words."""
 
-from typing import Any
-
 from aulight.facs import AU_NAMES, MAX_INTENSITY, column
+from aulight.prediction.description import ModelDescription, Scores
 
 
-def model_card(meta: dict[str, Any]) -> str:
+def model_card(about: ModelDescription) -> str:
     """The card of a model, in Markdown: what it is, what it was made from, how good it is, and what it is not for.
 
     Args:
-        meta: The description in the model's file.
+        about: The description in the model's file.
     """
-    dataset, stage_one, subjects, test = (meta[key] for key in ("dataset", "stage_one", "subjects", "test"))
-    architecture = meta["architecture"]
-    synthetic = dataset["name"] == "synthetic"
-    recurrence = architecture["temporal"]
+    dataset, stage_one, subjects, test = about.dataset, about.stage_one, about.subjects, about.test
+    architecture, recurrence = about.architecture, about.architecture.temporal
+    synthetic = dataset.name == "synthetic"
     learned = (
         "Without contrastive pretraining."
         if stage_one is None
-        else f"Pretrained by contrastive learning on unlabelled videos of {stage_one['subjects']} subjects of the "
-        f"dataset `{stage_one['dataset']}`."
+        else f"Pretrained by contrastive learning on unlabelled videos of {stage_one.subjects} subjects of the "
+        f"dataset `{stage_one.dataset}`."
     )
     tested = (
         "Not tested: a checkpoint of a run that was not finished, or not the one that the run chose."
         if test is None
-        else f"On {test['labelled_frames']} labelled frames of {subjects['test']} subjects who took no part in "
-        f"training or in any choice: mean ICC(3,1) {_number(test['icc'])}, MAE {_number(test['mae'])}, "
-        f"MSE {_number(test['mse'])}, pooled over frames."
+        else f"On {test.labelled_frames} labelled frames of {subjects.test} subjects who took no part in "
+        f"training or in any choice: mean ICC(3,1) {_number(test.icc)}, MAE {_number(test.mae)}, "
+        f"MSE {_number(test.mse)}, pooled over frames."
     )
-    per_au = {} if test is None else test["per_au"]
     rows = [
         " | ".join(
             [
                 f"| {column(au)}",
                 AU_NAMES.get(au, ""),
-                *(_number(per_au.get(column(au), {}).get(name)) for name in SCORES),
+                *map(_number, _scores(None if test is None else test.per_au.get(column(au)))),
             ]
         )
         + " |"
-        for au in meta["aus"]
+        for au in about.aus
     ]
-    versions = ", ".join(f"{name} {version}" for name, version in meta["versions"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in about.versions.items())
     lines = [
-        f"# {meta['name']}",
+        f"# {about.name}",
         "",
-        f"Estimates the intensity, from 0 to {MAX_INTENSITY}, of {len(meta['aus'])} facial action units (AUs) of the "
+        f"Estimates the intensity, from 0 to {MAX_INTENSITY}, of {len(about.aus)} facial action units (AUs) of the "
         "Facial Action Coding System in every frame of a video of a face. Made with aulight.",
         "",
         "## Training",
         "",
-        f"- Labels: {meta['labelled_frames']} frames drawn at random, {100 * meta['label_fraction']:.3g}% of those of "
-        f"the training subjects ({subjects['train']}), in the dataset `{dataset['name']}` (fingerprint "
-        f"`{dataset['fingerprint']}`, fold {meta['fold']}). Other subjects ({subjects['validation']}) chose the "
+        f"- Labels: {about.labelled_frames} frames drawn at random, {100 * about.label_fraction:.3g}% of those of "
+        f"the training subjects ({subjects.train}), in the dataset `{dataset.name}` (fingerprint "
+        f"`{dataset.fingerprint}`, fold {about.fold}). Other subjects ({subjects.validation}) chose the "
         "checkpoint.",
         f"- {learned}",
         *(["- The faces of this dataset are drawn by a program."] if synthetic else []),
@@ -81,24 +78,25 @@ def model_card(meta: dict[str, Any]) -> str:
         "",
         "## Model",
         "",
-        f"- Network: `{architecture['backbone']}`, "
-        + ("each frame alone" if recurrence == "none" else f"`{recurrence}` over frames {meta['stride']} apart")
-        + f", on faces of {architecture['size']}x{architecture['size']} pixels.",
-        f"- Faces are cut {meta['crop_size']} pixels wide, aligned: {meta['alignment']}.",
-        f"- Frames per second of the training videos: {dataset['fps']:g}.",
-        f"- Seed {meta['seed']}, of the labels {meta['label_seed']}.",
-        f"- Trained with {versions}. Written by {meta['written_by']} on {meta['created']}.",
+        f"- Network: `{architecture.backbone}`, "
+        + ("each frame alone" if recurrence == "none" else f"`{recurrence}` over frames {about.stride} apart")
+        + f", on faces of {architecture.size}x{architecture.size} pixels.",
+        f"- Faces are cut {about.crop_size} pixels wide, aligned: {about.alignment}"
+        + (f"; their movement is smoothed over {about.smooth_s:g} s." if about.finds_faces else "."),
+        f"- Frames per second of the training videos: {dataset.fps:g}.",
+        f"- Seed {about.seed}, of the labels {about.label_seed}.",
+        f"- Trained with {versions}. Written by {about.written_by} on {about.created}.",
         "",
         "## Licence",
         "",
-        meta.get("licence")
-        or "None given: ask whoever gave you the file. The dataset's own terms may bind it as well.",
+        about.licence or "None given: ask whoever gave you the file. The dataset's own terms may bind it as well.",
         "",
     ]
     return "\n".join(lines)
 
 
-SCORES = ("icc", "mae", "mse")
+def _scores(of: Scores | None) -> tuple[float | None, ...]:
+    return (None, None, None) if of is None else (of.icc, of.mae, of.mse)
 
 
 def _number(value: float | None) -> str:

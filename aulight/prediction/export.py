@@ -1,10 +1,10 @@
-"""``aulight export``: a finished model as one file that holds all there is to know of it, and a card that says it."""
+"""A finished model as one file that holds all there is to know of it, and a card that says it."""
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from omegaconf import DictConfig
 
 from aulight.data.synthetic.dataset import render_video
 from aulight.errors import AulightError
@@ -13,37 +13,47 @@ from aulight.prediction.loading import load
 from aulight.prediction.model import Model
 from aulight.prediction.onnx import write_onnx
 
-FORMATS = ("aulight", "onnx")
-
 CHECKED_FRAMES, TOLERANCE = 32, 1e-4
 """What is written is read again and scores a clip of this many frames as the model does, to this."""
 
 
-def export(cfg: DictConfig) -> None:
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        card: The card's file, beside the model's.
+        aus: How many AUs the model knows.
+        difference: The most by which the file scores otherwise than the model.
+    """
+
+    card: Path
+    aus: int
+    difference: float
+
+
+def write_model(source: str, output: Path, licence: str | None = None) -> Exported:
     """Writes a model and its card, once what was written has been found to score as the model does.
 
     Args:
-        cfg: ``conf/export.yaml``.
+        source: Where the model is: what :func:`aulight.load` takes.
+        output: The file to make, ``.onnx`` or ``.aulight``; its folder is made.
+        licence: Under which it is passed on: a text, or a ``.txt`` or ``.md`` file with it. ``None``: as it was.
 
     Raises:
         AulightError: When there is no finished model, the output is there already, or the file scores otherwise.
     """
-    if cfg.format not in FORMATS:
-        raise AulightError(f"format={cfg.format}: one of {', '.join(FORMATS)}")
-    output = Path(str(cfg.output or f"model.{cfg.format}")).expanduser()
-    if output.suffix != f".{cfg.format}":
-        raise AulightError(f"output={output}: a name that ends in .{cfg.format} is needed with format={cfg.format}")
     card = output.with_name(f"{output.name}.md")
     for path in (output, card):
         if path.exists():
             raise AulightError(f"{path}: already there; remove it or give another output=")
-    model = load(str(cfg.run))
-    if cfg.licence is not None:
-        model.meta["licence"] = _licence(str(cfg.licence))
+    model = load(source)
+    if licence is not None:
+        model.description = model.description.model_copy(update={"licence": _licence(licence)})
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as temporary:
         written = Path(temporary) / output.name
-        if cfg.format == "onnx":
+        if output.suffix == ".onnx":
             write_onnx(model, written)
         else:
             model.save(written)
@@ -54,13 +64,10 @@ def export(cfg: DictConfig) -> None:
                 f"{output}: not written, since it would score up to {difference:.1e} off the model; "
                 "export with another format= or another version of torch"
             )
-        (Path(temporary) / card.name).write_text(model_card(exported.meta), encoding="utf-8")
+        (Path(temporary) / card.name).write_text(model_card(exported.description), encoding="utf-8")
         written.rename(output)
         (Path(temporary) / card.name).rename(card)
-    print(
-        f"{output}: {len(model.aus)} AUs, {output.stat().st_size / 1e6:.1f} MB; scores {CHECKED_FRAMES} frames as "
-        f"{cfg.run} does, to {difference:.1e}\n{card}: its card"
-    )
+    return Exported(card, len(model.aus), difference)
 
 
 def _licence(given: str) -> str:

@@ -6,7 +6,7 @@ import safetensors
 import safetensors.torch
 
 from aulight.errors import AulightError, one_line
-from aulight.prediction.description import described
+from aulight.prediction.description import ModelDescription
 from aulight.prediction.model import Model
 from aulight.prediction.network import build
 from aulight.prediction.of_run import of_checkpoint, of_run
@@ -14,7 +14,7 @@ from aulight.prediction.onnx import of_onnx
 from aulight.prediction.seal import check_seal
 
 
-def load(path: str | Path) -> "Model":
+def load(path: str | Path) -> Model:
     """Reads a trained model.
 
     Args:
@@ -45,8 +45,8 @@ def of_file(path: Path) -> Model:
     check_seal(path)
     try:
         with safetensors.safe_open(path, "pt") as file:
-            meta = described((file.metadata() or {}).get("aulight"), path)
+            about = ModelDescription.read((file.metadata() or {}).get("aulight"), path)
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dict
-        return build(meta, weights, path)
+        return build(about, weights, path)
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
         raise AulightError(f"{path}: not as `aulight export` writes it ({one_line(error)}); export it again") from error

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from aulight.data.faces.aligner import MAX_FACES, SMOOTH_S, FaceAligner
+from aulight.data.faces.aligner import MAX_FACES, FaceAligner
 from aulight.data.faces.crop import Present, uncut
 from aulight.data.video.raw import raw_frames
 from aulight.data.video.types import Frames, RawFrame
 from aulight.errors import AulightError
 from aulight.facs import MAX_INTENSITY, column
-from aulight.prediction.description import ALIGNED, header
+from aulight.prediction.description import ModelDescription
 from aulight.prediction.rows import Scored, Table
 from aulight.prediction.seal import write_sealed
 from aulight.scoring.conformal import from_plain
@@ -47,13 +47,13 @@ class Model:
     """A trained estimator of AU intensities, and all that is known about it.
 
     Args:
-        meta: Its description.
+        description: What is said of it.
         start: Device and precision to a stream that has seen nothing yet.
         file: Where it was read from.
         network: ``encoder`` and ``regressor`` in eval mode, where they are there as torch modules.
 
     Attributes:
-        meta: Its description, in plain containers: ``architecture``, ``aus``, ``crop_size``, ``dataset``, ``test`` ...
+        description: What is said of it: on what it was trained, how good it is, how faces are to be cut ...
         aus: Numbers of its AUs.
         columns: Their names, ``AU01`` ...
         size: Height and width of the frames that the network takes, in pixels.
@@ -65,16 +65,22 @@ class Model:
 
     def __init__(
         self,
-        meta: dict[str, Any],
+        description: ModelDescription,
         start: Callable[[str, str], Stream],
         file: Path,
         network: nn.ModuleDict | None = None,
     ) -> None:
-        self.meta, self.file, self.network, self._start = meta, file, network, start
-        self.aus: tuple[int, ...] = tuple(meta["aus"])
+        self.description, self.file, self.network, self._start = description, file, network, start
+        self.aus = description.aus
         self.columns = [column(au) for au in self.aus]
-        self.size, self.stride = int(meta["architecture"]["size"]), int(meta["stride"])
-        self.intervals = from_plain(meta["intervals"]) if meta.get("intervals") else None
+        self.size, self.stride = description.architecture.size, description.stride
+        reach = description.intervals
+        self.intervals = None if reach is None else from_plain(reach.model_dump())
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """Its description in plain containers, as its file has it: ``aus``, ``crop_size``, ``dataset``, ``test`` ..."""
+        return self.description.plain()
 
     def scorer(self, device: str = "cpu", precision: str = "32") -> "Scorer":
         """What scores the aligned faces of one person in one video.
@@ -166,7 +172,7 @@ class Model:
         """
         if faces not in ("auto", "mediapipe", "none"):
             raise AulightError(f"faces={faces}: one of auto, mediapipe, none")
-        return faces == "mediapipe" or (faces == "auto" and self.meta["alignment"] == ALIGNED)
+        return faces == "mediapipe" or (faces == "auto" and self.description.finds_faces)
 
     def _rows(
         self,
@@ -181,7 +187,8 @@ class Model:
         with ExitStack() as stack:
             present = uncut(frames, self.size)
             if find:
-                aligner = FaceAligner(self.meta["crop_size"], blendshapes=False, max_faces=MAX_FACES, smooth_s=SMOOTH_S)
+                about = self.description
+                aligner = FaceAligner(about.crop_size, False, MAX_FACES, about.smooth_s)
                 present = stack.enter_context(aligner).people(frames, everybody)
             for scored in self.score(present, chunk, device, precision):
                 yield from table.rows(scored)
@@ -236,7 +243,7 @@ class Model:
         if self.network is None:
             raise AulightError("an .onnx file has no weights to write; export the run or the .aulight file it is from")
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
-        write_sealed(Path(path), safetensors.torch.save(weights, header(self.meta)))
+        write_sealed(Path(path), safetensors.torch.save(weights, self.description.header()))
 
 
 def _picture(image: Any) -> Frames:

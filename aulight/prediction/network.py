@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from aulight.errors import AulightError, one_line
-from aulight.nets.encoder import Encoder, EncoderConfig
+from aulight.nets.encoder import Encoder
 from aulight.nets.heads import IntensityRegressor
 from aulight.nets.stream import FrameStream
+from aulight.prediction.description import ModelDescription
 from aulight.prediction.model import Model, Stream
 
 
@@ -35,21 +36,22 @@ class TorchStream:
         return intensities.cpu(), heat.cpu()
 
 
-def build(meta: dict[str, Any], weights: dict[str, Tensor], source: Path) -> Model:
+def build(about: ModelDescription, weights: dict[str, Tensor], source: Path) -> Model:
     """The model of a description and its weights.
 
     Args:
-        meta: As :attr:`Model.meta`.
+        about: What is said of it.
         weights: Of ``encoder`` and ``regressor``, by their names in torch.
         source: Where they are from, for what may be wrong.
 
     Raises:
         AulightError: When they do not fit.
     """
-    normalisation = meta["normalisation"]
-    config = EncoderConfig(**meta["architecture"], mean=normalisation["image_mean"], std=normalisation["image_std"])
-    encoder = Encoder(config)
-    network = nn.ModuleDict({"encoder": encoder, "regressor": IntensityRegressor(encoder.channels, len(meta["aus"]))})
+    try:
+        encoder = Encoder(about.encoder)
+    except AulightError as error:
+        raise AulightError(f"{source}: {error}") from error
+    network = nn.ModuleDict({"encoder": encoder, "regressor": IntensityRegressor(encoder.channels, len(about.aus))})
     try:
         network.load_state_dict(weights, strict=True)
     except RuntimeError as error:
@@ -64,6 +66,6 @@ def build(meta: dict[str, Any], weights: dict[str, Tensor], source: Path) -> Mod
                 copies[there] = copy.deepcopy(network).to(there)
         except (RuntimeError, AssertionError) as error:
             raise AulightError(f"device={device}: not there ({one_line(error)}); cpu always is") from error
-        return TorchStream(copies[there], int(meta["stride"]), there, precision)
+        return TorchStream(copies[there], about.stride, there, precision)
 
-    return Model(meta, start, source, network)
+    return Model(about, start, source, network)

@@ -1,6 +1,5 @@
 """The model of a run directory, or of a checkpoint in one."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,14 @@ import yaml
 
 from aulight.errors import AulightError
 from aulight.facs import column
-from aulight.nets.encoder import EncoderConfig
-from aulight.prediction.description import plain
+from aulight.prediction.description import ModelDescription
 from aulight.prediction.model import Model
 from aulight.prediction.network import build
+from aulight.runs.record import BegunFinetune, FinetuneRecord, ProtocolRecord, complete, read_record
+from aulight.scoring.agreement import mean
 from aulight.scoring.conformal import calibrate
+from aulight.scoring.scores import scores
+from aulight.settings.model import NetworkSettings
 
 
 def of_run(folder: Path) -> Model:
@@ -25,84 +27,93 @@ def of_run(folder: Path) -> Model:
         AulightError: When it is no run of stage two with a network, or not finished.
     """
     record = _record(folder)
-    if record.get("outcome") != "done":
+    if not record.done:
         raise AulightError(
-            f"{folder}: not finished ({record.get('outcome')}); the same command goes on with it, "
+            f"{folder}: not finished ({record.outcome}); the same command goes on with it, "
             f"or give {folder / 'checkpoints' / 'best.ckpt'} to take it as it is"
         )
     return of_checkpoint(folder / "checkpoints" / "best.ckpt", folder)
 
 
-def _record(folder: Path) -> dict[str, Any]:
+def _record(folder: Path) -> FinetuneRecord:
     """What ``run.yaml`` says of a run of stage two with a network."""
-    from aulight.runs.record import read_run  # with Hydra, which a model in a file does without
-
-    record = read_run(folder)
+    record = read_record(folder)
     if record is None:
         raise AulightError(f"{folder}: not a run directory (run.yaml is missing); give one of `aulight finetune`")
-    if record.get("command") != "finetune":
+    if not isinstance(record, FinetuneRecord):
         raise AulightError(f"{folder}: a run of stage one, which knows no intensities; give one of `aulight finetune`")
-    if record["config"]["model"].get("arm") == "blendshapes":
+    if not record.is_network:
         raise AulightError(f"{folder}: a run of model=blendshapes, which has no network; give one with another model=")
     return record
 
 
 def of_checkpoint(file: Path, folder: Path) -> Model:
-    """The model of a checkpoint, described by the run directory that it is in."""
+    """The model of a checkpoint, described by the run directory that it is in.
+
+    Raises:
+        AulightError: When it is missing or none, or the directory is no run of stage two with a network.
+    """
     record = _record(folder)
     if not file.is_file():
         raise AulightError(f"{file}: missing; run `aulight finetune` again in another folder")
     try:
         saved = torch.load(file, map_location="cpu", weights_only=True)
         settings, weights = saved["hyper_parameters"], saved["state_dict"]
-        config = dataclasses.asdict(EncoderConfig(**settings["encoder"]))
+        encoder = NetworkSettings(**settings["encoder"]).model_dump()
         mean, std = weights["regressor.mean"].tolist(), weights["regressor.std"].tolist()
         aus, stride = [int(au) for au in settings["aus"]], int(settings["stride"])
     except Exception as error:
         raise AulightError(f"{file}: not a checkpoint of `aulight finetune` ({type(error).__name__})") from error
-    normalisation = {"image_mean": list(config.pop("mean")), "image_std": list(config.pop("std"))}
+    normalisation = {"image_mean": encoder.pop("mean"), "image_std": encoder.pop("std")}
     normalisation |= {"label_mean": mean, "label_std": std}
-    dataset = record["dataset"]
-    tested = record.get("outcome") == "done" and file.name == "best.ckpt"
-    meta = {
-        "name": record["config"]["name"],
+    run = complete(record, BegunFinetune, folder)
+    who = run.protocol or ProtocolRecord()
+    tested = run.done and file.name == "best.ckpt"
+    about = {
+        "name": run.name,
         "aus": aus,
-        "architecture": config,
+        "architecture": encoder,
         "stride": stride,
         "normalisation": normalisation,
-        **_crop(record, folder),
-        "dataset": {key: dataset[key] for key in ("name", "fingerprint", "fps")},
-        "stage_one": record.get("stage_one"),
-        **{key: record[key] for key in ("arm", "fold", "label_fraction", "labelled_frames", "label_seed", "seed")},
-        "subjects": {part: len(record["protocol"][part]) for part in ("train", "validation", "test")},
-        "validation": record["validation"] if tested else None,
+        **_faces(run, folder),
+        "dataset": run.dataset.model_dump(include={"name", "fingerprint", "fps"}),
+        "stage_one": run.stage_one and run.stage_one.model_dump(exclude_unset=True),
+        **run.model_dump(include={"arm", "fold", "label_fraction", "labelled_frames", "label_seed", "seed"}),
+        "subjects": {part: len(getattr(who, part) or ()) for part in ("train", "validation", "test")},
+        "validation": run.validation and run.validation.model_dump(exclude_unset=True) if tested else None,
         "test": _test(folder, aus) if tested else None,
         "intervals": _intervals(folder, aus) if tested else None,
-        "versions": record["versions"],
+        "versions": run.versions,
     }
-    return build(plain(meta), weights, file)
+    return build(ModelDescription.model_validate(about), weights, file)
 
 
-def _crop(record: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """``crop_size`` in pixels and ``alignment`` of the faces that a run was trained on."""
-    keys = ("crop_size", "alignment")
-    known = record["dataset"]
-    root = Path(record["config"]["data"]["root"]).expanduser()
-    if "crop_size" not in known:  # of an earlier aulight: the dataset says it
+def _faces(run: BegunFinetune, folder: Path) -> dict[str, object]:
+    """How the faces were cut that a run was trained on: ``crop_size``, ``alignment`` and, if it is known, ``smooth_s``.
+
+    Runs of an earlier aulight do not say all of it; then their dataset does, where it is still there.
+    """
+    said = run.dataset.model_dump(exclude_unset=True, include={"crop_size", "alignment", "smooth_s"})
+    file = Path(run.config["data"]["root"]).expanduser() / "dataset.yaml"
+    if not {"crop_size", "smooth_s"} <= said.keys():
         try:
-            known = yaml.safe_load((root / "dataset.yaml").read_text(encoding="utf-8"))
+            dataset = yaml.safe_load(file.read_text(encoding="utf-8"))
         except OSError as error:
-            raise AulightError(
-                f"{folder / 'run.yaml'}: does not say how faces were cut, and there is no {root / 'dataset.yaml'}; "
-                "go to the folder from which the run was started, or train it again"
-            ) from error
-    return {key: known.get(key) for key in keys}
+            if "crop_size" not in said:
+                raise AulightError(
+                    f"{folder / 'run.yaml'}: does not say how faces were cut, and there is no {file}; "
+                    "go to the folder from which the run was started, or train it again"
+                ) from error
+        else:
+            dataset["smooth_s"] = (dataset.get("source") or {}).get("smooth_s")
+            said = {key: dataset.get(key) for key in ("crop_size", "alignment", "smooth_s")} | said
+    if said.get("smooth_s") is None:  # nobody looked for faces, or nobody knows
+        said.pop("smooth_s", None)
+    return said
 
 
 def _test(folder: Path, aus: list[int]) -> dict[str, Any]:
     """Scores on the test subjects, as means over the AUs and for each."""
-    from aulight.scoring.metrics import scores  # with Lightning, as above
-
     file, columns = folder / "predictions.parquet", [column(au) for au in aus]
     try:
         table = pd.read_parquet(file)
@@ -111,7 +122,7 @@ def _test(folder: Path, aus: list[int]) -> dict[str, Any]:
         raise AulightError(f"{file}: missing or damaged; run `aulight finetune` again in another folder") from error
     return {
         "labelled_frames": int(table[[f"{au}_true" for au in columns]].notna().any(axis=1).sum()),
-        **{name: float(values.nanmean()) for name, values in tested.items()},
+        **{name: float(mean(values)) for name, values in tested.items()},
         "per_au": {
             au: {name: float(values[place]) for name, values in tested.items()} for place, au in enumerate(columns)
         },

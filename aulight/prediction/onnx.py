@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from aulight.errors import AulightError, one_line
-from aulight.prediction.description import described, header
+from aulight.prediction.description import ModelDescription
 from aulight.prediction.model import Model, Stream
 from aulight.prediction.seal import check_seal, write_sealed
+from aulight.processes import cpus
 
 
 class _OnnxStream:
@@ -50,17 +51,17 @@ def of_onnx(path: Path) -> Model:
         raise AulightError(f'{path}: needs onnxruntime: pip install "aulight[export]" ({error})') from error
     check_seal(path)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = min(torch.get_num_threads(), cpus())
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        meta = described(session.get_modelmeta().custom_metadata_map.get("aulight"), path)
+        about = ModelDescription.read(session.get_modelmeta().custom_metadata_map.get("aulight"), path)
 
         def start(device: str, precision: str) -> Stream:
             if (device, precision) != ("cpu", "32"):
                 raise AulightError(f"{path}: an .onnx runs with device=cpu precision=32; a .aulight runs anywhere")
-            return _OnnxStream(session, int(meta["stride"]))
+            return _OnnxStream(session, about.stride)
 
-        return Model(meta, start, path)
+        return Model(about, start, path)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         raise AulightError(f"{path}: not as `aulight export` writes it ({one_line(error)}); export it again") from error
 
@@ -118,5 +119,5 @@ def write_onnx(model: Model, path: Path) -> None:
     graph = program.model_proto
     for node in graph.graph.node:
         del node.metadata_props[:]  # where each came from in this machine's files
-    onnx.helper.set_model_props(graph, header(model.meta))
+    onnx.helper.set_model_props(graph, model.description.header())
     write_sealed(path, graph.SerializeToString())

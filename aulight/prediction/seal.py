@@ -1,24 +1,20 @@
 """The seal of a model's file: it tells of accidents, a copy cut short or an edited number."""
 
 import hashlib
-import os
 import re
 from pathlib import Path
 
 from aulight.errors import AulightError
+from aulight.files import whole
 
 _SEAL, OPEN = re.compile(rb"aulight-sha256:([0-9a-f]{64})"), b"aulight-sha256:" + b"0" * 64
 
 
 def write_sealed(path: Path, data: bytes) -> None:
-    """Writes a file that holds the ``seal`` of :func:`header`, under a temporary name that is changed when whole."""
+    """Writes a file that holds the ``seal`` of :func:`header`."""
     digest = hashlib.sha256(data).hexdigest().encode()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with whole(path) as temporary:
         temporary.write_bytes(data.replace(OPEN, b"aulight-sha256:" + digest))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def check_seal(path: Path) -> None:

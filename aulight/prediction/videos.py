@@ -3,15 +3,12 @@
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
 
 from aulight.data.sources.folder import videos_below
 from aulight.data.video.raw import raw_info
 from aulight.errors import AulightError, VideoError, shorten
-
-if TYPE_CHECKING:
-    pass
-
 
 OVERLAY = ".overlay.mp4"
 """What the names of videos with bars end with; in a folder of videos to score they are passed over."""
@@ -75,13 +72,29 @@ def expected(video: Video, fps: float) -> int:
         return 0
 
 
-def about(path: Path) -> dict[str, Any]:
+class Source(BaseModel):
+    """What a video was scored from.
+
+    Attributes:
+        path: Where it is; of a webcam, ``webcam:0``.
+        bytes: How large it was; ``None`` of a webcam, as the next.
+        modified_ns: When it was last changed, in nanoseconds since 1970.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    bytes: int | None = None
+    modified_ns: int | None = None
+
+
+def about(path: Path) -> Source:
     """What tells whether a video has changed."""
     file = next(place for place in (path, *path.parents) if place.exists())
     files = [file] if file.is_file() else sorted(entry for entry in file.iterdir() if entry.is_file())
     stats = [entry.stat() for entry in files]
-    return {
-        "path": str(path.resolve()),
-        "bytes": sum(stat.st_size for stat in stats),
-        "modified_ns": max((stat.st_mtime_ns for stat in stats), default=0),
-    }
+    return Source(
+        path=str(path.resolve()),
+        bytes=sum(stat.st_size for stat in stats),
+        modified_ns=max((stat.st_mtime_ns for stat in stats), default=0),
+    )

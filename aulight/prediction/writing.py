@@ -2,16 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from aulight.data.video.types import Frames
-
-if TYPE_CHECKING:
-    pass
-
 
 DIGITS = 6
 """After the point, in a .csv."""

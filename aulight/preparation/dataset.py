@@ -16,14 +16,15 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from aulight import errors
+from aulight.data.alignment import Alignment
 from aulight.data.faces.model_file import model_file
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.sources import reading
 from aulight.data.sources.placing import place_labels
 from aulight.data.sources.raw import RawDataset, RawVideo
-from aulight.data.store import BLENDSHAPE, PreparedDataset
+from aulight.data.store import BLENDSHAPE, DatasetDescription, PreparedDataset
 from aulight.data.video.raw import raw_info
-from aulight.data.video.types import UNFIT_WIDTHS
+from aulight.data.video.scaling import UNFIT_WIDTHS
 from aulight.data.writer import StoreWriter, label_rows, replace_labels
 from aulight.errors import AulightError, VideoError
 from aulight.files import write_table, write_yaml
@@ -124,11 +125,11 @@ def _prepare(
     root: Path, raw: RawDataset, settings: dict[str, Any], config: dict[str, Any], replace: bool = False
 ) -> None:
     """Makes what is missing of the dataset, then puts it together under its own name."""
-    meta = {
+    meta: DatasetDescription = {
         "name": config["data"]["name"],
         "aus": list(raw.aus),
         "crop_size": settings["crop_size"],
-        "alignment": "as they came" if settings["faces"] == "none" else "eyes and nose to a template, upright",
+        "alignment": (Alignment.AS_THEY_CAME if settings["faces"] == "none" else Alignment.TEMPLATE).value,
         "source": settings,
     }
     with StoreWriter(root, meta, resume=True, replace=replace) as store:

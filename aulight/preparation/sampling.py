@@ -17,6 +17,8 @@ from aulight.datasets import DISFA_AUS
 from aulight.errors import AulightError
 from aulight.facs import MAX_INTENSITY, column
 from aulight.preparation.sheets import pictures
+from aulight.settings.data import GeneratorSettings
+from aulight.settings.reading import read
 
 TABLE = "to_label.csv"
 
@@ -35,7 +37,8 @@ def sample(cfg: DictConfig) -> None:
     output = Path(str(cfg.output)).expanduser()
     if output.exists():
         raise AulightError(f"output={output}: already there, perhaps with labels filled in; give another folder")
-    data = open_data(Path(cfg.data.root), config["data"]["synthetic"])
+    made_with = config["data"]["synthetic"]
+    data = open_data(Path(cfg.data.root), made_with and read(GeneratorSettings, made_with, "data.synthetic"))
     aus = _aus(config["aus"], data)
     drawn = draw(candidates(data, cfg.unlabelled_only), cfg.label_count, cfg.seed, cfg.min_distance_s)
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,9 @@
 """The stage-two runs below a folder, and what they predicted."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,52 +11,42 @@ import yaml
 
 from aulight.errors import AulightError
 from aulight.facs import column
-from aulight.runs.record import dotted
+from aulight.report.records import Command
+from aulight.runs.record import RECORD, FinetuneRecord, FinishedFinetune, OriginRecord, Record, complete, read_record
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished stage-two run, as its ``run.yaml`` describes it.
+    """A finished stage-two run.
 
     Attributes:
         path: The run directory.
         name: Its path relative to the folder that was searched.
-        dataset: The dataset's name.
-        fingerprint: The dataset's fingerprint.
-        aus: Columns of the predicted action units, for example ``AU01``.
-        fps: Frames per second of the dataset's videos.
-        arm: How the network was initialised and trained, for example ``pretrained``.
-        label_fraction: Share of the training frames whose labels were used, in (0, 1].
-        labelled_frames: Their number.
-        fold: Which fold of the protocol was tested.
-        seed: The training seed.
-        steps: Stage-two training steps.
-        train_label_mean: Mean of the drawn labels per action unit.
-        versions: Versions of the packages it ran with.
-        settings: The resolved config, flattened to dotted keys.
-        stage_one: Whose videos stage one learned from, ``None`` without stage one.
+        record: What its ``run.yaml`` says.
     """
 
     path: Path
     name: str
-    dataset: str
-    fingerprint: str
-    aus: tuple[str, ...]
-    fps: float
-    arm: str
-    label_fraction: float
-    labelled_frames: int
-    fold: int
-    seed: int
-    steps: int
-    train_label_mean: dict[str, float]
-    versions: dict[str, str]
-    settings: dict[str, str]
-    stage_one: str | None
+    record: FinishedFinetune
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's name."""
+        return self.record.dataset.name
+
+    @property
+    def aus(self) -> tuple[str, ...]:
+        """Columns of the predicted action units, for example ``AU01``."""
+        return tuple(map(column, self.record.dataset.aus))
+
+    @property
+    def stage_one(self) -> str | None:
+        """Whose videos stage one learned from, as a reader is told; None without stage one."""
+        return None if self.record.stage_one is None else _told(self.record.stage_one)
 
 
 def collect(runs: Path) -> tuple[list[Run], dict[str, str]]:
-    """Find the stage-two runs below a folder.
+    """Finds the stage-two runs below a folder.
 
     Args:
         runs: Folder that holds run directories at any depth, or one run directory.
@@ -73,30 +62,24 @@ def collect(runs: Path) -> tuple[list[Run], dict[str, str]]:
         raise AulightError(f"runs={runs}: no such folder; give the folder that holds the stage-two runs")
     found: list[Run] = []
     unfinished: dict[str, str] = {}
-    for file in sorted(runs.rglob("run.yaml")):
-        try:
-            meta = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise AulightError(f"{file}: not readable as YAML; remove the run or run it again") from error
-        if not isinstance(meta, dict):
-            raise AulightError(f"{file}: empty or not a mapping; remove the run or run it again")
-        if meta.get("command") != "finetune":
+    for folder, name, record in _records(runs):
+        if not isinstance(record, FinetuneRecord):
             continue
-        name = _name(file, runs)
-        if meta.get("outcome") == "done":
-            found.append(_run(file, name, meta))
+        if record.done:
+            found.append(Run(folder, name, complete(record, FinishedFinetune, folder)))
         else:
-            unfinished[name] = str(meta.get("outcome", "unknown"))
+            unfinished[name] = record.outcome or "unknown"
     if not found:
         others = f" ({len(unfinished)} unfinished)" if unfinished else ""
         raise AulightError(f"runs={runs}: no finished stage-two run below it{others}; run aulight finetune first")
     first = {run.dataset: run for run in reversed(found)}
     for run in found:
         other = first[run.dataset]
-        if run.fingerprint != other.fingerprint:
+        if run.record.dataset.fingerprint != other.record.dataset.fingerprint:
             raise AulightError(
                 f"{other.name} and {run.name} used different versions of dataset {run.dataset} "
-                f"({other.fingerprint} and {run.fingerprint}): report them from separate folders"
+                f"({other.record.dataset.fingerprint} and {run.record.dataset.fingerprint}): "
+                "report them from separate folders"
             )
         if run.aus != other.aus:
             raise AulightError(
@@ -106,76 +89,45 @@ def collect(runs: Path) -> tuple[list[Run], dict[str, str]]:
     return found, unfinished
 
 
-def commands(runs: Path) -> list[dict[str, str | None]]:
+def commands(runs: Path) -> list[Command]:
     """How each finished run below a folder was started, stage one first.
 
     Args:
-        runs: Folder that `collect` has read.
-
-    Returns:
-        For each run ``run``, its name; ``command``, as it can be typed to have this one run again, None where the
-        run has no ``.hydra/overrides.yaml``; and ``git``, the revision of aulight that it ran from, where known.
+        runs: Folder that :func:`collect` has read.
     """
     found = []
-    for file in sorted(runs.rglob("run.yaml")):
-        meta = yaml.safe_load(file.read_text(encoding="utf-8"))
-        if meta.get("outcome") != "done":
-            continue
-        command = meta.get("command")
-        try:
-            overrides = yaml.safe_load((file.parent / ".hydra/overrides.yaml").read_text(encoding="utf-8"))
-            typed = shlex.join(["aulight", str(command), *map(str, overrides)])
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError):
-            typed = None
-        line = {"run": _name(file, runs), "command": typed, "git": meta.get("git")}
-        found.append((command != "pretrain", line))
-    return [line for _, line in sorted(found, key=lambda item: item[0])]
+    for folder, name, record in _records(runs):
+        if record.done:
+            found.append((record.stage, Command(run=name, command=_typed(folder, record), git=record.git)))
+    return [command for _, command in sorted(found, key=lambda item: item[0])]
 
 
-def _name(file: Path, runs: Path) -> str:
-    """The name of a run by its ``run.yaml``."""
-    return file.parent.relative_to(runs).as_posix() if file.parent != runs else runs.resolve().name
+def _records(runs: Path) -> Iterator[tuple[Path, str, Record]]:
+    """Directory, name and record of each run, in the order of their paths."""
+    for file in sorted(runs.rglob(RECORD)):
+        folder = file.parent
+        if (record := read_record(folder)) is not None:
+            yield folder, folder.relative_to(runs).as_posix() if folder != runs else runs.resolve().name, record
 
 
-def _run(file: Path, name: str, meta: Mapping[str, Any]) -> Run:
+def _typed(folder: Path, record: Record) -> str | None:
+    """The command that has this one run again; None where Hydra kept no overrides."""
     try:
-        dataset = meta["dataset"]
-        return Run(
-            path=file.parent,
-            name=name,
-            dataset=str(dataset["name"]),
-            fingerprint=str(dataset["fingerprint"]),
-            aus=tuple(column(au) if isinstance(au, int) else str(au) for au in dataset["aus"]),
-            fps=float(dataset["fps"]),
-            arm=str(meta["arm"]),
-            label_fraction=float(meta["label_fraction"]),
-            labelled_frames=int(meta["labelled_frames"]),
-            fold=int(meta["fold"]),
-            seed=int(meta["seed"]),
-            steps=int(meta["steps"]),
-            train_label_mean={au: float(mean) for au, mean in meta["train_label_mean"].items()},
-            versions={package: str(version) for package, version in meta["versions"].items()},
-            settings={key: str(value) for key, value in dotted(meta["config"]).items()},
-            stage_one=_source(meta.get("stage_one")),
-        )
-    except KeyError as error:
-        raise AulightError(f"{file}: lacks the key {error}; remove the run or run it again") from error
-    except (TypeError, ValueError, AttributeError) as error:
-        raise AulightError(f"{file}: {error}; remove the run or run it again") from error
-
-
-def _source(stage_one: Mapping[str, Any] | None) -> str | None:
-    """Whose videos stage one learned from, as a reader is told."""
-    if not stage_one:
+        overrides = yaml.safe_load((folder / ".hydra/overrides.yaml").read_text(encoding="utf-8"))
+        return shlex.join(["aulight", record.command, *map(str, overrides)])
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError):
         return None
-    if not stage_one["own_frames"]:
-        return f"{stage_one['dataset']} ({stage_one['subjects']} subjects)"
-    others = stage_one["unlabelled_subjects"]
-    return "the training folds' own frames without labels" + (f" and {others} unlabelled subjects" if others else "")
+
+
+def _told(origin: OriginRecord) -> str:
+    if not origin.own_frames:
+        return f"{origin.dataset} ({origin.subjects} subjects)"
+    others = f" and {origin.unlabelled_subjects} unlabelled subjects" if origin.unlabelled_subjects else ""
+    return f"the training folds' own frames without labels{others}"
 
 
 def read_predictions(run: Run, videos: Sequence[str] | None = None, name: str = "predictions.parquet") -> pd.DataFrame:
-    """Read what a run predicted for the test subjects, or in ``validation.parquet`` for those that validated it.
+    """Reads what a run predicted for the test subjects, or in ``validation.parquet`` for those that validated it.
 
     Args:
         run: The run.

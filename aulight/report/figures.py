@@ -1,53 +1,53 @@
 """Figures of a report: label efficiency, and each action unit."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from aulight.drawing.names import LABELS, arms, au_label, percent
+from aulight.drawing.names import LABELS, au_label, percent
 from aulight.drawing.style import looks_of, styled
+from aulight.report.records import Scores, Summary, arms
 
 
 def _value(number: float | None) -> float:
     return np.nan if number is None else number
 
 
-def _ends(record: Mapping[str, Any]) -> tuple[float, float]:
-    """Ends of the interval around a record's ICC; both at the ICC where there is none."""
-    low, high = record["icc_ci"] or (record["icc"], record["icc"])
+def _ends(scores: Scores) -> tuple[float, float]:
+    """Ends of the interval around an ICC; both at the ICC where there is none."""
+    low, high = scores.icc_ci or (scores.icc, scores.icc)
     return _value(low), _value(high)
 
 
-def _interval_note(summary: Mapping[str, Any], what: str) -> str:
-    return f"{what}: {100 * summary['bootstrap']['level']:g}% bootstrap intervals over test subjects"
+def _interval_note(summary: Summary, what: str) -> str:
+    return f"{what}: {100 * summary.bootstrap.level:g}% bootstrap intervals over test subjects"
 
 
 @styled
-def label_efficiency(summary: Mapping[str, Any]) -> Figure:
+def label_efficiency(summary: Summary) -> Figure:
     """ICC against the share of labels: a line with an interval band for each arm, a panel per dataset.
 
     ``scratch_equal_compute``, and an arm that was run at one fraction only, is a marker with an error bar.
     Small dots are seeds.
     """
-    datasets = list(summary["datasets"])
-    looks = looks_of(arms(summary["records"]))
+    datasets = list(summary.datasets)
+    looks = looks_of(arms(summary.records))
     figure = Figure(figsize=(6.4 if len(datasets) == 1 else 4.4 * len(datasets), 4.6))
     panels = figure.subplots(1, len(datasets), squeeze=False, sharey=True)[0]
     for axes, dataset in zip(panels, datasets, strict=True):
-        mine = [record for record in summary["records"] if record["dataset"] == dataset]
-        fractions = sorted({record["label_fraction"] for record in mine})
+        mine = [record for record in summary.records if record.dataset == dataset]
+        fractions = sorted({record.label_fraction for record in mine})
         names = arms(mine)
         for i, arm in enumerate(names):
-            records = sorted((r for r in mine if r["arm"] == arm), key=lambda r: float(r["label_fraction"]))
+            records = sorted((r for r in mine if r.arm == arm), key=lambda r: r.label_fraction)
             look = looks[arm]
-            x = np.array([record["label_fraction"] for record in records])
+            x = np.array([record.label_fraction for record in records])
             if len(fractions) == 1:  # side by side, as there is no line to follow
                 x *= 1.04 ** (i - (len(names) - 1) / 2)
-            y = np.array([_value(record["icc"]) for record in records])
+            y = np.array([_value(record.icc) for record in records])
             low, high = np.array([_ends(record) for record in records]).T
             if arm == "scratch_equal_compute" or len(records) == 1:
                 gap = np.nan_to_num(np.maximum([y - low, high - y], 0))
@@ -59,7 +59,7 @@ def label_efficiency(summary: Mapping[str, Any]) -> Figure:
                 axes.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
                 axes.plot(x, y, **look, markersize=6, linewidth=2, zorder=3)
             for place, record in zip(x, records, strict=True):
-                seeds = [_value(value) for value in record["icc_per_seed"]]
+                seeds = [_value(value) for value in record.icc_per_seed]
                 if len(seeds) > 1:
                     axes.plot(
                         [place] * len(seeds),
@@ -86,7 +86,7 @@ def label_efficiency(summary: Mapping[str, Any]) -> Figure:
             [],
             [],
             color=look["color"],
-            marker=str(look["marker"]),
+            marker=look["marker"],
             linestyle="none" if arm == "scratch_equal_compute" else look["linestyle"],
             linewidth=2,
             markeredgewidth=2 if arm == "scratch_equal_compute" else 1,
@@ -114,28 +114,28 @@ def _spaced(fractions: list[float]) -> list[str]:
 
 
 @styled
-def per_au(summary: Mapping[str, Any], fractions: Mapping[str, float]) -> Figure:
+def per_au(summary: Summary, fractions: Mapping[str, float]) -> Figure:
     """Bars of the ICC of each action unit and their mean, side by side for the arms; a row per dataset.
 
     Args:
-        summary: What ``summary.json`` holds.
+        summary: Of the runs.
         fractions: The label fraction to show for each dataset.
     """
-    looks = looks_of(arms(summary["records"]))
-    widest = max(len(summary["datasets"][dataset]["aus"]) for dataset in fractions)
+    looks = looks_of(arms(summary.records))
+    widest = max(len(summary.datasets[dataset].aus) for dataset in fractions)
     figure = Figure(figsize=(max(6.4, 1.6 + 0.75 * (widest + 1)), 4.2 * len(fractions)))
     rows = figure.subplots(len(fractions), 1, squeeze=False)[:, 0]
     for axes, (dataset, fraction) in zip(rows, fractions.items(), strict=True):
-        mine = [r for r in summary["records"] if r["dataset"] == dataset and r["label_fraction"] == fraction]
-        aus = summary["datasets"][dataset]["aus"]
+        mine = summary.at(dataset, fraction)
+        aus = summary.datasets[dataset].aus
         names = arms(mine)
         width = 0.8 / max(1, len(names))
         # A wider gap sets the mean apart.
         centres = np.append(np.arange(len(aus)), len(aus) + 0.3)
         for i, arm in enumerate(names):
-            record = next(r for r in mine if r["arm"] == arm)
-            parts = [*(record["per_au"][au] for au in aus), record]
-            height = np.array([_value(part["icc"]) for part in parts])
+            record = next(r for r in mine if r.arm == arm)
+            parts: list[Scores] = [*(record.per_au[au] for au in aus), record]
+            height = np.array([_value(part.icc) for part in parts])
             low, high = np.array([_ends(part) for part in parts]).T
             x = centres + (i - (len(names) - 1) / 2) * width
             colour = looks[arm]["color"]

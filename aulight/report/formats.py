@@ -1,9 +1,8 @@
 """Numbers, names and tables as text, Markdown and LaTeX."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import pandas as pd
+
+from aulight.scoring.intervals import Interval
 
 
 def decimals(value: float | None) -> str:
@@ -11,9 +10,9 @@ def decimals(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}".replace("-0.000", "0.000")
 
 
-def interval(ends: Sequence[float] | None) -> str:
+def interval(ends: Interval | None) -> str:
     """The ends of an interval as tables show them; a dash for None."""
-    return "–" if ends is None else f"[{decimals(ends[0])}, {decimals(ends[1])}]"
+    return "–" if ends is None else f"[{decimals(ends.low)}, {decimals(ends.high)}]"
 
 
 def p_value(value: float | None) -> str:
@@ -21,9 +20,9 @@ def p_value(value: float | None) -> str:
     return "<0.001" if value is not None and value < 0.0005 else decimals(value)
 
 
-def level(summary: Mapping[str, Any]) -> str:
-    """How tables call the intervals, for example ``95% interval``."""
-    return f"{100 * summary['bootstrap']['level']:g}% interval"
+def level(share: float) -> str:
+    """How tables call intervals of a level, for example ``95% interval``."""
+    return f"{100 * share:g}% interval"
 
 
 def text_columns(table: pd.DataFrame) -> int:

@@ -1,13 +1,12 @@
 """Published numbers, from a user's table."""
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from aulight.data.sources.cells import Problem, found, number_between, read_cells, refuse
+from aulight.data.sources.cells import Problem, columns_found, parse_number_between, read_cells, refuse_rows
 from aulight.errors import AulightError, shorten
-from aulight.facs import MAX_INTENSITY, column
+from aulight.facs import MAX_INTENSITY, au_of, column, is_column
+from aulight.report.records import Published
 
 # Columns of published results, and from what to what their numbers go.
 _PUBLISHED = {
@@ -18,7 +17,7 @@ _PUBLISHED = {
 }
 
 
-def read_published(path: Path, datasets: Iterable[str]) -> tuple[list[dict[str, Any]], list[str]]:
+def read_published(path: Path, datasets: Iterable[str]) -> tuple[list[Published], list[str]]:
     """Reads published results: columns ``source``, ``dataset``, ``label_fraction``, ``icc``, ``mae``, ``mse``.
 
     Further columns ``AU01`` ... hold the ICC of single action units. ``source`` and ``dataset`` have to be there, and
@@ -29,8 +28,7 @@ def read_published(path: Path, datasets: Iterable[str]) -> tuple[list[dict[str, 
         datasets: The datasets to read about; rows on others are left out. Names match in any case.
 
     Returns:
-        A dict for each row, with the columns' names as keys (None for an empty cell), the action units under
-        ``per_au``, by columns such as ``AU01`` and without empty cells; and notes.
+        The rows, and notes.
 
     Raises:
         AulightError: For columns other than expected, when no row is about these datasets, and otherwise with a line
@@ -39,7 +37,7 @@ def read_published(path: Path, datasets: Iterable[str]) -> tuple[list[dict[str, 
     """
     table = read_cells(path)
     expected = ("source", "dataset", *_PUBLISHED)
-    units = {name: column(int(name[2:])) for name in table.header if re.fullmatch(r"AU\d{1,2}", name, re.IGNORECASE)}
+    units = {name: column(au_of(name)) for name in table.header if is_column(name)}
     strange = [name for name in table.header if name not in expected and name not in units]
     lacking = [name for name in ("source", "dataset") if name not in table.header]
     results = [name for name in ("icc", "mae", "mse", *units) if name in table.header]
@@ -47,10 +45,10 @@ def read_published(path: Path, datasets: Iterable[str]) -> tuple[list[dict[str, 
         problem = f"unknown column {shorten(strange)}" if strange else "two columns for one AU"
         if lacking or not results:
             problem = f"no column {' and '.join(lacking) or 'icc, mae, mse or of an AU'}"
-        raise AulightError(f"{path}: {problem}; {','.join(expected)} and AU01 ... are expected{found(table)}")
+        raise AulightError(f"{path}: {problem}; {','.join(expected)} and AU01 ... are expected{columns_found(table)}")
 
     ours = {name.casefold(): name for name in datasets}
-    rows, problems, others = list[dict[str, Any]](), table.problems, set[str]()
+    rows, problems, others = list[Published](), table.problems, set[str]()
     first: dict[tuple[str, str, str], int] = {}
     for row, cells in table.rows:
         numbers: dict[str, float | None] = {}
@@ -58,7 +56,9 @@ def read_published(path: Path, datasets: Iterable[str]) -> tuple[list[dict[str, 
         for name in (*_PUBLISHED, *units):
             text = cells.get(name, "")
             value = (
-                number_between(name, text, table.decimal, *_PUBLISHED.get(name, _PUBLISHED["icc"])) if text else None
+                parse_number_between(name, text, table.decimal, *_PUBLISHED.get(name, _PUBLISHED["icc"]))
+                if text
+                else None
             )
             wrong += [value] if isinstance(value, Problem) else []
             numbers[name] = None if isinstance(value, Problem) else value
@@ -70,11 +70,11 @@ def read_published(path: Path, datasets: Iterable[str]) -> tuple[list[dict[str, 
         problems += [(row, problem) for problem in wrong]
         if key[1] in ours:
             whole = {name: numbers[name] for name in _PUBLISHED}
-            per_au = {au: numbers[name] for name, au in units.items() if numbers[name] is not None}
-            rows.append({"source": cells["source"], "dataset": ours[key[1]], **whole, "per_au": per_au})
+            per_au = {au: value for name, au in units.items() if (value := numbers[name]) is not None}
+            rows.append(Published(source=cells["source"], dataset=ours[key[1]], **whole, per_au=per_au))
         else:
             others.add(cells["dataset"])
-    refuse(path, problems)
+    refuse_rows(path, problems)
     if not rows:
         about = f"; it has {shorten(sorted(others))}" if others else ""
         raise AulightError(f"{path}: no row about {shorten(sorted(ours.values()))}{about}")

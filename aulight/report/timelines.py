@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from aulight.drawing.against_truth import TIMELINE_SECONDS, Timeline
+from aulight.drawing.expressive import best_stretch, most_expressive
 from aulight.drawing.names import arm_rank
 from aulight.report.collect import Run, read_predictions
-from aulight.scoring.agreement import mean
 
 
 def timelines_of(
@@ -26,23 +26,21 @@ def timelines_of(
         count: How many of the most expressive videos.
         videos: Ids of the videos to show instead; those that are no test videos of this dataset are left out.
     """
-    mine = [run for run in runs if run.dataset == dataset and run.label_fraction == fraction]
+    mine = [run for run in runs if run.dataset == dataset and run.record.label_fraction == fraction]
     if not mine or (count < 1 and videos is None):
         return []
-    names = sorted({run.arm for run in mine}, key=arm_rank)
+    names = sorted({run.record.arm for run in mine}, key=arm_rank)
     seed = min(
-        {run.seed for run in mine},
-        key=lambda seed: (-len({run.arm for run in mine if run.seed == seed}), seed),
+        {run.record.seed for run in mine},
+        key=lambda seed: (-len({run.record.arm for run in mine if run.record.seed == seed}), seed),
     )
-    by_arm = {name: [run for run in mine if run.arm == name and run.seed == seed] for name in names}
+    by_arm = {name: [run for run in mine if (run.record.arm, run.record.seed) == (name, seed)] for name in names}
     by_arm = {name: of_arm for name, of_arm in by_arm.items() if of_arm}
-    aus = mine[0].aus
+    aus, fps = mine[0].aus, mine[0].record.dataset.fps
     truth = [f"{au}_true" for au in aus]
     first = next(iter(by_arm.values()))
     table = pd.concat([read_predictions(run)[["video_id", "subject", *truth]] for run in first])
-    table["strength"] = mean(table[truth].to_numpy(), 1)
-    strength = table.groupby(["subject", "video_id"])["strength"].mean().sort_values(ascending=False)
-    ranked = strength.reset_index()
+    ranked = most_expressive(table, truth)
     if videos is None:
         best = ranked.drop_duplicates("subject").head(count)
     else:
@@ -55,11 +53,7 @@ def timelines_of(
             for arm, of_arm in by_arm.items()
         }
         base = frames[next(iter(by_arm))]
-        length = max(1, round(TIMELINE_SECONDS * mine[0].fps))
-        if len(base) > length:
-            strength = pd.Series(mean(base[truth].to_numpy(), 1)).fillna(0).rolling(length).mean()
-            end = int(strength.to_numpy()[length - 1 :].argmax()) + length
-            base = base.iloc[end - length : end]
+        base = base.iloc[best_stretch(base, truth, round(TIMELINE_SECONDS * fps))]
         preds = {arm: f[[f"{au}_pred" for au in aus]].reindex(base.index).to_numpy() for arm, f in frames.items()}
         out.append(
             Timeline(
@@ -69,7 +63,7 @@ def timelines_of(
                 aus=aus,
                 label_fraction=fraction,
                 seed=seed,
-                seconds=base.index.to_numpy(dtype=np.float64) / mine[0].fps,
+                seconds=base.index.to_numpy(dtype=np.float64) / fps,
                 true=base[truth].to_numpy(),
                 preds=preds,
             )

@@ -1,49 +1,331 @@
-"""``run.yaml``: what a run was and how it ended."""
+"""``run.yaml``: what a run was and how it ended, as its writer and all its readers know it.
 
+A run that has just begun, failed early or is of an earlier aulight lacks some fields: they are ``None``, and are not
+written. What a later aulight adds is kept.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self, TypeVar
 
 import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aulight.errors import AulightError, one_line
+from aulight.settings.model import ModelSettings, NetworkSettings
+from aulight.settings.walk import kind_of
 
-IRRELEVANT = (
-    "data.root", "data.source", "data_dir", "equal_steps", "loader.workers", "logger", "name", "progress_s", "root",
-    "runs", "threads", "trainer.accelerator", "trainer.channels_last", "trainer.compile", "trainer.devices",
-    "trainer.log_every_n_steps", "trainer.num_nodes", "trainer.strategy",
-)  # fmt: skip
-"""Settings that may differ between a run and its continuation, since they change no result."""
+RECORD = "run.yaml"
+"""Its name in the run directory."""
 
 
-def read_run(folder: Path) -> dict[str, Any] | None:
-    """What ``run.yaml`` of a run directory says; ``None`` where there is none.
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="allow", frozen=True, coerce_numbers_to_str=True)
+
+
+class DatasetRecord(_Part):
+    """The prepared dataset that a run was made on.
+
+    Attributes:
+        name: What it is called.
+        fingerprint: Of its labels, subjects and videos.
+        videos: How many of them stage one saw.
+        aus: Numbers of its AUs, of stage two.
+        fps: Frames per second, of stage two.
+        crop_size: Side of its faces in pixels; an earlier aulight did not keep it.
+        alignment: How its faces were aligned, in its words; ``None`` as well where it does not say.
+        smooth_s: Standard deviation over which the place of the crop was smoothed, in seconds; ``None`` as well where
+            faces were not looked for.
+    """
+
+    name: str | None = None
+    fingerprint: str
+    videos: int | None = None
+    aus: list[int] | None = None
+    fps: float | None = None
+    crop_size: int | None = None
+    alignment: str | None = None
+    smooth_s: float | None = None
+
+
+class ProtocolRecord(_Part):
+    """Who was for what, by subject.
+
+    Attributes:
+        train: Whose labels stage two was given.
+        validation: Who chose the checkpoint.
+        test: Who was scored.
+        name: Of the protocol; ``None`` for a stage one without.
+        fold: Which of its folds.
+        stage_one: Whose videos stage one saw.
+    """
+
+    train: list[str] | None = None
+    validation: list[str] | None = None
+    test: list[str] | None = None
+    name: str | None = None
+    fold: int | None = None
+    stage_one: list[str] | None = None
+
+
+class OriginRecord(_Part):
+    """Whose videos the stage one below a stage two had seen.
+
+    Attributes:
+        dataset: Name of its dataset.
+        own_frames: Whether that is the dataset of stage two.
+        subjects: How many subjects it saw.
+        unlabelled_subjects: How many of them stage two does not see.
+    """
+
+    dataset: str
+    own_frames: bool
+    subjects: int
+    unlabelled_subjects: int
+
+
+class ValidationRecord(_Part):
+    """How the chosen checkpoint did on validation subjects; ``icc`` as a mean over AUs, NaN where undefined."""
+
+    icc: float
+
+
+class TestRecord(_Part):
+    """Scores on test subjects: means over AUs, and ``per_au`` the ICC of each; NaN where undefined."""
+
+    __test__ = False  # no test of pytest's
+
+    icc: float
+    mae: float
+    mse: float
+    per_au: dict[str, float]
+
+
+class RunRecord(_Part):
+    """What every run says of itself.
+
+    Attributes:
+        command: ``pretrain`` or ``finetune``.
+        config: Its settings, in plain containers.
+        wall_s: Seconds that it has taken, all its parts together.
+        outcome: ``running``, ``done``, ``interrupted`` or ``failed: <why>``.
+        versions: Package to version.
+        git: Revision of aulight, where that is a checkout.
+        peak_rss_mb: Most memory that one of its processes had.
+        peak_gpu_mb: Most memory that it had on a GPU; ``None`` without one.
+    """
+
+    stage: ClassVar[int]
+    """1 or 2."""
+
+    command: str
+    config: dict[str, Any] = {}
+    wall_s: float = 0.0
+    outcome: str | None = None
+    versions: dict[str, str] | None = None
+    git: str | None = None
+    peak_rss_mb: int | None = None
+    peak_gpu_mb: int | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether it has nothing left to do."""
+        return self.outcome == "done"
+
+    @property
+    def name(self) -> str:
+        """What the run is called."""
+        return str(self.config["name"])
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """The settings by their dotted names, for example ``clip.length``."""
+        return dotted(self.config)
+
+    @property
+    def is_network(self) -> bool:
+        """Whether its model is a network, and not the blendshapes baseline."""
+        model = kind_of(ModelSettings)
+        assert model.choose is not None
+        return model.choose.meant(model.groups, self.config["model"]) is NetworkSettings
+
+    def plain(self) -> dict[str, Any]:
+        """What ``run.yaml`` holds, in plain containers."""
+        return self.model_dump(exclude_unset=True)
+
+    def updated(self, **fields: Any) -> Self:
+        """The record with other values of some fields, which may be plain."""
+        assert fields.keys() <= type(self).model_fields.keys(), fields
+        parts = {key: value.model_dump(exclude_unset=True) for key, value in fields.items() if isinstance(value, _Part)}
+        return type(self).model_validate(self.plain() | fields | parts)
+
+
+class PretrainRecord(RunRecord):
+    """A run of stage one.
+
+    Attributes:
+        seed: Of the run.
+        dataset: What it was made on.
+        protocol: Whose videos it saw.
+        wandb_id: Of its page on Weights & Biases.
+        steps: Of the optimiser.
+        skipped: Videos that could not be read: the message, and how often it was met.
+        train: The last values of what was logged.
+    """
+
+    stage: ClassVar[int] = 1
+
+    command: str = "pretrain"
+    seed: int | None = None
+    dataset: DatasetRecord | None = None
+    protocol: ProtocolRecord | None = None
+    wandb_id: str | None = None
+    steps: int | None = None
+    skipped: dict[str, int] | None = None
+    train: dict[str, float] | None = None
+
+
+class FinetuneRecord(RunRecord):
+    """A run of stage two.
+
+    Attributes:
+        arm: What reports call it.
+        fold: Of the protocol.
+        label_fraction: Share of the training subjects' labelled frames that was drawn, in (0, 1].
+        labelled_frames: Their number.
+        label_seed: Of the draw.
+        seed: Of the run.
+        train_label_mean: Mean of the drawn labels, by the AU's column.
+        dataset: What it was made on.
+        protocol: Who trained, validated and was tested.
+        stage_one: Whose videos the stage one below it had seen; ``None`` from scratch.
+        wandb_id: Of its page on Weights & Biases.
+        steps: Of the optimiser.
+        penalty: Of model=blendshapes: the chosen one.
+        skipped: Videos that could not be read: the message, and how often it was met.
+        validation: Scores on validation subjects.
+        test: Scores on test subjects.
+    """
+
+    stage: ClassVar[int] = 2
+
+    command: str = "finetune"
+    arm: str | None = None
+    fold: int | None = None
+    label_fraction: float | None = None
+    labelled_frames: int | None = None
+    label_seed: int | None = None
+    seed: int | None = None
+    train_label_mean: dict[str, float] | None = None
+    dataset: DatasetRecord | None = None
+    protocol: ProtocolRecord | None = None
+    stage_one: OriginRecord | None = None
+    wandb_id: str | None = None
+    steps: int | None = None
+    penalty: float | None = None
+    skipped: dict[str, int] | None = None
+    validation: ValidationRecord | None = None
+    test: TestRecord | None = None
+
+
+Record = PretrainRecord | FinetuneRecord
+
+
+class LabelledDatasetRecord(DatasetRecord):
+    """The dataset of a stage two that has begun its work."""
+
+    name: str
+    aus: list[int]
+    fps: float
+
+
+class BegunFinetune(FinetuneRecord):
+    """A run of stage two that has begun its work, be it finished or not: these fields are there."""
+
+    versions: dict[str, str]
+    arm: str
+    fold: int
+    label_fraction: float
+    labelled_frames: int
+    label_seed: int
+    seed: int
+    train_label_mean: dict[str, float]
+    dataset: LabelledDatasetRecord
+
+
+class FinishedFinetune(BegunFinetune):
+    """A finished run of stage two: these fields are there as well."""
+
+    steps: int
+
+
+Kind = TypeVar("Kind", bound=RunRecord)
+
+
+def read_record(folder: Path) -> Record | None:
+    """What a run directory says of its run; ``None`` where it says nothing.
 
     Raises:
         AulightError: When it cannot be read.
     """
-    path = folder / "run.yaml"
+    path = folder / RECORD
     if not path.is_file():
         return None
     try:
-        record = yaml.safe_load(path.read_text())
+        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise AulightError(f"{path}: not readable ({one_line(error)}); remove the run directory") from error
-    if not isinstance(record, dict) or not isinstance(record.get("config"), dict):
+        raise AulightError(f"{path}: not readable as YAML ({one_line(error)}); remove the run directory") from error
+    if not isinstance(plain, dict) or not plain.keys() & {"command", "config"}:
         raise AulightError(f"{path}: not the record of a run; remove the run directory")
-    return record
+    if plain.get("command") == "finetune":
+        return _checked(FinetuneRecord, plain, path)
+    return _checked(PretrainRecord, plain, path)
 
 
-def dotted(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def complete(record: RunRecord, kind: type[Kind], folder: Path) -> Kind:
+    """The record as one in which more fields are known to be there, for example as a :class:`FinishedFinetune`.
+
+    Args:
+        record: What :func:`read_record` gave.
+        kind: A class of records of the same stage.
+        folder: The run directory, for messages.
+
+    Raises:
+        AulightError: When it lacks one, with its name.
+    """
+    return _checked(kind, record.plain(), folder / RECORD)
+
+
+def _checked(kind: type[Kind], plain: Mapping[str, Any], path: Path) -> Kind:
+    try:
+        return kind.model_validate(plain)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+    key = ".".join(map(str, first["loc"]))
+    if first["type"] == "missing":
+        raise AulightError(f"{path}: lacks the key '{key}'; remove the run directory or run it again")
+    raise AulightError(f"{path}: {key}: {one_line(first['msg'])}; remove the run directory or run it again")
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], free: Sequence[str]) -> list[str]:
+    """How settings differ that may not differ between a run and its continuation, a text for each.
+
+    Args:
+        old: The settings of the run, plain.
+        new: Those of the command, plain.
+        free: Names of the settings and groups that may differ.
+    """
+    before, now = dotted(old), dotted(new)
+    keys = [key for key in before | now if not any(key == name or key.startswith(f"{name}.") for name in free)]
+    pairs = [(key, before.get(key), now.get(key)) for key in keys]
+    # as texts as well: what is a name may have been kept as the number that it looks like, trainer.precision=32
+    return [f"{key} was {was}, is {is_now}" for key, was, is_now in pairs if was != is_now and str(was) != str(is_now)]
+
+
+def dotted(config: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
     """Nested settings by their dotted names, for example ``clip.length``."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for key, value in config.items():
         name = f"{prefix}{key}"
-        flat |= dotted(value, f"{name}.") if isinstance(value, dict) else {name: value}
+        flat |= dotted(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
     return flat
-
-
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """How settings differ that may not differ between a run and its continuation, a text for each."""
-    before, now = dotted(old), dotted(new)
-    keys = [key for key in before | now if not any(key == i or key.startswith(f"{i}.") for i in IRRELEVANT)]
-    return [f"{key} was {before.get(key)}, is {now.get(key)}" for key in keys if before.get(key) != now.get(key)]

@@ -1,21 +1,31 @@
 """The run directory: what a run was, how it ended, and whether the same command has anything left to do."""
 
-import os
+import functools
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import yaml
 from filelock import FileLock, Timeout
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
 
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError, reason
+from aulight.files import remove_leftovers, write_table, write_yaml
 from aulight.runs.machine import git_revision, peak_gpu_mb, peak_rss_mb, versions
-from aulight.runs.record import differences, read_run
+from aulight.runs.record import RECORD, FinetuneRecord, PretrainRecord, Record, differences, read_record
+from aulight.settings.commands import settings_of
+from aulight.settings.finetune import FinetuneSettings
+from aulight.settings.group import CHANGES_NO_RESULT
+from aulight.settings.model import NetworkSettings
+from aulight.settings.training import TrainingSettings
+from aulight.settings.walk import marked
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RECORDS: dict[str, type[Record]] = {"pretrain": PretrainRecord, "finetune": FinetuneRecord}
 
 
 class Run:
@@ -24,7 +34,9 @@ class Run:
     Args:
         folder: The directory; may hold an earlier part of the same run.
         command: ``pretrain`` or ``finetune``.
-        config: The composed configuration as plain containers.
+        config: The settings as plain containers.
+        typed: Those of them that were typed, as ``key=value``. On top of stage one the network is the checkpoint's,
+            whatever the settings say; only one that was typed must be that of the run.
 
     Attributes:
         folder: The directory.
@@ -35,46 +47,62 @@ class Run:
         AulightError: When the directory holds a run with other settings that is done, is running or has a checkpoint.
     """
 
-    def __init__(self, folder: Path, command: str, config: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, command: str, config: Mapping[str, Any], typed: Sequence[str] = ()) -> None:
         self.folder = folder
         self.checkpoints = folder / "checkpoints"
-        self.record: dict[str, Any] = {"command": command, "config": config, "wall_s": 0.0}
-        earlier = read_run(folder)
+        self.record: Record = RECORDS[command](command=command, config=dict(config), wall_s=0.0)
+        earlier = read_record(folder)
+        follows = config.get("pretrained") is not None and not typed_network(typed)
         if earlier is not None:
-            differing = differences(earlier["config"], config)
-            if differing and self.last is None and str(earlier.get("outcome")).startswith(("failed", "interrupted")):
+            if "config" not in earlier.model_fields_set:
+                raise AulightError(f"{folder / RECORD}: not the record of a run; remove the run directory")
+            differing = differences(earlier.config, config, (*_free(command), *(["model"] if follows else [])))
+            if differing and self.last is None and str(earlier.outcome).startswith(("failed", "interrupted")):
                 return  # it got nowhere: a second try with a setting put right
             if differing:
                 raise AulightError(
                     f"{folder}: holds a run with other settings ({'; '.join(differing[:4])}); "
                     "give another name= or remove the folder"
                 )
-            self.record = {**earlier, "config": config}
+            if follows:
+                config = {**config, "model": earlier.config.get("model", config["model"])}
+            self.record = earlier.updated(config=dict(config))
 
     @classmethod
-    def begin(cls, cfg: DictConfig, command: str) -> "Run":
-        """The run of a composed configuration, in the directory that Hydra made for it; says so when it is done."""
-        config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
-        data = config["data"]
-        if data["synthetic"] is not None and data["name"] != "synthetic":
-            raise AulightError(f"data.name={data['name']}: names a dataset of yours; add data=folder")
-        run = cls(Path(HydraConfig.get().runtime.output_dir), command, config)
+    def begin(cls, folder: Path, settings: TrainingSettings, typed: Sequence[str] = ()) -> "Run":
+        """The run of some settings; says so when it is done.
+
+        Args:
+            folder: The directory.
+            settings: Of the command.
+            typed: Settings as they were typed.
+
+        Raises:
+            AulightError: As for the class, and when it was done on another version of the dataset.
+        """
+        command = "finetune" if isinstance(settings, FinetuneSettings) else "pretrain"
+        run = cls(folder, command, settings.model_dump(exclude_unset=True), typed)
         if run.done:
-            root = Path(data["root"]).expanduser()
+            root = Path(settings.data.root).expanduser()
             if root.exists():
                 run.check_data(PreparedDataset(root).fingerprint)
             run.say(f"already done ({run.folder})")
         return run
 
+    def build_on(self, network: NetworkSettings) -> None:
+        """Puts the network of the checkpoint that the run builds on in the place of that of the settings."""
+        config = {**self.record.config, "model": network.model_dump()}
+        self.record = self.record.updated(config=config)
+
     def say(self, text: str) -> None:
         """Prints a line that begins with the run's name, once however many processes the run has."""
         if _is_first():
-            print(f"{self.record['config']['name']}: {text}")
+            print(f"{self.record.name}: {text}")
 
     @property
     def done(self) -> bool:
         """Whether nothing is left to do."""
-        return bool(self.record.get("outcome") == "done")
+        return self.record.done
 
     @property
     def last(self) -> Path | None:
@@ -88,7 +116,7 @@ class Run:
         Raises:
             AulightError: When the run was begun on another version of the dataset.
         """
-        before = self.record.get("dataset", {}).get("fingerprint", fingerprint)
+        before = fingerprint if self.record.dataset is None else self.record.dataset.fingerprint
         if before != fingerprint and (self.done or self.last is not None):
             raise AulightError(
                 f"{self.folder}: was {'done' if self.done else 'begun'} on another version of the dataset, with other "
@@ -102,20 +130,27 @@ class Run:
                 self._lock.acquire(timeout=0)
             except Timeout as error:
                 raise AulightError(f"{self.folder}: another process is at work on this run") from error
-        self._start, self._before = time.monotonic(), float(self.record.get("wall_s", 0))
+            for place in (self.folder, self.checkpoints):
+                remove_leftovers(place)
+        self._start, self._before = time.monotonic(), self.record.wall_s
         self.update(outcome="running", versions=versions(), git=git_revision())
         return self
 
     def update(self, **fields: Any) -> None:
-        """Adds fields to ``run.yaml``, which is replaced as a whole."""
-        self.record.update(fields)
-        self.record["wall_s"] = round(self._before + time.monotonic() - self._start, 1)
-        self.record["peak_rss_mb"] = max(peak_rss_mb(), self.record.get("peak_rss_mb", 0))
-        self.record["peak_gpu_mb"] = peak_gpu_mb()
+        """Sets fields of ``run.yaml``, which is replaced as a whole; they may be plain."""
+        self.record = self.record.updated(
+            wall_s=round(self._before + time.monotonic() - self._start, 1),
+            peak_rss_mb=max(peak_rss_mb(), self.record.peak_rss_mb or 0),
+            peak_gpu_mb=peak_gpu_mb(),
+            **fields,
+        )
         if _is_first():
-            temporary = self.folder / f".run.yaml.{os.getpid()}"
-            temporary.write_text(yaml.safe_dump(self.record, sort_keys=False))
-            temporary.replace(self.folder / "run.yaml")
+            write_yaml(self.record.plain(), self.folder / RECORD)
+
+    def write_table(self, table: "pd.DataFrame", name: str) -> None:
+        """Writes a table into the directory, by the first process of the run alone."""
+        if _is_first():
+            write_table(table, self.folder / name)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -133,6 +168,18 @@ class Run:
             self._lock.release()
         if outcome == "interrupted":  # by Ctrl-C, which Lightning turns into SystemExit
             raise KeyboardInterrupt from error
+
+
+def typed_network(typed: Sequence[str]) -> list[str]:
+    """Those of the typed settings that ask for a network."""
+    asked = (setting.lstrip("+") for setting in typed)
+    return [setting for setting in asked if setting.startswith(("model=", "model."))]
+
+
+@functools.cache
+def _free(command: str) -> tuple[str, ...]:
+    """Names of the settings that may differ between a run and its continuation, since they change no result."""
+    return marked(settings_of(command), CHANGES_NO_RESULT)
 
 
 def _is_first() -> bool:

@@ -23,13 +23,14 @@ from typing import IO
 
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from aulight.errors import INTERRUPTED, AulightError, one_line
+from aulight.runs.composed import settings_from
 from aulight.runs.gpus import own_gpu
 from aulight.runs.overrides import quoted
-from aulight.runs.record import read_run
+from aulight.runs.record import read_record
 from aulight.runs.run import Run
 
 SWEEP = "AULIGHT_SWEEP"
@@ -125,7 +126,8 @@ def unfinished(folder: Path, before: int | None) -> str | None:
     """
     if stamp(folder) == before:
         return "not run"
-    outcome = str((read_run(folder) or {}).get("outcome"))
+    record = read_record(folder)
+    outcome = str(record and record.outcome)
     if outcome == "running":
         try:
             with FileLock(folder / ".lock", timeout=0):
@@ -217,8 +219,8 @@ def _reason(status: int, last_words: str) -> str:
 def _record(folder: Path, command: str, config: DictConfig, reason: str) -> None:
     """Writes a failure into ``run.yaml``, unless that is of another run, done, or another process is at work on it."""
     with contextlib.suppress(AulightError, OmegaConfBaseException):
-        settings = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-        run = Run(folder, command, settings)  # type: ignore[arg-type]  # a DictConfig gives a dict
+        settings = settings_from(command, config).model_dump(exclude_unset=True)
+        run = Run(folder, command, settings, HydraConfig.get().overrides.task)
         if not run.done:
             with run:
                 raise AulightError(reason)

@@ -15,6 +15,7 @@ from aulight.runs.composed import settings_from, without_hydra
 from aulight.runs.run import Run
 from aulight.runs.sweep_job import lifeline, stamp, unfinished
 from aulight.settings.group import Group
+from aulight.settings.training import TrainingSettings
 
 
 class Job(NamedTuple):
@@ -76,12 +77,13 @@ def planned(command: str, combinations: Sequence[list[str]], compose: Callable[[
             HydraConfig.instance().set_config(whole)
             config = without_hydra(whole)
             settings = settings_from(command, config)
+            assert isinstance(settings, TrainingSettings)
             if folder in jobs:
                 _refuse_another(jobs[folder], overrides, settings)
                 continue
             done = False
             with suppress(AulightError):  # said again, and listed, when it is run
-                done = Run.begin(config, command).done
+                done = Run.begin(folder, settings, overrides).done
             jobs[folder] = Job(overrides, str(config.name), folder, settings, done)
     finally:
         HydraConfig.instance().cfg = sweeps_own

@@ -1,13 +1,22 @@
 """Intervals and p-values over test subjects."""
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
 from aulight.scoring.agreement import METRICS, Array, mean, metrics
 
 
+class Interval(NamedTuple):
+    """From where to where a number lies."""
+
+    low: float
+    high: float
+
+
 def resample(subjects: int, replicates: int, seed: int) -> npt.NDArray[np.int64]:
-    """Draw bootstrap samples: `(replicates, subjects)` places of subjects, with replacement."""
+    """Draws bootstrap samples: ``(replicates, subjects)`` places of subjects, with replacement."""
     return np.random.default_rng(seed).integers(subjects, size=(replicates, subjects))
 
 
@@ -32,12 +41,13 @@ class Bootstrap:
         of_seeds = [mean(metrics(np.tensordot(self.weights, of_seed, 1))["icc"], -1) for of_seed in sums]
         return mean(np.stack(of_seeds), 0)
 
-    def interval(self, replicates: Array) -> list[float] | None:
+    def interval(self, replicates: Array) -> Interval | None:
         """The interval of replicates (R,), undefined ones left out."""
         defined = replicates[~np.isnan(replicates)]
         if self.weights.shape[1] < 2 or not len(defined):
             return None
-        return [float(end) for end in np.quantile(defined, self.tails)]
+        low, high = np.quantile(defined, self.tails)
+        return Interval(float(low), float(high))
 
     def p_value(self, differences: Array) -> float | None:
         """The two-sided p-value of no difference, from paired replicates (R,), undefined ones left out.

@@ -9,15 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
-from torch import Tensor
 
 from aulight import protocol
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.facs import MAX_INTENSITY
-from aulight.scoring import metrics
-from aulight.scoring.metrics import icc
+from aulight.scoring.agreement import HEADLINE, Array, icc, mean, metrics, sums_of
 from aulight.scoring.ridge import ridge
 
 _KEY = ["video_id", "frame"]
@@ -37,7 +34,7 @@ class Fit:
 
     penalty: float
     validation_icc: float
-    validation: dict[str, Tensor]
+    validation: dict[str, Array]
     predictions: dict[int, npt.NDArray[np.float32]]
     validated: dict[int, npt.NDArray[np.float32]]
 
@@ -52,14 +49,12 @@ def regress(
         labels: The drawn rows ``video_id, frame, subject, AU..``: all that the fit may know.
         split: Who validates and who is tested.
         relative: As in :func:`features`.
-        penalties: Candidates for the penalty of :func:`aulight.scoring.ridge.ridge`; of equals the largest is taken.
+        penalties: Candidates, above 0, for the penalty of :func:`aulight.scoring.ridge.ridge`; of equals the largest
+            is taken.
 
     Raises:
-        AulightError: For penalties that are not above 0, validation subjects without labels, or a dataset without
-            blendshape scores.
+        AulightError: For validation subjects without labels, or a dataset without blendshape scores.
     """
-    if not penalties or min(penalties) <= 0:
-        raise AulightError(f"model.penalties={list(penalties)}: numbers above 0 are needed")
     known = protocol.usable_labels(data.labels, data.frames, data.videos, split.validation)
     if known.empty:
         raise AulightError("model.penalties: the validation subjects have no labelled frames to choose one by")
@@ -67,12 +62,12 @@ def regress(
         features(data, sorted(set(table["subject"])), relative).loc[pd.MultiIndex.from_frame(table[_KEY])].to_numpy()
         for table in (labels, known)
     )
-    targets, truth = _intensities(labels, data.columns), torch.from_numpy(_intensities(known, data.columns))
+    targets, truth = _intensities(labels, data.columns), _intensities(known, data.columns)
 
-    def validated(penalty: float) -> Tensor:
-        return torch.from_numpy(ridge(drawn, targets, unseen, penalty).clip(0, MAX_INTENSITY))
+    def validated(penalty: float) -> Array:
+        return ridge(drawn, targets, unseen, penalty).clip(0, MAX_INTENSITY)
 
-    scores = {float(penalty): float(icc(validated(penalty), truth).nanmean()) for penalty in penalties}
+    scores = {float(penalty): float(mean(icc(validated(penalty), truth))) for penalty in penalties}
     best = max(scores, key=lambda penalty: (np.nan_to_num(scores[penalty], nan=-1.0), penalty))
 
     def predicted(subjects: Sequence[str]) -> dict[int, npt.NDArray[np.float32]]:
@@ -87,7 +82,8 @@ def regress(
             whole[frames[mine]] = intensities[mine]
         return predictions
 
-    validation = {name: getattr(metrics, name)(validated(best), truth) for name in ("icc", "mae", "mse")}
+    found = metrics(sums_of(validated(best), truth))
+    validation = {name: found[name] for name in HEADLINE}
     return Fit(best, scores[best], validation, predicted(split.test), predicted(split.validation))
 
 

@@ -6,9 +6,13 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from aulight.errors import AulightError
-from aulight.nets.encoder import Encoder, EncoderConfig
+from aulight.data.batches import ClipBatch
+from aulight.nets.encoder import Encoder
 from aulight.nets.heads import Predictors, Projector
+from aulight.protocol import TrainedOn
+from aulight.settings.model import NetworkSettings
+from aulight.settings.objective import ObjectiveSettings
+from aulight.settings.training import OptimSettings
 from aulight.training.losses import InfoNCE, gather_with_grad, info_nce
 from aulight.training.optim import one_cycle
 
@@ -27,58 +31,47 @@ class ContrastiveStage(pl.LightningModule):
     and ``other_video_weight`` turns them down.
 
     Args:
-        encoder: :class:`EncoderConfig` as a plain dict.
-        objective: ``views``, ``instance`` and ``predictive`` (weights of the terms), ``horizons`` (in samples),
-            ``context`` (samples before the first prediction), ``temperature``, ``other_video_weight``,
-            ``projection`` and ``hidden`` (widths of the heads), ``spatial`` (whether the encoder must keep a map).
-        optim: ``lr``, ``weight_decay``, ``warmup``; see :func:`one_cycle`.
+        encoder: The network.
+        objective: What it is asked; it goes together with the network and with the length of clips, as
+            :class:`aulight.settings.pretrain.PretrainSettings` sees to.
+        optim: Of :func:`one_cycle`.
         trained_on: Name of the ``dataset`` and ``subjects`` that it sees; the checkpoint tells them to stage two.
-
-    Raises:
-        AulightError: When objective and encoder do not go together.
     """
 
     def __init__(
         self,
-        encoder: dict[str, Any],
-        objective: dict[str, Any],
-        optim: dict[str, Any],
-        trained_on: dict[str, Any] | None = None,
+        encoder: NetworkSettings,
+        objective: ObjectiveSettings,
+        optim: OptimSettings,
+        trained_on: TrainedOn | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
-        self.encoder = Encoder(EncoderConfig(**encoder))
+        plain = {"encoder": encoder, "objective": objective, "optim": optim}
+        self.save_hyperparameters(  # plain values, which a checkpoint gives back without running code
+            {name: settings.model_dump() for name, settings in plain.items()} | {"trained_on": trained_on}
+        )
+        self.encoder = Encoder(encoder)
         self.objective, self.optim = objective, optim
-        if objective["instance"] and objective["views"] < 2:
-            raise AulightError("objective.instance: the instance term needs objective.views=2")
-        if objective["spatial"] and self.encoder.map_size == (1, 1):
-            raise AulightError(
-                f"objective.spatial: model.temporal={encoder['temporal']} keeps no map; use model.temporal=convgru"
-            )
-        norm, width, hidden = encoder["norm"], objective["projection"], objective["hidden"]
-        self.projector = Projector(encoder["embedding"], hidden, width, norm)
-        self.predictors = Predictors(objective["horizons"], self.encoder.temporal.channels, hidden, width, norm)
+        norm, width, hidden = encoder.norm, objective.projection, objective.hidden
+        self.projector = Projector(encoder.embedding, hidden, width, norm)
+        self.predictors = Predictors(objective.horizons, self.encoder.temporal.channels, hidden, width, norm)
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+    def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
         """One step on clips ``(B, V, T, H, W, 3)`` uint8; logs the loss and top-1 accuracies beside chance."""
-        views, horizons, skip = self.objective["views"], self.objective["horizons"], self.objective["context"]
+        views, horizons, skip = self.objective.views, self.objective.horizons, self.objective.context
         clips = batch["clips"].transpose(0, 1).flatten(0, 1)  # (V * B, T, H, W, 3)
         embedding = self.encoder.embed(self.encoder.normalise(clips))
         context, _ = self.encoder.temporal(embedding)
         vectors = self.projector(_places(embedding)).unflatten(0, (views, -1))  # (V, B, T, places, D)
         steps = vectors.shape[2]
-        if skip + max(horizons) >= steps:
-            raise AulightError(
-                f"clip.length={steps}: too short for objective.context={skip} and horizons up to {max(horizons)}"
-            )
         keys = [gather_with_grad(view.flatten(1, 2)) for view in vectors]  # (B over ranks, T * places, D)
 
         terms: dict[str, list[InfoNCE]] = {"instance": [], "predictive": []}
         for source in range(views):
             target = keys[(source + 1) % views]
-            if self.objective["instance"]:
+            if self.objective.instance:
                 terms["instance"].append(self._nce(vectors[source], target, 0))
-            if self.objective["predictive"]:
+            if self.objective.predictive:
                 for horizon in horizons:
                     past = context.unflatten(0, (views, -1))[source][:, skip : steps - horizon]
                     queries = self.predictors(_places(past), horizon)
@@ -87,11 +80,12 @@ class ContrastiveStage(pl.LightningModule):
         loss = torch.zeros((), device=self.device)
         for name, parts in terms.items():
             if parts:
+                weight = self.objective.instance if name == "instance" else self.objective.predictive
                 mean = {
                     field: torch.stack([torch.as_tensor(getattr(part, field)) for part in parts]).mean()
                     for field in InfoNCE._fields
                 }
-                loss = loss + self.objective[name] * mean["loss"]
+                loss = loss + weight * mean["loss"]
                 self.log_dict({f"train/{name}_{field}": value.detach() for field, value in mean.items()})
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
@@ -108,14 +102,14 @@ class ContrastiveStage(pl.LightningModule):
             keys,
             positives.flatten(),
             clip.repeat_interleave(moments * places),
-            temperature=self.objective["temperature"],
-            other_video_weight=self.objective["other_video_weight"],
+            temperature=self.objective.temperature,
+            other_video_weight=self.objective.other_video_weight,
         )
 
     def configure_optimizers(self) -> Any:
         """AdamW with a one-cycle schedule over the whole run."""
         steps = int(self.trainer.estimated_stepping_batches)
-        return one_cycle([{"params": list(self.parameters()), "lr": self.optim["lr"]}], steps, self.optim)
+        return one_cycle([{"params": list(self.parameters()), "lr": self.optim.lr}], steps, self.optim)
 
 
 def _places(features: Tensor) -> Tensor:

@@ -1,40 +1,39 @@
-"""``aulight dashboard``: the workspace on Weights & Biases in which to watch runs, as code."""
+"""The workspace on Weights & Biases in which to watch runs, as code."""
 
 import importlib.util
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
-
 from aulight.datasets import BP4D_AUS, DISFA_AUS
 from aulight.errors import AulightError, one_line
 from aulight.facs import column
+from aulight.settings.dashboard import DashboardSettings
 from aulight.training.tracking import ANSWER_S, unreachable
 
 if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace
 
 
-def dashboard(cfg: DictConfig) -> None:
-    """Saves the workspace to the project on W&B, and prints where it is.
+def save(settings: DashboardSettings) -> str:
+    """Saves the workspace to the project on W&B; returns where it is.
 
     Raises:
         AulightError: Without the package, a key or an answer, or when W&B refuses.
     """
     if importlib.util.find_spec("wandb_workspaces") is None:
         raise AulightError('dashboard: wandb-workspaces is not installed; pip install "aulight[sweep]"')
-    aus = sorted({*DISFA_AUS, *BP4D_AUS}) if cfg.aus is None else list(cfg.aus)
+    aus = sorted({*DISFA_AUS, *BP4D_AUS}) if settings.aus is None else settings.aus
     if reason := unreachable():
         raise AulightError(f"dashboard: W&B cannot be reached ({reason})")
     import wandb
 
     try:
-        entity = cfg.entity or str(wandb.Api(timeout=ANSWER_S).default_entity)
-        saved = workspace(entity, cfg.project, cfg.name, [column(au) for au in aus])
+        entity = settings.entity or str(wandb.Api(timeout=ANSWER_S).default_entity)
+        saved = workspace(entity, settings.project, settings.name, [column(au) for au in aus])
         saved.save()  # type: ignore[no-untyped-call]
     except Exception as error:
         raise AulightError(f"dashboard: W&B refused it ({one_line(error) or type(error).__name__})") from error
-    print(f"workspace {cfg.name}: {saved.url}")
+    return str(saved.url)
 
 
 def workspace(entity: str, project: str, name: str, aus: Sequence[str]) -> "Workspace":

@@ -1,12 +1,13 @@
 """``metrics.csv`` in the run directory, kept across a resume."""
 
 import csv
-import os
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
+
+from aulight.files import whole
 
 
 class _KeepingWriter(ExperimentWriter):
@@ -24,18 +25,15 @@ class _KeepingWriter(ExperimentWriter):
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
         self._replace(self._rows())
 
-    def _rows(self) -> list[dict[str, Any]]:
+    def _rows(self) -> list[dict[str, str]]:
         with Path(self.metrics_file_path).open(newline="") as file:
             return [row for row in csv.DictReader(file) if row.get("step")]
 
-    def _replace(self, rows: list[dict[str, Any]]) -> None:
-        path = Path(self.metrics_file_path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        with temporary.open("w", newline="") as file:
+    def _replace(self, rows: list[dict[str, str]]) -> None:
+        with whole(Path(self.metrics_file_path)) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=self.metrics_keys)
             writer.writeheader()
             writer.writerows(rows)
-        temporary.replace(path)
 
 
 class RunLogger(CSVLogger):

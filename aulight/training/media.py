@@ -1,24 +1,21 @@
 """What a run shows of its test subjects: curves, and a short video of a face."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import Reader
 from aulight.data.video.write import write_video
+from aulight.drawing.expressive import best_stretch, most_expressive
+from aulight.runs.record import BegunFinetune
 
 TIMELINES = 2
 VIDEO_S = 4
 
 
-def draw(
-    data: PreparedDataset, table: pd.DataFrame, record: Mapping[str, Any], folder: Path
-) -> tuple[list[Path], Path]:
+def draw(data: PreparedDataset, table: pd.DataFrame, record: BegunFinetune, folder: Path) -> tuple[list[Path], Path]:
     """Draws the most expressive test videos, those with the highest mean label, one a subject.
 
     Args:
@@ -35,30 +32,29 @@ def draw(
 
     truth, preds = ([f"{au}_{kind}" for au in data.columns] for kind in ("true", "pred"))
     numbers = table[["video_id", "subject", "frame"]].join(table[[*truth, *preds]].astype("Float64").astype(float))
-    numbers["strength"] = numbers[truth].mean(axis=1).fillna(0.0)
-    ranked = numbers.groupby(["subject", "video_id"])["strength"].mean().sort_values(ascending=False).reset_index()
+    ranked = most_expressive(numbers, truth)
     curves: list[Path] = []
     video = folder / "face.mp4"
-    for subject, name in ranked.drop_duplicates("subject").head(TIMELINES)[["subject", "video_id"]].itertuples(False):
+    for subject, name in ranked.drop_duplicates("subject").head(TIMELINES).itertuples(False):
         row = data.videos["video_id"].tolist().index(name)
         frames = range(int(data.videos["frames"].tolist()[row]))
         mine = numbers[numbers["video_id"] == name].set_index("frame").reindex(frames)
-        shown = mine.iloc[_most(mine["strength"].to_numpy(), round(TIMELINE_SECONDS * data.fps))]
+        shown = mine.iloc[best_stretch(mine, truth, round(TIMELINE_SECONDS * data.fps))]
         line = Timeline(
             dataset=data.name,
             video_id=name,
             subject=subject,
             aus=tuple(data.columns),
-            label_fraction=record["label_fraction"],
-            seed=record["seed"],
+            label_fraction=record.label_fraction,
+            seed=record.seed,
             seconds=shown.index.to_numpy(np.float64) / data.fps,
             true=shown[truth].to_numpy(),
-            preds={record["arm"]: shown[preds].to_numpy()},
+            preds={record.arm: shown[preds].to_numpy()},
         )
         curves.append(folder / f"timeline{len(curves)}.png")
         style.save(against_truth.against_truth(line), curves[-1])
         if len(curves) == 1:
-            part = mine.iloc[_most(mine["strength"].to_numpy(), round(VIDEO_S * data.fps))]
+            part = mine.iloc[best_stretch(mine, truth, round(VIDEO_S * data.fps))]
             faces = Reader(data.path(row)).read(part.index.to_numpy())
             write_video(
                 video,
@@ -66,10 +62,3 @@ def draw(
                 data.fps,
             )
     return curves, video
-
-
-def _most(strength: npt.NDArray[np.float64], length: int) -> slice:
-    """The stretch of so many frames over which the sum is highest."""
-    length = max(1, min(length, len(strength)))
-    start = int(np.convolve(np.nan_to_num(strength), np.ones(length), "valid").argmax())
-    return slice(start, start + length)

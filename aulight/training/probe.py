@@ -9,13 +9,14 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from aulight import protocol
-from aulight.data.batches import OnError, WholeVideos
+from aulight.data.batches import WholeVideos
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.nets.encoder import Encoder
 from aulight.nets.stream import FrameStream
-from aulight.scoring.metrics import icc
+from aulight.scoring.agreement import icc, mean
 from aulight.scoring.ridge import ridge
+from aulight.settings.data import OnError
 from aulight.training.contrastive import ContrastiveStage
 
 CHUNK = 64
@@ -80,7 +81,7 @@ class Probe(Callback):
             unseen, truth, _ = self._features(encoder, self._score)
         encoder.train()
         predictions = ridge(features[drawn], targets[drawn], unseen, self.penalty).clip(0, 5)
-        score = float(icc(torch.from_numpy(predictions), torch.from_numpy(truth)).nanmean())
+        score = float(mean(icc(predictions, truth)))
         pl_module.log("probe/icc", score, logger=False, rank_zero_only=True)
         # Lightning would log it after the checkpoint of this epoch is written, too late for a run that is cut off there
         for logger in trainer.loggers:

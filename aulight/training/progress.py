@@ -7,6 +7,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
+from aulight.data.batches import ClipBatch
+
 
 class Progress(Callback):
     """Prints a line every few seconds (it stays readable with several jobs side by side) and logs the speed.
@@ -30,7 +32,7 @@ class Progress(Callback):
             self._say(trainer, f"resumed at step {self._first_step}")
 
     def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: dict[str, Any], batch_idx: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: ClipBatch, batch_idx: int
     ) -> None:
         """Notes how long the batch was waited for, and how many frames it has."""
         self._wait += time.monotonic() - self._mark
@@ -44,7 +46,7 @@ class Progress(Callback):
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
         outputs: Any,
-        batch: dict[str, Any],
+        batch: ClipBatch,
         batch_idx: int,
     ) -> None:
         """Logs and, from time to time, prints."""

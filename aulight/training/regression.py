@@ -1,6 +1,6 @@
 """Stage two: AU intensities from a few labelled frames, on top of stage one or from scratch."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytorch_lightning as pl
@@ -9,17 +9,17 @@ import torch.distributed as dist
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
-from aulight.errors import AulightError
+from aulight.data.batches import ClipBatch, Piece
 from aulight.facs import column
-from aulight.nets.encoder import Encoder, EncoderConfig
+from aulight.nets.encoder import Encoder
 from aulight.nets.heads import IntensityRegressor
 from aulight.nets.stream import FrameStream
-from aulight.scoring.metrics import IntensityMetrics, named
+from aulight.scoring.metrics import IntensityMetrics
+from aulight.scoring.scores import named
+from aulight.settings.finetune import FinetuneOptimSettings
+from aulight.settings.model import NetworkSettings
 from aulight.training.losses import masked_regression
 from aulight.training.optim import one_cycle
-
-FREEZE = ("none", "backbone", "encoder")
-LOSSES = ("mse", "smooth_l1")
 
 
 class RegressionStage(pl.LightningModule):
@@ -28,41 +28,44 @@ class RegressionStage(pl.LightningModule):
     Validation and test score whole videos in order, with the state carried from piece to piece.
 
     Args:
-        encoder: :class:`EncoderConfig` as a plain dict.
+        encoder: The network.
         aus: Numbers of the AUs.
         label_mean: ``(AUs,)`` mean of the drawn labels.
         label_std: ``(AUs,)`` standard deviation of the drawn labels.
         stride: Frames from one sample of the recurrence to the next, in whole videos.
         loss: ``mse`` or ``smooth_l1``.
         freeze: ``none``; ``backbone`` keeps the per-frame part as loaded; ``encoder`` the recurrence as well.
-        optim: ``lr`` (of the regressor), ``encoder_lr_factor`` (the encoder's, as a share of it), ``weight_decay``,
-            ``warmup``; see :func:`one_cycle`.
+        optim: Of :func:`one_cycle`, with ``lr`` for the regressor.
 
     Attributes:
         predictions: After a test: row of the video to ``(frames, AUs)`` float32 intensities in 0..5.
-
-    Raises:
-        AulightError: For an unknown ``freeze`` or ``loss``.
     """
 
     def __init__(
         self,
-        encoder: dict[str, Any],
+        encoder: NetworkSettings,
         aus: list[int],
         label_mean: list[float],
         label_std: list[float],
         stride: int,
-        loss: str,
-        freeze: str,
-        optim: dict[str, Any],
+        loss: Literal["mse", "smooth_l1"],
+        freeze: Literal["none", "backbone", "encoder"],
+        optim: FinetuneOptimSettings,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
-        if freeze not in FREEZE:
-            raise AulightError(f"freeze={freeze}: one of {', '.join(FREEZE)}")
-        if loss not in LOSSES:
-            raise AulightError(f"loss={loss}: one of {', '.join(LOSSES)}")
-        self.encoder = Encoder(EncoderConfig(**encoder))
+        self.save_hyperparameters(  # plain values, which a checkpoint gives back without running code
+            {
+                "encoder": encoder.model_dump(),
+                "aus": aus,
+                "label_mean": label_mean,
+                "label_std": label_std,
+                "stride": stride,
+                "loss": loss,
+                "freeze": freeze,
+                "optim": optim.model_dump(),
+            }
+        )
+        self.encoder = Encoder(encoder)
         self.regressor = IntensityRegressor(self.encoder.channels, len(aus))
         self.regressor.set_scale(torch.tensor(label_mean), torch.tensor(label_std))
         self.stride, self.loss, self.optim = stride, loss, optim
@@ -85,7 +88,7 @@ class RegressionStage(pl.LightningModule):
             module.eval()
         return self
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+    def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
         """Masked loss over a batch of clips (one view)."""
         features, _ = self.encoder(self.encoder.normalise(batch["clips"][:, 0]))
         outputs = self.regressor(features)
@@ -109,11 +112,11 @@ class RegressionStage(pl.LightningModule):
         """Forgets the videos of the last time."""
         self._start_scoring()
 
-    def validation_step(self, piece: dict[str, Any], batch_idx: int) -> None:
+    def validation_step(self, piece: Piece, batch_idx: int) -> None:
         """Scores the next piece of a video."""
         self._score(piece)
 
-    def test_step(self, piece: dict[str, Any], batch_idx: int) -> None:
+    def test_step(self, piece: Piece, batch_idx: int) -> None:
         """Scores the next piece of a video."""
         self._score(piece)
 
@@ -126,14 +129,10 @@ class RegressionStage(pl.LightningModule):
         """Logs ICC, MAE and MSE over the pooled frames, of each AU and as means."""
         self._log_summary("test")
 
-    def summary(self) -> dict[str, float]:
-        """Means over the AUs where each is defined; NaN where none is."""
-        scores = self.metrics.compute()
-        return {name: float(scores[name].nanmean()) for name in ("icc", "mae", "mse")}
-
     def _log_summary(self, part: str) -> None:
+        scores = {name: values.numpy(force=True) for name, values in self.metrics.compute().items()}
         # the same on every process already; Lightning wants to be told that it may average
-        self.log_dict(named(part, self.metrics.compute(), self.columns), sync_dist=True)
+        self.log_dict(named(part, scores, self.columns), sync_dist=True)
 
     def gather_predictions(self) -> None:
         """Adds the predictions of the other processes, each of which has scored other videos."""
@@ -146,7 +145,7 @@ class RegressionStage(pl.LightningModule):
         self.metrics.reset()
         self._streams, self._pieces, self.predictions = {}, {}, {}
 
-    def _score(self, piece: dict[str, Any]) -> None:
+    def _score(self, piece: Piece) -> None:
         video = piece["video"]
         if piece["error"]:  # unreadable and to be skipped: what was scored of it is forgotten
             self._streams.pop(video, None)
@@ -163,9 +162,9 @@ class RegressionStage(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW with a one-cycle schedule; the encoder at a share of the regressor's rate."""
-        lr = self.optim["lr"]
+        lr = self.optim.lr
         groups = [
-            {"params": list(self.encoder.parameters()), "lr": lr * self.optim["encoder_lr_factor"]},
+            {"params": list(self.encoder.parameters()), "lr": lr * self.optim.encoder_lr_factor},
             {"params": list(self.regressor.parameters()), "lr": lr},
         ]
         return one_cycle(groups, int(self.trainer.estimated_stepping_batches), self.optim)

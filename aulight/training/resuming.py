@@ -10,22 +10,25 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from aulight.errors import AulightError
-from aulight.nets.encoder import Encoder, EncoderConfig
+from aulight.files import whole
+from aulight.nets.encoder import Encoder
+from aulight.protocol import TrainedOn
+from aulight.settings.model import NetworkSettings
 
 
 class StageOne(NamedTuple):
     """What stage two takes from a checkpoint of stage one.
 
     Attributes:
-        config: :class:`EncoderConfig` as a plain dict.
+        network: What it is.
         weights: Of the encoder.
         trained_on: Name of the ``dataset`` and ``subjects`` that it saw.
         file: The checkpoint.
     """
 
-    config: dict[str, Any]
+    network: NetworkSettings
     weights: dict[str, Tensor]
-    trained_on: dict[str, Any]
+    trained_on: TrainedOn
     file: Path
 
 
@@ -46,10 +49,9 @@ def read_stage_one(path: Path) -> StageOne:
         if not isinstance(saved, dict):
             raise TypeError
         settings = saved["hyper_parameters"]
-        config = dict(settings["encoder"])
+        network = NetworkSettings(**settings["encoder"])
         prefix = "encoder."
         weights = {k.removeprefix(prefix): v for k, v in saved["state_dict"].items() if k.startswith(prefix)}
-        EncoderConfig(**config)
     except Exception as error:
         reason = type(error).__name__
         raise AulightError(f"pretrained={file}: not a checkpoint of `aulight pretrain` ({reason})") from error
@@ -57,7 +59,7 @@ def read_stage_one(path: Path) -> StageOne:
         raise AulightError(f"pretrained={file}: a checkpoint of `aulight finetune`; give one of `aulight pretrain`")
     if not settings.get("trained_on"):
         raise AulightError(f"pretrained={file}: does not say whose videos it was trained on; run stage one again")
-    return StageOne(config, weights, settings["trained_on"], file)
+    return StageOne(network, weights, settings["trained_on"], file)
 
 
 def load_encoder(encoder: Encoder, weights: dict[str, Tensor], source: Path) -> None:
@@ -80,12 +82,11 @@ class AtomicCheckpoints(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Writes under a temporary name and renames."""
+        """Writes it whole."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.partial")
-        torch.save(checkpoint, temporary)
-        temporary.replace(path)
+        with whole(path) as temporary:
+            torch.save(checkpoint, temporary)
 
 
 class Reseed(Callback):

@@ -1,13 +1,12 @@
-"""``aulight finetune``: stage two, from a checkpoint (or from scratch) and a few labels to scored test subjects."""
+"""Stage two: from a checkpoint (or from scratch) and a few labels to scored test subjects."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from aulight import protocol
@@ -15,16 +14,17 @@ from aulight.data.loaders import RegressionData
 from aulight.data.opening import open_data
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
-from aulight.files import write_table
-from aulight.runs.run import Run
-from aulight.scoring import metrics
-from aulight.scoring.metrics import scores, summary
+from aulight.runs.record import DatasetRecord, ProtocolRecord, TestRecord, ValidationRecord
+from aulight.runs.run import Run, typed_network
+from aulight.scoring.scores import named, scores, summary
+from aulight.settings.finetune import FinetuneSettings
+from aulight.settings.model import NetworkSettings
 from aulight.training.baseline import regress
 from aulight.training.progress import duration, report_skipped
 from aulight.training.regression import RegressionStage
 from aulight.training.resuming import StageOne, load_encoder, read_stage_one
 from aulight.training.tracking import Tracker
-from aulight.training.trainer import accumulated, make_trainer, prepare_process, whole_epochs
+from aulight.training.trainer import make_trainer, prepare_process
 
 
 class Fitted(NamedTuple):
@@ -34,128 +34,167 @@ class Fitted(NamedTuple):
         predictions: Row of a test video to ``(frames, AUs)`` float32 intensities in 0..5.
         validated: The same of validation videos, by what was chosen on them.
         validation_icc: Mean over AUs of the ICC on the validation subjects, which chose it; NaN where undefined.
-        scores: Those on validation subjects, named as in :func:`aulight.scoring.metrics.named`.
-        record: What ``run.yaml`` says of it besides: ``steps`` and further fields.
+        scores: Those on validation subjects, named as in :func:`aulight.scoring.scores.named`.
+        steps: Of the optimiser.
+        about: What else ``run.yaml`` says of it.
     """
 
     predictions: dict[int, npt.NDArray[np.float32]]
     validated: dict[int, npt.NDArray[np.float32]]
     validation_icc: float
     scores: dict[str, float]
-    record: dict[str, Any]
+    steps: int
+    about: Mapping[str, object]
 
 
-def finetune(cfg: DictConfig) -> None:
-    """Runs stage two as configured, or what is left of it."""
-    run = Run.begin(cfg, "finetune")
+def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -> None:
+    """Runs stage two, or what is left of it.
+
+    Args:
+        settings: What to do. On top of stage one the network is the checkpoint's, whatever ``model`` says.
+        folder: The run directory.
+        typed: Settings as they were typed: a network among them that is not the checkpoint's is refused.
+
+    Raises:
+        AulightError: For anything that a user can mend.
+    """
+    run = Run.begin(folder, settings, typed)
     if run.done:
         return
-    config = run.record["config"]
-    is_network = config["model"].get("arm") != "blendshapes"
-    stage_one = None if cfg.pretrained is None else read_stage_one(Path(cfg.pretrained))
+    stage_one = None if settings.pretrained is None else read_stage_one(Path(settings.pretrained))
     if stage_one is not None:
-        if not is_network:
-            raise AulightError(f"pretrained={cfg.pretrained}: model=blendshapes has no network; drop one of the two")
-        _refuse_conflicts(config["model"], stage_one.config, list(HydraConfig.get().overrides.task))
-    epochs = whole_epochs(cfg.steps, cfg.steps_per_epoch)
-    if cfg.loader.chunk % cfg.clip.stride[0]:
-        raise AulightError(
-            f"loader.chunk={cfg.loader.chunk}: a multiple of the least clip.stride={cfg.clip.stride[0]} is needed"
-        )
-    data = open_data(Path(cfg.data.root), config["data"]["synthetic"])
+        _refuse_conflicts(settings.encoder, stage_one.network, typed_network(typed))
+        settings = settings.model_copy(update={"model": stage_one.network})
+        run.build_on(stage_one.network)
+    data = open_data(Path(settings.data.root), settings.data.synthetic)
     run.check_data(data.fingerprint)
     subjects = protocol.labelled_subjects(data.labels, data.frames, data.videos)
-    split = protocol.split(data.videos, data.name, fold=cfg.fold, labelled=subjects, **config["data"]["protocol"])
+    split = protocol.split(
+        data.videos, data.name, fold=settings.fold, labelled=subjects, **settings.data.protocol.model_dump()
+    )
     for note in split.notes:
         run.say(note)
     origin = None if stage_one is None else protocol.check_stage_one(stage_one.trained_on, data.name, split)
     candidates = protocol.usable_labels(data.labels, data.frames, data.videos, split.train)
-    labels = protocol.draw_labels(candidates, cfg.label_seed, cfg.label_fraction, cfg.label_count)
+    labels = protocol.draw_labels(candidates, settings.label_seed, settings.label_fraction, settings.label_count)
     protocol.assert_subjects(labels, split.train, "drawn labels")
     with run:
-        prepare_process(cfg.threads, cfg.seed)
-        write_table(labels, run.folder / "labels_used.parquet")
+        prepare_process(settings.threads, settings.seed)
+        run.write_table(labels, "labels_used.parquet")
         values = labels[data.columns].astype("Float64").to_numpy(float, na_value=float("nan"))
         known = pd.DataFrame(values, columns=data.columns)
-        mean, std = known.mean().fillna(0.0), known.std(ddof=0).fillna(0.0).clip(lower=cfg.label_std_floor)
+        mean, std = known.mean().fillna(0.0), known.std(ddof=0).fillna(0.0).clip(lower=settings.label_std_floor)
         run.update(
-            arm=cfg.arm,
+            arm=settings.arm,
             fold=split.fold,
-            label_fraction=cfg.label_fraction or len(labels) / len(candidates),
+            label_fraction=settings.label_fraction or len(labels) / len(candidates),
             labelled_frames=len(labels),
-            label_seed=cfg.label_seed,
-            seed=cfg.seed,
+            label_seed=settings.label_seed,
+            seed=settings.seed,
             train_label_mean={au: round(float(value), 6) for au, value in mean.items()},
-            dataset={"name": data.name, "fingerprint": data.fingerprint, "aus": list(data.aus), "fps": data.fps}
-            | {"crop_size": data.meta["crop_size"], "alignment": data.meta.get("alignment")},
-            protocol={part: list(getattr(split, part)) for part in ("train", "validation", "test")}
-            | {"name": split.name, "fold": split.fold},
+            dataset=_described(data),
+            protocol=ProtocolRecord(
+                train=list(split.train),
+                validation=list(split.validation),
+                test=list(split.test),
+                name=split.name,
+                fold=split.fold,
+            ),
             stage_one=origin,
         )
-        with Tracker(run) as tracker:
-            if is_network:
-                fitted = _train(run, cfg, data, split, labels, mean.tolist(), std.tolist(), stage_one, epochs, tracker)
+        with Tracker(run, settings.logger) as tracker:
+            if settings.model.kind == "network":
+                task = Task(run, settings, data, split, labels, mean.tolist(), std.tolist())
+                fitted = _train(task, stage_one, tracker)
             else:
-                fit = regress(data, labels, split, config["model"]["relative"], config["model"]["penalties"])
-                chosen = metrics.named("val", fit.validation, data.columns)
-                about = {"steps": 0, "penalty": fit.penalty}
-                fitted = Fitted(fit.predictions, fit.validated, fit.validation_icc, chosen, about)
-            write_table(predictions(data, fitted.validated, split.fold), run.folder / "validation.parquet")
+                fit = regress(data, labels, split, settings.model.relative, settings.model.penalties)
+                chosen = named("val", fit.validation, data.columns)
+                about = {"penalty": fit.penalty}
+                fitted = Fitted(fit.predictions, fit.validated, fit.validation_icc, chosen, 0, about)
+            run.write_table(predictions(data, fitted.validated, split.fold), "validation.parquet")
             table = predictions(data, fitted.predictions, split.fold)
-            write_table(table, run.folder / "predictions.parquet")
+            run.write_table(table, "predictions.parquet")
             tested = scores(table, data.columns)
-            run.update(**fitted.record, validation={"icc": fitted.validation_icc}, test=summary(tested, data.columns))
-            named = fitted.scores | metrics.named("test", tested, data.columns)
-            if not is_network:  # there was no Trainer to log them
-                tracker.log_metrics(named, 0)
-            tracker.results(data, table, named, fitted.record["steps"])
+            run.update(
+                steps=fitted.steps,
+                **fitted.about,
+                validation=ValidationRecord(icc=fitted.validation_icc),
+                test=TestRecord(**summary(tested, data.columns)),
+            )
+            logged = fitted.scores | named("test", tested, data.columns)
+            if settings.model.kind != "network":  # there was no Trainer to log them
+                tracker.log_metrics(logged, 0)
+            tracker.results(data, table, logged, fitted.steps)
     run.say(
-        f"done in {duration(run.record['wall_s'])}, validation ICC "
+        f"done in {duration(run.record.wall_s)}, validation ICC "
         f"{fitted.validation_icc:.3f} with {len(labels)} labelled frames, {run.folder}"
     )
 
 
-def _train(
-    run: Run,
-    cfg: DictConfig,
-    data: PreparedDataset,
-    split: protocol.Split,
-    labels: pd.DataFrame,
-    mean: list[float],
-    std: list[float],
-    stage_one: StageOne | None,
-    epochs: int,
-    tracker: Tracker,
-) -> Fitted:
+class Task(NamedTuple):
+    """What a network is trained for.
+
+    Attributes:
+        run: Where everything goes.
+        settings: Of the command, with the network that is trained.
+        data: The dataset.
+        split: Its subjects.
+        labels: The drawn rows: all that training may know.
+        mean: ``(AUs,)`` mean of the drawn labels.
+        std: ``(AUs,)`` standard deviation of the drawn labels.
+    """
+
+    run: Run
+    settings: FinetuneSettings
+    data: PreparedDataset
+    split: protocol.Split
+    labels: pd.DataFrame
+    mean: list[float]
+    std: list[float]
+
+
+def _described(data: PreparedDataset) -> DatasetRecord:
+    source = data.meta.get("source")
+    return DatasetRecord(
+        name=data.name,
+        fingerprint=data.fingerprint,
+        aus=list(data.aus),
+        fps=data.fps,
+        crop_size=data.meta["crop_size"],
+        alignment=data.meta.get("alignment"),
+        smooth_s=source.get("smooth_s") if isinstance(source, dict) else None,
+    )
+
+
+def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
     """Trains the network on the drawn labels, and scores the test subjects with what validated best."""
-    config = run.record["config"]
-    model = config["model"] if stage_one is None else stage_one.config
+    run, settings, data = task.run, task.settings, task.data
     stage = RegressionStage(
-        model,
+        settings.encoder,
         list(data.aus),
-        mean,
-        std,
-        stride=cfg.clip.stride[0],
-        loss=cfg.loss,
-        freeze=cfg.freeze,
-        optim=config["optim"],
+        task.mean,
+        task.std,
+        stride=settings.clip.stride[0],
+        loss=settings.loss,
+        freeze=settings.freeze,
+        optim=settings.optim,
     )
     if stage_one is not None:
         load_encoder(stage.encoder, stage_one.weights, stage_one.file)
     module = RegressionData(
         data,
-        labels,
-        data.rows(split.validation),
-        data.rows(split.test),
-        config["clip"],
-        config["augment"],
-        size=model["size"],
-        batch_size=cfg.loader.batch_size,
-        batches_per_epoch=cfg.steps_per_epoch * accumulated(config["trainer"]),
-        chunk=cfg.loader.chunk,
-        workers=cfg.loader.workers,
-        seed=cfg.seed,
-        on_error=cfg.data.on_error,
+        task.labels,
+        data.rows(task.split.validation),
+        data.rows(task.split.test),
+        settings.clip,
+        settings.augment,
+        size=settings.encoder.size,
+        batch_size=settings.loader.batch_size,
+        batches_per_epoch=settings.steps_per_epoch * settings.trainer.accumulate_grad_batches,
+        chunk=settings.loader.chunk,
+        workers=settings.loader.workers,
+        seed=settings.seed,
+        on_error=settings.data.on_error,
     )
     best = ModelCheckpoint(
         run.checkpoints,
@@ -165,7 +204,7 @@ def _train(
         save_on_train_epoch_end=False,
         enable_version_counter=False,
     )
-    trainer = make_trainer(run, config["trainer"], cfg.name, cfg.seed, epochs, cfg.progress_s, [best], tracker)
+    trainer = make_trainer(run, settings, [best], tracker)
     trainer.fit(stage, module, ckpt_path=run.last, weights_only=True)
     steps = int(trainer.global_step)
     trainer.validate(stage, module, ckpt_path=best.best_model_path, verbose=False, weights_only=True)
@@ -177,8 +216,8 @@ def _train(
     validation_icc = float(best.best_model_score)  # type: ignore[arg-type]  # set once it has run
     if validation_icc == -float("inf"):  # Lightning's word for one that was never defined: too few labels
         validation_icc = float("nan")
-    record = {"steps": steps, "skipped": dict(module.skipped)}
-    return Fitted(stage.predictions, validated, validation_icc, _best_validation(run.folder / "metrics.csv"), record)
+    chosen = _best_validation(run.folder / "metrics.csv")
+    return Fitted(stage.predictions, validated, validation_icc, chosen, steps, {"skipped": dict(module.skipped)})
 
 
 def _best_validation(file: Path) -> dict[str, float]:
@@ -216,14 +255,13 @@ def predictions(data: PreparedDataset, scored: dict[int, npt.NDArray[np.float32]
     return table.merge(truth, on=["video_id", "frame"], how="left")
 
 
-def _refuse_conflicts(wanted: dict[str, Any], trained: dict[str, Any], overrides: list[str]) -> None:
+def _refuse_conflicts(wanted: NetworkSettings, trained: NetworkSettings, asked: list[str]) -> None:
     """Raises when the command line asks for another network than the checkpoint holds."""
-    asked = [override.lstrip("+") for override in overrides if override.lstrip("+").startswith(("model=", "model."))]
     if not asked:
         return
-    for key, value in wanted.items():
-        if list(value) != list(trained[key]) if isinstance(value, list | tuple) else value != trained[key]:
+    for key, value in wanted:
+        if value != (there := getattr(trained, key)):
             raise AulightError(
-                f"{', '.join(asked)}: asks for model.{key}={value}, the pretrained checkpoint has {trained[key]}; "
+                f"{', '.join(asked)}: asks for model.{key}={value}, the pretrained checkpoint has {there}; "
                 "drop the override or pretrain such a network"
             )

@@ -21,12 +21,12 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.loggers import Logger
 
 from aulight.data.store import PreparedDataset
-from aulight.errors import AulightError, one_line
+from aulight.errors import one_line
 from aulight.facs import AU_NAMES
+from aulight.runs.record import BegunFinetune, complete
 from aulight.runs.run import Run
+from aulight.settings.logger import CsvSettings, WandbSettings
 from aulight.training.media import draw
-
-MODES = ("auto", "online", "offline", "disabled")
 
 ANSWER_S = 5
 """Seconds to wait for an answer of the server before a run."""
@@ -49,39 +49,30 @@ class Tracker(Logger):
 
     Args:
         run: The run, whose record says already what becomes a column.
-
-    Raises:
-        AulightError: For settings of ``logger`` that mean nothing.
+        settings: Those of ``logger``.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, settings: CsvSettings | WandbSettings) -> None:
         super().__init__()
         self._record = run
         self._page: Any = None
         self._failed = False
-        self._settings: dict[str, Any] = run.record["config"].get("logger") or {}
-        if self._settings:
-            mode, tags = self._settings["mode"], self._settings["tags"]
-            if mode not in MODES:
-                raise AulightError(f"logger.mode={mode}: one of {', '.join(MODES)}")
-            self._tags = [str(tag) for tag in ([tags] if isinstance(tags, str) else tags or [])]
-            if wrong := [tag for tag in self._tags if not 1 <= len(tag) <= 64]:
-                raise AulightError(f"logger.tags: {wrong[0] or 'an empty one'}; 1 to 64 characters are needed")
+        self._settings = settings
 
     @property
     def name(self) -> str:
         """The run's name."""
-        return str(self._record.record["config"]["name"])
+        return self._record.record.name
 
     @property
     def version(self) -> str:
         """The page's id."""
-        return str(self._record.record.get("wandb_id", ""))
+        return self._record.record.wandb_id or ""
 
     def __enter__(self) -> Self:
-        if self._settings and getattr(rank_zero_only, "rank", 0) == 0:
+        if self._settings.kind == "wandb" and getattr(rank_zero_only, "rank", 0) == 0:
             try:
-                self._open()
+                self._open(self._settings)
             except Exception as error:
                 self._give_up(error)
         return self
@@ -115,10 +106,10 @@ class Tracker(Logger):
         Args:
             data: The dataset.
             table: The predictions, as in ``predictions.parquet``.
-            scores: Of the chosen network, named as in :func:`aulight.scoring.metrics.named`.
+            scores: Of the chosen network, named as in :func:`aulight.scoring.scores.named`.
             step: The last one.
         """
-        if self._page is None:
+        if self._page is None or self._settings.kind != "wandb":
             return
         import wandb
 
@@ -131,8 +122,9 @@ class Tracker(Logger):
                 page.log({f"{part}/per_au": wandb.Table(dataframe=rows)}, step=step)
 
         def media(page: Any) -> None:
+            record = complete(self._record.record, BegunFinetune, self._record.folder)
             with tempfile.TemporaryDirectory() as folder:
-                curves, video = draw(data, table, self._record.record, Path(folder))
+                curves, video = draw(data, table, record, Path(folder))
                 page.log(
                     {
                         "test/timelines": [wandb.Image(str(path)) for path in curves],
@@ -142,29 +134,30 @@ class Tracker(Logger):
                 )
 
         self._attempt(tables)
-        if self._settings["media"]:
+        if self._settings.media:
             self._attempt(media)
 
-    def _open(self) -> None:
+    def _open(self, settings: WandbSettings) -> None:
         wandb = _wandb()
-        run, settings = self._record, self._settings
-        mode = os.environ.get("WANDB_MODE", "online") if settings["mode"] == "auto" else settings["mode"]
+        run = self._record
+        mode = os.environ.get("WANDB_MODE", "online") if settings.mode == "auto" else settings.mode
         if mode == "disabled":
             return
-        record = run.record
-        run.update(wandb_id=record.get("wandb_id") or secrets.token_hex(4))
-        columns = {name: record[name] for name in _COLUMNS if name in record}
-        columns |= {"dataset": record["dataset"]["name"], "fingerprint": record["dataset"]["fingerprint"]}
+        run.update(wandb_id=run.record.wandb_id or secrets.token_hex(4))
+        record, dataset = run.record, run.record.dataset
+        assert dataset is not None  # the run has said it before
+        columns = {name: value for name, value in record.plain().items() if name in _COLUMNS}
+        columns |= {"dataset": dataset.name, "fingerprint": dataset.fingerprint}
         start: dict[str, Any] = {
             "dir": run.folder,
-            "project": settings["project"],
-            "entity": settings["entity"],
-            "group": (settings["group"] or "/".join(run.folder.parts[-3:-1]))[:128],
-            "job_type": record["command"],
+            "project": settings.project,
+            "entity": settings.entity,
+            "group": (settings.group or "/".join(run.folder.parts[-3:-1]))[:128],
+            "job_type": record.command,
             "name": self.name,
             "id": self.version,
-            "tags": self._tags,
-            "config": {**record["config"], **columns},
+            "tags": settings.tags or [],
+            "config": {**record.config, **columns},
             "resume": "allow",
             "reinit": "create_new",  # never another job's page
             "settings": wandb.Settings(

@@ -13,7 +13,9 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
 from aulight.errors import AulightError, one_line
+from aulight.processes import cpus
 from aulight.runs.run import Run
+from aulight.settings.training import TrainingSettings
 from aulight.training.logs import RunLogger
 from aulight.training.progress import Progress
 from aulight.training.resuming import AtomicCheckpoints, Reseed, step_of
@@ -45,45 +47,38 @@ class Layout(Callback):
 
 
 def make_trainer(
-    run: Run,
-    trainer: dict[str, Any],
-    name: str,
-    seed: int,
-    epochs: int,
-    progress_s: float,
-    callbacks: list[Callback],
-    tracker: Logger | None = None,
+    run: Run, settings: TrainingSettings, callbacks: list[Callback], tracker: Logger | None = None
 ) -> pl.Trainer:
     """Lightning's Trainer with this project's checkpoints, logs and progress lines.
 
     Args:
         run: Where everything goes.
-        trainer: Arguments of ``pl.Trainer``, and ``channels_last`` and ``compile`` of :class:`Layout`;
-            ``precision: auto`` is that of :func:`auto_precision`.
-        name: Of the run, for progress lines.
-        seed: Of the run.
-        epochs: Epochs of the run.
-        progress_s: Seconds between progress lines.
+        settings: Of the command. Those of ``trainer`` go to ``pl.Trainer``; ``trainer.precision=auto`` is that of
+            :func:`auto_precision`.
         callbacks: Further callbacks.
         tracker: A logger beside ``metrics.csv``.
 
     Raises:
         AulightError: For arguments that the Trainer refuses, or a damaged checkpoint to go on from.
     """
-    settings = dict(trainer)
-    layout = Layout(settings.pop("channels_last"), settings.pop("compile"))
-    if settings.get("precision") == "auto":
-        settings["precision"] = auto_precision(settings["accelerator"])
+    arguments = settings.trainer.model_dump(exclude={"channels_last", "compile"})
+    if settings.trainer.precision == "auto":
+        arguments["precision"] = auto_precision(settings.trainer.accelerator)
+    ours = [
+        ModelCheckpoint(run.checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False),
+        Layout(settings.trainer.channels_last, settings.trainer.compile),
+        Reseed(settings.seed),
+        Progress(settings.name, settings.progress_s),
+    ]
     run.checkpoints.mkdir(parents=True, exist_ok=True)
-    last = ModelCheckpoint(run.checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     before = 0 if run.last is None else step_of(run.last)
     _quiet()
     try:
         made = pl.Trainer(
-            **settings,
-            max_epochs=epochs,
+            **arguments,
+            max_epochs=settings.epochs,
             logger=[RunLogger(run.folder, before), *([] if tracker is None else [tracker])],
-            callbacks=[*callbacks, last, layout, Reseed(seed), Progress(name, progress_s)],
+            callbacks=[*callbacks, *ours],
             default_root_dir=run.folder,
             plugins=[AtomicCheckpoints()],
             use_distributed_sampler=False,  # the samplers here know their rank
@@ -93,7 +88,7 @@ def make_trainer(
         )
     except (RuntimeError, TypeError, ValueError, MisconfigurationException) as error:
         raise AulightError(f"trainer: {one_line(error)}") from error
-    if isinstance(made.accelerator, CPUAccelerator) and str(settings["precision"]).startswith("16"):
+    if isinstance(made.accelerator, CPUAccelerator) and str(arguments["precision"]).startswith("16"):
         raise AulightError("trainer.precision=16-mixed: a CPU does not compute in float16; use bf16-mixed or 32")
     return made
 
@@ -115,41 +110,17 @@ def auto_precision(accelerator: str) -> str:
     return "32-true" if given == "32" else given
 
 
-def accumulated(trainer: dict[str, Any]) -> int:
-    """Batches whose gradients make a step.
-
-    Raises:
-        AulightError: When it is no such number.
-    """
-    batches = trainer["accumulate_grad_batches"]
-    if not isinstance(batches, int) or isinstance(batches, bool) or batches < 1:
-        raise AulightError(f"trainer.accumulate_grad_batches={batches}: a whole number from 1 on is needed")
-    return batches
-
-
 def prepare_process(threads: int | None, seed: int) -> None:
     """Settings of the whole process: threads, flushing of denormal numbers, seeds.
 
     Args:
-        threads: Threads of torch on the CPU; ``None`` leaves torch's choice.
+        threads: Threads of torch on the CPU; ``None`` leaves torch's choice, but one for each CPU at most that this
+            process may use: torch knows of no quota.
         seed: Of the network's first weights.
     """
-    if threads:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads or min(torch.get_num_threads(), cpus()))
     torch.set_flush_denormal(True)  # features near 0 make evaluation on a CPU ten times slower otherwise
     torch.manual_seed(seed)
-
-
-def whole_epochs(steps: int, steps_per_epoch: int) -> int:
-    """Epochs of a run.
-
-    Raises:
-        AulightError: When the steps do not fill them.
-    """
-    epochs, rest = divmod(steps, steps_per_epoch)
-    if rest or not epochs:
-        raise AulightError(f"steps={steps}: a multiple of steps_per_epoch={steps_per_epoch} is needed")
-    return epochs
 
 
 def _has_bf16(accelerator: str) -> bool:

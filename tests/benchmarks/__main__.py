@@ -53,6 +53,7 @@ from typing import TYPE_CHECKING, Any
 # Nothing heavy here: a process begins with the peak memory of the one that started it.
 if TYPE_CHECKING:
     from aulight.data.store import PreparedDataset
+    from aulight.settings.training import TrainingSettings
 
 REPOSITORY = Path(__file__).parents[2]
 DENSE = ["model=resnet18_convgru", "model.size=128", "objective=dense", "loader.batch_size=4"]
@@ -156,6 +157,17 @@ def configured(command: str, *overrides: str) -> dict[str, Any]:
     return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]  # it is a dict
 
 
+def typed(command: str, config: dict[str, Any], name: str) -> "TrainingSettings":
+    """The same as settings, of a run of one epoch."""
+    from aulight.settings.commands import settings_of
+    from aulight.settings.reading import read
+    from aulight.settings.training import TrainingSettings
+
+    settings = read(settings_of(command), config | {"name": name, "steps": config["steps_per_epoch"]})
+    assert isinstance(settings, TrainingSettings)
+    return settings
+
+
 def bare_backbone(model: dict[str, Any], frames: int, train: bool) -> Callable[[], int]:
     """The limit of a network: its backbone on random frames, forward and, in training, backward."""
     import torch
@@ -216,6 +228,8 @@ def measure_loader(bench: Bench) -> Iterator[Row]:
     from aulight.data.loaders import ContrastiveData
     from aulight.data.store import PreparedDataset
     from aulight.data.video.write import GOP
+    from aulight.settings.augment import AugmentSettings
+    from aulight.settings.training import ClipSettings
 
     data = PreparedDataset(bench.data / "faces64")
     plain, strong = (configured("pretrain", f"augment={kind}")["augment"] for kind in ("none", "strong"))
@@ -223,9 +237,10 @@ def measure_loader(bench: Bench) -> Iterator[Row]:
     counted: dict[str, int] = {}
 
     def loader(name: str, stride: int, augment: dict[str, Any]) -> Callable[[], float]:
-        clip = {"length": length, "stride": [stride, stride]}
+        clip = ClipSettings(length=length, stride=[stride, stride])
+        changes = AugmentSettings(**augment)
         module = ContrastiveData(
-            data, all_rows(data), clip, augment, 1, data.meta["crop_size"], batch_size, batches, DECODERS, 0, "raise"
+            data, all_rows(data), clip, changes, 1, data.meta["crop_size"], batch_size, batches, DECODERS, 0, "raise"
         )
         loaded = module.train_dataloader()
 
@@ -277,14 +292,15 @@ def read_videos(bench: Bench, store: str) -> Iterator[Row]:
     """Clips of every video of a store, by the loader of stage one; for the memory that it takes."""
     from aulight.data.loaders import ContrastiveData
     from aulight.data.store import PreparedDataset
+    from aulight.settings.augment import AugmentSettings
+    from aulight.settings.training import ClipSettings
 
     config, data = configured("pretrain"), PreparedDataset(bench.data / store)
     before, batch_size = peak_mb(resource.RUSAGE_SELF), 4
     steps = math.ceil(len(data.videos) * bench.amount(3, 1) / batch_size)
     size = data.meta["crop_size"]
-    module = ContrastiveData(
-        data, all_rows(data), config["clip"], config["augment"], 2, size, batch_size, steps, DECODERS, 0, "raise"
-    )
+    clip, augment = ClipSettings(**config["clip"]), AugmentSettings(**config["augment"])
+    module = ContrastiveData(data, all_rows(data), clip, augment, 2, size, batch_size, steps, DECODERS, 0, "raise")
     clips = sum(len(batch["clips"]) for batch in module.train_dataloader())
     yield Row(store, clips, "clips", note=f"{before:.0f} MB before")
 
@@ -367,9 +383,7 @@ def train(
     folder = Path(tempfile.mkdtemp(dir=bench.work))
     # never reached: the callback ends the run
     stage, module = stage_and_data(command, config, bench.data / data, 10_000)
-    trainer = make_trainer(
-        Run(folder, command, config), config["trainer"], command, 0, 1, config["progress_s"], [Turns()]
-    )
+    trainer = make_trainer(Run(folder, command, config), typed(command, config, command), [Turns()])
     trainer.fit(stage, module)
     return ours, limits, median(waits)
 
@@ -379,10 +393,16 @@ def stage_and_data(command: str, config: dict[str, Any], root: Path, steps: int)
     from aulight import protocol
     from aulight.data.loaders import ContrastiveData, RegressionData
     from aulight.data.store import PreparedDataset
+    from aulight.settings.augment import AugmentSettings
+    from aulight.settings.finetune import FinetuneOptimSettings
+    from aulight.settings.model import NetworkSettings
+    from aulight.settings.objective import ObjectiveSettings
+    from aulight.settings.training import ClipSettings, OptimSettings
     from aulight.training.contrastive import ContrastiveStage
     from aulight.training.regression import RegressionStage
 
-    data, clip, size = PreparedDataset(root), config["clip"], config["model"]["size"]
+    data, size = PreparedDataset(root), config["model"]["size"]
+    clip, augment = ClipSettings(**config["clip"]), AugmentSettings(**config["augment"])
     split = protocol.own_split(data.videos, data.name)
     common = {
         "size": size,
@@ -394,22 +414,26 @@ def stage_and_data(command: str, config: dict[str, Any], root: Path, steps: int)
     }
     if command == "pretrain":
         rows, views = data.rows(split.stage_one), config["objective"]["views"]
-        stage_one = ContrastiveStage(config["model"], config["objective"], config["optim"])
-        return stage_one, ContrastiveData(data, rows, clip, config["augment"], views=views, **common)
+        stage_one = ContrastiveStage(
+            NetworkSettings(**config["model"]),
+            ObjectiveSettings(**config["objective"]),
+            OptimSettings(**config["optim"]),
+        )
+        return stage_one, ContrastiveData(data, rows, clip, augment, views=views, **common)
     labels = protocol.usable_labels(data.labels, data.frames, data.videos, split.train)
     mean, std = [1.0] * len(data.aus), [1.0] * len(data.aus)
     stage_two = RegressionStage(
-        config["model"],
+        NetworkSettings(**config["model"]),
         list(data.aus),
         mean,
         std,
-        stride=clip["stride"][0],
+        stride=clip.stride[0],
         loss=config["loss"],
         freeze=config["freeze"],
-        optim=config["optim"],
+        optim=FinetuneOptimSettings(**config["optim"]),
     )
     validation, chunk = data.rows(split.validation), config["loader"]["chunk"]
-    whole = RegressionData(data, labels, validation, all_rows(data), clip, config["augment"], chunk=chunk, **common)
+    whole = RegressionData(data, labels, validation, all_rows(data), clip, augment, chunk=chunk, **common)
     return stage_two, whole
 
 
@@ -448,7 +472,7 @@ def measure_evaluation(bench: Bench) -> Iterator[Row]:
     config = configured("finetune", "loader.workers=1")
     stage, module = stage_and_data("finetune", config, bench.data / "faces64", 1)
     # only for its precision, the one that evaluation has
-    trainer = make_trainer(Run(bench.work, "finetune", config), config["trainer"], "evaluation", 0, 1, 10, [])
+    trainer = make_trainer(Run(bench.work, "finetune", config), typed("finetune", config, "evaluation"), [])
     stage.eval()
     pieces, chunk = module.test_dataloader(), config["loader"]["chunk"]
     bare = bare_backbone(config["model"], chunk, train=False)
@@ -579,43 +603,62 @@ def measure_prepare(bench: Bench, workers: int) -> Iterator[Row]:
 
 def random_model(path: Path, name: str) -> Path:
     """A model of random weights in a file."""
-    from aulight.nets.encoder import Encoder, EncoderConfig
+    from aulight.data.alignment import Alignment
+    from aulight.nets.encoder import Encoder
     from aulight.nets.heads import IntensityRegressor
-    from aulight.prediction.description import ALIGNED
+    from aulight.prediction.description import ModelDescription
     from aulight.prediction.network import build
+    from aulight.settings.model import NetworkSettings
 
     config = configured("finetune", f"model={name}")["model"]
-    encoder = Encoder(EncoderConfig(**config))
+    encoder = Encoder(NetworkSettings(**config))
     parts = {"encoder": encoder, "regressor": IntensityRegressor(encoder.channels, 12)}
     normalisation = {"image_mean": config.pop("mean"), "image_std": config.pop("std")}
-    about: dict[str, Any] = dict.fromkeys(("name", "dataset", "arm", "label_fraction", "versions"), "")
+    normalisation |= {"label_mean": [0.0] * 12, "label_std": [1.0] * 12}
+    about: dict[str, Any] = dict.fromkeys(("fold", "labelled_frames", "label_fraction", "label_seed", "seed"), 0)
+    about |= dict.fromkeys(("stage_one", "validation", "test"))
+    about |= {"name": "", "arm": "", "versions": {}, "dataset": {"name": "", "fingerprint": "", "fps": 25.0}}
+    about |= {"subjects": dict.fromkeys(("train", "validation", "test"), 0)}
     about |= {"aus": list(range(1, 13)), "architecture": config, "normalisation": normalisation, "stride": 4}
+    about |= {"crop_size": 128, "alignment": Alignment.TEMPLATE}
     weights = {f"{part}.{key}": value for part, net in parts.items() for key, value in net.state_dict().items()}
-    build(about | {"crop_size": 128, "alignment": ALIGNED}, weights, path).save(path)
+    build(ModelDescription.model_validate(about), weights, path).save(path)
     return path
 
 
+predict_makers: list[Any] = []  # of this worker
+
+
+def start_predict_maker(*given: Any) -> None:
+    from aulight.prediction.predict import begin_work
+
+    predict_makers.append(begin_work(*given))
+
+
+def predict_video(video: Any) -> Any:
+    return predict_makers[0](video, lambda frames: None)
+
+
 def measure_predict(bench: Bench, workers: int, name: str, precision: str, goal: float | None) -> Iterator[Row]:
-    from aulight.prediction import predict
     from aulight.prediction.videos import Video
     from aulight.processes import worker_pool
+    from aulight.settings.predict import PredictSettings
+    from aulight.settings.reading import read
 
     frames = bench.amount(400, 20)
     raw = film(bench.work / "raw.mp4", frames)
     overrides = [f"model={random_model(bench.work / 'model.aulight', name)}", f"input={raw}", f"precision={precision}"]
     config = configured("predict", f"output={bench.work / 'out'}", "device=cpu", *overrides)
-    spawn = multiprocessing.get_context("spawn")
-    given = (spawn.Value("q", 0), spawn.Event(), config, workers)
+    given = (read(PredictSettings, config), workers)
     # Forked before anything here has run.
     with (
         multiprocessing.get_context("fork").Pool(workers, start_landmarker, (raw, 4, False)) as theirs,
-        worker_pool(workers, predict.start_worker, given) as ours,
+        worker_pool(workers, start_predict_maker, given) as ours,
     ):
 
         def whole() -> int:
-            jobs = [ours.submit(predict.make_video, Video(raw, f"v{i}")) for i in range(workers)]
-            results = [job.result() for job in jobs]
-            assert all(found is not None and found.problem is None for found in results)
+            jobs = [ours.submit(predict_video, Video(raw, f"v{i}")) for i in range(workers)]
+            assert all(job.result().problem is None for job in jobs)
             return frames * workers
 
         def alone() -> int:

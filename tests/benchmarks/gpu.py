@@ -29,7 +29,8 @@ import torch
 import yaml
 from torch.utils.flop_counter import FlopCounterMode
 
-from aulight.nets.encoder import Encoder, EncoderConfig
+from aulight.nets.encoder import Encoder
+from aulight.settings.model import NetworkSettings
 
 REPOSITORY = Path(__file__).parents[2]
 STAGES = ("pretrain", "finetune")
@@ -125,7 +126,7 @@ def steady(metrics: pd.DataFrame, frames: int) -> Speed:
 def encoder_flops(run: Path) -> float:
     """Floating-point operations of a frame in the encoder of a run, forward and backward."""
     settings = torch.load(run / "checkpoints/last.ckpt", map_location="cpu", weights_only=True)["hyper_parameters"]
-    encoder = Encoder(EncoderConfig(**settings["encoder"]))
+    encoder = Encoder(NetworkSettings(**settings["encoder"]))
     clip = torch.zeros(2, 4, encoder.config.size, encoder.config.size, 3, dtype=torch.uint8)
     with FlopCounterMode(display=False) as counter:
         features, _ = encoder(encoder.normalise(clip))

@@ -1,5 +1,6 @@
 """Small prepared datasets whose every frame is known."""
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from aulight.data.store import PreparedDataset
 from aulight.data.video.write import write_video
 from aulight.data.writer import StoreWriter
+from tests.data.coded import Make
+from tests.data.coded import build as build_coded
 
 Frames = npt.NDArray[np.uint8]
 
@@ -52,3 +55,34 @@ def make_store(coded: Callable[..., Iterator[Frames]]) -> Callable[..., Prepared
         return PreparedDataset(root)
 
     return build
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory, make_store: Make) -> PreparedDataset:
+    """Eight videos, as :func:`tests.data.coded.build` makes them; not to be changed."""
+    return build_coded(make_store, tmp_path_factory.mktemp("data") / "coded")
+
+
+@pytest.fixture
+def broken(data: PreparedDataset, tmp_path: Path) -> PreparedDataset:
+    """Videos 0 (unlabelled), 2 (train) and 6 (test) are of no use; 6 is so from its last frames on only."""
+    shutil.copytree(data.root, tmp_path / "coded")
+    damaged = PreparedDataset(tmp_path / "coded")
+    damaged.path(0).write_text("not a video")
+    shutil.copy(damaged.path(1), damaged.path(2))  # of another length
+    damaged.path(6).write_bytes(b"")
+    return damaged
+
+
+@pytest.fixture
+def faces(tmp_path: Path, make_store: Make) -> PreparedDataset:
+    """Three videos without pictures, one of them unlabelled."""
+    return make_store(
+        tmp_path / "faces",
+        [3, 4, 2],
+        confidence=[[1, 0, 0.5], [1, 1, 1, 1], [0.25, 1]],
+        source=[[5, 6, 9], [0, 1, 2, 3], [0, 2]],
+        labels=({1: [0, 5, None], 12: [1.0, float("nan"), 3.0]}, None, {1: [2, None], 12: [None, None]}),
+        real=False,
+        columns=[{"split": part} for part in ("train", "unlabelled", "test")],
+    )

@@ -1,4 +1,4 @@
-"""The prepared dataset on disk: what was written comes back, half-made ones stay invisible, damage is named."""
+"""The prepared dataset on disk: what was written comes back, damage is named."""
 
 import shutil
 from collections.abc import Callable
@@ -15,38 +15,24 @@ from hypothesis import strategies as st
 
 from aulight.data import store
 from aulight.data.store import PreparedDataset
-from aulight.data.writer import StoreWriter, label_rows, replace_labels
+from aulight.data.writer import StoreWriter
 from aulight.errors import AulightError
 from aulight.files import write_table
 
 Make = Callable[..., PreparedDataset]
-LABELS = ({1: [0, 5, None], 12: [1.0, float("nan"), 3.0]}, None, {1: [2, None], 12: [None, None]})
 
 
-@pytest.fixture
-def data(tmp_path: Path, make_store: Make) -> PreparedDataset:
-    return make_store(
-        tmp_path / "faces",
-        [3, 4, 2],
-        confidence=[[1, 0, 0.5], [1, 1, 1, 1], [0.25, 1]],
-        source=[[5, 6, 9], [0, 1, 2, 3], [0, 2]],
-        labels=LABELS,
-        real=False,
-        columns=[{"split": part} for part in ("train", "unlabelled", "test")],
-    )
-
-
-def test_what_was_written_comes_back(data: PreparedDataset) -> None:
-    data = PreparedDataset(data.root)
-    assert (data.name, data.aus, data.columns, data.fps) == ("coded", (1, 12), ["AU01", "AU12"], 25.0)
-    assert {key: data.meta[key] for key in ("format", "videos", "frames", "subjects", "crop_size")} == {
+def test_what_was_written_comes_back(faces: PreparedDataset) -> None:
+    faces = PreparedDataset(faces.root)
+    assert (faces.name, faces.aus, faces.columns, faces.fps) == ("coded", (1, 12), ["AU01", "AU12"], 25.0)
+    assert {key: faces.meta[key] for key in ("format", "videos", "frames", "subjects", "crop_size")} == {
         "format": 1,
         "videos": 3,
         "frames": 9,
         "subjects": 3,
         "crop_size": 64,
     }
-    assert data.videos.to_dict("list") == {
+    assert faces.videos.to_dict("list") == {
         "video_id": ["v0", "v1", "v2"],
         "subject": ["S0", "S1", "S2"],
         "path": ["videos/v0.mp4", "videos/v1.mp4", "videos/v2.mp4"],
@@ -54,17 +40,17 @@ def test_what_was_written_comes_back(data: PreparedDataset) -> None:
         "fps": [25.0] * 3,
         "split": ["train", "unlabelled", "test"],
     }
-    assert data.frames["video_id"].tolist() == ["v0"] * 3 + ["v1"] * 4 + ["v2"] * 2
-    assert data.frames["frame"].tolist() == [0, 1, 2, 0, 1, 2, 3, 0, 1]
-    assert data.frames["source_frame"].tolist() == [5, 6, 9, 0, 1, 2, 3, 0, 2]
-    np.testing.assert_allclose(data.frames["time_s"], data.frames["source_frame"] / 25)
-    assert data.frames["face_confidence"].tolist() == [1, 0, 0.5, 1, 1, 1, 1, 0.25, 1]
-    assert data.path(1) == data.root / "videos" / "v1.mp4"
-    assert data.rows(["S2", "S0", "nobody"]).tolist() == [0, 2]
+    assert faces.frames["video_id"].tolist() == ["v0"] * 3 + ["v1"] * 4 + ["v2"] * 2
+    assert faces.frames["frame"].tolist() == [0, 1, 2, 0, 1, 2, 3, 0, 1]
+    assert faces.frames["source_frame"].tolist() == [5, 6, 9, 0, 1, 2, 3, 0, 2]
+    np.testing.assert_allclose(faces.frames["time_s"], faces.frames["source_frame"] / 25)
+    assert faces.frames["face_confidence"].tolist() == [1, 0, 0.5, 1, 1, 1, 1, 0.25, 1]
+    assert faces.path(1) == faces.root / "videos" / "v1.mp4"
+    assert faces.rows(["S2", "S0", "nobody"]).tolist() == [0, 2]
 
 
 def test_labels_are_nullable_int8_with_unknown_kept_apart_from_zero_and_a_row_for_what_is_known(
-    data: PreparedDataset,
+    faces: PreparedDataset,
 ) -> None:
     expected = pd.DataFrame(
         {
@@ -74,8 +60,8 @@ def test_labels_are_nullable_int8_with_unknown_kept_apart_from_zero_and_a_row_fo
             "AU12": pd.array([1, None, 3, None], dtype="Int8"),
         }
     )
-    pd.testing.assert_frame_equal(PreparedDataset(data.root).labels, expected, check_dtype=False)
-    assert [str(dtype) for dtype in data.labels[data.columns].dtypes] == ["Int8", "Int8"]
+    pd.testing.assert_frame_equal(PreparedDataset(faces.root).labels, expected, check_dtype=False)
+    assert [str(dtype) for dtype in faces.labels[faces.columns].dtypes] == ["Int8", "Int8"]
 
 
 def test_unlabelled_dataset_says_so(tmp_path: Path, make_store: Make) -> None:
@@ -83,51 +69,6 @@ def test_unlabelled_dataset_says_so(tmp_path: Path, make_store: Make) -> None:
     assert data.aus == ()
     with pytest.raises(AulightError, match=r"faces: has no labels \(labels.parquet is missing\)"):
         _ = data.labels
-
-
-def _write(root: Path, fail: BaseException | None = None, resume: bool = False) -> None:
-    with StoreWriter(root, {"name": "n", "aus": [1], "fps": 25.0}, resume) as writer:
-        (writer.videos / "a.mp4").touch()
-        writer.add("a", "S", 25.0, np.arange(3), np.ones(3, np.float32), labels={1: [1, 2, 3]})
-        assert not root.exists(), "visible before it is whole"
-        if fail is not None:
-            raise fail
-
-
-@pytest.mark.parametrize("fail", [KeyboardInterrupt(), ValueError()])
-def test_a_half_made_store_leaves_nothing(tmp_path: Path, fail: BaseException) -> None:
-    with pytest.raises(type(fail)):
-        _write(tmp_path / "faces", fail)
-    assert not list(tmp_path.iterdir())
-
-
-def test_what_a_killed_process_left_is_not_in_the_way(tmp_path: Path) -> None:
-    writer = StoreWriter(tmp_path / "faces", {"name": "n", "aus": [], "fps": 25.0}).__enter__()
-    (writer.videos / "old.mp4").touch()  # and then kill -9
-    with pytest.raises(AulightError, match="no prepared dataset there"):
-        PreparedDataset(tmp_path / "faces")
-    _write(tmp_path / "faces")
-    assert [path.name for path in tmp_path.iterdir()] == ["faces"]
-    assert [path.name for path in (tmp_path / "faces" / "videos").iterdir()] == ["a.mp4"]
-
-
-def test_a_store_without_videos_or_in_place_of_another_is_refused(tmp_path: Path, data: PreparedDataset) -> None:
-    with pytest.raises(AulightError, match="empty: no videos"), StoreWriter(tmp_path / "empty", {}):
-        pass
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["faces"]
-    with pytest.raises(AulightError, match="faces: already there"):
-        StoreWriter(data.root, {})
-
-
-def test_an_interrupted_writer_can_be_gone_on_with(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        _write(tmp_path / "faces", KeyboardInterrupt(), resume=True)
-    assert [path.name for path in tmp_path.iterdir()] == [".faces.partial"]
-    with StoreWriter(tmp_path / "faces", {"name": "n", "aus": [], "fps": 25.0}, resume=True) as writer:
-        assert [path.name for path in writer.videos.iterdir()] == ["a.mp4"]
-        writer.add("a", "S", 25.0, np.arange(3), np.ones(3, np.float32))
-    assert not (tmp_path / "faces" / "labels.parquet").exists(), "of the earlier writer"
-    assert [path.name for path in tmp_path.iterdir()] == ["faces"]
 
 
 def test_blendshapes_are_kept_beside_the_frames(tmp_path: Path) -> None:
@@ -141,23 +82,9 @@ def test_blendshapes_are_kept_beside_the_frames(tmp_path: Path) -> None:
     assert list(data.frames.columns) == ["video_id", "frame", "source_frame", "time_s", "face_confidence"]
 
 
-def test_a_dataset_without_blendshapes_says_how_to_get_them(data: PreparedDataset) -> None:
+def test_a_dataset_without_blendshapes_says_how_to_get_them(faces: PreparedDataset) -> None:
     with pytest.raises(AulightError, match=r"faces: has no blendshape scores; .*faces\.blendshapes=true"):
-        _ = data.blendshapes
-
-
-def test_labels_and_subjects_are_replaced_and_nothing_else(data: PreparedDataset) -> None:
-    frames = (data.root / "frames.parquet").read_bytes()
-    labels = label_rows("v1", {4: [None, 3, None, 0]})
-    replace_labels(data, [4], labels, {"v0": "A", "v1": "B", "v2": "A"}, {"folder": "raw"})
-    again = PreparedDataset(data.root)
-    assert (again.aus, again.meta["subjects"], again.meta["source"]) == ((4,), 2, {"folder": "raw"})
-    assert again.labels.to_dict("list") == {"video_id": ["v1", "v1"], "frame": [1, 3], "AU04": [3, 0]}
-    pd.testing.assert_frame_equal(again.videos, data.videos.assign(subject=["A", "B", "A"]))
-    assert (data.root / "frames.parquet").read_bytes() == frames
-    replace_labels(again, [], None, {"v0": "A", "v1": "B", "v2": "A"}, {})
-    with pytest.raises(AulightError, match="has no labels"):
-        _ = PreparedDataset(data.root).labels
+        _ = faces.blendshapes
 
 
 def _rewrite(name: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[Path], None]:
@@ -263,20 +190,20 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_damage_is_named_in_one_line(data: PreparedDataset, kind: str) -> None:
+def test_damage_is_named_in_one_line(faces: PreparedDataset, kind: str) -> None:
     damage, message = DAMAGE[kind]
-    damage(data.root)
+    damage(faces.root)
     with pytest.raises(AulightError, match=message) as caught:
-        _ = PreparedDataset(data.root).labels
-    assert str(data.root) in str(caught.value)
+        _ = PreparedDataset(faces.root).labels
+    assert str(faces.root) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_opening_reads_no_table_whole_but_the_videos(data: PreparedDataset) -> None:
-    data = PreparedDataset(data.root)
-    _ = data.segments
-    assert "frames" not in vars(data)
-    assert "labels" not in vars(data)
+def test_opening_reads_no_table_whole_but_the_videos(faces: PreparedDataset) -> None:
+    faces = PreparedDataset(faces.root)
+    _ = faces.segments
+    assert "frames" not in vars(faces)
+    assert "labels" not in vars(faces)
 
 
 def _slow_segments(confidence: list[list[float]], source: list[list[int]]) -> list[tuple[int, int, int]]:

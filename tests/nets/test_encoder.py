@@ -1,5 +1,4 @@
 import json
-from dataclasses import asdict, replace
 from functools import partial
 
 import pytest
@@ -7,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from aulight.errors import AulightError
-from aulight.nets.encoder import Encoder, EncoderConfig
+from aulight.nets.encoder import Encoder
+from aulight.settings.model import NetworkSettings
 
-CONFIG = EncoderConfig(
+CONFIG = NetworkSettings(
     backbone="resnet_tiny",
     temporal="gru",
     size=32,
@@ -18,8 +18,8 @@ CONFIG = EncoderConfig(
     skip=True,
     norm="batch",
     small_input=False,
-    mean=(0.5, 0.4, 0.3),
-    std=(0.25, 0.2, 0.3),
+    mean=[0.5, 0.4, 0.3],
+    std=[0.25, 0.2, 0.3],
 )
 assert_close = partial(torch.testing.assert_close, rtol=0.0, atol=1e-5)
 temporals = pytest.mark.parametrize("temporal", ["gru", "convgru", "none"])
@@ -28,7 +28,7 @@ temporals = pytest.mark.parametrize("temporal", ["gru", "convgru", "none"])
 def _built(temporal: str) -> tuple[Encoder, Tensor]:
     """An encoder whose batch norms have seen data, in eval mode, and a clip `(2, 6, 3, 32, 32)`."""
     torch.manual_seed(0)
-    encoder = Encoder(replace(CONFIG, temporal=temporal))
+    encoder = Encoder(CONFIG.model_copy(update={"temporal": temporal}))
     with torch.no_grad():
         encoder(torch.randn(4, 4, 3, 32, 32))
     return encoder.eval(), torch.randn(2, 6, 3, 32, 32)
@@ -38,7 +38,8 @@ def _built(temporal: str) -> tuple[Encoder, Tensor]:
 @pytest.mark.parametrize("norm", ["batch", "group"])
 @pytest.mark.parametrize("backbone", ["resnet_tiny", "seresnet18"])
 def test_shapes(backbone: str, norm: str, temporal: str) -> None:
-    encoder = Encoder(replace(CONFIG, backbone=backbone, norm=norm, temporal=temporal, size=52, small_input=True))
+    changes = {"backbone": backbone, "norm": norm, "temporal": temporal, "size": 52, "small_input": True}
+    encoder = Encoder(CONFIG.model_copy(update=changes))
     size = (7, 7) if temporal == "convgru" else (1, 1)
     assert encoder.map_size == size
     assert encoder.channels == (12 if temporal == "none" else 16 + 12)
@@ -90,7 +91,7 @@ def test_flattened_embedding_sees_where_something_is() -> None:
 
 @temporals
 def test_every_parameter_gets_a_gradient(temporal: str) -> None:
-    encoder = Encoder(replace(CONFIG, temporal=temporal, backbone="seresnet_tiny"))
+    encoder = Encoder(CONFIG.model_copy(update={"temporal": temporal, "backbone": "seresnet_tiny"}))
     encoder(torch.randn(2, 3, 3, 32, 32))[0].square().sum().backward()
     assert all(p.requires_grad and p.grad is not None for p in encoder.parameters())
 
@@ -103,16 +104,15 @@ def test_float32_out_under_autocast() -> None:
 
 
 def test_convolutions_are_channels_last() -> None:
-    for module in Encoder(replace(CONFIG, temporal="convgru")).modules():
+    for module in Encoder(CONFIG.model_copy(update={"temporal": "convgru"})).modules():
         if isinstance(module, nn.Conv2d):
             assert module.weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_config_survives_plain_dict_and_json() -> None:
-    assert EncoderConfig(**asdict(CONFIG)) == CONFIG
-    again = EncoderConfig(**json.loads(json.dumps(asdict(CONFIG))))
+    assert NetworkSettings(**CONFIG.model_dump()) == CONFIG
+    again = NetworkSettings(**json.loads(json.dumps(CONFIG.model_dump())))
     assert again == CONFIG
-    assert hash(again) == hash(CONFIG)
     encoder, clip = _built("gru")
     other = Encoder(again).eval()
     other.load_state_dict(encoder.state_dict())

@@ -5,18 +5,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from aulight.nets.encoder import Encoder, EncoderConfig
+from aulight.nets.encoder import Encoder
 from aulight.nets.heads import IntensityRegressor
 from aulight.nets.stream import FrameStream
+from aulight.settings.model import NetworkSettings
 
 FRAMES = 22
 
 
-def _net(temporal: str) -> tuple[Encoder, IntensityRegressor]:
+def _net(temporal: Any) -> tuple[Encoder, IntensityRegressor]:
     torch.manual_seed(0)
     values: dict[str, Any] = {"embedding": 16, "hidden": 12, "skip": True, "norm": "batch", "small_input": False}
     encoder = Encoder(
-        EncoderConfig("resnet_tiny", temporal, 32, **values, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+        NetworkSettings(backbone="resnet_tiny", temporal=temporal, size=32, **values, mean=[0.5] * 3, std=[0.25] * 3)
     )
     for name, buffer in encoder.named_buffers():  # statistics as after training, not the neutral ones
         if name.endswith("running_mean"):

@@ -19,13 +19,15 @@ from torch import nn
 
 from aulight.data.synthetic.dataset import render_video
 from aulight.errors import AulightError
-from aulight.nets.encoder import Encoder, EncoderConfig
+from aulight.nets.encoder import Encoder
 from aulight.nets.heads import IntensityRegressor
 from aulight.prediction.card import model_card
+from aulight.prediction.description import ModelDescription
 from aulight.prediction.loading import load
 from aulight.prediction.model import Model
 from aulight.prediction.network import build
 from aulight.prediction.onnx import write_onnx
+from aulight.settings.model import NetworkSettings
 
 Command = Callable[..., Any]
 
@@ -145,7 +147,7 @@ def test_a_file_that_scores_otherwise_is_not_written(
         assert model.network is not None
         weights = {name: weight.clone() for name, weight in model.network.state_dict().items()}
         weights["regressor.mean"] += 0.01
-        write(build(model.meta, weights, path), path)
+        write(build(model.description, weights, path), path)
 
     monkeypatch.setattr(Model, "save", save)
     outcome = aulight("export", f"run={finetuned}", f"output={tmp_path}/model.aulight")
@@ -160,7 +162,7 @@ def _untrained(settings: dict[str, Any], stride: int) -> Model:
     """A network with statistics and a scale as after training, not the neutral ones."""
     torch.manual_seed(0)
     config = {key: value for key, value in settings.items() if key not in ("mean", "std")}
-    encoder = Encoder(EncoderConfig(**settings))
+    encoder = Encoder(NetworkSettings(**settings))
     regressor = IntensityRegressor(encoder.channels, 3)
     for name, buffer in encoder.named_buffers():
         if name.endswith("running_mean"):
@@ -169,13 +171,24 @@ def _untrained(settings: dict[str, Any], stride: int) -> Model:
         features = encoder.eval()(torch.randn(1, 8, 3, encoder.config.size, encoder.config.size))[0]
     nn.init.normal_(regressor.linear.weight, std=1 / float(features.square().mean().sqrt()) / encoder.channels**0.5)
     regressor.set_scale(torch.tensor([1.0, 2.0, 2.5]), torch.tensor([0.5, 1.0, 0.7]))
-    meta = {
-        "aus": [1, 4, 12],
-        "architecture": config,
-        "stride": stride,
-        "normalisation": {"image_mean": settings["mean"], "image_std": settings["std"]},
-    }
-    return build(meta, nn.ModuleDict({"encoder": encoder, "regressor": regressor}).state_dict(), Path("untrained"))
+    about = ModelDescription.model_validate(
+        {
+            "name": "untrained",
+            "aus": [1, 4, 12],
+            "architecture": config,
+            "stride": stride,
+            "normalisation": {
+                **{"image_mean": settings["mean"], "image_std": settings["std"]},
+                **{"label_mean": [1.0, 2.0, 2.5], "label_std": [0.5, 1.0, 0.7]},
+            },
+            "crop_size": 64,
+            "dataset": {"name": "none", "fingerprint": "", "fps": 25.0},
+            **{"stage_one": None, "arm": "scratch", "fold": 0, "label_fraction": 1.0, "labelled_frames": 0},
+            **{"label_seed": 0, "seed": 0, "subjects": {"train": 0, "validation": 0, "test": 0}},
+            **{"validation": None, "test": None, "versions": {}},
+        }
+    )
+    return build(about, nn.ModuleDict({"encoder": encoder, "regressor": regressor}).state_dict(), Path("untrained"))
 
 
 def _settings(name: str) -> dict[str, Any]:
@@ -254,8 +267,12 @@ def meta(finetuned: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     return load(path).meta
 
 
+def _card(meta: dict[str, Any]) -> str:
+    return model_card(ModelDescription.model_validate(meta))
+
+
 def test_card_of_drawn_faces(meta: dict[str, Any]) -> None:
-    card = model_card(meta)
+    card = _card(meta)
     assert card.startswith("# run\n\nEstimates the intensity, from 0 to 5, of 12 facial action units")
     assert "36 frames drawn at random, 10% of those of the training subjects (6), in the dataset `synthetic`" in card
     assert "it cannot be expected to read real ones" in card
@@ -271,19 +288,19 @@ def test_card_says_what_is_not_known(meta: dict[str, Any]) -> None:
     changed = meta | {"aus": [1, 77], "stage_one": None, "dataset": meta["dataset"] | {"name": "lab"}}
     changed["test"] = meta["test"] | {"per_au": {"AU01": scores, "AU77": scores}, "icc": None}
     changed["architecture"] = meta["architecture"] | {"temporal": "none"}
-    card = model_card(changed)
+    card = _card(changed)
     assert "| AU01 | inner brow raiser | – | 0.250 | 0.500 |\n| AU77 |  | – | 0.250 | 0.500 |" in card
     assert "mean ICC(3,1) –, " in card
     assert "Without contrastive pretraining." in card
     assert "each frame alone" in card
     assert "drawn by a program" not in card
     assert "read real ones" not in card
-    untested = model_card(changed | {"test": None})
+    untested = _card(changed | {"test": None})
     assert "Not tested" in untested
     assert "| AU01 | inner brow raiser | – | – | – |" in untested
 
 
 def test_card_is_a_table_of_one_width(meta: dict[str, Any]) -> None:
-    rows = [line for line in model_card(meta).splitlines() if line.startswith("|")]
+    rows = [line for line in _card(meta).splitlines() if line.startswith("|")]
     assert len(rows) == 2 + 12
     assert {row.count("|") for row in rows} == {6}

@@ -22,6 +22,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from aulight.data.alignment import Alignment
 from aulight.data.faces.aligner import FaceAligner
 from aulight.data.faces.crop import AlignedFrame
 from aulight.data.store import PreparedDataset
@@ -34,7 +35,6 @@ from aulight.datasets import DISFA_AUS
 from aulight.errors import AulightError
 from aulight.nets.backbone import build_backbone
 from aulight.nets.encoder import Encoder
-from aulight.prediction import description
 from aulight.prediction.loading import load
 from aulight.prediction.model import Model, Scorer, _over_crop
 from aulight.prediction.network import build
@@ -261,7 +261,10 @@ def _rewritten(written: Path, path: Path, change: Callable[[dict[str, Any], dict
         (lambda meta, weights: meta.pop("stride"), "not as `aulight export` writes it .'stride'"),
         (lambda meta, weights: meta["architecture"].update(hidden=64), "weights do not fit its network: .*size mism"),
         (lambda meta, weights: weights.pop("regressor.linear.bias"), r"do not fit.*Missing key.*regressor\.linear\.b"),
-        (lambda meta, weights: meta["architecture"].update(backbone="os.system"), "unknown backbone 'os.system'"),
+        (
+            lambda meta, weights: meta["architecture"].update(backbone="os.system"),
+            r"other\.aulight: architecture\.backbone=os\.system: one of resnet_tiny, ",
+        ),
     ],
 )
 def test_files_of_others(
@@ -417,7 +420,7 @@ def test_predict_and_stream_of_aligned_faces(model: Model, smoke_data: Path) -> 
 def test_predict_and_stream_of_a_real_face(finetuned: Path, folder_tree: Callable[..., Path], tmp_path: Path) -> None:
     """The oracle is the scorer on what `aulight prepare` would cut out; six frames in the middle show no face."""
     run = _copy(finetuned, tmp_path / "run")
-    _record(run, lambda record: record["dataset"].update(crop_size=96, alignment=description.ALIGNED))
+    _record(run, lambda record: record["dataset"].update(crop_size=96, alignment=Alignment.TEMPLATE.value))
     model = load(run)
     video = folder_tree(tmp_path / "raw", frames=30, real=True) / "first.mp4"
     pictures = [frame.image for frame in raw_frames(video)]
@@ -454,6 +457,56 @@ def test_predict_and_stream_of_a_real_face(finetuned: Path, folder_tree: Callabl
     pd.testing.assert_frame_equal(pd.DataFrame(rows), table, rtol=0, atol=1e-5)
     assert max(ahead[10:]) <= 8  # frames: 0.3 s
     assert max(ahead) < 16  # while it is not clear yet whom to follow
+
+
+@pytest.fixture(scope="module")
+def moving(tmp_path_factory: pytest.TempPathFactory, aulight: Command, folder_tree: Callable[..., Path]) -> Path:
+    """A dataset of videos of a real face, prepared with ``faces.smooth_s=0.4``; the raw ones are beside it."""
+    folder = tmp_path_factory.mktemp("moving")
+    folder_tree(folder / "raw", frames=24, real=True)
+    settings = [f"data.source={folder}/raw", f"data.root={folder}/data", "crop_size=96", "workers=1"]
+    outcome = aulight("prepare", *settings, "faces.smooth_s=0.4")
+    assert outcome.status == 0, outcome.err
+    return folder
+
+
+@pytest.mark.parametrize(("said", "there", "expected"), [(True, False, 0.4), (False, True, 0.4), (False, False, 0.1)])
+def test_faces_are_cut_as_they_were_for_the_dataset(
+    said: bool, there: bool, expected: float, aulight: Command, finetuned: Path, moving: Path, tmp_path: Path
+) -> None:
+    """The run says it, or of an earlier aulight the dataset; the oracle is `aulight prepare`'s aligner, set alike."""
+    run = _copy(finetuned, tmp_path / "run")
+    data = PreparedDataset(moving / "data")
+
+    def of_these_faces(record: dict[str, Any]) -> None:
+        dataset = record["dataset"]
+        dataset.pop("smooth_s", None)
+        dataset.update(crop_size=96, alignment=data.meta["alignment"], **({"smooth_s": 0.4} if said else {}))
+        record["config"]["data"]["root"] = str(moving / "data" if there else tmp_path / "gone")
+
+    _record(run, of_these_faces)
+    model = load(run)
+    assert model.description.smooth_s == expected
+    model.save(tmp_path / "model.aulight")
+    video = moving / "raw" / "first.mp4"
+    tables = {}
+    for smooth_s in (0.1, 0.4):
+        with FaceAligner(96, False, 4, smooth_s) as aligner:
+            crops = np.stack([face.crop for face in aligner.align(raw_frames(video))])
+        tables[smooth_s] = model.scorer().push(crops)
+    assert np.abs(tables[0.1] - tables[0.4]).max() > 1e-3, "else it says nothing"
+
+    written = load(tmp_path / "model.aulight")
+    assert (written.description.smooth_s, written.meta.get("smooth_s", 0.1)) == (expected, expected)
+    np.testing.assert_allclose(written.predict(video)[COLUMNS[5:]], tables[expected], rtol=0, atol=1e-5)
+    streamed = pd.DataFrame(written.stream((frame.image for frame in raw_frames(video)), fps=25))
+    np.testing.assert_allclose(streamed[COLUMNS[5:]], tables[expected], rtol=0, atol=1e-5)
+    outcome = aulight("predict", f"model={run}", f"input={video}", f"output={tmp_path}/out", "coverage=null")
+    assert outcome.status == 0, outcome.err
+    table = pd.read_csv(tmp_path / "out" / "first.csv")
+    np.testing.assert_allclose(table[COLUMNS[5:]], tables[expected], rtol=0, atol=1e-5)
+    settings = json.loads((tmp_path / "out" / "first.json").read_text())["settings"]
+    assert settings["smooth_s"] == expected
 
 
 # ---- where it is seen -------------------------------------------------------------------------------------------
@@ -560,7 +613,7 @@ def test_heat_of_a_trained_model_lies_on_the_part_of_the_face_that_moves(
         weights = {f"encoder.{name}": tensor for name, tensor in Encoder(encoder.config).state_dict().items()}
         weights |= {"regressor.linear.weight": 0.1 * torch.randn(12, 256), "regressor.linear.bias": torch.zeros(12)}
         weights |= {"regressor.mean": torch.full((12,), 2.5), "regressor.std": torch.ones(12)}
-        untrained = build(trained.meta, weights, tmp_path)
+        untrained = build(trained.description, weights, tmp_path)
         differences.append(upper(untrained, 1).mean() - upper(untrained, 12).mean())
     assert np.mean(differences) < 0.3
 

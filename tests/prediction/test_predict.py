@@ -24,11 +24,16 @@ from aulight.data.store import PreparedDataset
 from aulight.data.video.raw import raw_frames
 from aulight.data.video.write import write_video
 from aulight.prediction import model, webcam
+from aulight.prediction.clock import Clock
+from aulight.prediction.companion import read_companion
 from aulight.prediction.loading import load
-from aulight.prediction.predictor import Clock, Predictor
+from aulight.prediction.pipeline import Pipeline
+from aulight.prediction.predict import PER_GPU, processes_for
 from aulight.prediction.untrained import NOTE, TABLE, intensities
 from aulight.prediction.videos import Video, find_videos
+from aulight.runs.composed import composed, settings_from
 from aulight.scoring.conformal import from_plain
+from aulight.settings.predict import PredictSettings
 
 Command = Callable[..., Any]
 Frames = npt.NDArray[np.uint8]
@@ -238,6 +243,36 @@ def test_a_second_call_does_only_what_is_missing(
         assert not set(changed.values()) & set(third.values()), change
         assert len(changed) == 6, change
         third = changed
+
+
+def test_what_the_version_before_has_done_is_done(
+    aulight: Command, finetuned: Path, smoke_data: Path, tmp_path: Path
+) -> None:
+    """Its companion did not say over how many seconds crops were smoothed, which was 0.1; other crops are made anew."""
+    video = next((smoke_data / "videos").glob("test*.mp4"))
+    load(finetuned).save(tmp_path / "model.aulight")
+    settings = ["predict", f"model={tmp_path}/model.aulight", f"input={video}", f"output={tmp_path}"]
+    for faces, said in (("none", set()), ("mediapipe", {"smooth_s"})):
+        assert aulight(*settings, f"faces={faces}").status == 0
+        file = tmp_path / f"{video.stem}.json"
+        note = _note(file)
+        assert note["settings"].keys() == {
+            "format", "coverage", "plot", "fps", "overlay", "explain", "precision", "faces", "all", "max_faces", *said,
+        }  # fmt: skip
+        note["settings"].pop("smooth_s", None)
+        note["settings"]["precision"] = 32  # as `precision=32` was kept
+        file.write_text(json.dumps(note))
+        assert "1 done before" in aulight(*settings, f"faces={faces}").out
+    note["settings"]["smooth_s"] = 0.2
+    file.write_text(json.dumps(note))
+    assert "done before" not in aulight(*settings, "faces=mediapipe").out
+    known = read_companion(tmp_path, video.stem)
+    assert known is not None
+    assert known.settings.smooth_s == 0.1
+    assert read_companion(tmp_path, "nothing") is None
+    for text in ("", "[]", "{}", '{"whole": true}'):
+        file.write_text(text)
+        assert read_companion(tmp_path, video.stem) is None
 
 
 def test_names_are_kept_apart(tmp_path: Path) -> None:
@@ -467,7 +502,8 @@ def camera(real: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_a_webcam_without_a_display(
     aulight: Command, camera: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(webcam, "_window", lambda stop: None)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
     outcome = aulight("predict", "input=webcam:0", f"output={tmp_path}", "max_frames=12", "overlay=true")
     assert outcome.status == 0, outcome.err
     assert "no display" in outcome.out
@@ -497,19 +533,53 @@ def test_a_webcam_until_it_is_stopped(
     assert shown[0].shape[1] > shown[0].shape[0] * 256 / 192, "with bars beside it"
 
 
+def test_a_webcam_with_an_opencv_that_has_no_windows(
+    aulight: Command, camera: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Not the display's fault; the oracle is what the headless package says of itself."""
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "General\n  GUI:                           NONE\n")
+    monkeypatch.setattr(cv2, "imshow", None)
+    outcome = aulight("predict", "input=webcam:0", f"output={tmp_path}", "max_frames=3")
+    assert outcome.status == 0, outcome.err
+    assert "without a window: this OpenCV has no windows" in outcome.out
+    assert "opencv-contrib-python" in outcome.out
+    assert "display" not in outcome.out
+
+
+# ---- as many processes as there is room for ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("videos", "workers", "usable", "on_gpu", "expected"),
+    [
+        (100, None, 8, False, 8),
+        (3, None, 8, False, 3),
+        (100, None, 64, True, PER_GPU),
+        (100, None, 4, True, 2),
+        (100, None, 1, True, 1),
+        (2, None, 64, True, 2),
+        (100, 6, 64, True, 6),
+        (100, 6, 2, False, 6),
+        (0, None, 8, True, 0),
+    ],
+)
+def test_processes(videos: int, workers: int | None, usable: int, on_gpu: bool, expected: int) -> None:
+    """By hand: one for each CPU, on a GPU few and with two CPUs each, and what was asked for goes before."""
+    assert processes_for(videos, workers, usable, on_gpu) == expected
+    if on_gpu and workers is None and usable > 1:
+        assert expected < usable, "never a CUDA process for every CPU"
+
+
 # ---- in constant memory -----------------------------------------------------------------------------------------
 
 
 def test_no_stage_is_far_ahead_of_the_next(finetuned: Path, smoke_data: Path) -> None:
     """Frames that are under way, however slow the last stage is."""
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
-    from aulight.runs.composed import conf_dir
-
-    with initialize_config_dir(str(conf_dir("predict")), version_base="1.3"):
-        cfg = compose("predict", [f"model={finetuned}", "input=x"])
-    predictor = Predictor(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]  # it is a dict
+    with composed("predict", [f"model={finetuned}", "input=x"]) as config:
+        settings = settings_from("predict", config)
+    assert isinstance(settings, PredictSettings)
+    pipeline = Pipeline(settings)
     one = next(raw_frames(next((smoke_data / "videos").glob("*.mp4"))))
     made = 0
 
@@ -520,7 +590,7 @@ def test_no_stage_is_far_ahead_of_the_next(finetuned: Path, smoke_data: Path) ->
             yield one
 
     most = 0
-    for taken, _ in enumerate(predictor.scored(many(), Clock()), 1):
+    for taken, _ in enumerate(pipeline.scored(many(), Clock()), 1):
         if taken in (100, 200):
             time.sleep(0.5)  # the stages before run as far ahead as they can
         most = max(most, made - taken)

@@ -22,6 +22,8 @@ from aulight.data.loaders import ContrastiveData
 from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import Reader
 from aulight.data.video.write import write_video
+from aulight.settings.augment import AugmentSettings
+from aulight.settings.training import ClipSettings
 
 Command = Callable[..., Any]
 Frames = npt.NDArray[np.uint8]
@@ -366,8 +368,7 @@ def test_a_real_face_from_raw_video_to_clips(aulight: Command, folder_tree: Any,
     data = PreparedDataset(tmp_path / "data")
     assert data.meta["crop_size"] == 128
     assert (data.frames["face_confidence"] > 0.9).all()
-    clip = {"length": 8, "stride": [1, 2]}
-    plain: dict[str, Any] = {"clip": [], "frame": []}
+    clip, plain = ClipSettings(length=8, stride=[1, 2]), AugmentSettings(clip=[], frame=[])
     clips = ContrastiveData(data, data.rows(data.videos["subject"].tolist()), clip, plain, 1, 64, 4, 1, 0, 0, "raise")
     (batch,) = clips.train_dataloader()
     assert batch["clips"].shape == (4, 1, 8, 64, 64, 3)

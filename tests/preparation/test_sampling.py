@@ -14,7 +14,7 @@ import pytest
 import yaml
 from scipy.stats import chisquare
 
-from aulight.data.store import PreparedDataset
+from aulight.data.store import DatasetDescription, PreparedDataset
 from aulight.data.video.write import write_video
 from aulight.data.writer import StoreWriter
 from aulight.datasets import DISFA_AUS
@@ -50,7 +50,13 @@ SOURCE = {"a": np.r_[10:20, 30:40], "b": np.arange(5), "c": np.arange(60)}  # fr
 def faces(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
     """Videos `c` (first in the store), `b` and `a`; no face in frames 20 to 29 of `c`, labels in its first ten."""
     root = tmp_path_factory.mktemp("prepared") / "faces"
-    meta = {"name": "mine", "aus": [4, 12], "fps": 25.0, "crop_size": 64, "source": {"folder": "/raw videos"}}
+    meta: DatasetDescription = {
+        "name": "mine",
+        "aus": [4, 12],
+        "fps": 25.0,
+        "crop_size": 64,
+        "source": {"folder": "/raw videos"},
+    }
     with StoreWriter(root, meta) as store:
         for number, (name, source) in enumerate(reversed(SOURCE.items())):
             write_video(store.videos / f"{name}.mp4", coded(number, len(source)), 25)

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from io import BytesIO
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,26 +19,45 @@ from aulight.drawing import against_truth, style, timeline
 from aulight.drawing.against_truth import Timeline
 from aulight.facs import AU_NAMES, column
 from aulight.report import figures
+from aulight.report.records import DatasetFacts, Record, Resampling, Scores, Summary
+from aulight.scoring.intervals import Interval
 
 AUS = [column(au) for au in DISFA_AUS]
 
 
-def record(arm: str, fraction: float, icc: float, seeds: int = 1, undefined: str = "") -> dict[str, Any]:
-    ends = [icc - 0.05, icc + 0.04]
-    per_au = {au: {"icc": None, "icc_ci": None} if au == undefined else {"icc": icc, "icc_ci": ends} for au in AUS}
-    return {
-        "dataset": "made",
-        "arm": arm,
-        "label_fraction": fraction,
-        "icc": icc,
-        "icc_ci": ends,
-        "icc_per_seed": [icc + 0.01 * k for k in range(seeds)],
-        "per_au": per_au,
-    }
+def record(arm: str, fraction: float, icc: float, seeds: int = 1, undefined: str = "") -> Record:
+    ends = Interval(icc - 0.05, icc + 0.04)
+    others: dict[str, None] = dict.fromkeys(("mae", "mse", "pearson", "mae_ci", "mse_ci"))
+    known, unknown = Scores(icc=icc, icc_ci=ends, **others), Scores(icc=None, icc_ci=None, **others)
+    return Record(
+        **vars(known),
+        dataset="made",
+        arm=arm,
+        label_fraction=fraction,
+        labelled_frames=100,
+        steps=[300],
+        seeds=list(range(seeds)),
+        test_subjects=9,
+        icc_seed_sd=None,
+        icc_per_seed=[icc + 0.01 * k for k in range(seeds)],
+        per_au={au: unknown if au == undefined else known for au in AUS},
+        undefined_aus=[],
+        runs=[],
+        icc_rounded=None,
+        icc_fold_mean=None,
+        icc_subject_mean=None,
+    )
 
 
-def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"records": records, "datasets": {"made": {"aus": AUS}}, "bootstrap": {"level": 0.95}}
+def summary(records: list[Record]) -> Summary:
+    return Summary(
+        records=records,
+        baselines=[],
+        comparisons=[],
+        datasets={"made": DatasetFacts(fingerprint="f1", aus=AUS, fps=25.0, test_subjects=9)},
+        versions={},
+        bootstrap=Resampling(over="subjects", replicates=2000, seed=0, level=0.95),
+    )
 
 
 FRACTIONS = (0.01, 0.02, 0.1, 1.0)
@@ -99,7 +117,7 @@ def assert_tidy(monkeypatch: pytest.MonkeyPatch) -> AssertTidy:
 
 
 @pytest.mark.parametrize("content", [USUAL, ODD, ONE])
-def test_no_text_overlaps(assert_tidy: AssertTidy, content: dict[str, Any]) -> None:
+def test_no_text_overlaps(assert_tidy: AssertTidy, content: Summary) -> None:
     assert_tidy(figures.label_efficiency(content))
     assert_tidy(figures.per_au(content, {"made": 0.02}))
 
@@ -116,7 +134,7 @@ def test_label_efficiency_shows_fractions_and_arms() -> None:
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1%", "2%", "10%", "100%"]
     lines = [line for line in axes.lines if len(np.asarray(line.get_xdata())) == 4]
     drawn = [np.asarray(line.get_ydata()) for line in lines]
-    assert np.allclose(drawn, [[r["icc"] for r in USUAL["records"][i : i + 4]] for i in (0, 4)])
+    assert np.allclose(drawn, [[r.icc or np.nan for r in USUAL.records[i : i + 4]] for i in (0, 4)])
     assert len(axes.collections) == 3  # two bands, and the error bar of equal compute
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "pretrained",

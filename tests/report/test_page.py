@@ -16,15 +16,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
 
+from aulight.cli.commands.report import report
 from aulight.datasets import DISFA_AUS
 from aulight.facs import column
-from aulight.report.report import report
 from aulight.report.tables import VARIANTS
+from aulight.runs.composed import composed, settings_from
+from aulight.settings.report import ReportSettings
 
-CONF = Path(__file__).parents[2] / "conf"
 AUS = [column(au) for au in DISFA_AUS]
 DATASET, ARM = 'faces <b>&</b> "co"', "<script>alert(1)</script>"
 PUBLISHED = f"""source,dataset,label_fraction,icc,mae,mse,AU12
@@ -71,6 +70,7 @@ def write_run(run: Path, arm: str, fraction: float, seed: int, fold: int, noise:
         "labelled_frames": int(1000 * fraction),
         "fold": fold,
         "seed": seed,
+        "label_seed": seed,
         "steps": 300,
         "dataset": {"name": DATASET, "fingerprint": "0123456789abcdef", "aus": list(DISFA_AUS), "fps": 25.0},
         "train_label_mean": dict.fromkeys(AUS, 1.0),
@@ -88,11 +88,11 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_runs(folder / "runs")
     (folder / "published.csv").write_text(PUBLISHED)
     overrides = [f"runs={folder / 'runs'}", f"output={folder / 'out'}", f"reference={folder / 'published.csv'}"]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("report", [*overrides, "bootstrap.replicates=100", "videos=['S10 <video>','S21 <video>']"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(HydraConfig.instance(), "cfg", None)  # of a command that another test ran in this process
-        report(cfg)
+    overrides += ["bootstrap.replicates=100", "videos=['S10 <video>','S21 <video>']"]
+    with composed("report", overrides) as config:
+        settings = settings_from("report", config)
+    assert isinstance(settings, ReportSettings)
+    report(settings)
     return folder / "out"
 
 

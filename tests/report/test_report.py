@@ -11,14 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
 from matplotlib.image import imread
-from omegaconf import DictConfig
 
+from aulight.cli.commands.report import report
 from aulight.errors import AulightError
-from aulight.report.report import report
+from aulight.runs.composed import composed, settings_from
+from aulight.settings.report import ReportSettings
 
-CONF = Path(__file__).parents[2] / "conf"
 AUS = ["AU06", "AU12"]
 
 
@@ -63,6 +62,7 @@ def write_meta(run: Path, dataset: str, **changes: Any) -> None:
         "labelled_frames": 12,
         "fold": 1,
         "seed": 0,
+        "label_seed": 0,
         "steps": 300,
         "dataset": {"name": dataset, "fingerprint": "f1", "aus": [6, 12], "fps": 25.0},
         "train_label_mean": dict.fromkeys(AUS, 1.0),
@@ -72,9 +72,11 @@ def write_meta(run: Path, dataset: str, **changes: Any) -> None:
     (run / "run.yaml").write_text(yaml.safe_dump(meta | changes), encoding="utf-8")
 
 
-def config(runs: Path, *overrides: str) -> DictConfig:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("report", [f"runs={runs}", "bootstrap.replicates=50", *overrides])
+def settings(runs: Path, *overrides: str) -> ReportSettings:
+    with composed("report", [f"runs={runs}", "bootstrap.replicates=50", *overrides]) as config:
+        found = settings_from("report", config)
+    assert isinstance(found, ReportSettings)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report at its default place, beside its runs."""
     runs = tmp_path_factory.mktemp("sweep")
     write_runs(runs)
-    report(config(runs, "timelines=2"))
+    report(settings(runs, "timelines=2"))
     return runs / "report"
 
 
@@ -171,7 +173,7 @@ def test_tables_agree_with_the_summary(written: Path) -> None:
 
 def test_prints_the_table_and_the_unfinished_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_runs(tmp_path / "runs")
-    report(config(tmp_path / "runs", f"output={tmp_path / 'deep' / 'here'}", "timelines=0"))
+    report(settings(tmp_path / "runs", f"output={tmp_path / 'deep' / 'here'}", "timelines=0"))
     printed = capsys.readouterr()
     assert printed.out.startswith("| Labels | Arm")
     assert str(tmp_path / "deep" / "here") in printed.out
@@ -183,13 +185,13 @@ def test_prints_the_table_and_the_unfinished_runs(tmp_path: Path, capsys: pytest
 def test_a_newer_report_replaces_an_older_one_and_nothing_else(tmp_path: Path) -> None:
     runs, output = tmp_path / "runs", tmp_path / "out"
     write_runs(runs)
-    report(config(runs, f"output={output}", "timelines=1"))
+    report(settings(runs, f"output={output}", "timelines=1"))
     assert len(list(output.glob("timeline_*.png"))) == 1
     (output / "timeline_mine.png").write_text("a user's own")
     summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
     (tmp_path / "keep.md").write_text("outside")
     (output / "summary.json").write_text(json.dumps(summary | {"files": [*summary["files"], "../keep.md"]}))
-    report(config(runs, f"output={output}", "timelines=0"))
+    report(settings(runs, f"output={output}", "timelines=0"))
     assert [file.name for file in output.glob("timeline_*.png")] == ["timeline_mine.png"]
     assert (tmp_path / "keep.md").exists()
 
@@ -197,7 +199,7 @@ def test_a_newer_report_replaces_an_older_one_and_nothing_else(tmp_path: Path) -
 def test_several_datasets_side_by_side(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs")
     write_runs(tmp_path / "runs", "other")
-    report(config(tmp_path / "runs", "timelines=1"))
+    report(settings(tmp_path / "runs", "timelines=1"))
     output = tmp_path / "runs" / "report"
     assert imread(output / "label_efficiency.png").shape[:2] == (690, 1320)
     assert imread(output / "per_au.png").shape[:2] == (1260, 960)
@@ -211,23 +213,23 @@ def test_several_datasets_side_by_side(tmp_path: Path) -> None:
 def test_users_mistakes(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs")
     with pytest.raises(AulightError, match=r"bars_fraction=0.5: no runs at it; there are 0.02, 1.0"):
-        report(config(tmp_path / "runs", "bars_fraction=0.5"))
+        report(settings(tmp_path / "runs", "bars_fraction=0.5"))
     (tmp_path / "file").touch()
     with pytest.raises(AulightError, match="is a file"):
-        report(config(tmp_path / "runs", f"output={tmp_path / 'file'}"))
+        report(settings(tmp_path / "runs", f"output={tmp_path / 'file'}"))
     with pytest.raises(AulightError, match=r"videos=s1: give a list, for example videos=\[s1\]"):
-        report(config(tmp_path / "runs", "videos=s1"))
+        report(settings(tmp_path / "runs", "videos=s1"))
     with pytest.raises(AulightError, match="videos: no test video s9; column video_id of"):
-        report(config(tmp_path / "runs", "videos=['s2/v 1',s9]"))
+        report(settings(tmp_path / "runs", "videos=['s2/v 1',s9]"))
     with pytest.raises(AulightError, match=r"published\.csv: no such file"):
-        report(config(tmp_path / "runs", f"reference={tmp_path / 'published.csv'}"))
+        report(settings(tmp_path / "runs", f"reference={tmp_path / 'published.csv'}"))
     assert not (tmp_path / "runs" / "report").exists()
 
 
 def test_chosen_videos_and_published_numbers(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs")
     (tmp_path / "published.csv").write_text("source,dataset,mae\nOthers,SMALL_SET,0.5\nOthers,bp4d,0.6\n")
-    report(config(tmp_path / "runs", "videos=['s2/v 1','s0/v 1']", f"reference={tmp_path / 'published.csv'}"))
+    report(settings(tmp_path / "runs", "videos=['s2/v 1','s0/v 1']", f"reference={tmp_path / 'published.csv'}"))
     output = tmp_path / "runs" / "report"
     assert sorted(file.name for file in output.glob("timeline_*")) == ["timeline_s0_v_1.png", "timeline_s2_v_1.png"]
     summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
@@ -238,15 +240,11 @@ def test_chosen_videos_and_published_numbers(tmp_path: Path) -> None:
     assert "| –      | Others " in (output / "table.md").read_text(encoding="utf-8")
 
 
-def test_as_a_hydra_app_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_as_a_command_leaves_nothing_behind(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs")
     (tmp_path / "empty").mkdir()
-    code = (
-        "import hydra; from aulight.report.report import report; "
-        f"hydra.main(version_base='1.3', config_path={str(CONF)!r}, config_name='report')(report)()"
-    )
-    overrides = ["runs=../runs", "timelines=0", "bootstrap.replicates=10"]
-    done = subprocess.run([sys.executable, "-c", code, *overrides], cwd=tmp_path / "empty", capture_output=True)
+    command = [sys.executable, "-m", "aulight", "report", "runs=../runs", "timelines=0", "bootstrap.replicates=10"]
+    done = subprocess.run(command, cwd=tmp_path / "empty", capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "empty").iterdir()) == []
     summary = json.loads((tmp_path / "runs" / "report" / "summary.json").read_text(encoding="utf-8"))

@@ -1,9 +1,11 @@
 """Pooling, intervals, comparisons and tables, against slow loops over concatenated frames."""
 
+import json
 import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,15 @@ import yaml
 from aulight.drawing import against_truth
 from aulight.errors import AulightError
 from aulight.report import collect, formats
-from aulight.report.summary import comparison, summarise
+from aulight.report.published import read_published
+from aulight.report.records import Command, Comparison, Side, Summary
+from aulight.report.records import read as read_summary
+from aulight.report.summary import summarise
 from aulight.report.tables import INTERVALS, VARIANTS, tables_of
 from aulight.report.timelines import timelines_of
-from aulight.scoring import agreement, intervals, metrics
+from aulight.scoring import agreement, intervals
+from aulight.settings.reading import read
+from aulight.settings.report import BootstrapSettings, ReportSettings
 
 AUS = ["AU01", "AU12", "AU25"]
 SUBJECTS = {1: ["S1", "S2", "S3"], 2: ["S4", "S5"]}
@@ -84,11 +91,22 @@ def numbers(table: Frames, kind: str) -> torch.Tensor:
 
 def pooled_icc(table: Frames) -> float:
     """Mean over action units of the ICC of these frames, by the training code's own metric."""
-    return float(metrics.icc(numbers(table, "pred"), numbers(table, "true")).nanmean())
+    return float(agreement.icc(numbers(table, "pred"), numbers(table, "true")).nanmean())
 
 
-def summarised(tmp_path: Path, **settings: Any) -> dict[str, Any]:
-    return summarise(collect.collect(tmp_path / "runs")[0], **({"replicates": 50} | settings))
+def summarised(tmp_path: Path, **settings: Any) -> Summary:
+    bootstrap = BootstrapSettings(**({"replicates": 50, "seed": 0, "level": 0.95} | settings))
+    return summarise(collect.collect(tmp_path / "runs")[0], bootstrap)
+
+
+def comparison(
+    summary: Summary, arm: str, fraction: float, against: str, against_fraction: float | None = None
+) -> Comparison:
+    """The only one of an arm with another; without a second fraction, at the same one."""
+    other = Side(arm=against, label_fraction=fraction if against_fraction is None else against_fraction)
+    wanted = (arm, fraction, other)
+    (found,) = [found for found in summary.comparisons if (found.arm, found.label_fraction, found.against) == wanted]
+    return found
 
 
 def test_pools_folds_then_averages_over_seeds(tmp_path: Path, write_run: WriteRun) -> None:
@@ -97,41 +115,41 @@ def test_pools_folds_then_averages_over_seeds(tmp_path: Path, write_run: WriteRu
         for fold in SUBJECTS:
             parts.append(frames(fold, seed, 1.0))
             write_run(f"s{seed}/f{fold}", parts[-1], seed=seed, fold=fold)
-    (record,) = summarised(tmp_path)["records"]
+    (record,) = summarised(tmp_path).records
 
     whole = [pd.concat(parts) for parts in tables.values()]
     preds, true = ([numbers(table, kind) for table in whole] for kind in ("pred", "true"))
     for name in agreement.METRICS:
-        function = getattr(metrics, name)
+        function = getattr(agreement, name)
         by_seed = torch.stack([function(p, t) for p, t in zip(preds, true, strict=True)])
-        assert record[name] == pytest.approx(float(by_seed.mean()), abs=1e-12)
+        assert getattr(record, name) == pytest.approx(float(by_seed.mean()), abs=1e-12)
         for i, au in enumerate(AUS):
-            assert record["per_au"][au][name] == pytest.approx(float(by_seed[:, i].mean()), abs=1e-12)
+            assert getattr(record.per_au[au], name) == pytest.approx(float(by_seed[:, i].mean()), abs=1e-12)
     per_seed = [pooled_icc(table) for table in whole]
-    assert record["icc_per_seed"] == pytest.approx(per_seed, abs=1e-12)
-    assert record["icc_seed_sd"] == pytest.approx(np.std(per_seed, ddof=1), abs=1e-12)
-    assert (record["seeds"], record["test_subjects"], record["labelled_frames"]) == ([0, 3], 5, 20)
-    assert record["runs"] == ["s0/f1", "s0/f2", "s3/f1", "s3/f2"]
+    assert record.icc_per_seed == pytest.approx(per_seed, abs=1e-12)
+    assert record.icc_seed_sd == pytest.approx(np.std(per_seed, ddof=1), abs=1e-12)
+    assert (record.seeds, record.test_subjects, record.labelled_frames) == ([0, 3], 5, 20)
+    assert record.runs == ["s0/f1", "s0/f2", "s3/f1", "s3/f2"]
 
-    rounded = [float(metrics.icc(p.round(), t).mean()) for p, t in zip(preds, true, strict=True)]
-    assert record["icc_rounded"] == pytest.approx(np.mean(rounded), abs=1e-12)
+    rounded = [float(agreement.icc(p.round(), t).mean()) for p, t in zip(preds, true, strict=True)]
+    assert record.icc_rounded == pytest.approx(np.mean(rounded), abs=1e-12)
     by_fold = [pooled_icc(part) for parts in tables.values() for part in parts]
-    assert record["icc_fold_mean"] == pytest.approx(np.mean(by_fold), abs=1e-12)
+    assert record.icc_fold_mean == pytest.approx(np.mean(by_fold), abs=1e-12)
     by_subject = [pooled_icc(rows) for table in whole for _, rows in table.groupby("subject")]
-    assert record["icc_subject_mean"] == pytest.approx(np.mean(by_subject), abs=1e-12)
+    assert record.icc_subject_mean == pytest.approx(np.mean(by_subject), abs=1e-12)
 
 
 def test_icc_is_pingouins_consistency_of_two_raters(tmp_path: Path, write_run: WriteRun) -> None:
     table = frames(1, 0, 1.0)
     write_run("run", table)
-    (record,) = summarised(tmp_path)["records"]
+    (record,) = summarised(tmp_path).records
     for au in AUS:
         known = table[table[f"{au}_true"].notna()].reset_index(drop=True)
         rated = {"true": known[f"{au}_true"].astype(float), "pred": known[f"{au}_pred"].astype(float)}
         long = pd.DataFrame(rated).reset_index().melt("index")
         icc = pingouin.intraclass_corr(long, targets="index", raters="variable", ratings="value")
         expected = icc.set_index("Type")["ICC"]["ICC(C,1)"]
-        assert record["per_au"][au]["icc"] == pytest.approx(expected, abs=1e-6)
+        assert record.per_au[au].icc == pytest.approx(expected, abs=1e-6)
 
 
 def test_bootstrap_is_the_slow_loop_over_resampled_subjects(tmp_path: Path, write_run: WriteRun) -> None:
@@ -140,32 +158,32 @@ def test_bootstrap_is_the_slow_loop_over_resampled_subjects(tmp_path: Path, writ
         for fold in SUBJECTS:
             write_run(f"s{seed}f{fold}", table[table["fold"] == fold], seed=seed, fold=fold)
     summary = summarised(tmp_path, replicates=40, seed=7, level=0.9)
-    (record,) = summary["records"]
+    (record,) = summary.records
 
     subjects = sorted({subject for part in SUBJECTS.values() for subject in part})
     means, of_au, errors = [], [], []
     for draw in intervals.resample(len(subjects), 40, seed=7):
         samples = [pd.concat([t[t["subject"] == subjects[i]] for i in draw]) for t in tables.values()]
         means.append(np.mean([pooled_icc(sample) for sample in samples]))
-        iccs = [metrics.icc(numbers(sample, "pred"), numbers(sample, "true")) for sample in samples]
+        iccs = [agreement.icc(numbers(sample, "pred"), numbers(sample, "true")) for sample in samples]
         of_au.append(torch.stack(iccs).mean(0).numpy())
-        maes = [metrics.mae(numbers(sample, "pred"), numbers(sample, "true")) for sample in samples]
+        maes = [agreement.mae(numbers(sample, "pred"), numbers(sample, "true")) for sample in samples]
         errors.append(float(torch.stack(maes).mean()))
-    assert record["icc_ci"] == pytest.approx(np.quantile(means, [0.05, 0.95]), abs=1e-10)
-    assert record["mae_ci"] == pytest.approx(np.quantile(errors, [0.05, 0.95]), abs=1e-10)
+    assert record.icc_ci == pytest.approx(np.quantile(means, [0.05, 0.95]), abs=1e-10)
+    assert record.mae_ci == pytest.approx(np.quantile(errors, [0.05, 0.95]), abs=1e-10)
     for i, au in enumerate(AUS):
         expected = np.quantile(np.array(of_au)[:, i], [0.05, 0.95])
-        assert record["per_au"][au]["icc_ci"] == pytest.approx(expected, abs=1e-10)
+        assert record.per_au[au].icc_ci == pytest.approx(expected, abs=1e-10)
     assert summarised(tmp_path, replicates=40, seed=7, level=0.9) == summary
-    assert summarised(tmp_path, replicates=40, seed=8, level=0.9)["records"][0]["icc_ci"] != record["icc_ci"]
+    assert summarised(tmp_path, replicates=40, seed=8, level=0.9).records[0].icc_ci != record.icc_ci
 
 
 def test_one_subject_has_no_interval(tmp_path: Path, write_run: WriteRun) -> None:
     table = frames(1, 0, 1.0)
     write_run("run", table[table["subject"] == "S1"])
-    (record,) = summarised(tmp_path)["records"]
-    assert record["icc_ci"] is None
-    assert record["icc_seed_sd"] is None
+    (record,) = summarised(tmp_path).records
+    assert record.icc_ci is None
+    assert record.icc_seed_sd is None
 
 
 def test_baselines_of_known_value(tmp_path: Path, write_run: WriteRun) -> None:
@@ -174,19 +192,19 @@ def test_baselines_of_known_value(tmp_path: Path, write_run: WriteRun) -> None:
     if len(table) % 2:
         table = table.iloc[:-1]
     write_run("run", table, train_label_mean={"AU01": 1.0, "AU12": 2.0, "AU25": 2.0})
-    mean, zero = summarised(tmp_path)["baselines"]
-    assert (mean["arm"], mean["label_fraction"], zero["arm"], zero["label_fraction"]) == (
+    mean, zero = summarised(tmp_path).baselines
+    assert (mean.arm, mean.label_fraction, zero.arm, zero.label_fraction) == (
         "mean",
         0.02,
         "all_zero",
         None,
     )
-    assert zero["icc"] == mean["icc"] == 0
-    assert zero["pearson"] is None
-    of_zero, of_mean = zero["per_au"]["AU01"], mean["per_au"]["AU01"]
-    assert (of_zero["mae"], of_zero["mse"]) == pytest.approx((2, 8))
-    assert (of_mean["mae"], of_mean["mse"]) == pytest.approx((2, 5))
-    assert zero["undefined_aus"] == mean["undefined_aus"] == []
+    assert zero.icc == mean.icc == 0
+    assert zero.pearson is None
+    of_zero, of_mean = zero.per_au["AU01"], mean.per_au["AU01"]
+    assert (of_zero.mae, of_zero.mse) == pytest.approx((2, 8))
+    assert (of_mean.mae, of_mean.mse) == pytest.approx((2, 5))
+    assert zero.undefined_aus == mean.undefined_aus == []
 
 
 def test_undefined_icc_is_none_named_and_left_out_of_the_mean(tmp_path: Path, write_run: WriteRun) -> None:
@@ -196,12 +214,12 @@ def test_undefined_icc_is_none_named_and_left_out_of_the_mean(tmp_path: Path, wr
     table["AU25_true"] = pd.array([pd.NA] * len(table), dtype="Int8")
     write_run("run", table)
     summary = summarised(tmp_path)
-    (record,) = summary["records"]
-    assert record["undefined_aus"] == ["AU12", "AU25"]
-    assert record["per_au"]["AU12"]["icc"] is None
-    assert record["per_au"]["AU12"]["mae"] == 0
-    assert record["per_au"]["AU25"]["mae"] is None
-    assert record["icc"] == record["per_au"]["AU01"]["icc"]
+    (record,) = summary.records
+    assert record.undefined_aus == ["AU12", "AU25"]
+    assert record.per_au["AU12"].icc is None
+    assert record.per_au["AU12"].mae == 0
+    assert record.per_au["AU25"].mae is None
+    assert record.icc == record.per_au["AU01"].icc
     assert tables_of(summary)["ICC(3,1) by action unit"]["AU12"].iloc[0] == "–"
 
 
@@ -212,12 +230,14 @@ def test_comparison_of_arms_is_paired_over_subjects(tmp_path: Path, write_run: W
     write_run("all", arm="scratch", noise=0.3, label_fraction=1.0)
     summary = summarised(tmp_path, replicates=30)
     found = comparison(summary, "pretrained", 0.02, "scratch")
-    good, bad = (r for r in summary["records"] if r["label_fraction"] == 0.02)
-    assert (good["arm"], bad["arm"]) == ("pretrained", "scratch")
-    assert found["ratio"] == pytest.approx(good["icc"] / bad["icc"])
-    assert found["against_icc_per_seed"] == bad["icc_per_seed"]
-    assert found["seeds_apart"]
-    assert found["intervals_apart"]
+    good, bad = (r for r in summary.records if r.label_fraction == 0.02)
+    assert (good.arm, bad.arm) == ("pretrained", "scratch")
+    assert good.icc
+    assert bad.icc
+    assert found.ratio == pytest.approx(good.icc / bad.icc)
+    assert found.against_icc_per_seed == bad.icc_per_seed
+    assert found.seeds_apart
+    assert found.intervals_apart
 
     tables = {(n, s): frames(1, s, n) for n in (0.5, 3.0) for s in (0, 1)}
     differences = list[float]()
@@ -226,15 +246,18 @@ def test_comparison_of_arms_is_paired_over_subjects(tmp_path: Path, write_run: W
         for key, table in tables.items():
             icc[key] = pooled_icc(pd.concat([table[table["subject"] == SUBJECTS[1][i]] for i in draw]))
         differences.append(float(np.mean([icc[0.5, s] - icc[3.0, s] for s in (0, 1)])))
-    assert found["difference_ci"] == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=1e-10)
+    assert found.difference_ci == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=1e-10)
     assert min(differences) > 0
-    assert found["difference_p"] == pytest.approx(2 / 31)
+    assert found.difference_p == pytest.approx(2 / 31)
 
     to_all = comparison(summary, "pretrained", 0.02, "scratch", 1.0)
-    assert to_all["ratio"] == pytest.approx(good["icc"] / to_all["against_icc"])
-    assert not to_all["seeds_apart"]
-    with pytest.raises(AulightError, match="no runs to compare pretrained at 2% labels with dense at 2%"):
-        comparison(summary, "pretrained", 0.02, "dense")
+    assert to_all.against_icc
+    assert to_all.ratio == pytest.approx(good.icc / to_all.against_icc)
+    assert not to_all.seeds_apart
+    assert {(found.arm, found.against.arm) for found in summary.comparisons} == {
+        ("pretrained", "scratch"),
+        ("scratch", "scratch"),
+    }
 
 
 def test_p_value_counts_the_replicates_on_the_rarer_side_of_zero(tmp_path: Path, write_run: WriteRun) -> None:
@@ -254,17 +277,17 @@ def test_p_value_counts_the_replicates_on_the_rarer_side_of_zero(tmp_path: Path,
         below += one <= other
     assert min(above, below) > 10
     expected = 2 * (1 + min(above, below)) / 201
-    assert comparison(summary, "pretrained", 0.02, "scratch")["difference_p"] == pytest.approx(expected)
-    assert comparison(summary, "scratch", 0.02, "twin")["difference_p"] == 1
-    assert comparison(summary, "scratch", 0.02, "zero")["difference_p"] == pytest.approx(2 / 201)
+    assert comparison(summary, "pretrained", 0.02, "scratch").difference_p == pytest.approx(expected)
+    assert comparison(summary, "scratch", 0.02, "twin").difference_p == 1
+    assert comparison(summary, "scratch", 0.02, "zero").difference_p == pytest.approx(2 / 201)
 
 
 def test_one_subject_gives_no_p_value(tmp_path: Path, write_run: WriteRun) -> None:
     for arm in ("pretrained", "scratch"):
         table = frames(1, 0, 1.0)
         write_run(arm, table[table["subject"] == "S1"], arm=arm)
-    (found,) = summarised(tmp_path)["comparisons"]
-    assert (found["difference_ci"], found["difference_p"]) == (None, None)
+    (found,) = summarised(tmp_path).comparisons
+    assert (found.difference_ci, found.difference_p) == (None, None)
 
 
 def test_commands_can_be_typed_again(tmp_path: Path, write_run: WriteRun) -> None:
@@ -277,19 +300,19 @@ def test_commands_can_be_typed_again(tmp_path: Path, write_run: WriteRun) -> Non
         (tmp_path / "runs" / name / ".hydra").mkdir()
         (tmp_path / "runs" / name / ".hydra/overrides.yaml").write_text(yaml.safe_dump(overrides))
     one, two, unknown = collect.commands(tmp_path / "runs")
-    assert shlex.split(str(one["command"])) == ["aulight", "pretrain", *typed["c/one"]]
-    assert shlex.split(str(two["command"])) == ["aulight", "finetune", *typed["b/two"]]
-    assert (two["run"], two["git"]) == ("b/two", "abc")
-    assert unknown == {"run": "b/unknown", "command": None, "git": None}
+    assert shlex.split(str(one.command)) == ["aulight", "pretrain", *typed["c/one"]]
+    assert shlex.split(str(two.command)) == ["aulight", "finetune", *typed["b/two"]]
+    assert (two.run, two.git) == ("b/two", "abc")
+    assert unknown == Command(run="b/unknown", command=None, git=None)
 
 
 def test_conventions_are_named_rows(tmp_path: Path, write_run: WriteRun) -> None:
     write_run("run")
     summary = summarised(tmp_path)
     table = tables_of(summary)["ICC(3,1) by other published conventions"]
-    (record,) = summary["records"]
+    (record,) = summary.records
     assert table["Convention"].tolist() == list(VARIANTS.values())
-    assert table["ICC(3,1)"].tolist() == [f"{record[name]:.3f}" for name in VARIANTS]
+    assert table["ICC(3,1)"].tolist() == [f"{getattr(record, name):.3f}" for name in VARIANTS]
 
 
 def test_coverage_is_that_of_each_runs_own_calibration(tmp_path: Path, write_run: WriteRun) -> None:
@@ -313,21 +336,22 @@ def test_coverage_is_that_of_each_runs_own_calibration(tmp_path: Path, write_run
             shares.append(np.mean(inside))
             widths.append(np.mean(wide))
     summary = summarised(tmp_path)
-    coverage = summary["records"][0]["coverage"]
-    assert coverage["nominal"] == 0.9
+    coverage = summary.records[0].coverage
+    assert coverage is not None
+    assert coverage.nominal == 0.9
     for place, name in enumerate(AUS):
-        assert coverage["per_au"][name]["share"] == pytest.approx(np.mean(shares[place::3]), abs=1e-9)
-        assert coverage["per_au"][name]["width"] == pytest.approx(np.mean(widths[place::3]), abs=1e-5)
-    assert coverage["share"] == pytest.approx(np.mean(shares), abs=1e-9)
-    table = tables_of(summary | {"unfinished": {}})["Prediction intervals for 90% coverage"]
+        assert coverage.per_au[name].share == pytest.approx(np.mean(shares[place::3]), abs=1e-9)
+        assert coverage.per_au[name].width == pytest.approx(np.mean(widths[place::3]), abs=1e-5)
+    assert coverage.share == pytest.approx(np.mean(shares), abs=1e-9)
+    table = tables_of(summary)["Prediction intervals for 90% coverage"]
     assert table["Covered"].tolist() == [formats.decimals(float(np.mean(shares)))]
 
 
 def test_runs_without_validation_predictions_have_no_coverage(tmp_path: Path, write_run: WriteRun) -> None:
     write_run("f1")
     summary = summarised(tmp_path)
-    assert summary["records"][0]["coverage"] is None
-    assert INTERVALS not in tables_of(summary | {"unfinished": {}})
+    assert summary.records[0].coverage is None
+    assert INTERVALS not in tables_of(summary)
 
 
 def test_collect_lists_unfinished_runs_and_ignores_stage_one(tmp_path: Path, write_run: WriteRun) -> None:
@@ -428,7 +452,7 @@ def test_warns_of_missing_folds_and_of_mixed_settings(tmp_path: Path, write_run:
     write_run("s0f2", fold=2)
     config = {"seed": 1, "model": {"width": 64}, "data": {"root": "elsewhere"}}
     write_run("s1f1", seed=1, config=config | {"name": "other", "pretrained": "seed1"})
-    assert summarised(tmp_path)["warnings"] == [
+    assert summarised(tmp_path).warnings == [
         "made, scratch, 2% labels, seed 1: 3 of 5 test subjects (only fold 1)",
         "made, scratch, 2% labels: pools runs with different model.width",
     ]
@@ -445,19 +469,19 @@ def test_says_where_stage_one_was(tmp_path: Path, write_run: WriteRun) -> None:
     summary = summarised(tmp_path)
     first = "the training folds' own frames without labels and 4 unlabelled subjects"
     second = "videos of a lab (70 subjects)"
-    assert [record["stage_one"] for record in summary["records"]] == [[first, second], [], [second], []]
-    assert summary["notes"] == [f"made, pretrained: stage one learned from {first}, or {second}"]
+    assert [record.stage_one for record in summary.records] == [[first, second], [], [second], []]
+    assert summary.notes == [f"made, pretrained: stage one learned from {first}, or {second}"]
     assert (
-        f"made, pretrained, 2% labels: pools runs whose stage one learned from {first}, or {second}"
-        in (summary["warnings"])
+        f"made, pretrained, 2% labels: pools runs whose stage one learned from {first}, or {second}" in summary.warnings
     )
 
 
 @pytest.mark.parametrize("settings", [{"replicates": 0}, {"level": 1.0}])
-def test_refuses_bootstrap_settings(tmp_path: Path, write_run: WriteRun, settings: dict[str, Any]) -> None:
-    write_run("run")
+def test_refuses_bootstrap_settings(settings: dict[str, Any]) -> None:
+    bootstrap = {"replicates": 50, "seed": 0, "level": 0.95} | settings
+    plain = dict.fromkeys(ReportSettings.model_fields) | {"runs": "runs", "timelines": 3, "bootstrap": bootstrap}
     with pytest.raises(AulightError, match=f"bootstrap.{next(iter(settings))}"):
-        summarised(tmp_path, **settings)
+        read(ReportSettings, plain)
 
 
 def test_timelines_show_the_most_expressive_video_of_each_arm(tmp_path: Path, write_run: WriteRun) -> None:
@@ -493,5 +517,61 @@ def test_markdown_and_latex_escape_names() -> None:
 
 
 def test_does_without_torch() -> None:
-    code = "import sys, aulight.report.report; sys.exit('torch' in sys.modules)"
+    code = "import sys, aulight.cli.commands.report; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_pooling_different_networks_is_said(tmp_path: Path, write_run: WriteRun) -> None:
+    """On top of stage one, too, ``run.yaml`` names the network that was trained."""
+    network = {"backbone": "resnet18", "temporal": "gru", "hidden": 256, "mean": [0.5, 0.5, 0.5]}
+    for fold, other in ((1, {}), (2, {"backbone": "resnet_tiny", "hidden": 128, "mean": [0.4, 0.5, 0.5]})):
+        config = {"seed": 0, "pretrained": f"runs/pretrain/fold{fold}", "fold": fold, "model": network | other}
+        write_run(f"f{fold}", arm="pretrained", fold=fold, config=config)
+    assert summarised(tmp_path).warnings == [
+        "made, pretrained, 2% labels: pools runs with different model.backbone, model.hidden, model.mean"
+    ]
+
+
+def test_a_summary_is_read_as_it_was_written(tmp_path: Path, write_run: WriteRun) -> None:
+    for arm in ("pretrained", "scratch"):
+        write_run(arm, arm=arm, stage_one=None)
+        frames(2, 0, 0.5).to_parquet(tmp_path / "runs" / arm / "validation.parquet")
+    (tmp_path / "published.csv").write_text("source,dataset,icc,AU12\nOthers,made,0.4,0.5\n")
+    published, _ = read_published(tmp_path / "published.csv", ["made"])
+    for reference in (None, published):
+        summary = replace(summarised(tmp_path), reference=reference, bars_fraction={"made": 0.02}, files=["a"])
+        (tmp_path / "summary.json").write_text(summary.text(), encoding="utf-8")
+        assert read_summary(tmp_path / "summary.json") == summary
+        assert ("reference" in json.loads(summary.text())) == (reference is not None)
+
+
+def test_an_older_summary_is_read(tmp_path: Path, write_run: WriteRun) -> None:
+    """Without what came to it since: intervals' coverage, p-values, where stage one was, and how the runs were made."""
+    for arm in ("pretrained", "scratch"):
+        write_run(arm, arm=arm)
+    content = json.loads(summarised(tmp_path).text())
+    for record in content["records"]:
+        del record["coverage"], record["stage_one"]
+    del content["comparisons"][0]["difference_p"], content["notes"], content["commands"], content["files"]
+    (tmp_path / "summary.json").write_text(json.dumps(content))
+    older = read_summary(tmp_path / "summary.json")
+    assert [record.icc for record in older.records] == [record["icc"] for record in content["records"]]
+    assert [record.coverage for record in older.records] == [None, None]
+    assert older.comparisons[0].difference_p is None
+    assert tables_of(older)["Arms side by side"]["p"].tolist() == ["–"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot be read"),
+        ("{", "all of it: Invalid JSON"),
+        ('{"records": [{}]}', r"records\.0\.\w+: Field required"),
+    ],
+)
+def test_what_is_no_summary_is_said(tmp_path: Path, text: str | None, message: str) -> None:
+    if text is not None:
+        (tmp_path / "summary.json").write_text(text)
+    with pytest.raises(AulightError, match=rf"summary\.json: {message}") as caught:
+        read_summary(tmp_path / "summary.json")
+    assert "\n" not in str(caught.value)

@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from aulight.errors import AulightError
+from aulight.files import whole
 from aulight.runs import machine
-from aulight.runs.record import read_run
+from aulight.runs.record import read_record
 from aulight.runs.run import Run
 
 Command = Callable[..., Any]
@@ -31,14 +32,22 @@ def _run(folder: Path, outcome: str, checkpoint: bool = False, **record: Any) ->
         (folder / "checkpoints" / "last.ckpt").touch()
 
 
+def _read(folder: Path) -> dict[str, Any]:
+    """What the file says, and that its reader says the same."""
+    plain: dict[str, Any] = yaml.safe_load((folder / "run.yaml").read_text())
+    record = read_record(folder)
+    assert record is not None
+    assert record.plain() == plain
+    return plain
+
+
 def test_records_what_it_was_and_that_it_is_done(tmp_path: Path) -> None:
     with Run(tmp_path, "pretrain", CONFIG) as run:
-        assert read_run(tmp_path) == run.record
-        assert run.record["outcome"] == "running"
+        assert read_record(tmp_path) == run.record
+        assert run.record.outcome == "running"
         assert not run.done
         run.update(steps=4)
-    record = read_run(tmp_path)
-    assert record is not None
+    record = _read(tmp_path)
     assert (record["command"], record["outcome"], record["steps"]) == ("pretrain", "done", 4)
     assert record["config"] == CONFIG
     assert set(record["versions"]) > {"python", "torch", "aulight"}
@@ -61,8 +70,7 @@ def test_records_how_it_ended(error: BaseException, outcome: str, tmp_path: Path
     expected = KeyboardInterrupt if outcome == "interrupted" else type(error)
     with pytest.raises(expected), Run(tmp_path, "pretrain", CONFIG):
         raise error
-    record = read_run(tmp_path)
-    assert record is not None
+    record = _read(tmp_path)
     assert record["outcome"] == outcome
 
 
@@ -70,7 +78,7 @@ def test_failure_in_a_loader_process_is_recorded_in_one_line(tmp_path: Path) -> 
     text = "Caught VideoError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n  File\n"
     with pytest.raises(AulightError), Run(tmp_path, "pretrain", CONFIG):
         raise AulightError(f"{text}aulight.errors.VideoError: a.mp4: damaged; remove it\n")
-    assert (read_run(tmp_path) or {})["outcome"] == "failed: a.mp4: damaged; remove it"
+    assert _read(tmp_path)["outcome"] == "failed: a.mp4: damaged; remove it"
 
 
 @pytest.mark.parametrize("outcome", ["done", "running", "failed: x", "interrupted"])
@@ -94,7 +102,7 @@ def test_settings_that_change_no_result_may_differ(tmp_path: Path) -> None:
 def test_a_run_that_got_nowhere_may_be_tried_with_other_settings(outcome: str, allowed: bool, tmp_path: Path) -> None:
     _run(tmp_path, outcome)
     if allowed:
-        assert Run(tmp_path, "pretrain", {**CONFIG, "steps": 8}).record["config"]["steps"] == 8
+        assert Run(tmp_path, "pretrain", {**CONFIG, "steps": 8}).record.config["steps"] == 8
     else:
         with pytest.raises(AulightError, match="steps was 4"):
             Run(tmp_path, "pretrain", {**CONFIG, "steps": 8})
@@ -106,7 +114,7 @@ def test_time_adds_up_over_the_parts_of_a_run(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     with Run(tmp_path, "pretrain", CONFIG):
         now[0] = 57.0
-    assert (read_run(tmp_path) or {})["wall_s"] == 107.0
+    assert _read(tmp_path)["wall_s"] == 107.0
 
 
 @pytest.mark.parametrize(
@@ -122,7 +130,7 @@ def test_damaged_record(content: bytes, tmp_path: Path) -> None:
 
 def test_record_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Run(tmp_path, "pretrain", CONFIG) as run:
-        before = read_run(tmp_path)
+        before = _read(tmp_path)
 
         def full_disk(self: Path, text: str) -> None:
             with self.open("w") as file:
@@ -133,7 +141,19 @@ def test_record_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.Monke
             patch.setattr(Path, "write_text", full_disk)
             with pytest.raises(OSError, match="No space"):
                 run.update(steps=4)
-        assert read_run(tmp_path) == before
+        assert _read(tmp_path) == before
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    run = Run(tmp_path, "pretrain", CONFIG)
+    run.checkpoints.mkdir()
+    for path in (tmp_path / "run.yaml", run.checkpoints / "last.ckpt"):
+        with whole(path) as temporary:
+            temporary.touch()
+        path.rename(temporary)
+    with run:
+        assert list(run.checkpoints.iterdir()) == []
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoints", "run.yaml"}
 
 
 def test_installed_package_has_no_revision(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -158,8 +178,7 @@ def test_a_finished_run_is_left_alone(
 
 
 def test_record_of_a_stage_two_run(finetuned: Path, pretrained: Path) -> None:
-    record = read_run(finetuned)
-    assert record is not None
+    record = _read(finetuned)
     assert record["outcome"] == "done"
     assert (record["arm"], record["fold"], record["labelled_frames"]) == ("pretrained", 1, 36)
     assert (record["label_fraction"], record["seed"], record["label_seed"], record["steps"]) == (0.1, 0, 0, 6)
@@ -185,7 +204,7 @@ def test_another_process_at_work(tmp_path: Path) -> None:
         other.stdin.close()
         assert other.wait(60) == 0
     with Run(tmp_path, "pretrain", {}) as run:
-        assert run.record["outcome"] == "running"
+        assert run.record.outcome == "running"
 
 
 def test_other_data(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
 import doctest
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +16,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 
-import aulight.scoring.metrics
-from aulight.scoring.metrics import IntensityMetrics, IntraclassCorrelation, icc, mae, mse, pearson
+from aulight.scoring import agreement, scores
+from aulight.scoring import metrics as on_batches
+from aulight.scoring.agreement import icc, mae, mse, pearson
+from aulight.scoring.metrics import IntensityMetrics
 
 NAN = float("nan")
 
@@ -110,10 +114,10 @@ def test_rules_for_constants_and_nothing_known() -> None:
 
 
 def test_a_constant_stays_a_constant_over_many_batches() -> None:
-    metric = IntraclassCorrelation()
+    metric = IntensityMetrics()
     for _ in range(1000):
         metric.update(torch.full((77,), 0.1), torch.full((77,), 0.3))
-    assert metric.compute().isnan()
+    assert metric.compute()["icc"].isnan().all()
 
 
 def test_icc_of_bounds() -> None:
@@ -131,13 +135,15 @@ def test_pooled_sums_do_not_depend_on_the_batches() -> None:
     @settings(max_examples=20, deadline=None)
     @given(st.lists(st.integers(0, 60), max_size=6))
     def check(cuts: list[int]) -> None:
-        pooled, alone = IntensityMetrics(3), IntraclassCorrelation(3)
+        pooled, alone = IntensityMetrics(3), [IntensityMetrics() for _ in range(3)]
         for x, y in zip(preds.tensor_split(sorted(cuts)), target.tensor_split(sorted(cuts)), strict=True):
             pooled.update(x, y)
-            alone.update(x, y)
+            for metric, of_x, of_y in zip(alone, x.T, y.T, strict=True):
+                metric.update(of_x, of_y)
         for name, value in pooled.compute().items():
             torch.testing.assert_close(value, whole[name](preds, target), rtol=0.0, atol=1e-12)
-        torch.testing.assert_close(alone.compute(), pooled.compute()["icc"], rtol=0.0, atol=0.0)
+        single = torch.cat([metric.compute()["icc"] for metric in alone])
+        torch.testing.assert_close(single, pooled.compute()["icc"], rtol=0.0, atol=0.0)
 
     check()
 
@@ -179,6 +185,56 @@ def test_two_ranks_equal_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_docstring_examples_run() -> None:
-    result = doctest.testmod(aulight.scoring.metrics)
-    assert result.attempted >= 6
-    assert result.failed == 0
+    results = [doctest.testmod(module) for module in (agreement, on_batches, scores)]
+    assert sum(result.attempted for result in results) >= 12
+    assert sum(result.failed for result in results) == 0
+
+
+def test_arrays_and_tensors_go_through_the_same_lines() -> None:
+    """Oracle: each other, also for constants, what is not known, and a prediction that is NaN."""
+    preds, target = _data(columns=6, unknown=0.2)
+    preds[:, 1], target[:, 2], target[:, 3], preds[5, 4] = 0.1, 3.0, NAN, NAN
+    preds[:, 5], target[:, 5] = 0.1, 0.3
+    of_tensors = agreement.metrics(agreement.sums_of(preds, target))
+    of_arrays = agreement.metrics(agreement.sums_of(preds.numpy(), target.numpy()))
+    assert list(of_tensors) == list(of_arrays) == list(agreement.METRICS)
+    for name, values in of_arrays.items():
+        assert values.dtype == np.float64
+        assert of_tensors[name].dtype == torch.float64
+        np.testing.assert_allclose(of_tensors[name].numpy(), values, rtol=1e-13, atol=0)
+    assert of_arrays["icc"][1:3].tolist() == [0, 0]
+    assert np.isnan(of_arrays["icc"][3:]).all()
+    assert np.isnan(of_arrays["mae"][3:5]).all()
+    for metric in (icc, pearson, mae, mse):
+        assert metric(preds[:, 0].numpy(), target[:, 0].numpy()) == pytest.approx(metric(preds, target)[0].item())
+
+
+def test_sums_of_parts_add_up_along_further_axes() -> None:
+    """As reports pool subjects and folds; oracle: all rows put together."""
+    preds, target = (values.numpy() for values in _data(unknown=0.2))
+    parts = np.stack([agreement.sums_of(preds[rows], target[rows]) for rows in (slice(0, 25), slice(25, None))])
+    assert parts.shape == (2, agreement.SUMS, 3)
+    for name, values in agreement.metrics(parts.sum(0)).items():
+        np.testing.assert_allclose(values, getattr(agreement, name)(preds, target), rtol=1e-12)
+    for name, values in agreement.metrics(parts).items():
+        np.testing.assert_allclose(values[0], getattr(agreement, name)(preds[:25], target[:25]), rtol=1e-12)
+
+
+def test_agreement_of_arrays_does_without_torch() -> None:
+    code = (
+        "import sys, numpy as np; from aulight.scoring import agreement, conformal, intervals, ridge, scores; "
+        "agreement.icc(np.arange(3.0), np.arange(3.0)); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_update_waits_for_no_device() -> None:
+    """Oracle: tensors on ``meta`` have no values, so whatever asks for one, and would have a GPU waited for, raises."""
+    metric = IntensityMetrics(3).to("meta")
+    for values in (torch.zeros(60, 3), torch.zeros(4, 15, 3)):
+        metric.update(values.to("meta"), values.to("meta"))
+    assert {name: (value.shape, value.device.type) for name, value in metric.compute().items()} == dict.fromkeys(
+        agreement.METRICS, (torch.Size([3]), "meta")
+    )
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        metric.sums.sum().item()

@@ -18,7 +18,7 @@ from aulight.data.store import BLENDSHAPE, PreparedDataset
 from aulight.data.writer import StoreWriter
 from aulight.errors import AulightError
 from aulight.files import write_table
-from aulight.scoring.metrics import icc
+from aulight.scoring.agreement import icc
 from aulight.training.baseline import features, regress
 
 Command = Callable[..., Any]

@@ -10,15 +10,20 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
+from aulight.data.batches import ClipBatch
 from aulight.errors import AulightError
-from aulight.runs.composed import conf_dir
+from aulight.runs.composed import composed, conf_dir, register_resolvers, settings_from
+from aulight.settings.model import NetworkSettings
+from aulight.settings.objective import ObjectiveSettings
+from aulight.settings.reading import read
+from aulight.settings.training import OptimSettings
 from aulight.training.contrastive import ContrastiveStage
 
-OPTIM = {"lr": 1e-3, "weight_decay": 0.0, "warmup": 0.1}
+OPTIM = OptimSettings(lr=1e-3, weight_decay=0.0, warmup=0.1)
 
 
-def _encoder(temporal: str = "gru", norm: str = "group", size: int = 32) -> dict[str, Any]:
-    return {
+def _encoder(temporal: str = "gru", norm: str = "group", size: int = 32) -> NetworkSettings:
+    plain = {
         "backbone": "resnet_tiny",
         "temporal": temporal,
         "size": size,
@@ -30,6 +35,7 @@ def _encoder(temporal: str = "gru", norm: str = "group", size: int = 32) -> dict
         "mean": [0.5, 0.5, 0.5],
         "std": [0.25, 0.25, 0.25],
     }
+    return read(NetworkSettings, plain)
 
 
 def _objective(name: str, **changes: Any) -> dict[str, Any]:
@@ -59,13 +65,13 @@ class _Stage(ContrastiveStage):
         for name, value in values.items():
             self.log(name, value)
 
-    def forward(self, batch: dict[str, Any]) -> Tensor:
+    def forward(self, batch: ClipBatch) -> Tensor:
         return self.training_step(batch, 0)
 
 
 def _stage(temporal: str, objective: dict[str, Any], norm: str = "group") -> _Stage:
     torch.manual_seed(0)
-    return _Stage(_encoder(temporal, norm), objective, OPTIM)
+    return _Stage(_encoder(temporal, norm), read(ObjectiveSettings, objective), OPTIM)
 
 
 def _clips(batch: int, views: int, steps: int, size: int = 32) -> Tensor:
@@ -76,7 +82,7 @@ def _clips(batch: int, views: int, steps: int, size: int = 32) -> Tensor:
 @torch.no_grad()
 def _oracle(stage: _Stage, clips: Tensor) -> dict[str, float]:
     """Both terms by explicit loops over sources, horizons, clips, moments, places and candidates, in float64."""
-    o = stage.objective
+    o = stage.objective.model_dump()
     batch, views, steps = clips.shape[:3]
     normal = (clips / 255 - 0.5) / 0.25
     embedding, context = [], []
@@ -178,14 +184,18 @@ def test_each_objective_learns_a_few_clips_by_heart(name: str) -> None:
     assert all(parameter.grad is not None for parameter in stage.parameters())
 
 
-def test_objective_and_encoder_must_go_together() -> None:
-    with pytest.raises(AulightError, match="convgru"):
-        _stage("gru", _objective("dense"))
-    with pytest.raises(AulightError, match=r"objective\.views=2"):
-        _stage("gru", _objective("instance_predictive", views=1))
-    stage = _stage("gru", _objective("instance_predictive"))
-    with pytest.raises(AulightError, match=r"clip\.length=3"):
-        stage({"clips": _clips(2, 2, 3)})
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (["objective=dense", "model.temporal=gru"], "convgru"),
+        (["objective.views=1"], r"objective\.views=2"),
+        (["clip.length=3"], r"clip\.length=3"),
+    ],
+)
+def test_objective_and_encoder_must_go_together(typed: list[str], message: str) -> None:
+    register_resolvers()
+    with composed("pretrain", typed) as config, pytest.raises(AulightError, match=message):
+        settings_from("pretrain", config)
 
 
 def _joint(rank: int, folder: Path, clips: Tensor, temporal: str, objective: dict[str, Any]) -> None:
@@ -232,5 +242,9 @@ def test_checkpoint_is_plain_and_rebuilds_the_stage(pretrained: Path) -> None:
     saved = torch.load(pretrained / "checkpoints" / "last.ckpt", weights_only=True)
     settings = saved["hyper_parameters"]
     assert _plain(settings)
-    stage = ContrastiveStage(settings["encoder"], settings["objective"], settings["optim"])
+    stage = ContrastiveStage(
+        NetworkSettings(**settings["encoder"]),
+        ObjectiveSettings(**settings["objective"]),
+        OptimSettings(**settings["optim"]),
+    )
     stage.load_state_dict(saved["state_dict"], strict=True)

@@ -5,12 +5,13 @@ import math
 import pytest
 import torch
 
+from aulight.settings.training import OptimSettings
 from aulight.training.optim import one_cycle
 
 
 def _rates(steps: int, warmup: float) -> list[float]:
     weight = torch.nn.Parameter(torch.zeros(1))
-    made = one_cycle([{"params": [weight], "lr": 2.0}], steps, {"weight_decay": 0.0, "warmup": warmup})
+    made = one_cycle([{"params": [weight], "lr": 2.0}], steps, OptimSettings(lr=2.0, weight_decay=0.0, warmup=warmup))
     optimizer, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
     rates = []
     for step in range(steps):

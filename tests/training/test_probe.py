@@ -10,8 +10,11 @@ from aulight import protocol
 from aulight.data.batches import WholeVideos
 from aulight.data.store import PreparedDataset
 from aulight.nets.stream import FrameStream
-from aulight.scoring.metrics import icc
+from aulight.scoring.agreement import icc
 from aulight.scoring.ridge import ridge
+from aulight.settings.model import NetworkSettings
+from aulight.settings.objective import ObjectiveSettings
+from aulight.settings.training import OptimSettings
 from aulight.training.contrastive import ContrastiveStage
 from aulight.training.probe import Probe
 
@@ -39,7 +42,11 @@ def _run(probe: Probe, stage: ContrastiveStage) -> float:
 def stage(pretrained: Path) -> ContrastiveStage:
     saved = torch.load(pretrained / "checkpoints" / "last.ckpt", weights_only=True)
     settings = saved["hyper_parameters"]
-    stage = ContrastiveStage(settings["encoder"], settings["objective"], settings["optim"])
+    stage = ContrastiveStage(
+        NetworkSettings(**settings["encoder"]),
+        ObjectiveSettings(**settings["objective"]),
+        OptimSettings(**settings["optim"]),
+    )
     stage.load_state_dict(saved["state_dict"])
     return stage
 

@@ -11,12 +11,17 @@ import torch
 import yaml
 
 from aulight import protocol
+from aulight.cli.commands.finetune import finetune
 from aulight.data.batches import WholeVideos
 from aulight.data.store import PreparedDataset
-from aulight.files import write_table
+from aulight.files import write_table, write_yaml
 from aulight.nets.stream import FrameStream
-from aulight.runs.record import read_run
-from aulight.scoring.metrics import icc, mae, mse, scores
+from aulight.runs.composed import composed, register_resolvers, settings_from
+from aulight.runs.record import read_record
+from aulight.scoring.agreement import icc, mae, mean, mse
+from aulight.scoring.scores import scores
+from aulight.settings.finetune import FinetuneOptimSettings, FinetuneSettings
+from aulight.settings.model import NetworkSettings
 from aulight.training.regression import RegressionStage
 
 Command = Callable[..., Any]
@@ -24,7 +29,9 @@ Command = Callable[..., Any]
 
 def _load(run: Path, name: str = "best") -> RegressionStage:
     saved = torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
-    stage = RegressionStage(**saved["hyper_parameters"])
+    plain = saved["hyper_parameters"]
+    typed = {"encoder": NetworkSettings(**plain["encoder"]), "optim": FinetuneOptimSettings(**plain["optim"])}
+    stage = RegressionStage(**(plain | typed))
     stage.load_state_dict(saved["state_dict"], strict=True)
     return stage.eval()
 
@@ -116,8 +123,8 @@ def test_validation_predictions_are_those_that_chose_the_checkpoint(
     keys = ["video_id", "frame"]
     assert set(map(tuple, table[keys].to_numpy().tolist())) == set(map(tuple, faces[keys].to_numpy().tolist()))
     assert len(table) == len(faces)
-    icc = float(scores(table, data.columns)["icc"].nanmean())
-    assert icc == pytest.approx(read_run(finetuned)["validation"]["icc"], abs=1e-6)  # type: ignore[index]
+    icc = float(mean(scores(table, data.columns)["icc"]))
+    assert icc == pytest.approx(read_record(finetuned).validation.icc, abs=1e-6)  # type: ignore[union-attr]
     rows = pd.read_csv(finetuned / "metrics.csv")["val/icc"].dropna()
     assert len(rows) == 3  # an epoch each: the last scoring is not a fourth
 
@@ -227,6 +234,90 @@ def test_the_record_says_where_stage_one_was(
     assert (stage_one["dataset"], stage_one["own_frames"]) == ("synthetic", False)
     outcome = aulight(*tiny_finetune, *where, "name=scratch")
     assert yaml.safe_load((tmp_path / "scratch" / "run.yaml").read_text())["stage_one"] is None
+
+
+def _smoothed(smoke_data: Path, root: Path) -> Path:
+    """The dataset as one whose crops were smoothed."""
+    shutil.copytree(smoke_data, root, copy_function=os.link)
+    meta = yaml.safe_load((root / "dataset.yaml").read_text())
+    write_yaml(meta | {"source": meta["source"] | {"smooth_s": 0.1}}, root / "dataset.yaml")
+    return root
+
+
+def test_the_record_says_how_faces_were_cut(
+    finetuned: Path, aulight: Command, tiny_finetune: list[str], smoke_data: Path, tmp_path: Path
+) -> None:
+    root = _smoothed(smoke_data, tmp_path / "data")
+    where = ["data.synthetic=null", f"data.root={root}", f"root={tmp_path}", "name=run", "model=blendshapes"]
+    assert aulight(*tiny_finetune, *where).status == 2  # it has no blendshapes, but it says what it was made on
+    for run, smooth_s in ((finetuned, None), (tmp_path / "run", 0.1)):
+        dataset = yaml.safe_load((run / "run.yaml").read_text())["dataset"]
+        assert (dataset["crop_size"], dataset["alignment"]) == (64, "drawn aligned, eyes level")
+        assert dataset["smooth_s"] == smooth_s
+
+
+# -- the network of stage one ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory, aulight: Command, tiny_pretrain: list[str]) -> Path:
+    """A run of stage one whose network is not that of the defaults; not to be changed."""
+    folder = tmp_path_factory.mktemp("narrow")
+    outcome = aulight(*tiny_pretrain, f"root={folder}", "name=run", "model.hidden=24", "steps=2", "probe=null")
+    assert outcome.status == 0, outcome.err
+    return folder / "run"
+
+
+def test_the_record_names_the_network_of_the_checkpoint(
+    narrow: Path, aulight: Command, tiny_finetune: list[str], tmp_path: Path
+) -> None:
+    """Oracle: the network that the checkpoints of the run hold."""
+    command = [*tiny_finetune, "steps=2", f"pretrained={narrow}", f"root={tmp_path}", "name=run"]
+    assert aulight(*command).status == 0
+    trained = torch.load(tmp_path / "run/checkpoints/best.ckpt", weights_only=True)["hyper_parameters"]["encoder"]
+    record = yaml.safe_load((tmp_path / "run/run.yaml").read_text())
+    assert record["config"]["model"] == trained
+    assert trained["hidden"] == 24
+    for typed in ([], ["model.hidden=24"]):  # the same network, said or not
+        again = aulight(*command, *typed)
+        assert (again.status, again.out) == (0, f"run: already done ({tmp_path / 'run'})\n")
+    other = aulight(*command, "model.hidden=32")
+    assert other.status == 2
+    assert "holds a run with other settings (model.hidden was 24, is 32)" in other.err
+    fresh = aulight(*command, "name=other", "model.hidden=32")
+    assert fresh.status == 2
+    assert fresh.err.startswith("aulight: model.hidden=32: asks for model.hidden=32, the pretrained checkpoint has 24")
+
+
+@pytest.mark.parametrize("outcome", ["done", "interrupted"])
+def test_a_record_of_before_that_names_the_network_of_the_defaults_is_accepted(
+    outcome: str, narrow: Path, aulight: Command, tiny_finetune: list[str], tmp_path: Path
+) -> None:
+    command = [*tiny_finetune, "steps=2", f"pretrained={narrow}", f"root={tmp_path}", "name=run"]
+    assert aulight(*command).status == 0
+    path = tmp_path / "run/run.yaml"
+    record = yaml.safe_load(path.read_text())
+    record["config"]["model"]["hidden"] = 128
+    del record["dataset"]["smooth_s"]
+    write_yaml(record | {"outcome": outcome}, path)
+    again = aulight(*command)
+    assert again.status == 0, again.err
+    assert ("already done" in again.out) == (outcome == "done")
+    hidden = yaml.safe_load(path.read_text())["config"]["model"]["hidden"]
+    assert hidden == (128 if outcome == "done" else 24)  # what is done is left alone
+
+
+def test_without_hydra(narrow: Path, tiny_finetune: list[str], tmp_path: Path) -> None:
+    """The command as a function of settings, in a folder that follows from them."""
+    register_resolvers()
+    typed = [*tiny_finetune[1:], "steps=2", f"pretrained={narrow}", f"root={tmp_path}", "name=run"]
+    with composed("finetune", typed) as config:
+        settings = settings_from("finetune", config)
+    assert isinstance(settings, FinetuneSettings)
+    finetune(settings)
+    record = read_record(tmp_path / "run")
+    assert record is not None
+    assert record.done
 
 
 def test_stage_one_of_another_fold_is_refused(

@@ -26,9 +26,8 @@ from aulight.data.store import BLENDSHAPE, PreparedDataset
 from aulight.data.video.prepared import Reader
 from aulight.drawing.truth_video import SIDE
 from aulight.files import write_table
-from aulight.scoring import metrics
+from aulight.scoring import agreement
 from aulight.training import dashboard, tracking
-from aulight.training.media import _most
 from aulight.training.progress import Progress
 from aulight.training.tracking import unreachable
 
@@ -194,7 +193,7 @@ def _expected_scores(run: Path, columns: list[str]) -> dict[str, Any]:
     preds, true = (
         torch.from_numpy(table[[f"{au}_{k}" for au in columns]].to_numpy(float, copy=True)) for k in ("pred", "true")
     )
-    return {name: getattr(metrics, name)(preds, true).tolist() for name in ("icc", "mae", "mse")}
+    return {name: getattr(agreement, name)(preds, true).tolist() for name in ("icc", "mae", "mse")}
 
 
 def test_tables_and_summary(sweep: list[Path], smoke_data: Path) -> None:
@@ -239,13 +238,6 @@ def test_curves_and_face(sweep: list[Path], smoke_data: Path) -> None:
     for frame, face in zip(shown, faces, strict=True):
         expected = cv2.resize(face, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
         assert np.abs(frame[:, :SIDE].astype(float) - expected).mean() < 6
-
-
-def test_most() -> None:
-    strength = np.random.default_rng(0).uniform(size=50)
-    best = max(range(44), key=lambda start: strength[start : start + 7].sum())
-    assert _most(strength, 7) == slice(best, best + 7)
-    assert _most(strength, 100) == slice(0, 50)
 
 
 def test_failed_run_and_its_second_try_are_one_page(

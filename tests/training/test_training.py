@@ -16,22 +16,22 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import yaml
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from torch.multiprocessing.spawn import spawn
 
 from aulight import protocol
-from aulight.data.batches import ClipBatches
+from aulight.data.batches import ClipBatch, ClipBatches
 from aulight.data.loaders import RegressionData
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
-from aulight.runs.composed import conf_dir
+from aulight.runs.composed import composed, register_resolvers, settings_from
 from aulight.runs.run import Run
+from aulight.settings.finetune import FinetuneOptimSettings, FinetuneSettings
+from aulight.settings.training import ClipSettings
 from aulight.training.logs import RunLogger
 from aulight.training.progress import duration
 from aulight.training.regression import RegressionStage
 from aulight.training.resuming import AtomicCheckpoints
-from aulight.training.trainer import make_trainer, whole_epochs
+from aulight.training.trainer import make_trainer
 
 Command = Callable[..., Any]
 WAIT_S = 120
@@ -241,7 +241,7 @@ def test_killed_and_started_again_it_ends_as_if_undisturbed(
     _assert_same_run(tmp_path / "run", undisturbed)
     steps = _metrics(tmp_path / "run").dropna(subset="train/loss")["step"]
     assert list(steps) == list(range(6))
-    assert not [path for path in (tmp_path / "run").rglob("*") if path.suffix == ".partial"]
+    assert not [path for path in (tmp_path / "run").rglob("*") if {".partial", ".tmp"} & {*path.suffixes}]
 
 
 @pytest.mark.slow
@@ -336,11 +336,19 @@ def test_progress_lines(aulight: Command, tiny_pretrain: list[str], tmp_path: Pa
     assert max(map(len, lines[:-1])) < 160
 
 
+def _settings(*typed: str) -> FinetuneSettings:
+    register_resolvers()
+    with composed("finetune", typed) as config:
+        settings = settings_from("finetune", config)
+    assert isinstance(settings, FinetuneSettings)
+    return settings
+
+
 def test_whole_epochs() -> None:
-    assert whole_epochs(6, 2) == 3
+    assert _settings("steps=6", "steps_per_epoch=2").epochs == 3
     for steps in (5, 1):
         with pytest.raises(AulightError, match="multiple of steps_per_epoch=2"):
-            whole_epochs(steps, 2)
+            _settings(f"steps={steps}", "steps_per_epoch=2")
 
 
 def test_duration() -> None:
@@ -371,25 +379,25 @@ def _regression(data: PreparedDataset, videos: int) -> tuple[RegressionStage, Re
     """A stage with the same random weights wherever it is made, and the first videos to be tested."""
     split = protocol.split(data.videos, data.name, "own", fold=1, folds=3, validation=0.2, seed=0)
     labels = protocol.draw_labels(protocol.usable_labels(data.labels, data.frames, data.videos, split.train), 0, 0.2)
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg: Any = OmegaConf.to_container(compose("finetune"), resolve=False)
+    settings = _settings()
     torch.manual_seed(0)
     ones = [1.0] * len(data.aus)
-    optim = {"lr": 1e-3, "encoder_lr_factor": 1.0, "weight_decay": 0.01, "warmup": 0.1}
-    stage = RegressionStage(cfg["model"], list(data.aus), ones, ones, stride=4, loss="mse", freeze="none", optim=optim)
+    optim = FinetuneOptimSettings(lr=1e-3, encoder_lr_factor=1.0, weight_decay=0.01, warmup=0.1)
+    stage = RegressionStage(
+        settings.encoder, list(data.aus), ones, ones, stride=4, loss="mse", freeze="none", optim=optim
+    )
     everything = np.arange(len(data.videos))
+    clip = ClipSettings(length=4, stride=[4, 4])
     module = RegressionData(
-        data, labels, everything[:videos], everything[-videos:], {"length": 4, "stride": [4, 4]}, cfg["augment"],
+        data, labels, everything[:videos], everything[-videos:], clip, settings.augment,
         size=64, batch_size=4, batches_per_epoch=3, chunk=32, workers=0, seed=0, on_error="raise",
     )  # fmt: skip
     return stage, module
 
 
-def _trained(run: Run, stage: RegressionStage, module: RegressionData, settings: dict[str, Any]) -> pl.Trainer:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg: Any = OmegaConf.to_container(compose("finetune", ["trainer=ddp"]).trainer)
-    cfg |= {"accelerator": "cpu", "precision": "32-true"} | settings
-    trainer = make_trainer(run, cfg, "run", 0, 1, 60, [])
+def _trained(run: Run, stage: RegressionStage, module: RegressionData, *typed: str) -> pl.Trainer:
+    ours = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.precision=32-true", "steps=3", "steps_per_epoch=3"]
+    trainer = make_trainer(run, _settings(*ours, "name=run", "progress_s=60", *typed), [])
     trainer.fit(stage, module)
     return trainer
 
@@ -417,7 +425,7 @@ def _rank(rank: int, root: Path, folder: Path, port: int) -> None:
     ClipBatches.__getitem__ = noted  # type: ignore[method-assign]
     run = Run(folder, "finetune", {"name": "run"})
     stage, module = _regression(data, 2)
-    _trained(run, stage, module, {"devices": 2})
+    _trained(run, stage, module, "trainer.devices=2")
     scores = {}
     for videos in VIDEOS:
         stage, module = _regression(data, videos)
@@ -497,6 +505,47 @@ def test_a_run_goes_on_with_another_number_of_processes(
     assert _metrics(tmp_path / "run")["step"].tolist() == _metrics(tmp_path / "undisturbed")["step"].tolist()
 
 
+NOTING = """
+import os, sys
+from pathlib import Path
+
+import pandas as pd
+
+from aulight.cli.main import main
+
+original = pd.DataFrame.to_parquet
+
+def noted(self, path, **options):
+    with Path(sys.argv[0]).with_name("written").open("a") as file:
+        print(os.environ.get("LOCAL_RANK", "0"), Path(path).name.split(".")[1], file=file)
+    original(self, path, **options)
+
+pd.DataFrame.to_parquet = noted
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.slow
+def test_the_first_of_two_processes_writes_the_tables(
+    tiny_finetune: list[str], smoke_data: Path, tmp_path: Path
+) -> None:
+    """Oracle: what each process says that it writes; and that the tables hold each frame of both once."""
+    driver = tmp_path / "driver.py"
+    driver.write_text(NOTING)
+    settings = [*tiny_finetune, *TWO, "loader.batch_size=4", f"root={tmp_path}", "name=run"]
+    subprocess.run([sys.executable, driver, *settings], cwd=tmp_path, check=True, capture_output=True, timeout=WAIT_S)
+    written = sorted((tmp_path / "written").read_text().splitlines())
+    assert written == ["0 labels_used", "0 predictions", "0 validation"]
+    data = PreparedDataset(smoke_data)
+    split = protocol.own_split(data.videos, data.name)
+    for name, subjects in (("predictions", split.test), ("validation", split.validation)):
+        table = pd.read_parquet(tmp_path / "run" / f"{name}.parquet")
+        assert set(table["subject"]) == set(subjects)
+        assert not table.duplicated(["video_id", "frame"]).any()
+        assert len(table) == 60 * len(subjects)
+
+
 @pytest.mark.slow
 def test_a_sweep_of_distributed_runs(tiny_finetune: list[str], tmp_path: Path) -> None:
     """Each run is begun and ended once: the second process of a run does not start the sweep again."""
@@ -572,9 +621,7 @@ def test_the_precision_that_auto_takes(
 ) -> None:
     monkeypatch.setenv("AULIGHT_AUTO_PRECISION", given)
     has_bf16 = bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg: Any = OmegaConf.to_container(compose("finetune", ["trainer=cpu"]).trainer)
-    made = make_trainer(Run(tmp_path, "finetune", {}), cfg, "run", 0, 1, 60, [])
+    made = make_trainer(Run(tmp_path, "finetune", {}), _settings("trainer=cpu"), [])
     assert made.precision == (wanted or ("bf16-mixed" if has_bf16 else "32-true"))
 
 
@@ -613,7 +660,7 @@ def test_deterministic_reaches_torch(
     seen = []
     original = RegressionStage.training_step
 
-    def step(self: RegressionStage, batch: dict[str, Any], batch_idx: int) -> Any:
+    def step(self: RegressionStage, batch: ClipBatch, batch_idx: int) -> Any:
         seen.append(torch.are_deterministic_algorithms_enabled())
         return original(self, batch, batch_idx)
 

@@ -1,4 +1,4 @@
-"""Faces cut out of pictures."""
+"""Squares cut out of pictures, each brought to one size; and pictures that are aligned already, cut in the middle."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aulight.data.faces.pose import Array, middle, unknown
+from aulight.data.faces.pose import Array, middle_square, no_blendshapes
 from aulight.data.video.types import Frames, RawFrame
 
 
@@ -36,12 +36,11 @@ class AlignedFrame:
 Present = tuple[RawFrame, dict[int, AlignedFrame]]
 """A frame, and the people in it by their numbers."""
 
-
 SHRINK = 1.25
 """Pixels of the picture to one of the crop up to which nothing is averaged; what is lost is a grey level or so."""
 
 
-def cut(image: Frames, pose: Array, size: int) -> tuple[Frames, Array]:
+def crop_at(image: Frames, pose: Array, size: int) -> tuple[Frames, Array]:
     """The crop at a pose, and its matrix: those of :class:`AlignedFrame`."""
     import cv2
 
@@ -75,8 +74,8 @@ def cut(image: Frames, pose: Array, size: int) -> tuple[Frames, Array]:
 def squares(frames: Iterable[RawFrame], size: int) -> Iterator[AlignedFrame]:
     """For pictures that are aligned already: the square in the middle of each, with confidence 1."""
     for frame in frames:
-        crop, matrix = cut(frame.image, middle(frame.image), size)
-        yield AlignedFrame(frame.number, frame.time_s, crop, 1.0, unknown(), matrix)
+        crop, matrix = crop_at(frame.image, middle_square(frame.image), size)
+        yield AlignedFrame(frame.number, frame.time_s, crop, 1.0, no_blendshapes(), matrix)
 
 
 def uncut(frames: Iterable[RawFrame], size: int) -> Iterator[Present]:

@@ -1,4 +1,4 @@
-"""Who is who: the people of a video told apart by where their faces are."""
+"""Who is who: the people of a video told apart by where their faces are, and one of them followed."""
 
 from collections.abc import Iterable, Iterator
 
@@ -66,8 +66,11 @@ MOST_AHEAD = 32
 """Frames that are held at a time, however many there are in a second."""
 
 
-def follow(seen: Iterable[Seen]) -> Iterator[Seen]:
-    """The face of one person, as number 0, in the frames in which it is."""
+def follow_one(seen: Iterable[Seen]) -> Iterator[Seen]:
+    """The face of one person, as number 0, in the frames in which it is.
+
+    It is whose face is largest in the first :data:`FIRST_S` with faces.
+    """
 
     def only(faces: dict[int, Face]) -> dict[int, Face]:
         return {0: faces[followed]} if followed in faces else {}

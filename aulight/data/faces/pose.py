@@ -1,4 +1,7 @@
-"""The square of a face on a picture, from landmarks that expressions hardly move."""
+"""What a face is on a picture, and its pose: the square that is cut out, from landmarks that expressions hardly move.
+
+A pose lays the landmarks on one template, so that the eyes of all faces come to lie in the same places.
+"""
 
 import cmath
 import math
@@ -66,6 +69,7 @@ class Face:
 
 
 Seen = tuple[RawFrame, dict[int, Face]]
+"""A frame, and the faces in it by the numbers of their people."""
 
 
 def pose_of(landmarks: Array) -> Array:
@@ -95,12 +99,12 @@ def scaled(pose: Array, scale: float) -> Array:
     return np.array([x * scale, y * scale, size + math.log(scale), angle])
 
 
-def middle(image: Frames) -> Array:
+def middle_square(image: Frames) -> Array:
     """The largest square in the middle of a picture, as a pose."""
     height, width = image.shape[:2]
     return np.array([width / 2, height / 2, np.log(min(height, width)), 0.0])
 
 
-def unknown() -> npt.NDArray[np.float32]:
+def no_blendshapes() -> npt.NDArray[np.float32]:
     """The blendshapes of a frame without a face: ``(52,)`` float32, NaN."""
     return np.full(len(BLENDSHAPES), np.nan, np.float32)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from aulight.data.faces.people import MOST_AHEAD
-from aulight.data.faces.pose import Array, Face, Seen, displacement, middle
+from aulight.data.faces.pose import Array, Face, Seen, displacement, middle_square
 from aulight.data.video.types import RawFrame
 
 JUMP = 0.4
@@ -46,7 +46,7 @@ class _Movement:
         known += [(time_s, shape, pose) for time_s, shape, _, pose in self._near if time_s > now]
         known = [place for place in known if place[1] == frame.image.shape]
         nearest = min(known, key=lambda place: abs(place[0] - now), default=None)
-        return middle(frame.image) if nearest is None else nearest[2]
+        return middle_square(frame.image) if nearest is None else nearest[2]
 
     def missing_s(self, now: float) -> float:
         """Seconds since they were last seen before a frame or in it; infinite before the first time."""
@@ -57,7 +57,7 @@ class _Movement:
         return self._near[-1][0] > now
 
 
-def smoothed(
+def steadied(
     seen: Iterable[Seen], smooth_s: float, keep_s: float | None
 ) -> Iterator[tuple[RawFrame, dict[int, tuple[Face | None, Array]]]]:
     """Adds the poses with which crops are cut: where a face is, and for ``keep_s`` where it was.
@@ -77,7 +77,7 @@ def smoothed(
             elif not move.comes(frame.time_s):
                 del moves[person]
         if keep_s is None and not poses:
-            poses[0] = None, middle(frame.image)
+            poses[0] = None, middle_square(frame.image)
         return frame, poses
 
     for place, (frame, faces) in enumerate(seen):

@@ -7,19 +7,13 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from aulight.data.sources.raw import RawDataset, RawVideo, add_once, entries, wrong_layout
-from aulight.data.sources.tables import read_codes
+from aulight.data.sources.codes import read_codes
+from aulight.data.sources.layout import add_once, entries, wrong_layout
+from aulight.data.sources.raw import RawDataset, RawVideo
 from aulight.data.video.types import IMAGE_SUFFIXES
-from aulight.datasets import BP4D_AUS
+from aulight.datasets import BP4D_AUS, BP4D_PLUS_TASKS, BP4D_SUBJECTS, BP4D_TASKS
 from aulight.errors import AulightError, shorten
-from aulight.facs import column
-
-SUBJECTS = tuple(f"F{number:03d}" for number in range(1, 24)) + tuple(f"M{number:03d}" for number in range(1, 19))
-"""Of BP4D; BP4D+ has others."""
-
-TASKS = tuple(f"T{number}" for number in range(1, 9))
-PLUS_TASKS = ("T1", "T6", "T7", "T8")
-"""The tasks of BP4D+ that are coded."""
+from aulight.facs import column, short_name
 
 UNKNOWN = 9
 
@@ -40,7 +34,7 @@ def read(source: Path, plus: bool, fps: float) -> RawDataset:
     Raises:
         AulightError: When the layout is another, a label is none, or there are occurrence labels only.
     """
-    tasks = PLUS_TASKS if plus else TASKS
+    tasks = BP4D_PLUS_TASKS if plus else BP4D_TASKS
     images = "2D+3D/F001.zip with <any>/T1/2440.jpg in it" if plus else "BP4D-training/F001/T1/2440.jpg"
     expected = f"{images} ... and {_INTENSITY[0]}/AU06/F001_T1_AU06.csv ... (or {_INTENSITY[1]}/AU06/...)"
     codes, sequences = _label_files(source), dict[_Sequence, Path]()
@@ -57,7 +51,7 @@ def read(source: Path, plus: bool, fps: float) -> RawDataset:
     coded = {(subject, task) for subject, task, _ in codes}
     used = {key: path for key, path in sorted(sequences.items()) if key in coded or key[1] in tasks}
     others = sorted(sequences.keys() - used.keys())
-    notes = _notes(used, coded, () if plus else SUBJECTS)
+    notes = _notes(used, coded, () if plus else BP4D_SUBJECTS)
     if others:
         notes.append(f"{len(others)} sequences of tasks that are not coded, passed over: {_names(others)}")
     videos = []
@@ -92,7 +86,7 @@ def _label_files(source: Path) -> dict[tuple[str, str, int], Path]:
         for path in sorted(folder.glob("*/*")) if (folder := _folder(source, layout)) else ():
             if match := re.fullmatch(r"([FM]\d{3})_(T\d+)_AU(\d+)\.csv", path.name, re.IGNORECASE):
                 subject, task, au = match[1].upper(), match[2].upper(), int(match[3])
-                add_once(files, (subject, task, au), path, f"the intensities of AU{au} of {subject}_{task}")
+                add_once(files, (subject, task, au), path, f"the intensities of {short_name(au)} of {subject}_{task}")
         if files:
             return files
     return {}

@@ -1,4 +1,4 @@
-"""Cells of a user's table, and what is wrong with them."""
+"""Tables that people write, as text: read in any spreadsheet's spelling, and their cells understood or found wrong."""
 
 import csv
 import io
@@ -18,12 +18,13 @@ class Cells(NamedTuple):
         header: Names of its columns.
         rows: Of each row its number as a spreadsheet shows it, and its cells without spaces around them.
         decimal: The sign in its numbers, ``.`` or ``,``.
+        problems: Rows of more cells than there are columns, and what is wrong with them.
     """
 
     header: list[str]
-    rows: list[tuple[int, dict[str, str]]]  # number as a spreadsheet shows it, and cells without spaces around
+    rows: list[tuple[int, dict[str, str]]]
     decimal: str
-    problems: list[tuple[int, str]]  # row and what is wrong with it
+    problems: list[tuple[int, str]]
 
 
 class Problem(str):
@@ -36,7 +37,7 @@ def read_cells(path: Path) -> Cells:
     Raises:
         AulightError: When it cannot be read, has no rows, or a column twice.
     """
-    text = text_of(path)
+    text = read_text(path)
     separator = max(",;\t", key=text.partition("\n")[0].count)
     try:
         records = [[cell.strip() for cell in record] for record in csv.reader(io.StringIO(text), delimiter=separator)]
@@ -60,7 +61,7 @@ def read_cells(path: Path) -> Cells:
     return Cells(header, rows, "." if separator == "," else ",", problems)
 
 
-def text_of(path: Path) -> str:
+def read_text(path: Path) -> str:
     """The text of a file, in UTF-8 or what old spreadsheets write.
 
     Raises:
@@ -74,19 +75,19 @@ def text_of(path: Path) -> str:
         raise AulightError(f"{path}: not UTF-8 text; save it as CSV (UTF-8)") from error
 
 
-def found(table: Cells) -> str:
+def columns_found(table: Cells) -> str:
     """The columns that were found, for the end of a message."""
     return f"; found {shorten(table.header, 8)}"
 
 
-def refuse(path: Path, problems: list[tuple[int, str]]) -> None:
+def refuse_rows(path: Path, problems: list[tuple[int, str]]) -> None:
     """Raises with a line for each problem, by row, if there are any."""
     if problems:
         lines = [f"{path} row {row}: {problem}" for row, problem in sorted(problems, key=lambda item: item[0])]
         raise AulightError("\n".join(shorten_lines(lines)))
 
 
-def video_of(name: str, names: Mapping[str, str]) -> str | Problem:
+def parse_video(name: str, names: Mapping[str, str]) -> str | Problem:
     """The video that a cell names, or what is wrong with it."""
     name = name.replace("\\", "/").removeprefix("./")
     if name in names:
@@ -95,37 +96,39 @@ def video_of(name: str, names: Mapping[str, str]) -> str | Problem:
     return Problem(f"no video {name!r} in the raw data" + (f" (one there is {example!r})" if example else ""))
 
 
-def number_of(name: str, text: str, decimal: str) -> float | Problem:
-    """The number in a cell, or what is wrong with it."""
-    try:
-        value = float(text.replace(decimal, "."))
-    except ValueError:
-        value = math.nan
+def parse_number(name: str, text: str, decimal: str) -> float | Problem:
+    """The number from 0 on in a cell, or what is wrong with it."""
+    value = _number(text, decimal)
     if not text:
         return Problem(f"no {name}")
     return value if 0 <= value < math.inf else Problem(f"{name} {text!r} is not a number from 0 on")
 
 
-def number_between(name: str, text: str, decimal: str, least: float, most: float) -> float | Problem:
+def parse_number_between(name: str, text: str, decimal: str, least: float, most: float) -> float | Problem:
     """The number in a cell, from ``least`` to ``most``, or what is wrong with it."""
-    try:
-        value = float(text.replace(decimal, "."))
-    except ValueError:
-        value = math.nan
+    value = _number(text, decimal)
     return value if least <= value <= most else Problem(f"{name} {text!r} is not a number from {least:g} to {most:g}")
 
 
-def whole_number(name: str, text: str, decimal: str) -> int | Problem:
+def parse_whole_number(name: str, text: str, decimal: str) -> int | Problem:
     """The whole number from 0 on in a cell, or what is wrong with it."""
-    value = number_of(name, text, decimal)
+    value = parse_number(name, text, decimal)
     if isinstance(value, Problem):
         return value
     return int(value) if value == int(value) and value < 2**53 else Problem(f"{name} {text!r} is not a whole number")
 
 
-def intensity_of(name: str, text: str, decimal: str) -> int | Problem:
+def parse_intensity(name: str, text: str, decimal: str) -> int | Problem:
     """The intensity 0..5 in a cell, or what is wrong with it."""
-    value = whole_number(name, text, decimal)
+    value = parse_whole_number(name, text, decimal)
     if isinstance(value, Problem) or value > MAX_INTENSITY:
         return Problem(f"{name} {text!r} is not a whole number from 0 to {MAX_INTENSITY} (empty where unknown)")
     return value
+
+
+def _number(text: str, decimal: str) -> float:
+    """The number in a cell, NaN where there is none."""
+    try:
+        return float(text.replace(decimal, "."))
+    except ValueError:
+        return math.nan

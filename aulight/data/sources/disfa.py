@@ -6,31 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from aulight.data.sources.raw import RawDataset, RawVideo, add_once, entries, wrong_layout
-from aulight.data.sources.tables import read_codes
-from aulight.datasets import DISFA_AUS
+from aulight.data.sources.codes import read_codes
+from aulight.data.sources.layout import add_once, entries, wrong_layout
+from aulight.data.sources.raw import RawDataset, RawVideo
+from aulight.datasets import DISFA_AUS, DISFA_SUBJECTS, DISFA_UNTRACKED
 from aulight.errors import AulightError, shorten
-from aulight.facs import column
-
-SUBJECTS = tuple(f"SN{number:03d}" for number in range(1, 33) if number not in (14, 15, 19, 20, 22))
-
-UNTRACKED = {
-    "SN001": ((398, 420), (3190, 3243)),
-    "SN002": ((800, 826),),
-    "SN004": ((4541, 4555),),
-    "SN006": ((1349, 1405),),
-    "SN009": ((1736, 1808), (1851, 1885)),
-    "SN011": ((4529, 4533), (4830, 4845)),
-    "SN021": ((574, 616), (985, 1164), (1190, 1205), (1305, 1338), (1665, 1710), (1862, 2477), (2554, 4657),
-              (4710, 4722)),
-    "SN023": ((1021, 1049), (3378, 3557), (3584, 3668), (4547, 4621), (4741, 4772), (4825, 4845)),
-    "SN025": ((4596, 4662), (4816, 4835)),
-    "SN027": ((3461, 3494), (4738, 4785)),
-    "SN028": ((1875, 1885), (4571, 4690)),
-    "SN029": ((4090, 4543),),
-    "SN030": ((939, 962), (1406, 1422), (2100, 2132), (2893, 2955)),
-}  # fmt: skip
-"""Frames, counted from 1 and both ends included, that publications leave out since the face was not tracked there."""
+from aulight.facs import column, short_name
 
 CAMERAS = {"left": ("left",), "right": ("right",), "both": ("left", "right")}
 
@@ -47,7 +28,7 @@ def read(source: Path, camera: str, drop_untracked: bool) -> RawDataset:
     Args:
         source: Folder with the folders of videos and ``ActionUnit_Labels``.
         camera: ``left``, ``right``, or ``both``: two videos of every subject, with the same labels.
-        drop_untracked: Makes the labels of :data:`UNTRACKED` frames unknown.
+        drop_untracked: Makes the labels of :data:`~aulight.datasets.DISFA_UNTRACKED` frames unknown.
 
     Raises:
         AulightError: When the layout is another, a label file is missing, or a label is none.
@@ -65,9 +46,9 @@ def read(source: Path, camera: str, drop_untracked: bool) -> RawDataset:
         )
     subjects = sorted({subject for subject, _ in wanted})
     _check_label_files(source, subjects, label_files)
-    if missing := [subject for subject in SUBJECTS if subject not in subjects]:
-        notes.append(f"no video of {len(missing)} of the {len(SUBJECTS)} subjects: {', '.join(missing)}")
-    if strangers := [subject for subject in subjects if subject not in SUBJECTS]:
+    if missing := [subject for subject in DISFA_SUBJECTS if subject not in subjects]:
+        notes.append(f"no video of {len(missing)} of the {len(DISFA_SUBJECTS)} subjects: {', '.join(missing)}")
+    if strangers := [subject for subject in subjects if subject not in DISFA_SUBJECTS]:
         notes.append(f"not subjects of DISFA, used all the same: {shorten(strangers)}")
     for side in CAMERAS[camera]:
         if lacking := [subject for subject in subjects if (subject, side) not in wanted]:
@@ -113,7 +94,7 @@ def _label_files(source: Path) -> dict[tuple[str, int], Path]:
             for path in sorted(folder.glob("*/*")):
                 if match := re.fullmatch(r"(SN\d{3})_au(\d+)\.txt", path.name, re.IGNORECASE):
                     subject, au = match[1].upper(), int(match[2])
-                    add_once(files, (subject, au), path, f"the labels of AU{au} of {subject}")
+                    add_once(files, (subject, au), path, f"the labels of {short_name(au)} of {subject}")
     return files
 
 
@@ -137,6 +118,6 @@ def _labels(
     table = pd.DataFrame(codes)
     table.index = pd.RangeIndex(len(table), name="frame")
     if drop_untracked:
-        for first, last in UNTRACKED.get(subject, ()):
+        for first, last in DISFA_UNTRACKED.get(subject, ()):
             table.iloc[first - 1 : last] = pd.NA
     return table, notes

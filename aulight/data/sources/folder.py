@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from aulight.data.sources.raw import RawDataset, RawVideo, add_once, entries, file_name, wrong_layout
+from aulight.data.sources.layout import add_once, entries, file_name, wrong_layout
+from aulight.data.sources.raw import RawDataset, RawVideo
 from aulight.data.video.types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from aulight.errors import AulightError, shorten
 

@@ -1,4 +1,4 @@
-"""Which label belongs to which frame."""
+"""Which label belongs to which frame, by number or by time."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ import pandas as pd
 
 from aulight.data.sources.raw import RawVideo
 from aulight.errors import shorten, shorten_lines
+from aulight.facs import au_of
 
 
 def place_labels(
@@ -59,7 +60,7 @@ def place_labels(
     for name, values in table.items():
         intensities = pd.array([pd.NA] * len(numbers), dtype="Int8")
         intensities[there] = values.array[chosen]
-        placed[int(str(name)[2:])] = intensities
+        placed[au_of(str(name))] = intensities
     return placed, shorten_lines(notes)
 
 

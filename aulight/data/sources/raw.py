@@ -1,14 +1,11 @@
-"""A raw video and a raw dataset, as every layout gives them; and what reading a layout needs."""
+"""A raw video and a raw dataset, as the readers of all layouts give them."""
 
-import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
-
-from aulight.errors import AulightError, shorten
 
 
 @dataclass(frozen=True)
@@ -51,32 +48,3 @@ class RawDataset:
     aus: tuple[int, ...]
     videos: list[RawVideo]
     notes: list[str]
-
-
-_Key = TypeVar("_Key")
-
-
-def add_once(found: MutableMapping[_Key, Path], key: _Key, path: Path, name: str) -> None:
-    """Adds a file under its key.
-
-    Raises:
-        AulightError: When another one is there; ``name`` says what both would be.
-    """
-    if found.setdefault(key, path) != path:
-        raise AulightError(f"{found[key]} and {path}: both would be {name}; rename or remove one")
-
-
-def file_name(text: str) -> str:
-    """A relative path as a video's name: ``/`` becomes ``__``; what is unusual in a file name becomes ``_``."""
-    return re.sub(r"[^\w.-]", "_", text.replace("/", "__"))
-
-
-def entries(folder: Path) -> list[Path]:
-    """What is in a folder, sorted, without hidden files."""
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-
-
-def wrong_layout(source: Path, expected: str) -> AulightError:
-    """The error for a folder that holds something else than ``expected``."""
-    names = [path.name + "/" * path.is_dir() for path in entries(source)]
-    return AulightError(f"data.source={source}: expected {expected}; found {shorten(names, 8) or 'nothing'}")

@@ -1,10 +1,10 @@
 """Raw datasets: which videos there are, who is in them, and which of their frames are labelled.
 
-One file a layout. A reader lists files and reads label tables; it decodes nothing.
+One file a layout. A reader lists files and reads label tables; it decodes nothing. What it finds is joined here by the
+user's own tables of labels and subjects.
 """
 
-import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from aulight.data.sources import affwild2, bp4d, disfa, folder
 from aulight.data.sources.raw import RawDataset
+from aulight.data.sources.tables import read_labels, read_subjects, spellings
 from aulight.errors import AulightError, shorten
 from aulight.facs import MAX_INTENSITY, column
 
-FORMATS = ("disfa", "bp4d", "affwild2", "folder")
-"""Layouts that can be read: the files of this folder."""
+_READERS: dict[str, Callable[..., RawDataset]] = {
+    "disfa": disfa.read,
+    "bp4d": bp4d.read,
+    "affwild2": affwild2.read,
+    "folder": folder.read,
+}
+
+FORMATS = tuple(_READERS)
+"""Layouts that can be read."""
 
 LABELLED = ("disfa", "bp4d")
 """Those that bring labels and subjects along."""
@@ -48,7 +57,7 @@ def read(format: str, source: Path | None, labels: Sequence[Path], subjects: Pat
         raise AulightError(f"data.source={source}: {problem}")
     if format not in FORMATS:
         raise AulightError(f"data.format={format}: one of {', '.join(FORMATS)}")
-    dataset: RawDataset = importlib.import_module(f"{__package__}.{format}").read(source, **options)
+    dataset = _READERS[format](source, **options)
     for key, table in (("labels", labels[0] if labels else None), ("subjects", subjects)):
         if table is not None and format in LABELLED:
             raise AulightError(f"{key}={table}: {format} brings its own {key}; leave {key} out")
@@ -60,8 +69,7 @@ def read(format: str, source: Path | None, labels: Sequence[Path], subjects: Pat
 
 
 def _with_subjects(dataset: RawDataset, source: Path, path: Path) -> RawDataset:
-    from aulight.data.sources.tables import read_subjects, spellings
-
+    """Says who is in which video, as far as a table tells it."""
     subjects, notes = read_subjects(path, spellings(dataset.videos, source))
     videos = [replace(video, subject=subjects.get(video.video_id, video.subject)) for video in dataset.videos]
     if alone := [video.video_id for video in videos if video.video_id not in subjects]:
@@ -73,8 +81,6 @@ def _with_subjects(dataset: RawDataset, source: Path, path: Path) -> RawDataset:
 
 def _with_labels(dataset: RawDataset, source: Path, path: Path) -> RawDataset:
     """Adds the labels of a table to those of earlier ones."""
-    from aulight.data.sources.tables import read_labels, spellings
-
     aus, tables, notes = read_labels(path, spellings(dataset.videos, source))
     videos = []
     for video in dataset.videos:

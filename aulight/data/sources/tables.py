@@ -1,6 +1,5 @@
-"""Tables of labels and subjects, as people and datasets write them; what is wrong is named by file and row."""
+"""Tables of labels and subjects, as people write them; what is wrong with one is named by file and row."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,51 +9,18 @@ import pandas as pd
 from aulight.data.sources.cells import (
     Cells,
     Problem,
-    found,
-    intensity_of,
-    number_of,
+    columns_found,
+    parse_intensity,
+    parse_number,
+    parse_video,
+    parse_whole_number,
     read_cells,
-    refuse,
-    text_of,
-    video_of,
-    whole_number,
+    refuse_rows,
 )
 from aulight.data.sources.raw import RawVideo
 from aulight.data.video.types import VIDEO_SUFFIXES
 from aulight.errors import AulightError, shorten, shorten_lines
-from aulight.facs import MAX_INTENSITY, column
-
-
-def read_codes(path: Path, unknown: int | None = None) -> tuple[list[int], list[int | None]]:
-    """Reads a dataset's label file of one AU: ``frame,intensity`` a line, no header.
-
-    Args:
-        path: The file.
-        unknown: The code for an unknown intensity, beside 0..5.
-
-    Returns:
-        Frames and intensities, ``None`` where unknown, in the order of the lines.
-
-    Raises:
-        AulightError: For a line that is anything else.
-    """
-    frames, values = list[int](), list[int | None]()
-    lines = text_of(path).rstrip().splitlines()
-    if not lines:
-        raise AulightError(f"{path}: empty; lines of frame,intensity are expected")
-    for number, line in enumerate(lines, start=1):
-        try:
-            frame, value = map(int, line.split(","))
-        except ValueError:
-            raise AulightError(
-                f"{path} line {number}: {line[:40]!r} is not frame,intensity, two whole numbers (there is no header)"
-            ) from None
-        if not (0 <= value <= MAX_INTENSITY or value == unknown):
-            allowed = f"0 to {MAX_INTENSITY}" + (f", or {unknown} for unknown" if unknown is not None else "")
-            raise AulightError(f"{path} line {number}: intensity {value} is not one of {allowed}")
-        frames.append(frame)
-        values.append(None if value == unknown else value)
-    return frames, values
+from aulight.facs import au_of, column, is_column, short_name
 
 
 def spellings(videos: Iterable[RawVideo], source: Path) -> dict[str, str]:
@@ -83,12 +49,14 @@ def read_subjects(path: Path, names: Mapping[str, str]) -> tuple[dict[str, str],
     """
     table = read_cells(path)
     if lacking := [name for name in ("video", "subject") if name not in table.header]:
-        raise AulightError(f"{path}: no column {' and '.join(lacking)}; video,subject are expected{found(table)}")
+        raise AulightError(
+            f"{path}: no column {' and '.join(lacking)}; video,subject are expected{columns_found(table)}"
+        )
     subjects, first, problems, notes = dict[str, str](), dict[str, int](), table.problems, list[str]()
     if others := [name for name in table.header if name not in ("video", "subject")]:
         notes.append(f"{path.name}: columns not used: {shorten(others)}")
     for row, cells in table.rows:
-        video = video_of(cells["video"], names)
+        video = parse_video(cells["video"], names)
         if isinstance(video, Problem):
             problems.append((row, video))
         elif not cells["subject"]:
@@ -97,7 +65,7 @@ def read_subjects(path: Path, names: Mapping[str, str]) -> tuple[dict[str, str],
             problems.append((row, f"video {cells['video']!r} is in row {first[video]} already"))
         else:
             subjects[video] = cells["subject"]
-    refuse(path, problems)
+    refuse_rows(path, problems)
     return subjects, notes
 
 
@@ -122,7 +90,7 @@ def read_labels(path: Path, names: Mapping[str, str]) -> tuple[tuple[int, ...], 
     """
     table = read_cells(path)
     aus = _label_columns(path, table)
-    key, parse = ("frame", whole_number) if "frame" in table.header else ("time_s", number_of)
+    key, parse = ("frame", parse_whole_number) if "frame" in table.header else ("time_s", parse_number)
     coded = [(row, cells) for row, cells in table.rows if any(cells[name] for name in aus)]
     if not coded and not table.problems:
         raise AulightError(f"{path}: none of its {len(table.rows)} rows has an intensity yet")
@@ -137,10 +105,10 @@ def read_labels(path: Path, names: Mapping[str, str]) -> tuple[tuple[int, ...], 
         entry: dict[str, float | int | None] = {"row": row}
         wrong = list[Problem]()
         for name, au in aus.items():
-            value = intensity_of(name, cells[name], table.decimal) if cells[name] else None
+            value = parse_intensity(name, cells[name], table.decimal) if cells[name] else None
             entry[column(au)] = value if not isinstance(value, Problem) else None
             wrong += [value] if isinstance(value, Problem) else []
-        video, place = video_of(cells["video"], names), parse(key, cells[key], table.decimal)
+        video, place = parse_video(cells["video"], names), parse(key, cells[key], table.decimal)
         wrong = [item for item in (video, place) if isinstance(item, Problem)] + wrong
         if not isinstance(video, Problem) and not isinstance(place, Problem):
             if (before := first.setdefault((video, place), row)) != row:
@@ -149,7 +117,7 @@ def read_labels(path: Path, names: Mapping[str, str]) -> tuple[tuple[int, ...], 
         problems += [(row, problem) for problem in wrong]
         if unknown := [name for name in aus if not cells[name]]:
             half.append(f"{path.name} row {row}: half-filled, unknown for {shorten(unknown)}")
-    refuse(path, problems)
+    refuse_rows(path, problems)
     types = {column(au): "Int8" for au in aus.values()} | {"row": "int64"}
     tables = {
         video: pd.DataFrame(rows, columns=[key, *types]).astype(types).set_index(key).sort_index()
@@ -158,14 +126,14 @@ def read_labels(path: Path, names: Mapping[str, str]) -> tuple[tuple[int, ...], 
     return tuple(sorted(aus.values())), tables, notes + shorten_lines(half)
 
 
-def _label_columns(path: Path, table: "Cells") -> dict[str, int]:
+def _label_columns(path: Path, table: Cells) -> dict[str, int]:
     """Names of the AU columns to AU numbers, by number."""
     aus: dict[str, int] = {}
     strange = []
     for name in table.header:
-        if match := re.fullmatch(r"AU(\d{1,2})", name, re.IGNORECASE):
-            if (au := int(match[1])) in aus.values():
-                raise AulightError(f"{path}: two columns for AU{au}")
+        if is_column(name):
+            if (au := au_of(name)) in aus.values():
+                raise AulightError(f"{path}: two columns for {short_name(au)}")
             aus[name] = au
         elif name not in ("video", "frame", "time_s"):
             strange.append(name)
@@ -179,5 +147,7 @@ def _label_columns(path: Path, table: "Cells") -> dict[str, int]:
     elif not aus:
         problem = "no column of an AU"
     if problem:
-        raise AulightError(f"{path}: {problem}; video, frame (or time_s), AU01, AU02 ... are expected{found(table)}")
+        raise AulightError(
+            f"{path}: {problem}; video, frame (or time_s), AU01, AU02 ... are expected{columns_found(table)}"
+        )
     return dict(sorted(aus.items(), key=lambda item: item[1]))

@@ -1,9 +1,8 @@
 """Synthetic faces with known action-unit intensities: the embedded dataset, drawn by code alone.
 
-One video is one subject. Expressions come and go over it (onset, apex, offset), and every action unit moves
-what FACS says it moves: brows, lids, folds, lips, chin. What a network must learn to ignore is there as well:
-who it is, head pose, gaze, blinks, movements that are not coded, light, sensor noise and h264. Geometry is
-computed for all frames of a video at once; the loop over frames only draws.
+One video is one subject. What a network must learn is there (:mod:`aulight.data.synthetic.motion` and
+:mod:`aulight.data.synthetic.face`), and what it must learn to ignore as well: who it is, head pose, gaze, blinks,
+movements that are not coded, light, sensor noise and h264.
 """
 
 from collections.abc import Sequence
@@ -14,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from aulight.data.alignment import Alignment
+from aulight.data.store import DatasetDescription
 from aulight.data.synthetic.face import draw
 from aulight.data.synthetic.looks import identity, view_of
 from aulight.data.synthetic.motion import DISTRACTIONS, UNCODED, expressions, play
@@ -64,7 +65,7 @@ def render_video(
 
     Returns:
         Frames ``(frames, pixels, pixels, 3)`` uint8 RGB, and continuous intensities ``(frames, 12)`` float32
-        in 0..5 of ``facs.DISFA_AUS`` in that order. Labels are these, rounded.
+        in 0..5 of :data:`~aulight.datasets.DISFA_AUS` in that order. Labels are these, rounded.
     """
     rng = np.random.default_rng(seed)
     who = identity(rng)
@@ -105,12 +106,12 @@ def generate(root: Path, size: str = "default", seed: int = 0, workers: int | No
     chosen = SIZES[size]
     splits = chosen.splits()
     names = [f"{split}_{index:05d}" for index, split in enumerate(splits)]
-    meta = {
+    meta: DatasetDescription = {
         "name": "synthetic",
         "aus": list(DISFA_AUS),
         "fps": FPS,
         "crop_size": chosen.pixels,
-        "alignment": "drawn aligned, eyes level",
+        "alignment": Alignment.DRAWN.value,
         "source": {"generator": "aulight.data.synthetic", "size": size, "seed": seed},
     }
     with StoreWriter(root, meta) as store:

@@ -1,4 +1,7 @@
-"""A face drawn with the intensities that it shows."""
+"""A face drawn with the intensities that it shows: every action unit moves what FACS says it moves.
+
+Brows, lids, folds, lips, chin: their geometry is computed for all frames of a video at once.
+"""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Who is seen, and how: identity, pose, light and backdrop."""
+"""Who is seen, and how: looks, head pose, gaze, blinks and light, drawn at random."""
 
 from dataclasses import dataclass
 

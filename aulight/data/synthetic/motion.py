@@ -1,4 +1,4 @@
-"""Expressions over time: what the face does."""
+"""Expressions over time, as they come and go: onset, apex, offset."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,11 +7,11 @@ from aulight.datasets import DISFA_AUS
 
 Array = npt.NDArray[np.float64]
 
-
 Script = tuple[tuple[float, dict[int, float]], ...]
+"""Of each expression the mean number of starts in a second, and the chance that each action unit takes part."""
 
-# Mean number of starts in a second, and the chance that each action unit takes part. Whole expressions give
-# the co-occurrence of real data; the single units keep each from being guessed from its companions.
+# Whole expressions give the co-occurrence of real data; the single units keep each from being guessed from its
+# companions.
 _EXPRESSIONS: Script = (
     (0.160, {12: 1.0, 6: 0.75, 25: 0.45}),
     (0.060, {1: 1.0, 2: 0.9, 5: 0.6, 25: 0.6, 26: 0.6}),

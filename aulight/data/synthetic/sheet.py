@@ -1,4 +1,4 @@
-"""A picture of the synthetic faces."""
+"""A picture of the synthetic faces: every action unit at several intensities."""
 
 import cv2
 import numpy as np
@@ -8,7 +8,7 @@ from aulight.data.synthetic.looks import identity, still
 from aulight.data.synthetic.motion import UNCODED
 from aulight.data.synthetic.sketch import Image, Sketch
 from aulight.datasets import DISFA_AUS
-from aulight.facs import AU_NAMES, MAX_INTENSITY
+from aulight.facs import AU_NAMES, MAX_INTENSITY, short_name
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
@@ -33,7 +33,7 @@ def contact_sheet(subjects: int = 3, pixels: int = 96, columns: int = 3, seed: i
     for panel, au in enumerate(DISFA_AUS):
         left = margin + panel % columns * panel_width
         top = margin + panel // columns * panel_height
-        cv2.putText(sheet, f"AU{au} {AU_NAMES[au]}", (left, top + 14), _FONT, 0.46, (0, 0, 0), 1, cv2.LINE_AA)
+        cv2.putText(sheet, f"{short_name(au)} {AU_NAMES[au]}", (left, top + 14), _FONT, 0.46, (0, 0, 0), 1, cv2.LINE_AA)
         for place, level in enumerate(levels):
             at = (left + place * pixels + pixels // 2 - 4, top + title - 6)
             cv2.putText(sheet, str(level), at, _FONT, 0.42, (90, 90, 90), 1, cv2.LINE_AA)

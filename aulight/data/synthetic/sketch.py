@@ -1,4 +1,4 @@
-"""Layers of paint and shade that become a picture."""
+"""Layers of paint and shade, recorded for all frames of a video and then drawn frame by frame."""
 
 import cv2
 import numpy as np
@@ -8,7 +8,6 @@ from aulight.data.synthetic.looks import View
 from aulight.data.synthetic.motion import Array
 
 Image = npt.NDArray[np.uint8]
-
 
 _SUPERSAMPLE = 2
 _SHIFT = 4  # fractional bits of the coordinates that OpenCV draws with

@@ -1,4 +1,4 @@
-"""Reads prepared videos at any frame; the only file that imports decord."""
+"""Reads prepared videos at any frame: the only file that imports decord."""
 
 import functools
 import os
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aulight.data.video.types import Frames, averaged, multiple
+from aulight.data.video.scaling import averaged, fit_multiple
+from aulight.data.video.types import Frames
 from aulight.data.video.write import GOP
 from aulight.errors import VideoError
 
@@ -56,7 +57,7 @@ class Reader:
         if not path.is_file():
             raise VideoError(f"{path}: no such video")
         # Where decord cannot decode to a size, a multiple of it is decoded and averaged down.
-        self._shrink = 1 if size is None else multiple(size)
+        self._shrink = 1 if size is None else fit_multiple(size)
         self._side = -1 if size is None else self._shrink * size
         self._video = self._open()
         if frames is not None and len(self._video) != frames:

@@ -1,4 +1,4 @@
-"""Raw videos of any kind, read once, in order, by PyAV."""
+"""Raw videos of any kind, read once, in order: video files by PyAV, folders of images by their numbers."""
 
 import itertools
 from collections import deque
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from aulight.data.video.images import image_frames, image_rate, images_of
-from aulight.data.video.types import Frames, RawFrame, RawInfo, averaged, multiple
+from aulight.data.video.scaling import averaged, fit_multiple
+from aulight.data.video.types import Frames, RawFrame, RawInfo
 from aulight.errors import VideoError
 
 
@@ -43,7 +44,7 @@ def raw_frames(path: Path, fps: float | None = None, square: int | None = None) 
     Args:
         path: A video file, a folder of jpg or png, or such a folder inside a zip file (``F001.zip/F001/T1``).
         fps: Frames per second of images; ignored for a video file.
-        square: Square pictures of a video file are scaled to this side, just as :class:`Reader` decodes to a size.
+        square: Square pictures of a video file are scaled to this side, just as prepared ones are decoded.
 
     Raises:
         VideoError: When the file is missing, empty or damaged, has no pictures or ends before its end. The frames
@@ -149,7 +150,7 @@ class _Picture:
 
     def __init__(self, stream: Any, side: int | None) -> None:
         self._stream, self._side = stream, side
-        self._times = 1 if side is None else multiple(side)
+        self._times = 1 if side is None else fit_multiple(side)
         self._scaled: Any = None  # decord's own filter; another way to scale is some grey levels off
 
     def __call__(self, frame: Any) -> Frames:

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-UNFIT_WIDTHS = frozenset({8, 12, 16, 24, 48, 72})
-"""Widths that decord cannot decode to: it mistakes the padding of their rows."""
-
 VIDEO_SUFFIXES = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"}
 )
@@ -45,17 +42,3 @@ class RawInfo:
 
     fps: float
     frames: int | None
-
-
-def multiple(size: int) -> int:
-    """The least multiple of a size that decord can decode to."""
-    return next(k for k in range(1, 9) if k * size not in UNFIT_WIDTHS)
-
-
-def averaged(frames: Frames, times: int) -> Frames:
-    """Square frames ``(T, S, S, 3)`` made smaller by a whole number of times."""
-    if times == 1:
-        return frames
-    side = frames.shape[1] // times
-    blocks = frames.reshape(-1, side, times, side, times, 3)
-    return np.asarray(blocks.mean((2, 4)).round(), np.uint8)

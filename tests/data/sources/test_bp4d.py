@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aulight.data.sources.bp4d import SUBJECTS
 from aulight.data.sources.placing import place_labels
 from aulight.data.sources.raw import RawDataset, RawVideo
 from aulight.data.sources.reading import read
 from aulight.data.video.raw import raw_frames
-from aulight.datasets import BP4D_AUS
+from aulight.datasets import BP4D_AUS, BP4D_SUBJECTS
 from aulight.errors import AulightError
 
 Tree = Callable[..., Path]
@@ -71,8 +70,8 @@ def test_labels_are_joined_by_frame_number(tmp_path: Path, bp4d_tree: Tree, layo
 
 
 def test_missing_subjects_and_sequences_are_named(tmp_path: Path, bp4d_tree: Tree) -> None:
-    assert len(SUBJECTS) == 41
-    root = bp4d_tree(tmp_path / "bp4d", subjects=SUBJECTS, tasks=["T1", "T2"], frames=6, size=SMALL)
+    assert len(BP4D_SUBJECTS) == 41
+    root = bp4d_tree(tmp_path / "bp4d", subjects=BP4D_SUBJECTS, tasks=["T1", "T2"], frames=6, size=SMALL)
     images, labels = root / "BP4D-training", root / "AU-Intensity-Codes3.0"
     shutil.rmtree(images / "M008")  # as in some lists
     shutil.rmtree(images / "F003" / "T2")
@@ -152,7 +151,7 @@ def test_occurrence_labels_beside_intensities_are_not_looked_at(tmp_path: Path, 
 
 
 def test_presence_written_as_intensities_is_refused(tmp_path: Path, bp4d_tree: Tree) -> None:
-    root = bp4d_tree(tmp_path / "bp4d", subjects=SUBJECTS[:12], frames=16, size=SMALL)
+    root = bp4d_tree(tmp_path / "bp4d", subjects=BP4D_SUBJECTS[:12], frames=16, size=SMALL)
     for path in (root / "AU-Intensity-Codes3.0").rglob("*.csv"):
         frames = list(_codes(path))
         path.write_text("".join(f"{frame},{int(place > 5)}\n" for place, frame in enumerate(frames)))

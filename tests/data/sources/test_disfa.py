@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aulight.data.sources.disfa import SUBJECTS, UNTRACKED
 from aulight.data.sources.placing import place_labels
 from aulight.data.sources.raw import RawDataset, RawVideo
 from aulight.data.sources.reading import read
 from aulight.data.video.raw import raw_frames
-from aulight.datasets import DISFA_AUS
+from aulight.datasets import DISFA_AUS, DISFA_SUBJECTS, DISFA_UNTRACKED
 from aulight.errors import AulightError
 
 Tree = Callable[..., Path]
@@ -36,11 +35,11 @@ def _rows(root: Path, subject: str, au: int) -> list[int]:
 
 
 def test_facts() -> None:
-    assert len(SUBJECTS) == 27
-    assert {"SN001", "SN013", "SN016", "SN018", "SN021", "SN023", "SN032"} <= set(SUBJECTS)
-    assert not {"SN014", "SN015", "SN019", "SN020", "SN022"} & set(SUBJECTS)
-    rows = sum(4844 if subject == "SN010" else 4845 for subject in SUBJECTS)
-    dropped = sum(last - first + 1 for ranges in UNTRACKED.values() for first, last in ranges)
+    assert len(DISFA_SUBJECTS) == 27
+    assert {"SN001", "SN013", "SN016", "SN018", "SN021", "SN023", "SN032"} <= set(DISFA_SUBJECTS)
+    assert not {"SN014", "SN015", "SN019", "SN020", "SN022"} & set(DISFA_SUBJECTS)
+    rows = sum(4844 if subject == "SN010" else 4845 for subject in DISFA_SUBJECTS)
+    dropped = sum(last - first + 1 for ranges in DISFA_UNTRACKED.values() for first, last in ranges)
     assert (rows, rows - dropped) == (130_814, 126_144)
 
 
@@ -65,13 +64,15 @@ def test_labels_go_by_row_wherever_the_files_start_to_count(tmp_path: Path, disf
 
 
 def test_missing_subjects_are_named(tmp_path: Path, disfa_tree: Tree) -> None:
-    data = _read(disfa_tree(tmp_path / "disfa", subjects=[*SUBJECTS[:10], *SUBJECTS[11:]], frames=2, size=SMALL))
+    data = _read(
+        disfa_tree(tmp_path / "disfa", subjects=[*DISFA_SUBJECTS[:10], *DISFA_SUBJECTS[11:]], frames=2, size=SMALL)
+    )
     assert data.notes == ["no video of 1 of the 27 subjects: SN011"]
-    assert _read(disfa_tree(tmp_path / "all", subjects=SUBJECTS, frames=2, size=SMALL)).notes == []
+    assert _read(disfa_tree(tmp_path / "all", subjects=DISFA_SUBJECTS, frames=2, size=SMALL)).notes == []
 
 
 def test_a_stranger_is_named_and_used(tmp_path: Path, disfa_tree: Tree) -> None:
-    data = _read(disfa_tree(tmp_path / "disfa", subjects=[*SUBJECTS, "SN014"], frames=2, size=SMALL))
+    data = _read(disfa_tree(tmp_path / "disfa", subjects=[*DISFA_SUBJECTS, "SN014"], frames=2, size=SMALL))
     assert data.notes == ["not subjects of DISFA, used all the same: SN014"]
     assert "SN014_left" in [video.video_id for video in data.videos]
 
@@ -114,7 +115,7 @@ def test_label_files_of_one_subject_may_differ_in_length(tmp_path: Path, disfa_t
     ],
 )
 def test_cameras(tmp_path: Path, disfa_tree: Tree, camera: str, ids: list[str]) -> None:
-    root = disfa_tree(tmp_path / "disfa", subjects=SUBJECTS[:2], cameras=("left", "right"), frames=3, size=SMALL)
+    root = disfa_tree(tmp_path / "disfa", subjects=DISFA_SUBJECTS[:2], cameras=("left", "right"), frames=3, size=SMALL)
     data = _read(root, camera)
     assert [video.video_id for video in data.videos] == ids
     for video in data.videos:
@@ -124,7 +125,7 @@ def test_cameras(tmp_path: Path, disfa_tree: Tree, camera: str, ids: list[str]) 
 
 
 def test_other_spellings(tmp_path: Path, disfa_tree: Tree) -> None:
-    root = disfa_tree(tmp_path / "disfa", subjects=SUBJECTS[:2], cameras=("left", "right"), frames=3, size=SMALL)
+    root = disfa_tree(tmp_path / "disfa", subjects=DISFA_SUBJECTS[:2], cameras=("left", "right"), frames=3, size=SMALL)
     (root / "Video_RightCamera").rename(root / "Videos_RightCamera")
     (root / "ActionUnit_Labels").rename(root / "actionunit_labels")
     left = root / "Videos_LeftCamera"
@@ -138,7 +139,7 @@ def test_other_spellings(tmp_path: Path, disfa_tree: Tree) -> None:
 
 
 def test_a_camera_that_a_subject_lacks_is_noted(tmp_path: Path, disfa_tree: Tree) -> None:
-    root = disfa_tree(tmp_path / "disfa", subjects=SUBJECTS[:2], cameras=("left", "right"), frames=2, size=SMALL)
+    root = disfa_tree(tmp_path / "disfa", subjects=DISFA_SUBJECTS[:2], cameras=("left", "right"), frames=2, size=SMALL)
     (root / "Video_RightCamera/RightVideoSN002_Comp.avi").unlink()
     assert "no right video of SN002" in _read(root, "both").notes
 

@@ -3,34 +3,22 @@
 import gc
 import multiprocessing
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
-import numpy.typing as npt
 import psutil
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aulight.data.video.prepared import Reader, ReaderCache, stream_frames
-from aulight.data.video.types import UNFIT_WIDTHS
+from aulight.data.video.scaling import UNFIT_WIDTHS
 from aulight.data.video.write import GOP, write_video
 from aulight.errors import VideoError
-
-Frames = npt.NDArray[np.uint8]
-Coded = Callable[..., Iterator[Frames]]
-Decode = Callable[[Frames], list[tuple[int, int]]]
-COUNT = 101  # not a multiple of the group of pictures
-
-
-@pytest.fixture(scope="module")
-def video(tmp_path_factory: pytest.TempPathFactory, coded: Coded) -> Path:
-    path = tmp_path_factory.mktemp("video") / "coded.mp4"
-    assert write_video(path, coded(5, COUNT), 25) == COUNT
-    return path
+from tests.data.video.films import LENGTH, Coded, Decode, Frames
 
 
 def frames_of(decode: Decode, frames: Frames) -> list[int]:
@@ -39,43 +27,29 @@ def frames_of(decode: Decode, frames: Frames) -> list[int]:
     return [frame for _, frame in codes]
 
 
-def test_file_has_closed_short_groups_of_pictures_without_b_frames(video: Path) -> None:
-    with av.open(str(video)) as container:
-        stream = container.streams.video[0]
-        assert stream.codec_context.name == "h264"
-        assert stream.codec_context.pix_fmt == "yuv420p"
-        assert stream.average_rate == 25
-        packets = [packet for packet in container.demux(stream) if packet.size]
-        assert [place for place, packet in enumerate(packets) if packet.is_keyframe] == list(range(0, COUNT, GOP))
-        assert all(packet.pts == packet.dts for packet in packets), "frames are stored in the order they are shown"
-    with av.open(str(video)) as container:
-        kinds = [av.video.frame.PictureType(frame.pict_type).name for frame in container.decode(video=0)]
-    assert set(kinds) == {"I", "P"}
-
-
 def test_sequential_read_is_what_was_written(video: Path, coded: Coded, decode: Decode) -> None:
-    frames = Reader(video).read(range(COUNT))
-    assert frames.shape == (COUNT, 64, 64, 3)
+    frames = Reader(video).read(range(LENGTH))
+    assert frames.shape == (LENGTH, 64, 64, 3)
     assert frames.dtype == np.uint8
-    assert frames_of(decode, frames) == list(range(COUNT))
-    assert np.abs(frames.astype(int) - np.stack(list(coded(5, COUNT)))).mean() < 4
+    assert frames_of(decode, frames) == list(range(LENGTH))
+    assert np.abs(frames.astype(int) - np.stack(list(coded(5, LENGTH)))).mean() < 4
     with av.open(str(video)) as container:  # another decoder sees the same pixels, up to its colour conversion
         other = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
     assert np.abs(frames.astype(int) - other).mean() < 2
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(0, COUNT - 1), max_size=12))
+@given(st.lists(st.integers(0, LENGTH - 1), max_size=12))
 @example([])
-@example([COUNT - 1])
-@example([COUNT - 1, 0])
+@example([LENGTH - 1])
+@example([LENGTH - 1, 0])
 @example([7, 7, 7])
 @example(list(range(3, 99, 4)))  # near enough to be read in one go
-@example(list(range(0, COUNT, 25)))  # far enough apart to be sought
+@example(list(range(0, LENGTH, 25)))  # far enough apart to be sought
 def test_random_access_is_sequential_access(video: Path, decode: Decode, indices: list[int]) -> None:
     # one reader for all: what was read before must not matter
     reader = _READERS.setdefault(video, Reader(video))
-    sequential = _ALL.setdefault(video, Reader(video).read(range(COUNT)))
+    sequential = _ALL.setdefault(video, Reader(video).read(range(LENGTH)))
     frames = reader.read(indices)
     assert frames.shape == (len(indices), 64, 64, 3)
     assert frames_of(decode, frames) == indices
@@ -124,9 +98,9 @@ def test_a_width_that_decord_fails_on_is_said_not_to_be_damage(tmp_path: Path) -
     assert Reader(tmp_path / "narrow.mp4", 48).read([0]).shape == (1, 48, 48, 3)
 
 
-@pytest.mark.parametrize("index", [-1, COUNT, 10_000])
+@pytest.mark.parametrize("index", [-1, LENGTH, 10_000])
 def test_a_frame_outside_the_video_is_named(video: Path, index: int) -> None:
-    with pytest.raises(VideoError, match=rf"coded\.mp4: frame {index} asked for, .* frames 0 to {COUNT - 1}"):
+    with pytest.raises(VideoError, match=rf"coded\.mp4: frame {index} asked for, .* frames 0 to {LENGTH - 1}"):
         Reader(video).read([3, index])
 
 
@@ -194,7 +168,7 @@ def test_a_broken_file_is_named_in_one_line(tmp_path: Path, video: Path, broken:
     path = tmp_path / "broken.mp4"
     broken(path, video)
     with pytest.raises(VideoError) as caught:
-        Reader(path).read(range(COUNT))
+        Reader(path).read(range(LENGTH))
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -203,7 +177,7 @@ def test_a_broken_file_is_named_in_one_line(tmp_path: Path, video: Path, broken:
 def noisy(tmp_path_factory: pytest.TempPathFactory, coded: Coded) -> Path:
     """As ``video``, with noise, so that a group of pictures is some kilobytes."""
     path, rng = tmp_path_factory.mktemp("video") / "noisy.mp4", np.random.default_rng(0)
-    write_video(path, (frame + rng.integers(0, 30, frame.shape, dtype=np.uint8) for frame in coded(5, COUNT)), 25)
+    write_video(path, (frame + rng.integers(0, 30, frame.shape, dtype=np.uint8) for frame in coded(5, LENGTH)), 25)
     return path
 
 
@@ -213,56 +187,15 @@ def test_after_an_error_the_reader_still_gives_the_right_frames(tmp_path: Path, 
     reader = Reader(path)
     for _ in range(2):
         with pytest.raises(VideoError, match="damaged between frames 0 and 100"):
-            reader.read(range(COUNT))
+            reader.read(range(LENGTH))
         for first in (0, 84):
             assert frames_of(decode, reader.read(range(first, first + 12))) == list(range(first, first + 12))
 
 
 def test_another_number_of_frames_than_expected_is_named(video: Path) -> None:
-    assert len(Reader(video, frames=COUNT)) == COUNT
+    assert len(Reader(video, frames=LENGTH)) == LENGTH
     with pytest.raises(VideoError, match=r"coded\.mp4: has 101 frames, its table says 100"):
         Reader(video, frames=100)
-
-
-@pytest.mark.parametrize(
-    ("shapes", "message"),
-    [
-        ([], "no frames to write"),
-        ([(33, 32)], "even width and height, got 32x33"),
-        ([(32, 33)], "even width and height, got 33x32"),
-        ([(32, 32), (32, 34)], "frame 1 is 34x32, the ones before 32x32"),
-    ],
-)
-def test_frames_that_make_no_video_leave_nothing(tmp_path: Path, shapes: list[tuple[int, int]], message: str) -> None:
-    path = tmp_path / "odd.mp4"
-    with pytest.raises(VideoError, match=message) as caught:
-        write_video(path, (np.zeros((*shape, 3), np.uint8) for shape in shapes), 25)
-    assert str(path) in str(caught.value)
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("interruption", [KeyboardInterrupt, ValueError])
-def test_an_interrupted_write_leaves_what_was_there(
-    tmp_path: Path, coded: Coded, interruption: type[BaseException]
-) -> None:
-    def cut() -> Iterator[Frames]:
-        yield from coded(0, 20)
-        raise interruption
-
-    with pytest.raises(interruption):
-        write_video(tmp_path / "new.mp4", cut(), 25)
-    assert not list(tmp_path.iterdir())
-    write_video(tmp_path / "old.mp4", coded(0, 3), 25)
-    with pytest.raises(interruption):
-        write_video(tmp_path / "old.mp4", cut(), 25)
-    assert [path.name for path in tmp_path.iterdir()] == ["old.mp4"]
-    assert len(Reader(tmp_path / "old.mp4")) == 3
-
-
-def test_same_frames_same_bytes(tmp_path: Path, coded: Coded) -> None:
-    for name in ("one.mp4", "two.mp4"):
-        write_video(tmp_path / name, coded(1, 30), 25)
-    assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "two.mp4").read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -344,12 +277,12 @@ def test_a_fork_may_drop_a_reader_that_it_inherits(video: Path) -> None:
         gc.enable()
 
 
-@pytest.mark.parametrize("chunk", [1, 12, 40, COUNT, 1000])
+@pytest.mark.parametrize("chunk", [1, 12, 40, LENGTH, 1000])
 def test_streaming_gives_every_frame_once_in_order(video: Path, decode: Decode, chunk: int) -> None:
-    pieces = list(stream_frames(video, size=32, chunk=chunk, frames=COUNT))
+    pieces = list(stream_frames(video, size=32, chunk=chunk, frames=LENGTH))
     assert [len(piece) for piece in pieces[:-1]] == [chunk] * (len(pieces) - 1)
     assert 0 < len(pieces[-1]) <= chunk
-    assert frames_of(decode, np.concatenate(pieces)) == list(range(COUNT))
+    assert frames_of(decode, np.concatenate(pieces)) == list(range(LENGTH))
 
 
 def test_streaming_a_damaged_video_gives_what_is_whole_before_the_error(
@@ -365,7 +298,7 @@ def test_streaming_a_damaged_video_gives_what_is_whole_before_the_error(
 
     with pytest.raises(VideoError, match=r"cut\.mp4: damaged between frames"):
         read()
-    assert len(whole) >= COUNT - 3 * GOP
+    assert len(whole) >= LENGTH - 3 * GOP
     assert whole == list(range(len(whole)))
 
 

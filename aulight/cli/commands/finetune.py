@@ -1,0 +1,21 @@
+"""``aulight finetune``: stage two, from a checkpoint (or from scratch) and a few labels to scored test subjects."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from aulight.settings.finetune import FinetuneSettings
+from aulight.training import stage_two
+
+
+def finetune(settings: FinetuneSettings, folder: Path | None = None, typed: Sequence[str] = ()) -> None:
+    """Runs stage two, or what is left of it.
+
+    Args:
+        settings: What to do. On top of stage one the network is the checkpoint's, whatever ``model`` says.
+        folder: The run directory; without one, that of the run's name below ``root``.
+        typed: Settings as they were typed: a network among them that is not the checkpoint's is refused.
+
+    Raises:
+        AulightError: For anything that a user can mend.
+    """
+    stage_two.learn(settings, folder or Path(settings.root, settings.name), typed)

@@ -1,0 +1,48 @@
+"""``aulight report runs=<folder>``: pooled tables, figures and a page of all stage-two runs below a folder."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from aulight.report import formats
+from aulight.report.collect import collect, commands
+from aulight.report.published import read_published
+from aulight.report.records import Command
+from aulight.report.summary import shown_fractions, summarise
+from aulight.report.tables import remarks, tables_of
+from aulight.report.writing import PAGE, write
+from aulight.settings.report import ReportSettings
+
+
+def report(settings: ReportSettings, typed: Sequence[str] = ()) -> None:
+    """Writes the report and prints its headline table.
+
+    Args:
+        settings: What to report, and where to.
+        typed: The settings as they were typed, for the report to say how it was made.
+
+    Raises:
+        AulightError: When there is nothing to report, runs cannot be pooled, or the reference is not as expected.
+    """
+    folder = Path(settings.runs).expanduser()
+    output = Path(settings.output).expanduser() if settings.output else folder / "report"
+    runs, unfinished = collect(folder)
+    started = commands(folder)
+    if typed:
+        started.append(Command(run="this report", command=shlex.join(["aulight", "report", *typed]), git=None))
+    summary = replace(summarise(runs, settings.bootstrap), unfinished=unfinished, commands=started)
+    if settings.reference is not None:
+        published, notes = read_published(Path(settings.reference).expanduser(), summary.datasets)
+        summary = replace(summary, reference=published, notes=summary.notes + notes)
+    summary = replace(summary, bars_fraction=shown_fractions(summary, settings.bars_fraction))
+    files = write(summary, runs, output, settings.timelines, settings.videos)
+
+    print(formats.markdown(next(iter(tables_of(summary).values()))))
+    for line in summary.notes:
+        print(f"note: {line}")
+    for line in remarks(summary):
+        print(f"warning: {line}", file=sys.stderr)
+    print(f"{len(runs)} runs. Tables and figures: {output}/ ({', '.join(files)})")
+    print(f"All of it on one page: {output / PAGE}")

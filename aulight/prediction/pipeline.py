@@ -1,0 +1,158 @@
+"""From the frames of a video to intensities, by stages side by side.
+
+Decoding, landmarks and network hand frames to each other; none holds more than some of them, however long the video.
+"""
+
+import hashlib
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from aulight.data.faces.aligner import SMOOTH_S, FaceAligner
+from aulight.data.faces.crop import Present, uncut
+from aulight.data.faces.model_file import model_file
+from aulight.data.video.types import RawFrame
+from aulight.errors import AulightError
+from aulight.prediction.clock import Clock
+from aulight.prediction.companion import ScoredBy
+from aulight.prediction.rows import Scored
+from aulight.prediction.untrained import NOTE, TABLE, Untrained
+from aulight.processes import Item, ahead, cpus
+from aulight.settings.predict import FoundFaces, PredictSettings
+
+if TYPE_CHECKING:  # it takes torch along, which is not needed without a model
+    from aulight.prediction.model import Model
+
+UNTRAINED_CROP = 128
+"""Side of the faces that a picture shows without a model, in pixels."""
+
+NO_PICTURE = np.empty((0, 0, 3), np.uint8)
+
+
+class Pipeline:
+    """Scores the frames of one video after the other, as set.
+
+    Args:
+        settings: Of the command.
+
+    Attributes:
+        model: What scores them; ``None`` for the landmarker's own scores.
+        finds: Whether faces are found.
+        everybody: Whether all of them are followed.
+        max_faces: How many are looked for; ``None`` where none are found.
+        smooth_s: Over how many seconds the movement of their crops is smoothed.
+        columns: Names of the AUs.
+        intervals: How far prediction intervals reach, if that is known.
+        square: Side of the square in the middle of a picture that is taken, where no faces are found.
+
+    Raises:
+        AulightError: For a model that cannot be read, or does not have what is wanted of it.
+    """
+
+    def __init__(self, settings: PredictSettings) -> None:
+        self._device, self._precision, self._explain = settings.device, settings.precision, settings.explain
+        self.model = None if settings.model is None else self._load(settings.model)
+        self.finds = self.model is None or self.model.finds_faces(settings.faces.find)
+        found = settings.faces if isinstance(settings.faces, FoundFaces) and self.finds else None
+        self.everybody = isinstance(settings.faces, FoundFaces) and settings.faces.all
+        if self.everybody and not self.finds:
+            raise AulightError("faces.all=true: the model learned from faces as they came; add faces=mediapipe")
+        self.max_faces = None if found is None else found.max_faces
+        about = None if self.model is None else self.model.description
+        self.smooth_s = SMOOTH_S if about is None else about.smooth_s
+        self._crop_size = UNTRAINED_CROP if about is None else about.crop_size
+        given = None if found is None else found.landmarker
+        self._landmarker = model_file(None if given is None else Path(given).expanduser()) if self.finds else None
+        self._side_by_side = True
+        scores = self.model or Untrained()
+        self.columns, self.intervals = scores.columns, scores.intervals
+        self.square = None if self.model is None or self.finds else self.model.size
+
+    def _load(self, given: str) -> "Model":
+        import torch
+
+        from aulight.prediction.loading import load
+
+        model = load(given)
+        if self._device == "auto":
+            self._device = "cuda" if torch.cuda.is_available() and model.network is not None else "cpu"
+        scorer = model.scorer(self._device, self._precision)  # says what is wrong with them
+        if self._explain is not None:
+            scorer.explain(np.empty((0, 1, 1, 3), np.uint8), self._explain)
+        return model
+
+    def about(self) -> ScoredBy:
+        """What the scores are from, as the companion files say it."""
+        if self.model is None:
+            names = {column: " or ".join(TABLE[au]) for au, column in zip(Untrained.aus, self.columns, strict=True)}
+            return ScoredBy(kind="blendshapes", calibrated=False, note=NOTE, blendshapes=names)
+        about = self.model.description
+        return ScoredBy(
+            kind="trained",
+            calibrated=True,
+            file=str(self.model.file.resolve()),
+            sha256=hashlib.sha256(self.model.file.read_bytes()).hexdigest(),
+            name=about.name,
+            dataset=about.dataset.model_dump(),
+            arm=about.arm,
+            label_fraction=about.label_fraction,
+            versions=about.versions,
+        )
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the network runs on one."""
+        return self.model is not None and self._device.startswith("cuda")
+
+    def share_cpus(self, processes: int) -> None:
+        """Divides the CPUs among so many processes that do the same, and within this one among its stages."""
+        self._side_by_side = cpus() >= 2 * processes
+        if self.model is not None:
+            import torch
+
+            torch.set_num_threads(max(1, cpus() // processes - self.finds))  # one finds faces
+
+    def scored(
+        self, frames: Iterator[RawFrame], clock: Clock, pictures: bool = False, live: bool = False
+    ) -> Generator[Scored, None, None]:
+        """The frames of one video and the people in them, scored, by stages side by side where there are CPUs to spare.
+
+        Args:
+            frames: From :func:`aulight.data.video.raw.raw_frames` or a camera.
+            clock: What to count time with.
+            pictures: Whether to keep the frames' pictures; else they are let go once the faces are cut out.
+            live: One frame at a time.
+        """
+        with ExitStack() as threads:
+
+            def aside(items: Iterator[Item], most: int) -> Iterator[Item]:
+                if not (self._side_by_side or live):
+                    return items
+                return threads.enter_context(closing(ahead(items, 1 if live else most)))
+
+            def network(present: Iterator[Present]) -> Iterator[Scored]:
+                if self.model is None:
+                    return Untrained().score(present)
+                from aulight.prediction.model import CHUNK
+
+                return self.model.score(present, 1 if live else CHUNK, self._device, self._precision, self._explain)
+
+            decoded = aside(clock.made_by("decode", frames), 4)
+            present = aside(clock.stage("landmarks", lambda items: self._people(items, pictures), decoded), 4)
+            yield from aside(clock.stage("network", network, present), 4)
+
+    def _people(self, frames: Iterator[RawFrame], pictures: bool) -> Iterator[Present]:
+        """The people in frames, cut out as the model knows them."""
+        with ExitStack() as stack:
+            if self.max_faces is None:
+                present = uncut(frames, self.square or UNTRAINED_CROP)
+            else:
+                blendshapes = self.model is None
+                aligner = FaceAligner(self._crop_size, blendshapes, self.max_faces, self.smooth_s, self._landmarker)
+                present = stack.enter_context(aligner).people(frames, self.everybody)
+            for frame, there in present:
+                yield frame if pictures else replace(frame, image=NO_PICTURE), there

@@ -1,0 +1,323 @@
+"""What ``summary.json`` holds, as types: written by :meth:`Summary.text`, read by :func:`read`.
+
+The order of the fields is that of the keys in the file. What an earlier aulight did not write has a default.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from aulight.drawing.names import arm_rank
+from aulight.errors import AulightError
+from aulight.scoring.intervals import Interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Agreement of predictions with labels; None where it is undefined.
+
+    Attributes:
+        icc: ICC(3,1).
+        mae: Mean absolute error.
+        mse: Mean squared error.
+        pearson: Correlation.
+        icc_ci: Interval of the ICC; None where there is one subject.
+        mae_ci: That of the mean absolute error.
+        mse_ci: That of the mean squared error.
+    """
+
+    icc: float | None
+    mae: float | None
+    mse: float | None
+    pearson: float | None
+    icc_ci: Interval | None
+    mae_ci: Interval | None
+    mse_ci: Interval | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictor:
+    """Whose scores they are.
+
+    Attributes:
+        dataset: The dataset's name.
+        arm: How the network was initialised and trained; of a baseline ``mean`` or ``all_zero``.
+        label_fraction: Share of the training frames whose labels were used; None where none were.
+        labelled_frames: Their number, a mean over runs.
+        steps: Training steps of its runs.
+        seeds: Seeds of its runs.
+        test_subjects: How many subjects were tested.
+    """
+
+    dataset: str
+    arm: str
+    label_fraction: float | None
+    labelled_frames: int
+    steps: list[int]
+    seeds: list[int]
+    test_subjects: int
+
+
+# Fields come in the order of the bases from the right: first whose scores they are, then the scores.
+@dataclass(frozen=True, kw_only=True)
+class Pooled(Scores, Predictor):
+    """Scores over all folds, as means over action units and then over seeds; as they are, those of a baseline.
+
+    Attributes:
+        icc_seed_sd: Standard deviation of the ICC over seeds; None for one.
+        icc_per_seed: The ICC of each seed.
+        per_au: Scores of each action unit, by its column.
+        undefined_aus: Columns whose ICC is undefined for a seed.
+        runs: Names of the pooled runs.
+    """
+
+    icc_seed_sd: float | None
+    icc_per_seed: list[float | None]
+    per_au: dict[str, Scores]
+    undefined_aus: list[str]
+    runs: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Covered:
+    """Prediction intervals of one action unit on test subjects.
+
+    Attributes:
+        share: Of the true intensities that lie inside; None where there are none.
+        width: Mean width of the intervals.
+    """
+
+    share: float | None
+    width: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """Prediction intervals on test subjects.
+
+    Attributes:
+        nominal: The share of true intensities that was asked for.
+        share: The share that lies inside, a mean over action units.
+        width: Mean width, likewise.
+        per_au: Both for each action unit, by its column.
+    """
+
+    nominal: float
+    share: float | None
+    width: float | None
+    per_au: dict[str, Covered]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record(Pooled):
+    """Scores of an arm at a label fraction.
+
+    Attributes:
+        icc_rounded: ICC of predictions rounded to whole intensities.
+        icc_fold_mean: Mean of the folds' ICCs.
+        icc_subject_mean: Mean of the subjects' ICCs.
+        stage_one: Whose videos stage one learned from, as a reader is told.
+        coverage: Of prediction intervals; None for runs of an earlier aulight.
+    """
+
+    label_fraction: float
+    icc_rounded: float | None
+    icc_fold_mean: float | None
+    icc_subject_mean: float | None
+    stage_one: list[str] = field(default_factory=list)
+    coverage: Coverage | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """What a record is compared with."""
+
+    arm: str
+    label_fraction: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Two records on the same bootstrap samples of test subjects.
+
+    Attributes:
+        dataset: Of both.
+        arm: Of the first.
+        label_fraction: Of the first.
+        against: The second.
+        icc: Of the first.
+        against_icc: Of the second.
+        ratio: The first ICC by the second, where this is above 0.
+        difference: The first ICC less the second.
+        difference_ci: The interval of the paired difference.
+        difference_p: The two-sided p-value of no difference.
+        icc_per_seed: Of the first.
+        against_icc_per_seed: Of the second.
+        seeds_apart: Whether all seeds of the first lie above those of the second.
+        intervals_apart: Whether its interval does.
+    """
+
+    dataset: str
+    arm: str
+    label_fraction: float
+    against: Side
+    icc: float | None
+    against_icc: float | None
+    ratio: float | None
+    difference: float | None
+    difference_ci: Interval | None
+    difference_p: float | None = None
+    icc_per_seed: list[float | None]
+    against_icc_per_seed: list[float | None]
+    seeds_apart: bool
+    intervals_apart: bool
+
+    @property
+    def same_fraction(self) -> bool:
+        """Whether both sides had the same share of labels."""
+        return self.label_fraction == self.against.label_fraction
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetFacts:
+    """A dataset that runs were scored on.
+
+    Attributes:
+        fingerprint: The dataset's fingerprint.
+        aus: Columns of its action units.
+        fps: Frames per second of its videos.
+        test_subjects: How many subjects were tested.
+    """
+
+    fingerprint: str
+    aus: list[str]
+    fps: float
+    test_subjects: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resampling:
+    """How intervals were made.
+
+    Attributes:
+        over: What was drawn: ``subjects``.
+        replicates: Number of samples.
+        seed: Of the draws.
+        level: Of the intervals.
+    """
+
+    over: str
+    replicates: int
+    seed: int
+    level: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """How a run was started.
+
+    Attributes:
+        run: Its name.
+        command: As it can be typed; None where it is not known.
+        git: Revision of aulight that it ran from; None where it is not known.
+    """
+
+    run: str
+    command: str | None
+    git: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A row of published numbers; None where it does not say.
+
+    Attributes:
+        source: Who published it.
+        dataset: The dataset, as our runs call it.
+        label_fraction: Share of the labels.
+        icc: ICC(3,1).
+        mae: Mean absolute error.
+        mse: Mean squared error.
+        per_au: ICC of single action units, by their columns.
+    """
+
+    source: str
+    dataset: str
+    label_fraction: float | None
+    icc: float | None
+    mae: float | None
+    mse: float | None
+    per_au: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """All that a report says.
+
+    Attributes:
+        records: One for each dataset, arm and label fraction.
+        baselines: The same for predicting the mean of the drawn labels (``mean``) and 0 (``all_zero``).
+        comparisons: Of two arms at one fraction, and of each arm with those at the largest fraction.
+        datasets: Facts of each dataset by its name.
+        versions: Versions that the runs had of each package.
+        bootstrap: How intervals were made.
+        notes: Where the videos of stage one came from, and what was left out of the reference.
+        warnings: What a reader must know before comparing records.
+        unfinished: Of runs that are not finished the name and the outcome.
+        commands: How each run was started, and this report.
+        reference: Published numbers; None where none were given.
+        bars_fraction: The label fraction that is shown in detail, by dataset.
+        files: Names of the report's files.
+    """
+
+    records: list[Record]
+    baselines: list[Pooled]
+    comparisons: list[Comparison]
+    datasets: dict[str, DatasetFacts]
+    versions: dict[str, list[str]]
+    bootstrap: Resampling
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    unfinished: dict[str, str] = field(default_factory=dict)
+    commands: list[Command] = field(default_factory=list)
+    reference: list[Published] | None = None
+    bars_fraction: dict[str, float] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """The content of ``summary.json``."""
+        content = asdict(self)
+        if self.reference is None:
+            del content["reference"]
+        return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def at(self, dataset: str, fraction: float | None) -> list[Record]:
+        """The records of a dataset at a label fraction, in the order of tables."""
+        return [record for record in self.records if (record.dataset, record.label_fraction) == (dataset, fraction)]
+
+
+def arms(records: Sequence[Predictor]) -> list[str]:
+    """The arms of some records, in the order of tables and figures."""
+    return sorted({record.arm for record in records}, key=arm_rank)
+
+
+def read(path: Path) -> Summary:
+    """Reads ``summary.json`` of a report, also of one that an earlier aulight wrote.
+
+    Raises:
+        AulightError: When it cannot be read, or is not what a report writes.
+    """
+    reader: TypeAdapter[Any] = TypeAdapter(Summary)
+    try:
+        summary: Summary = reader.validate_json(path.read_bytes())
+    except OSError as error:
+        raise AulightError(f"{path}: cannot be read ({error.strerror}); make it with `aulight report`") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise AulightError(f"{path}: {place or 'all of it'}: {first['msg']}; make the report again") from error
+    return summary

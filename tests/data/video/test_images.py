@@ -1,0 +1,129 @@
+"""Folders of images as videos, also inside zip files, and every way in which they are broken."""
+
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from aulight.data.video.raw import raw_frames, raw_info
+from aulight.errors import AulightError, VideoError
+from tests.data.video.films import Decode, Frames, numbers, until_error
+
+
+def save(folder: Path, frames: dict[str, Frames]) -> Path:
+    """Lossless unless the names say jpg."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, frame in frames.items():
+        cv2.imwrite(str(folder / name), frame[..., ::-1])
+    return folder
+
+
+def zipped(folder: Path, archive: Path, top: str) -> Path:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for path in folder.iterdir():
+            file.write(path, f"{top}/{path.name}")
+        file.writestr(f"{top}/deeper/1.jpg", b"of another folder")
+        file.writestr(f"{top}/._2440.png", b"left by a Mac")
+    return archive / top
+
+
+@pytest.mark.parametrize("where", ["folder", "zip"])
+def test_images_have_the_numbers_of_their_names(
+    tmp_path: Path, pictures: list[Frames], decode: Decode, where: str
+) -> None:
+    # a gap after 2441, and zeros before some numbers only
+    codes = {"2441.png": 1, "2440.png": 0, "02445.png": 2, "10000.PNG": 4, "009999.png": 3}
+    path = save(tmp_path / "T1", {name: pictures[code] for name, code in codes.items()})
+    (path / "notes.txt").write_text("not an image")
+    if where == "zip":
+        path = zipped(path, tmp_path / "F001.zip", "F001/T1")
+    frames = list(raw_frames(path, fps=20))
+    assert [frame.number for frame in frames] == [2440, 2441, 2445, 9999, 10000]
+    assert numbers(decode, frames) == [0, 1, 2, 3, 4]
+    np.testing.assert_allclose([frame.time_s for frame in frames], np.array([0, 1, 5, 7559, 7560]) / 20)
+    np.testing.assert_array_equal(frames[1].image, pictures[1])
+    assert raw_info(path, fps=20).frames == 5
+    assert raw_info(path, fps=20).fps == 20
+
+
+@pytest.mark.parametrize(
+    ("names", "ordered", "expected"),
+    [
+        (["f_0012.png", "f_9.png", "f_100.png"], ["f_9.png", "f_0012.png", "f_100.png"], [9, 12, 100]),
+        (["SN1_11.png", "SN1_3.png"], ["SN1_3.png", "SN1_11.png"], [3, 11]),
+        (["b10.png", "a1.png", "a20.png", "a3.png"], ["a1.png", "a3.png", "a20.png", "b10.png"], [0, 1, 2, 3]),
+        (["left.png", "right.png", "7.png"], ["7.png", "left.png", "right.png"], [0, 1, 2]),
+    ],
+)
+def test_names_that_are_no_numbers(
+    tmp_path: Path, pictures: list[Frames], decode: Decode, names: list[str], ordered: list[str], expected: list[int]
+) -> None:
+    images = {name: pictures[place] for place, name in enumerate(names)}
+    frames = list(raw_frames(save(tmp_path / "T", images), 25))
+    assert [names[place] for place in numbers(decode, frames)] == ordered
+    assert [frame.number for frame in frames] == expected
+
+
+def test_images_of_every_depth_look_the_same(tmp_path: Path, pictures: list[Frames]) -> None:
+    picture = pictures[3]
+    grey = picture[..., :1].repeat(3, 2)
+    folder = tmp_path / "depths"
+    folder.mkdir()
+    half = np.full((64, 64, 1), 90, np.uint8)
+    cv2.imwrite(str(folder / "0.png"), picture[..., ::-1])
+    cv2.imwrite(str(folder / "1.png"), np.concatenate([picture[..., ::-1], half], 2))
+    cv2.imwrite(str(folder / "2.png"), picture[..., ::-1].astype(np.uint16) * 257)
+    cv2.imwrite(str(folder / "3.png"), grey[..., 0])
+    cv2.imwrite(str(folder / "4.png"), grey[..., 0].astype(np.uint16) * 257)
+    cv2.imwrite(str(folder / "5.jpg"), picture[:50, :33, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])
+    images = [frame.image for frame in raw_frames(folder, fps=25)]
+    for image, expected in zip(images, (picture, picture, picture, grey, grey), strict=False):
+        np.testing.assert_array_equal(image, expected)
+    assert images[5].shape == (50, 33, 3), "images may differ in size"
+    assert np.abs(images[5].astype(int) - picture[:50, :33]).mean() < 8
+
+
+def test_images_without_a_rate(tmp_path: Path, pictures: list[Frames]) -> None:
+    folder = save(tmp_path / "T1", {"1.png": pictures[0]})
+    for read in (raw_info, raw_frames):
+        with pytest.raises(AulightError, match="T1: images do not say how many frames per second"):
+            read(folder)
+
+
+def test_two_images_of_one_number(tmp_path: Path, pictures: list[Frames]) -> None:
+    folder = save(tmp_path / "T1", {"1.png": pictures[0], "2.png": pictures[0], "002.jpg": pictures[1]})
+    assert "both frame 2" in until_error(folder, fps=25)[1]
+
+
+@pytest.mark.parametrize("where", ["folder", "zip"])
+@pytest.mark.parametrize("how", ["half", "end", "empty", "text"])
+def test_a_damaged_image_is_named(tmp_path: Path, pictures: list[Frames], where: str, how: str) -> None:
+    folder = save(tmp_path / "T1", {f"{number:03}.jpg": pictures[number] for number in range(4)})
+    data = (folder / "002.jpg").read_bytes()
+    damaged = {"half": data[: len(data) // 2], "end": data[:-2], "empty": b"", "text": b"no image"}[how]
+    (folder / "002.jpg").write_bytes(damaged)
+    path = folder if where == "folder" else zipped(folder, tmp_path / "F1.zip", "T1")
+    frames, says = until_error(path, fps=25)
+    assert [frame.number for frame in frames] == [0, 1]
+    assert "image 002.jpg is damaged" in says
+
+
+def test_a_zip_file_that_is_damaged_or_lacks_the_folder(tmp_path: Path, pictures: list[Frames]) -> None:
+    path = zipped(save(tmp_path / "T1", {"1.png": pictures[0]}), tmp_path / "F1.zip", "top/T1")
+    archive = tmp_path / "F1.zip"
+    assert [frame.number for frame in raw_frames(path, 25)] == [1]
+    assert "no images" in until_error(archive / "top" / "T2", fps=25)[1]
+    whole = archive.read_bytes()
+    start = whole.index(b"1.png") + 100
+    archive.write_bytes(whole[:start] + bytes(100) + whole[start + 100 :])
+    assert "image 1.png cannot be read" in until_error(path, fps=25)[1]
+    archive.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(VideoError, match=r"F1\.zip: not a readable zip file"):
+        list(raw_frames(path, 25))
+
+
+def test_a_folder_without_images(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    assert "no images" in until_error(tmp_path, fps=25)[1]

@@ -1,0 +1,68 @@
+"""Videos as they are written: what is in the file, and what is left when it fails."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from aulight.data.video.prepared import Reader
+from aulight.data.video.write import GOP, write_video
+from aulight.errors import VideoError
+from tests.data.video.films import LENGTH, Coded, Frames
+
+
+def test_file_has_closed_short_groups_of_pictures_without_b_frames(video: Path) -> None:
+    with av.open(str(video)) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.name == "h264"
+        assert stream.codec_context.pix_fmt == "yuv420p"
+        assert stream.average_rate == 25
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        assert [place for place, packet in enumerate(packets) if packet.is_keyframe] == list(range(0, LENGTH, GOP))
+        assert all(packet.pts == packet.dts for packet in packets), "frames are stored in the order they are shown"
+    with av.open(str(video)) as container:
+        kinds = [av.video.frame.PictureType(frame.pict_type).name for frame in container.decode(video=0)]
+    assert set(kinds) == {"I", "P"}
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        ([], "no frames to write"),
+        ([(33, 32)], "even width and height, got 32x33"),
+        ([(32, 33)], "even width and height, got 33x32"),
+        ([(32, 32), (32, 34)], "frame 1 is 34x32, the ones before 32x32"),
+    ],
+)
+def test_frames_that_make_no_video_leave_nothing(tmp_path: Path, shapes: list[tuple[int, int]], message: str) -> None:
+    path = tmp_path / "odd.mp4"
+    with pytest.raises(VideoError, match=message) as caught:
+        write_video(path, (np.zeros((*shape, 3), np.uint8) for shape in shapes), 25)
+    assert str(path) in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, ValueError])
+def test_an_interrupted_write_leaves_what_was_there(
+    tmp_path: Path, coded: Coded, interruption: type[BaseException]
+) -> None:
+    def cut() -> Iterator[Frames]:
+        yield from coded(0, 20)
+        raise interruption
+
+    with pytest.raises(interruption):
+        write_video(tmp_path / "new.mp4", cut(), 25)
+    assert not list(tmp_path.iterdir())
+    write_video(tmp_path / "old.mp4", coded(0, 3), 25)
+    with pytest.raises(interruption):
+        write_video(tmp_path / "old.mp4", cut(), 25)
+    assert [path.name for path in tmp_path.iterdir()] == ["old.mp4"]
+    assert len(Reader(tmp_path / "old.mp4")) == 3
+
+
+def test_same_frames_same_bytes(tmp_path: Path, coded: Coded) -> None:
+    for name in ("one.mp4", "two.mp4"):
+        write_video(tmp_path / name, coded(1, 30), 25)
+    assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "two.mp4").read_bytes()
