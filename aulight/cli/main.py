@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 COMMANDS = {
@@ -101,7 +102,6 @@ def _told_apart(arguments: Sequence[str]) -> tuple[list[str], list[str], str | N
     """Flags of Hydra's, settings, and the folder of ``--config-dir``, which does not count as a flag."""
     rest, flags, overrides = list(arguments), list[str](), list[str]()
     folder = None
-
     while rest:
         argument = rest.pop(0)
         name, sign, value = argument.partition("=")
@@ -152,8 +152,6 @@ def _run_with_hydra(command: str, arguments: Sequence[str]) -> None:
 
 
 def _call(command: str, settings: Any, folder: str | None = None, typed: Sequence[str] = ()) -> None:
-    from pathlib import Path
-
     function = task(command)
     context = {"folder": None if folder is None else Path(folder), "typed": typed}
     wanted = inspect.signature(function).parameters

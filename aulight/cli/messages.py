@@ -3,14 +3,14 @@
 import errno
 import re
 
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from aulight.errors import AulightError, is_out_of_memory, one_line, reason
+
 
 def is_users(error: BaseException) -> bool:
     """Whether an error is a user's mistake, or a lack of room or rights: not a bug."""
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    from aulight.errors import AulightError, is_out_of_memory
-
     if isinstance(error, AulightError | HydraException | OmegaConfBaseException) or is_out_of_memory(error):
         return True
     # no right to write there, or no room
@@ -20,8 +20,6 @@ def is_users(error: BaseException) -> bool:
 
 def message(error: BaseException) -> str:
     """What a user is told of it, on one line; of a table with mistakes, a line for each."""
-    from aulight.errors import AulightError, is_out_of_memory, one_line, reason
-
     if is_out_of_memory(error):
         return reason(error)
     if isinstance(error, AulightError):

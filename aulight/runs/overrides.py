@@ -2,12 +2,12 @@
 
 import re
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
 
 def readable(argument: str) -> str:
     """A setting as Hydra's grammar can read it: in quotes where it cannot, such as a path with ``~`` or ``ü``."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
     key, sign, value = argument.partition("=")
     if not sign or not re.fullmatch(r"[\w.]+", key):
         return argument
