@@ -1,12 +1,14 @@
 # Every target makes .venv and installs what it needs first, so each works from a fresh clone.
 # Variables: PYTHON (3.11 or newer), VENV, JOBS (training processes side by side), TEST_WORKERS; DATA (folder of prepared
-# datasets), SIZE (of the synthetic one), RUNS (folder of runs and report).
+# datasets), SIZE (of the synthetic one), RUNS (folder of runs and report); OPENCV (opencv-python-headless where there is
+# no libGL).
 
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
 TEST_WORKERS ?= 2
 DATA ?= data
+OPENCV ?= opencv-contrib-python
 SIZE := default
 EXPERIMENT := reproduce
 RUNS ?= runs/$(EXPERIMENT)
@@ -33,6 +35,9 @@ install: $(INSTALLED) ## make .venv and install aulight, with the tested version
 
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install -c constraints.txt -e ".[faces,sweep,export,dev]"
+# albumentations and mediapipe bring an OpenCV each, one over the other: see aulight/data/video/opencv.py
+	$(BIN)/python -m pip uninstall -qy opencv-contrib-python opencv-python-headless
+	$(BIN)/python -m pip install -c constraints.txt --no-deps $(OPENCV)
 	$(BIN)/python -m aulight.data.faces
 	@touch $@
 

@@ -128,11 +128,11 @@ def deaf_to(name: str) -> Iterator[None]:
 
 
 def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     import cv2  # not by every process that counts its CPUs
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
     if start is not None:
         start(*arguments)
 

@@ -21,6 +21,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import aulight
+from aulight.data.video import opencv
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
@@ -176,6 +177,12 @@ def test_every_import_is_a_declared_dependency(installed: Installed) -> None:
             assert owners & declared, f"{path}: imports {module}, which pyproject.toml does not name"
 
 
+def test_one_package_brings_opencv() -> None:
+    """In this environment, which `make install` made; two would lie over each other, by the order of installation."""
+    assert len(set(importlib.metadata.packages_distributions()["cv2"])) == 1, opencv.doubled()
+    assert opencv.doubled() is None
+
+
 def _imports(path: Path) -> set[str]:
     modules: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -232,6 +239,17 @@ def test_make_target_expands(target: str, tmp_path: Path) -> None:
     planned = run(["make", "-C", ROOT, "-n", target, f"VENV={tmp_path / 'venv'}"], tmp_path).stdout
     installs = "-m pip install -c constraints.txt" in planned
     assert installs == (target not in ("help", "clean"))
+
+
+@needs_make
+def test_make_install_ends_with_one_opencv(tmp_path: Path) -> None:
+    """The last packages that are installed, and after all that bring one along have been."""
+    planned = run(["make", "-C", ROOT, "-n", "install", f"VENV={tmp_path / 'venv'}"], tmp_path).stdout.splitlines()
+    pip = [line.partition(" -m pip ")[2] for line in planned if " -m pip " in line]
+    assert [line.split()[0] for line in pip] == ["install", "uninstall", "install"]
+    assert {"opencv-contrib-python", "opencv-python-headless"} <= {*pip[1].split()}
+    assert pip[2] == f"install -c constraints.txt --no-deps {opencv.WINDOWED}"
+    assert pip[2].split()[-1] in opencv.PACKAGES
 
 
 @needs_make

@@ -18,6 +18,11 @@ from aulight.facs import column
 from aulight.files import remove_leftovers, write_table, write_yaml
 
 
+def partial_folder(root: Path) -> Path:
+    """Where a dataset is built until it is whole."""
+    return root.with_name(f".{root.name}.partial")
+
+
 class StoreWriter:
     """Builds a prepared dataset; use as a context manager, and nothing half-made ever has the final name.
 
@@ -43,7 +48,7 @@ class StoreWriter:
         self.root = root
         self.meta = meta.copy()
         self.resume = resume
-        self.folder = root.with_name(f".{root.name}.partial")
+        self.folder = partial_folder(root)
         self.videos = self.folder / "videos"
         self._videos: list[dict[str, object]] = []
         self._frames: pq.ParquetWriter | None = None

@@ -23,7 +23,7 @@ from aulight.data.video.types import Frames, RawFrame
 from aulight.errors import AulightError
 from aulight.facs import MAX_INTENSITY, column
 from aulight.prediction.description import ModelDescription
-from aulight.prediction.rows import Scored, Table
+from aulight.prediction.rows import Row, Scored, Table
 from aulight.prediction.seal import write_sealed
 from aulight.scoring.conformal import from_plain
 
@@ -142,7 +142,7 @@ class Model:
         coverage: float | None = None,
         device: str = "cpu",
         precision: str = "32",
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[Row]:
         """Intensities in frames as they come: rows as :meth:`predict` gives them, in order.
 
         A row comes about 0.3 s after its frame, since the crop follows what the head does next as well; the first ones
@@ -183,7 +183,7 @@ class Model:
         chunk: int,
         device: str,
         precision: str,
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[Row]:
         with ExitStack() as stack:
             present = uncut(frames, self.size)
             if find:

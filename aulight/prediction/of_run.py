@@ -1,7 +1,6 @@
 """The model of a run directory, or of a checkpoint in one."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,7 @@ import yaml
 
 from aulight.errors import AulightError
 from aulight.facs import column
-from aulight.prediction.description import ModelDescription
+from aulight.prediction.description import MeanScores, ModelDescription, Reach, Scores
 from aulight.prediction.model import Model
 from aulight.prediction.network import build
 from aulight.runs.record import BegunFinetune, FinetuneRecord, ProtocolRecord, complete, read_record
@@ -97,11 +96,11 @@ def _faces(run: BegunFinetune, folder: Path) -> dict[str, object]:
     file = Path(run.config["data"]["root"]).expanduser() / "dataset.yaml"
     if not {"crop_size", "smooth_s"} <= said.keys():
         try:
-            dataset = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except OSError as error:
+            dataset = dict(yaml.safe_load(file.read_text(encoding="utf-8")))
+        except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
             if "crop_size" not in said:
                 raise AulightError(
-                    f"{folder / 'run.yaml'}: does not say how faces were cut, and there is no {file}; "
+                    f"{folder / 'run.yaml'}: does not say how faces were cut, and neither does {file}; "
                     "go to the folder from which the run was started, or train it again"
                 ) from error
         else:
@@ -112,7 +111,7 @@ def _faces(run: BegunFinetune, folder: Path) -> dict[str, object]:
     return said
 
 
-def _test(folder: Path, aus: list[int]) -> dict[str, Any]:
+def _test(folder: Path, aus: list[int]) -> MeanScores:
     """Scores on the test subjects, as means over the AUs and for each."""
     file, columns = folder / "predictions.parquet", [column(au) for au in aus]
     try:
@@ -120,16 +119,20 @@ def _test(folder: Path, aus: list[int]) -> dict[str, Any]:
         tested = scores(table, columns)
     except (OSError, KeyError, ValueError) as error:
         raise AulightError(f"{file}: missing or damaged; run `aulight finetune` again in another folder") from error
-    return {
-        "labelled_frames": int(table[[f"{au}_true" for au in columns]].notna().any(axis=1).sum()),
-        **{name: float(mean(values)) for name, values in tested.items()},
-        "per_au": {
-            au: {name: float(values[place]) for name, values in tested.items()} for place, au in enumerate(columns)
+    means = {name: float(mean(values)) for name, values in tested.items()}
+    return MeanScores(
+        labelled_frames=int(table[[f"{au}_true" for au in columns]].notna().any(axis=1).sum()),
+        icc=means["icc"],
+        mae=means["mae"],
+        mse=means["mse"],
+        per_au={
+            au: Scores(icc=float(icc), mae=float(mae), mse=float(mse))
+            for au, icc, mae, mse in zip(columns, tested["icc"], tested["mae"], tested["mse"], strict=True)
         },
-    }
+    )
 
 
-def _intervals(folder: Path, aus: list[int]) -> dict[str, Any] | None:
+def _intervals(folder: Path, aus: list[int]) -> Reach | None:
     """Calibrated on what the run predicted for those who validated it; an earlier aulight did not keep that."""
     file, columns = folder / "validation.parquet", tuple(column(au) for au in aus)
     if not file.is_file():
@@ -142,4 +145,4 @@ def _intervals(folder: Path, aus: list[int]) -> dict[str, Any] | None:
         subjects = table["subject"].to_numpy()
     except (OSError, KeyError, ValueError) as error:
         raise AulightError(f"{file}: damaged; run `aulight finetune` again in another folder") from error
-    return calibrate(preds, truth, columns, subjects).plain()
+    return Reach.model_validate(calibrate(preds, truth, columns, subjects).plain())

@@ -8,7 +8,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,9 @@ from aulight.data.video.types import RawFrame
 from aulight.scoring.conformal import Intervals
 
 Values = npt.NDArray[np.float32]
+
+Row = dict[str, float]
+"""What is said of one face of one frame, by column."""
 
 KEYS = ("frame", "face_id", "timestamp", "confidence", "success")
 
@@ -75,7 +77,7 @@ class Table:
         low, high = self._intervals.around(values[None], self._coverage)
         return low[0], high[0]
 
-    def rows(self, scored: Scored) -> Iterator[dict[str, Any]]:
+    def rows(self, scored: Scored) -> Iterator[Row]:
         """The rows of the next frame: one for each face that is found, or one without."""
         self._count += 1
         for person in scored.seen or [0]:

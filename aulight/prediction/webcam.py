@@ -6,21 +6,19 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from aulight.data.video.opencv import no_windows
 from aulight.data.video.types import Frames, RawFrame
 from aulight.errors import AulightError
-
-if TYPE_CHECKING:
-    pass
 from aulight.prediction.predictor import Found, Predictor
-from aulight.prediction.videos import Video
+from aulight.prediction.videos import Source, Video
 
 
 def open_camera(number: int) -> Any:
@@ -57,43 +55,45 @@ def camera_frames(camera: Any, most: int | None, stop: threading.Event) -> Itera
             return
 
 
-def _window(stop: threading.Event) -> Callable[[Frames], None] | None:
-    """Shows pictures in a window, where there is a display; Q and Esc in it stop."""
+def no_window() -> str | None:
+    """Why no window can be shown, or ``None`` where one can."""
+    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+        return "no display"
+    return no_windows()
+
+
+def record_webcam(predictor: Predictor, camera: int, most: int | None) -> tuple[Video, Found]:
+    """Scores what a webcam sees, until Q or Esc in the window, Ctrl-C, or there are enough frames.
+
+    Args:
+        predictor: What scores and writes it.
+        camera: Number of the camera.
+        most: Frames that are enough, or ``None``.
+
+    Raises:
+        AulightError: When there is no such camera.
+    """
     import cv2
 
-    built = next((line for line in cv2.getBuildInformation().splitlines() if line.strip().startswith("GUI:")), "")
-    if "NONE" in built or (sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys()):
-        return None
+    name = f"webcam{camera}-{datetime.now():%Y%m%d-%H%M%S}"
+    opened, stop, why = open_camera(camera), threading.Event(), no_window()
+    print("Q or Esc in the window ends it" if why is None else f"without a window: {why}\nCtrl-C ends it", flush=True)
 
     def show(picture: Frames) -> None:
         cv2.imshow("aulight", picture[..., ::-1])
         if cv2.waitKey(1) & 0xFF in (27, ord("q")):
             stop.set()
 
-    return show
-
-
-def record_webcam(predictor: Predictor, config: dict[str, Any]) -> tuple[Video, Found]:
-    """Scores what a webcam sees, until Q or Esc in the window, Ctrl-C, or ``max_frames``."""
-    import cv2
-
-    number = str(config["input"]).removeprefix("webcam:")
-    if not number.isdecimal():
-        raise AulightError(f"input={config['input']}: the number of a camera is needed, for example webcam:0")
-    name = f"webcam{number}-{datetime.now():%Y%m%d-%H%M%S}"
-    camera, stop = open_camera(int(number)), threading.Event()
-    show = _window(stop)
-    print("Q or Esc in the window ends it" if show else "no display, so without a window; Ctrl-C ends it", flush=True)
     before = signal.signal(signal.SIGINT, lambda *_: stop.set())
     try:
-        predictor.share_cpus(1)
-        frames = camera_frames(camera, config["max_frames"], stop)
-        fps = camera.get(cv2.CAP_PROP_FPS) or 25.0
-        with tqdm(total=config["max_frames"], desc="Recording", unit="frame") as bar:
-            source = {"path": config["input"]}
-            video = Video(Path(name), name)
-            found = predictor.write(video, frames, fps, source, [], bar.update, True, show)
+        predictor.pipeline.share_cpus(1)
+        frames = camera_frames(opened, most, stop)
+        fps = opened.get(cv2.CAP_PROP_FPS) or 25.0
+        with tqdm(total=most, desc="Recording", unit="frame") as bar:
+            source, video = Source(path=f"webcam:{camera}"), Video(Path(name), name)
+            seen = None if why else show
+            found = predictor.write(video, frames, fps, source, [], bar.update, live=True, show=seen)
     finally:
         signal.signal(signal.SIGINT, before)
-        camera.release()
+        opened.release()
     return video, found

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from aulight.data.video.types import Frames
+from aulight.prediction.rows import Row
 
 DIGITS = 6
 """After the point, in a .csv."""
@@ -35,7 +36,7 @@ class Rows:
 
     def __init__(self, file: Path, names: Sequence[str]) -> None:
         self._file, self._names = file, names
-        self._waiting: list[dict[str, Any]] = []
+        self._waiting: list[Row] = []
         self._parquet: Any = None
 
     def __enter__(self) -> "Rows":
@@ -51,7 +52,7 @@ class Rows:
             pd.DataFrame(columns=list(self._names)).to_csv(self._file, index=False)
         return self
 
-    def add(self, rows: Iterable[dict[str, Any]]) -> None:
+    def add(self, rows: Iterable[Row]) -> None:
         """Adds the rows of a frame."""
         self._waiting.extend(rows)
         if len(self._waiting) >= FLUSHED:

@@ -582,29 +582,45 @@ def landmark(_: int) -> int:
     return landmarkers[0].run()
 
 
+makers: list[Any] = []  # of this worker
+
+
+def start_maker(*given: Any) -> None:
+    from aulight.preparation.videos import VideoMaker
+
+    makers.append(VideoMaker(*given))
+
+
+def make_video(video: Any) -> str | None:
+    reason: str | None = makers[0](video, lambda frames: None)
+    return reason
+
+
 def measure_prepare(bench: Bench, workers: int) -> Iterator[Row]:
     from aulight.data.faces.model_file import model_file
     from aulight.data.sources.raw import RawVideo
-    from aulight.preparation.videos import make_video, start_worker
-    from aulight.processes import worker_pool
+    from aulight.preparation.recipe import Finding, Recipe
+    from aulight.preparation.videos import part_of, video_of
+    from aulight.processes import cpus, worker_pool
 
     frames = bench.amount(400, 20)
     raw = film(bench.work / "raw.mp4", frames)
     config = configured("prepare", "data.source=.")
-    settings = {"crop_size": config["crop_size"], "faces": "mediapipe", **config["faces"]}
-    spawn = multiprocessing.get_context("spawn")
-    spare = multiprocessing.cpu_count() >= 2 * workers
-    given = (spawn.Value("q", 0), spawn.Event(), settings, model_file(), spare)
-    limit = (raw, settings["max_faces"], settings["blendshapes"])
+    finding = Finding(**{key: config["faces"][key] for key in ("blendshapes", "max_faces", "smooth_s")})
+    recipe = Recipe("folder", bench.work, None, None, {}, config["crop_size"], finding)
+    for kind in (video_of, part_of):
+        kind(bench.work, "").parent.mkdir(exist_ok=True)
+    given = (recipe, bench.work, model_file(), cpus() >= 2 * workers)
+    limit = (raw, finding.max_faces, finding.blendshapes)
     # Forked before anything here has run.
     with (
         multiprocessing.get_context("fork").Pool(workers, start_landmarker, limit) as theirs,
-        worker_pool(workers, start_worker, given) as ours,
+        worker_pool(workers, start_maker, given) as ours,
     ):
 
         def whole() -> int:
             videos = [RawVideo(f"v{i}", "S", raw) for i in range(workers)]
-            jobs = [ours.submit(make_video, video, bench.work, bench.work) for video in videos]
+            jobs = [ours.submit(make_video, video) for video in videos]
             assert not any(job.result() for job in jobs)
             return frames * workers
 

@@ -90,7 +90,8 @@ def test_the_encoder_is_the_one_that_was_trained(finetuned: Path) -> None:
     encoder = model.network["encoder"]
     assert isinstance(encoder, Encoder)
     assert model.description.encoder == encoder.config
-    assert vars(encoder.config) == {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in saved["hyper_parameters"]["encoder"].items()
+    plain = {
+        key: list(value) if key in ("mean", "std") else value for key, value in encoder.config.model_dump().items()
     }
+    trained = saved["hyper_parameters"]["encoder"]
+    assert plain == {key: list(value) if key in ("mean", "std") else value for key, value in trained.items()}

@@ -17,6 +17,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from torch import nn
 
+from aulight.cli.commands.export import export
 from aulight.data.synthetic.dataset import render_video
 from aulight.errors import AulightError
 from aulight.nets.encoder import Encoder
@@ -27,6 +28,7 @@ from aulight.prediction.loading import load
 from aulight.prediction.model import Model
 from aulight.prediction.network import build
 from aulight.prediction.onnx import write_onnx
+from aulight.settings.export import ExportSettings
 from aulight.settings.model import NetworkSettings
 
 Command = Callable[..., Any]
@@ -77,6 +79,14 @@ def test_file_holds_weights_and_description(aulight: Command, finetuned: Path, t
         assert scores["mse"] == pytest.approx((error**2).mean(), abs=1e-6)
         assert f"| {error.abs().mean():.3f} | {(error**2).mean():.3f} |" in card
     assert "Für Forschung.\nNot for sale." in card
+
+
+def test_it_can_be_called_from_python(finetuned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without Hydra; the oracle is the run itself."""
+    file = tmp_path / "model.aulight"
+    export(ExportSettings(run=str(finetuned), output=str(file), format="aulight", licence=None))
+    assert capsys.readouterr().out.splitlines()[1] == f"{file}.md: its card"
+    assert load(file).columns == load(finetuned).columns
 
 
 def test_default_names_and_a_file_made_from_a_file(

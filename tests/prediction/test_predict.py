@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
+from aulight.cli.commands.predict import predict
 from aulight.data.faces.aligner import FaceAligner
 from aulight.data.store import PreparedDataset
 from aulight.data.video.raw import raw_frames
@@ -33,7 +34,7 @@ from aulight.prediction.untrained import NOTE, TABLE, intensities
 from aulight.prediction.videos import Video, find_videos
 from aulight.runs.composed import composed, settings_from
 from aulight.scoring.conformal import from_plain
-from aulight.settings.predict import PredictSettings
+from aulight.settings.predict import GivenFaces, PredictSettings
 
 Command = Callable[..., Any]
 Frames = npt.NDArray[np.uint8]
@@ -131,6 +132,30 @@ def test_scores_are_those_of_finetune(
     assert (note["model"]["kind"], note["model"]["calibrated"], note["coverage"]) == ("trained", True, 0.9)
     assert note["model"]["dataset"]["fingerprint"] == data.fingerprint
     assert {"all", "decode", "landmarks", "network", "writing"} == note["seconds"].keys()
+
+
+def test_it_can_be_called_from_python(finetuned: Path, smoke_data: Path, tmp_path: Path) -> None:
+    """Without Hydra; the oracle is the model's own table."""
+    video = next((smoke_data / "videos").glob("test*.mp4"))
+    settings = PredictSettings(
+        faces=GivenFaces(find="none"),
+        input=str(video),
+        output=str(tmp_path),
+        model=str(finetuned),
+        coverage=None,
+        format="parquet",
+        overlay=False,
+        plot=False,
+        explain=None,
+        fps=25.0,
+        max_frames=None,
+        device="cpu",
+        precision="32",
+        workers=None,
+    )
+    predict(settings)
+    table = pd.read_parquet(tmp_path / f"{video.stem}.parquet")
+    pd.testing.assert_frame_equal(table, load(finetuned).predict(video), check_dtype=False, atol=1e-5)
 
 
 def test_intervals_are_those_of_the_validation_subjects(finetuned: Path, tmp_path: Path) -> None:

@@ -17,12 +17,16 @@ import pandas as pd
 import pytest
 import yaml
 
+from aulight.cli.commands.prepare import prepare
 from aulight.data.clips import UnlabelledClips
 from aulight.data.loaders import ContrastiveData
 from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import Reader
 from aulight.data.video.write import write_video
+from aulight.preparation.dataset import prepare_dataset
+from aulight.preparation.recipe import Recipe
 from aulight.settings.augment import AugmentSettings
+from aulight.settings.prepare import PrepareSettings
 from aulight.settings.training import ClipSettings
 
 Command = Callable[..., Any]
@@ -394,3 +398,42 @@ def test_an_aligned_store_says_how_it_was_made(aulight: Command, plain: list[str
     assert described["source"]["folder"] == str(raw)
     assert described["source"]["faces"] == "none"
     assert (described["videos"], described["frames"], described["subjects"]) == (3, 98, 3)
+
+
+def test_from_python_without_a_command_line(
+    aulight: Command, plain: list[str], raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By settings, and by what is below them; oracle: what the command line makes."""
+    assert aulight(*plain).status == 0
+    data = {
+        "name": "folder",
+        "root": str(tmp_path / "settings"),
+        "on_error": "raise",
+        "protocol": {"name": "kfold", "folds": 3, "validation": 0.2, "seed": 0},
+        "source": str(raw),
+        "faces": "none",
+        "synthetic": None,
+        "format": "folder",
+        "reader": {"fps": 25},
+    }
+    settings = {
+        "data": data,
+        "data_dir": str(tmp_path),
+        "labels": None,
+        "subjects": None,
+        "crop_size": 64,
+        "faces": {"blendshapes": True, "max_faces": 4, "smooth_s": 0.1, "model": None},
+        "on_error": "skip",
+        "workers": 1,
+    }
+    prepare(PrepareSettings.model_validate(settings))
+    assert "3 videos of 3 subjects, 98 frames" in capsys.readouterr().out
+    recipe = Recipe("folder", raw, None, None, {"fps": 25.0}, 64, None)
+    summary = prepare_dataset(tmp_path / "room", "folder", recipe, workers=1)
+    assert (summary.videos, summary.subjects, summary.frames, summary.labelled) == (3, 3, 98, 0)
+    assert not summary.was_there
+    assert prepare_dataset(tmp_path / "room", "folder", recipe).was_there
+    described = [(tmp_path / root / "dataset.yaml").read_text() for root in ("data", "settings", "room")]
+    assert described[0] == described[1] == described[2]
+    fingerprints = {PreparedDataset(tmp_path / root).fingerprint for root in ("data", "settings", "room")}
+    assert len(fingerprints) == 1

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from scipy.stats import chisquare
 
+from aulight.cli.commands.sample import sample
 from aulight.data.store import DatasetDescription, PreparedDataset
 from aulight.data.video.write import write_video
 from aulight.data.writer import StoreWriter
@@ -21,7 +22,10 @@ from aulight.datasets import DISFA_AUS
 from aulight.errors import AulightError
 from aulight.facs import column
 from aulight.preparation import sheets
+from aulight.preparation.coding import make_coding
 from aulight.preparation.sampling import candidates, draw
+from aulight.settings.data import FolderSettings
+from aulight.settings.sample import SampleSettings
 
 Command = Callable[..., Any]
 Frames = npt.NDArray[np.uint8]
@@ -256,6 +260,39 @@ def test_mistakes(
 def test_an_output_is_needed(aulight: Command, faces: PreparedDataset) -> None:
     outcome = aulight("sample", f"data.root={faces.root}")
     assert (outcome.status, outcome.err) == (2, "aulight: output: no value given; add output=...\n")
+
+
+def test_from_python_without_a_command_line(
+    faces: PreparedDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By settings; oracle: the room below them, drawing with the same seed."""
+    data = {
+        "name": "mine",
+        "root": str(faces.root),
+        "on_error": "raise",
+        "protocol": {"name": "kfold", "folds": 3, "validation": 0.2, "seed": 0},
+        "source": None,
+        "faces": "mediapipe",
+        "synthetic": None,
+        "format": "folder",
+        "reader": {"fps": 25.0},
+    }
+    settings = SampleSettings(
+        data=FolderSettings.model_validate(data),
+        data_dir=str(tmp_path),
+        output=str(tmp_path / "settings"),
+        label_count=5,
+        seed=3,
+        min_distance_s=0.0,
+        unlabelled_only=True,
+        aus=None,
+    )
+    sample(settings)
+    coding = make_coding(faces, tmp_path / "room", (4, 12), 5, 3, 0.0, True)
+    told = f"{tmp_path / 'settings'}/ (to_label.csv, images, contact sheets)"
+    assert f"5 frames of {coding.videos} videos: {told}" in capsys.readouterr().out
+    tables = [(tmp_path / folder / "to_label.csv").read_bytes() for folder in ("settings", "room")]
+    assert tables[0] == tables[1]
 
 
 # ---- the whole loop ---------------------------------------------------------------------------------------------

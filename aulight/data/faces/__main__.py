@@ -3,6 +3,7 @@
 import sys
 
 from aulight.data.faces.model_file import install_model
+from aulight.data.video.opencv import doubled
 from aulight.errors import AulightError
 
 if __name__ == "__main__":
@@ -10,3 +11,5 @@ if __name__ == "__main__":
         print(install_model())
     except AulightError as error:
         sys.exit(f"aulight: {error}")
+    if problem := doubled():
+        print(f"note: {problem}", file=sys.stderr)

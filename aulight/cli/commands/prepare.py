@@ -1,0 +1,49 @@
+"""``aulight prepare``: raw videos to a prepared dataset of aligned faces."""
+
+from pathlib import Path
+
+from aulight.preparation.dataset import prepare_dataset
+from aulight.preparation.recipe import Finding, Recipe
+from aulight.settings.prepare import PrepareSettings
+
+
+def prepare(settings: PrepareSettings) -> None:
+    """Prepares a dataset, or what is left of it, and prints what came of it.
+
+    Raises:
+        AulightError: For raw data that are not laid out as expected, and for settings that do not fit them or what is
+            there already.
+    """
+    root, faces = Path(settings.raw.root).expanduser(), settings.faces
+    recipe, notes = _recipe(settings).remembering(root)
+    for line in notes:
+        print(line)
+    summary = prepare_dataset(
+        root,
+        settings.raw.name,
+        recipe,
+        None if faces.model is None else Path(faces.model),
+        settings.on_error,
+        settings.workers,
+    )
+    for line in summary.lines():
+        print(line)
+
+
+def _recipe(settings: PrepareSettings) -> Recipe:
+    data, faces, labels = settings.raw, settings.faces, settings.labels
+    assert data.source is not None  # as the settings have checked
+    finding = Finding(faces.blendshapes, faces.max_faces, faces.smooth_s) if data.faces == "mediapipe" else None
+    return Recipe(
+        data.format,
+        Path(data.source).expanduser(),
+        None if labels is None else tuple(map(_absolute, [labels] if isinstance(labels, str) else labels)),
+        None if settings.subjects is None else _absolute(settings.subjects),
+        data.reader.model_dump(),
+        settings.crop_size,
+        finding,
+    )
+
+
+def _absolute(path: str) -> Path:
+    return Path(path).expanduser().resolve()
