@@ -848,7 +848,8 @@ def run_measure(name: str, bench: Bench) -> dict[str, Any]:
 def start_measure(name: str, folder: Path, quick: bool) -> dict[str, Any]:
     """The same in a process of its own."""
     result, log = folder / f"{name}.json", folder / f"{name}.log"
-    command = [sys.executable, str(Path(__file__).parent), "--measure", name, "--into", str(folder)]
+    # the file, not its folder, which processes that are spawned would not import their functions from
+    command = [sys.executable, __file__, "--measure", name, "--into", str(folder)]
     threads = {"OMP_NUM_THREADS": str(MEASURES[name].threads)}
     with log.open("w") as output:
         status = subprocess.run(
