@@ -2,8 +2,9 @@
 
 Every measure runs in its own process, so that peaks of memory are apart. It warms up, then takes turns with its limit
 until its time is up; the ratio is the median of the ratios of the turns, so that a machine that slows down meanwhile
-slows both. All on the CPU, with one thread where no other number is given. The data are synthetic faces in real mp4
-files, as long as those of the default dataset, in a temporary folder.
+slows both. All on the CPU, with one thread where no other number is given; in bf16 where the processor computes in it,
+else in fp32. The data are synthetic faces in real mp4 files, as long as those of the default dataset, in a temporary
+folder.
 
 What is counted:
 
@@ -50,7 +51,9 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-# Nothing heavy here: a process begins with the peak memory of the one that started it.
+from aulight import files
+
+# Nothing heavier here: a process begins with the peak memory of the one that started it.
 if TYPE_CHECKING:
     from aulight.data.store import PreparedDataset
     from aulight.settings.training import TrainingSettings
@@ -145,16 +148,21 @@ def timed(frames: Callable[[], int]) -> Callable[[], float]:
 
 def configured(command: str, *overrides: str) -> dict[str, Any]:
     """The shipped configuration of a command; of training, from scratch and on the CPU."""
-    from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from aulight.runs.composed import conf_dir
+    from aulight.runs.composed import composed, register_resolvers
 
-    OmegaConf.register_new_resolver("if_pretrained", lambda _, scratch: scratch, replace=True)
-    with initialize_config_dir(str(conf_dir(command).resolve()), version_base="1.3"):
-        training = [] if command in ("prepare", "predict") else ["trainer=cpu", "+trainer.limit_val_batches=0"]
-        cfg = compose(command, [*training, *overrides])
-    return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]  # it is a dict
+    register_resolvers()
+    training = [] if command in ("prepare", "predict") else ["trainer=cpu", "+trainer.limit_val_batches=0"]
+    with composed(command, [*training, *overrides]) as config:
+        return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]  # it is a dict
+
+
+def quickest() -> str:
+    """The precision that is: ``bf16`` where the processor computes in it, else ``32``."""
+    from aulight.training.trainer import auto_precision
+
+    return "bf16" if auto_precision("cpu") == "bf16-mixed" else "32"
 
 
 def typed(command: str, config: dict[str, Any], name: str) -> "TrainingSettings":
@@ -495,11 +503,18 @@ def measure_evaluation(bench: Bench) -> Iterator[Row]:
 
 
 def measure_dense(bench: Bench) -> Iterator[Row]:
-    overrides = [*DENSE, f"clip.length={bench.amount(40, 6)}", "trainer.precision=bf16-mixed"]
+    overrides = [*DENSE, f"clip.length={bench.amount(40, 6)}"]
     ours, limit, wait = train(bench, "pretrain", overrides, data="faces128", steps=4)
-    row = compare("stage one, dense, resnet18, 4 x 40 x 128x128, bf16, 2 threads", ours, limit)
+    row = compare(f"stage one, dense, resnet18, 4 x 40 x 128x128, {quickest()}, 2 threads", ours, limit)
     note = f"limit: bare backbone; data wait {wait:.0%}; a public code in fp32: 43 frames/s"
-    yield replace(row, goal="≥ 100 frames/s", met=row.measured >= 100, note=note)
+    yield replace(of_bf16(row, 100), note=note)
+
+
+def of_bf16(row: Row, least: int) -> Row:
+    """The row with a goal in frames/s, which is meant for processors that compute in bf16."""
+    if quickest() != "bf16":
+        return row
+    return replace(row, goal=f"≥ {least} frames/s", met=row.measured >= least)
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -686,7 +701,7 @@ def measure_predict(bench: Bench, workers: int, name: str, precision: str, goal:
     split = ", ".join(f"{stage} {time_s / sum(stages.values()):.0%}" for stage, time_s in stages.items())
     title = f"predict, {workers} video{'s' if workers > 1 else ''} at once, {name}, {precision}"
     row = compare(title, speeds["predict"], speeds["landmarker"], goal, f"limit: landmarker alone; {split}")
-    yield row if goal else replace(row, goal="≥ 50 frames/s", met=row.measured >= 50)
+    yield row if goal else of_bf16(row, 50)
 
 
 def command_length(bench: Bench, command: str, frames: int) -> Iterator[Row]:
@@ -802,7 +817,7 @@ MEASURES = {
     "prepare_long": Measure(lambda b: command_length(b, "prepare", b.amount(5000, 40))),
     "predict_1": Measure(lambda b: measure_predict(b, 1, "resnet_tiny", "32", 0.8), 20),
     "predict_2": Measure(lambda b: measure_predict(b, 2, "resnet_tiny", "32", 0.8), 20),
-    "predict_resnet18": Measure(lambda b: measure_predict(b, 1, "resnet18", "bf16", None), 20),
+    "predict_resnet18": Measure(lambda b: measure_predict(b, 1, "resnet18", quickest(), None), 20),
     "predict_short": Measure(lambda b: command_length(b, "predict", b.amount(500, 20))),
     "predict_long": Measure(lambda b: command_length(b, "predict", b.amount(5000, 40))),
     "videos": Measure(lambda b: read_videos(b, "faces64")),
@@ -833,7 +848,8 @@ def run_measure(name: str, bench: Bench) -> dict[str, Any]:
 def start_measure(name: str, folder: Path, quick: bool) -> dict[str, Any]:
     """The same in a process of its own."""
     result, log = folder / f"{name}.json", folder / f"{name}.log"
-    command = [sys.executable, str(Path(__file__).parent), "--measure", name, "--into", str(folder)]
+    # the file, not its folder, which processes that are spawned would not import their functions from
+    command = [sys.executable, __file__, "--measure", name, "--into", str(folder)]
     threads = {"OMP_NUM_THREADS": str(MEASURES[name].threads)}
     with log.open("w") as output:
         status = subprocess.run(
@@ -898,9 +914,8 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with files.whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def main() -> None:
