@@ -1,7 +1,6 @@
 # Every target makes .venv and installs what it needs first, so each works from a fresh clone.
 # Variables: PYTHON (3.11 or newer), VENV, JOBS (training processes side by side), TEST_WORKERS; DATA (folder of prepared
-# datasets), SIZE (of the synthetic one), RUNS (folder of runs and report); OPENCV (opencv-python-headless where there is
-# no libGL).
+# datasets), SIZE (of the synthetic one), RUNS (folder of runs and report); OPENCV (which of its packages to keep).
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -38,6 +37,9 @@ $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 # albumentations and mediapipe bring an OpenCV each, one over the other: see aulight/data/video/opencv.py
 	$(BIN)/python -m pip uninstall -qy opencv-contrib-python opencv-python-headless
 	$(BIN)/python -m pip install -c constraints.txt --no-deps $(OPENCV)
+	@$(BIN)/python -c "import cv2" || { echo "no libGL for windows: OpenCV without them"; \
+		$(BIN)/python -m pip uninstall -qy $(OPENCV); \
+		$(BIN)/python -m pip install -c constraints.txt --no-deps opencv-python-headless; }
 	$(BIN)/python -m aulight.data.faces
 	@touch $@
 
@@ -140,8 +142,7 @@ need-%:
 	$(if $($*),,@echo "usage: make $(MAKECMDGOALS) $*=<raw dataset> [UNLABELLED=<folder of videos>]" >&2; exit 2)
 
 data: $(INSTALLED) ## generate the synthetic faces into DATA
-	@$(BIN)/python -c "from pathlib import Path; from aulight.data.opening import open_data; \
-		open_data(Path('$(DATA)/synthetic-$(SIZE)-seed0'), {'size': '$(SIZE)', 'seed': 0})"
+	@$(BIN)/python -m aulight.data.synthetic --dataset "$(DATA)/synthetic-$(SIZE)-seed0" --size $(SIZE)
 
 faces: $(INSTALLED) ## draw the picture of the synthetic faces, docs/faces.png
 	$(BIN)/python -m aulight.data.synthetic --contact-sheet docs/faces.png

@@ -24,16 +24,17 @@ LONGEST = 60
 _BOUNDS = {"ge": "at least {:g}", "gt": "more than {:g}", "le": "at most {:g}", "lt": "less than {:g}"}
 
 
-def print_help(command: str, about: str, overrides: Sequence[str]) -> None:
+def print_help(command: str, about: str, overrides: Sequence[str], folder: str | None = None) -> None:
     """Prints the help of a command; what was typed beside ``--help`` counts as a default.
 
     Args:
         command: One of the commands.
         about: What it does, in a line.
         overrides: ``key=value`` and ``group=choice``; of groups, the settings of the choice are shown.
+        folder: A further folder of configurations, as ``--config-dir`` gives it.
     """
     width = min(max(shutil.get_terminal_size().columns, LEAST), MOST)
-    with composed(command, overrides) as config:
+    with composed(command, overrides, folder) as config:
         print(f"aulight {command}: {about}\n")
         print(f"usage: aulight {command} [group=choice ...] [key=value ...] [-m]\n")
         if groups := list(_groups(command)):

@@ -74,27 +74,6 @@ def task(command: str) -> Callable[..., None]:
     return function
 
 
-TASKS = {
-    "prepare": "preparation.dataset",
-    "sample": "preparation.sampling",
-    "pretrain": "training.stage_one",
-    "finetune": "training.stage_two",
-    "report": "report.report",
-    "predict": "prediction.predict",
-    "export": "prediction.export",
-    "dashboard": "training.dashboard",
-}
-
-
-def _old_task(command: str) -> Callable[..., None] | None:
-    import importlib.util
-
-    if importlib.util.find_spec(f"aulight.cli.commands.{command}") is not None:
-        return None
-    function: Callable[..., None] = getattr(importlib.import_module(f"aulight.{TASKS[command]}"), command)
-    return function
-
-
 def _run(command: str, arguments: Sequence[str]) -> None:
     from aulight.runs.composed import composed, register_resolvers, settings_from
     from aulight.runs.overrides import readable
@@ -102,22 +81,35 @@ def _run(command: str, arguments: Sequence[str]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
     register_resolvers()
     arguments = [readable(argument) for argument in arguments]
-    if {"-h", "--help"} & {*arguments}:
+    flags, overrides, folder = _told_apart(arguments)
+    if {"-h", "--help"} & {*flags}:
         from aulight.cli.help import print_help
 
-        print_help(command, COMMANDS[command], [argument for argument in arguments if not argument.startswith("-")])
+        print_help(command, COMMANDS[command], overrides, folder)
         return
-    if not [argument for argument in arguments if argument.startswith("-")]:
+    if not flags:
         # before Hydra makes a folder: what is wrong with the settings
-        with composed(command, arguments) as config:
+        with composed(command, overrides, folder) as config:
             settings = settings_from(command, config)
             if command not in SWEPT:  # nor does it need a folder of Hydra's
-                if old := _old_task(command):
-                    old(config)
-                    return
-                _call(command, settings, typed=tuple(arguments))
+                _call(command, settings, typed=tuple(overrides))
                 return
     _run_with_hydra(command, arguments)
+
+
+def _told_apart(arguments: Sequence[str]) -> tuple[list[str], list[str], str | None]:
+    """Flags of Hydra's, settings, and the folder of ``--config-dir``, which does not count as a flag."""
+    rest, flags, overrides = list(arguments), list[str](), list[str]()
+    folder = None
+
+    while rest:
+        argument = rest.pop(0)
+        name, sign, value = argument.partition("=")
+        if name in ("--config-dir", "-cd") and (sign or rest):
+            folder = value if sign else rest.pop(0)
+        else:
+            (flags if argument.startswith("-") else overrides).append(argument)
+    return flags, overrides, folder
 
 
 def _run_with_hydra(command: str, arguments: Sequence[str]) -> None:
@@ -142,9 +134,6 @@ def _run_with_hydra(command: str, arguments: Sequence[str]) -> None:
         _own_start_method()
         try:
             settings = settings_from(command, config)
-            if old := _old_task(command):
-                old(config)
-                return None
             _call(command, settings, hydra_config.runtime.output_dir, tuple(hydra_config.overrides.task))
         except Exception as error:
             if is_job or not is_users(error):

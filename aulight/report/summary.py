@@ -8,6 +8,7 @@ from aulight.report.collect import Run
 from aulight.report.pool import Cell, cells_of
 from aulight.report.records import Comparison, DatasetFacts, Record, Resampling, Side, Summary, arms
 from aulight.report.scored import baselines_of, record_of, sources
+from aulight.runs.record import same_setting
 from aulight.scoring.agreement import Array
 from aulight.scoring.intervals import Bootstrap
 from aulight.settings.finetune import FinetuneSettings
@@ -140,7 +141,8 @@ def _differing(runs: Sequence[Run]) -> list[str]:
     settings = [run.record.settings for run in runs]
     keys = sorted({key for of_run in settings for key in of_run})
     keys = [key for key in keys if not any(f"{key}.".startswith(f"{free}.") for free in FREE_SETTINGS)]
-    return [key for key in keys if len({str(of_run[key]) if key in of_run else None for of_run in settings}) > 1]
+    first = settings[0]
+    return [key for key in keys if not all(same_setting(first.get(key), of_run.get(key)) for of_run in settings)]
 
 
 def shown_fractions(summary: Summary, wanted: float | None) -> dict[str, float]:

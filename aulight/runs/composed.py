@@ -88,4 +88,7 @@ def _named_by_files(command: str) -> set[str]:
     def is_choice(override: str) -> bool:
         return (conf_dir(command) / override.partition("=")[0].lstrip("+~")).is_dir()
 
-    return {str(key) for key in compose(command, [o for o in HydraConfig.get().overrides.task if is_choice(o)])}
+    overrides = HydraConfig.get().overrides
+    chosen = [override for override in overrides.task if is_choice(override)]
+    places = [override for override in overrides.hydra if override.startswith("hydra.searchpath=")]
+    return {str(key) for key in compose(command, [*chosen, *places])}

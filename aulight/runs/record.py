@@ -318,8 +318,16 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], free: Sequence[s
     before, now = dotted(old), dotted(new)
     keys = [key for key in before | now if not any(key == name or key.startswith(f"{name}.") for name in free)]
     pairs = [(key, before.get(key), now.get(key)) for key in keys]
-    # as texts as well: what is a name may have been kept as the number that it looks like, trainer.precision=32
-    return [f"{key} was {was}, is {is_now}" for key, was, is_now in pairs if was != is_now and str(was) != str(is_now)]
+    return [f"{key} was {was}, is {is_now}" for key, was, is_now in pairs if not same_setting(was, is_now)]
+
+
+def same_setting(one: object, other: object) -> bool:
+    """Whether two plain values are the same setting.
+
+    An earlier aulight kept numbers as they were typed: 1 for 1.0, and for a name the number that it looks like, as in
+    ``trainer.precision=32``.
+    """
+    return one == other or str(one) == str(other)
 
 
 def dotted(config: Mapping[str, Any], prefix: str = "") -> dict[str, object]:

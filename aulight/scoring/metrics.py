@@ -53,5 +53,5 @@ class IntensityMetrics(Metric):
         self.sums += agreement.sums_of(preds.detach().reshape(rows), target.reshape(rows))
 
     def compute(self) -> dict[str, Tensor]:
-        """Returns ``icc``, ``mae``, ``mse`` and ``pearson``, each ``(num_outputs,)`` float64."""
+        """Returns ``icc``, ``mae``, ``mse`` and ``pearson``, each ``(num_outputs,)`` float64, or a scalar."""
         return agreement.metrics(self.sums)

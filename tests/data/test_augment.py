@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from aulight.data.augment import Augmentation
 from aulight.errors import AulightError
 from aulight.settings.augment import AugmentSettings
+from aulight.settings.reading import read
 
 Spec = dict[str, Any]
 CONF = Path(__file__).parents[2] / "conf" / "augment"
@@ -162,6 +163,12 @@ def test_a_wrong_transform_is_named_in_one_line(
     assert str(caught.value).startswith(place)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("level", ["clip", "frame"])
+def test_a_transform_without_a_name_is_refused(level: str) -> None:
+    with pytest.raises(AulightError, match=rf"^augment\.{level}\S*name: is missing"):
+        read(AugmentSettings, {"clip": [], "frame": []} | {level: [{"p": 1.0}]}, "augment")
 
 
 @pytest.mark.parametrize("make", [_clip_level, _frame_level])

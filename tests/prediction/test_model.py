@@ -582,8 +582,9 @@ def test_heat_of_a_trained_model_lies_on_the_part_of_the_face_that_moves(
     """
     monkeypatch.setitem(SIZES, "many", Size(pixels=64, frames=40, unlabelled=0, train=160, validation=4, test=4))
     generate(tmp_path / "synthetic-many-seed0", "many", workers=2)
-    settings = ["data.size=many", "label_fraction=1.0", "steps=500", "steps_per_epoch=250", "clip.length=4"]
-    machine = ["loader.workers=0", "threads=1", "trainer.accelerator=cpu", f"data_dir={tmp_path}"]
+    settings = ["data.synthetic=null", "label_fraction=1.0", "steps=500", "steps_per_epoch=250", "clip.length=4"]
+    machine = ["loader.workers=0", "threads=1", "trainer.accelerator=cpu"]
+    settings.append(f"data.root={tmp_path / 'synthetic-many-seed0'}")
     outcome = aulight("finetune", *settings, *machine, f"root={tmp_path}", "name=run")
     assert outcome.status == 0, outcome.err
     trained = load(tmp_path / "run")

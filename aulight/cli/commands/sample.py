@@ -5,7 +5,6 @@ from pathlib import Path
 from aulight.data.opening import open_data
 from aulight.datasets import DISFA_AUS
 from aulight.preparation.coding import make_coding, refuse_old
-from aulight.settings.data import SyntheticSettings
 from aulight.settings.sample import SampleSettings
 
 
@@ -18,8 +17,7 @@ def sample(settings: SampleSettings) -> None:
     """
     output = Path(settings.output).expanduser()
     refuse_old(output)  # before a synthetic dataset is made for nothing
-    made_up = settings.data.synthetic if isinstance(settings.data, SyntheticSettings) else None
-    data = open_data(Path(settings.data.root), made_up)
+    data = open_data(Path(settings.data.root), settings.data.synthetic)
     coding = make_coding(
         data,
         output,

@@ -1,20 +1,37 @@
-"""``python -m aulight.data.synthetic --contact-sheet faces.png`` draws a picture of the synthetic faces."""
+"""``python -m aulight.data.synthetic``: the synthetic dataset, where it is not there yet, or a picture of its faces."""
 
 import argparse
+import sys
 from pathlib import Path
+from typing import get_args
 
 import cv2
 
+from aulight.data.opening import open_data
 from aulight.data.synthetic.sheet import contact_sheet
+from aulight.errors import AulightError
+from aulight.settings.data import GeneratorSettings
 
 
 def _main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m aulight.data.synthetic", description="Look at the faces.")
-    parser.add_argument("--contact-sheet", type=Path, required=True, metavar="PNG", help="where the picture goes")
-    path = parser.parse_args().contact_sheet
+    parser = argparse.ArgumentParser(prog="python -m aulight.data.synthetic", description="Faces drawn by code.")
+    wanted = parser.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("--dataset", type=Path, metavar="FOLDER", help="where the dataset goes")
+    wanted.add_argument("--contact-sheet", type=Path, metavar="PNG", help="where a picture of the faces goes")
+    sizes = get_args(GeneratorSettings.model_fields["size"].annotation)
+    parser.add_argument("--size", choices=sizes, default="default", help="of the dataset")
+    given = parser.parse_args()
+    if given.dataset is not None:
+        open_data(given.dataset, GeneratorSettings(size=given.size, seed=0))
+        return
+    path: Path = given.contact_sheet
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), cv2.cvtColor(contact_sheet(), cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 9])
 
 
 if __name__ == "__main__":
-    _main()
+    try:
+        _main()
+    except AulightError as error:
+        print(f"aulight: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -15,6 +15,9 @@ from aulight.data.video.types import Frames
 from aulight.data.video.write import GOP
 from aulight.errors import VideoError
 
+TRIES = 3
+"""Readings of frames after which they count as damaged."""
+
 
 @functools.cache
 def _decord_reader() -> Any:
@@ -93,15 +96,22 @@ class Reader:
         if len(unique) and unique[-1] - unique[0] < GOP // 2 * len(unique):
             # decord seeks for every position that does not follow the last: reading straight through is faster
             unique, where = np.arange(unique[0], unique[-1] + 1), wanted - unique[0]
-        try:
-            frames: Frames = self._video.get_batch(unique.tolist()).asnumpy()
-        except (RuntimeError, IndexError, decord.DECORDError) as error:
-            if "size must exactly match" in str(error):
-                raise VideoError(f"{self.path}: decord cannot read its width of pixels; decode to another") from error
-            self._video = self._open()  # an error may come again, late, from its thread
-            raise VideoError(
-                f"{self.path}: damaged between frames {unique[0]} and {unique[-1]}; prepare it again or remove it"
-            ) from error
+        for tries in range(TRIES, 0, -1):
+            try:
+                frames: Frames = self._video.get_batch(unique.tolist()).asnumpy()
+                break
+            except (RuntimeError, IndexError, decord.DECORDError) as error:
+                if "size must exactly match" in str(error):
+                    raise VideoError(
+                        f"{self.path}: decord cannot read its width of pixels; decode to another"
+                    ) from error
+                # its thread decodes ahead: an error may be that of frames far behind those that are wanted
+                self._video = self._open()
+                if tries == 1:
+                    raise VideoError(
+                        f"{self.path}: damaged between frames {unique[0]} and {unique[-1]}; "
+                        "prepare it again or remove it"
+                    ) from error
         frames = frames if np.array_equal(where, np.arange(len(unique))) else frames[where]
         return averaged(frames, self._shrink)
 
@@ -124,11 +134,8 @@ class ReaderCache:
         self._open: OrderedDict[Path, Reader] = OrderedDict()
         self._pid = os.getpid()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"limit": self.limit, "size": self.size}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]  # an unpickled cache starts empty, like a new one
+    def __reduce__(self) -> tuple[type["ReaderCache"], tuple[int, int | None]]:
+        return ReaderCache, (self.limit, self.size)  # an unpickled cache starts empty, like a new one
 
     def __len__(self) -> int:
         return len(self._open)

@@ -1,0 +1,80 @@
+"""``aulight <command> --help``, beside the classes of settings and the composed configuration."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from aulight.cli.main import COMMANDS
+from aulight.settings.commands import settings_of
+from aulight.settings.walk import walk
+
+Command = Callable[..., Any]
+NEEDED = {"sample": ["output=there"], "report": ["runs=there"], "predict": ["input=there"], "export": ["run=there"]}
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_shows_every_setting_with_its_default_and_what_it_is(command: str, aulight: Command) -> None:
+    """Oracles: the walk over the class of settings, and the configuration that Hydra prints."""
+    shown = aulight(command, "--help")
+    assert (shown.status, shown.err) == (0, "")
+    typed = NEEDED.get(command, [])
+    config = yaml.safe_load(aulight(command, *typed, "--cfg", "job", "--resolve").out)
+    said, lines = _words(shown.out), shown.out.splitlines()
+    assert max(map(len, lines)) <= 120
+    settings = list(walk(settings_of(command), config))
+    assert len(settings) > 3
+    for setting in settings:
+        assert _words(setting.description) in said
+        for choice in setting.kind.choices if setting.kind.annotation is not bool else ():
+            assert choice in said
+        default: Any = config
+        for part in setting.name.split("."):
+            default = default.get(part) if isinstance(default, dict) else None
+        entries = [line.strip() for line in lines if line.startswith(f"  {setting.name}")]
+        assert entries, setting.name
+        if isinstance(default, bool | int | str) and f"{setting.name}={default}" not in typed:
+            word = str(default).lower() if isinstance(default, bool) else str(default)
+            assert any(entry.startswith(f"{setting.name}={word}") for entry in entries), (setting.name, default)
+
+
+def test_choices_that_are_typed_count(aulight: Command) -> None:
+    shown = aulight("finetune", "model=resnet18", "data=disfa", "fold=2", "-h")
+    assert (shown.status, shown.err) == (0, "")
+    for entry in ("model=resnet18 ", "model.size=112 ", "data.reader.camera=left ", "fold=2 ", "data.format=disfa "):
+        assert f"\n  {entry}" in shown.out
+    assert "data.synthetic.size" not in shown.out
+
+
+def test_groups_list_their_choices(aulight: Command) -> None:
+    shown = _words(aulight("pretrain", "--help").out)
+    assert "objective=instance_predictive dense, instance_predictive, predictive" in shown
+    assert "experiment=null" in shown
+
+
+def test_a_mistake_is_told_as_ever(aulight: Command) -> None:
+    shown = aulight("pretrain", "model=nope", "--help")
+    assert (shown.status, shown.out) == (2, "")
+    assert "model/nope" in shown.err
+    assert len(shown.err.splitlines()) == 1
+
+
+def test_nothing_heavy_is_imported(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from aulight.cli.main import main\n"
+        "sys.argv = ['aulight', 'finetune', '--help']\n"
+        "main()\n"
+        "print('imported:', *sorted({'torch', 'pandas', 'numpy', 'cv2', 'pytorch_lightning'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "imported:"
+    assert list(tmp_path.iterdir()) == []
