@@ -1,5 +1,6 @@
 """From the files in ``conf/`` and what was typed to the settings of a command; Hydra does the composing."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from aulight.errors import AulightError
 from aulight.runs.equal_compute import equal_steps
 from aulight.settings.commands import settings_of
 from aulight.settings.group import Group
@@ -75,6 +77,9 @@ def settings_from(command: str, config: DictConfig) -> Group:
     Raises:
         AulightError: For a setting that does not exist, is missing, or has a value that it does not take.
     """
+    for override in HydraConfig.get().overrides.task:
+        if empty := re.fullmatch(r"\+{0,2}([\w.]+)=\{\s*\}", override):
+            raise AulightError(f"{empty[1]}={{}}: changes nothing; settings in it are needed, as {empty[1]}.<name>=...")
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     settings = settings_of(command)
     if variables := plain.keys() - settings.model_fields:

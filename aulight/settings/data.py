@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from aulight.settings.group import CHANGES_NO_RESULT, Choose, FilePath, Group, Name, mistake
+from aulight.settings.group import CHANGES_NO_RESULT, AsText, Choose, FilePath, Group, Name, mistake
 
 OnError = Literal["raise", "skip"]
 
@@ -56,7 +56,9 @@ class _PreparedSettings(_DataSettings):
 
     kind: ClassVar[str] = "prepared"
 
-    source: Annotated[FilePath | None, CHANGES_NO_RESULT] = Field(description="Folder of the raw data, for prepare")
+    source: Annotated[Annotated[str, AsText] | None, CHANGES_NO_RESULT] = Field(
+        description="Folder of the raw data, for prepare"
+    )
     faces: Literal["mediapipe", "none"] = Field(description="Find and align faces, or none: they are aligned already")
     synthetic: None = Field(description="Null: nothing of it is made up")
 

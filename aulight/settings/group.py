@@ -147,7 +147,7 @@ def _as_list(value: Any) -> Any:
 AsText = BeforeValidator(_as_text)
 AsList = BeforeValidator(_as_list)
 
-Name = Annotated[str, AsText, Needed("a name is needed")]
-FilePath = Annotated[str, AsText, Needed("a path is needed")]
+Name = Annotated[str, AsText, Field(min_length=1), Needed("a name is needed")]
+FilePath = Annotated[str, AsText, Field(min_length=1), Needed("a path is needed")]
 Count = Annotated[int, Field(ge=1)]
 ActionUnit = Annotated[int, Field(ge=1, le=99)]

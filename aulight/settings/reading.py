@@ -75,7 +75,8 @@ def _line(cls: type[Group], plain: Mapping[str, Any], error: ErrorDetails, prefi
     needed = _needed(error, setting)
     if kind != MISTAKE or not told["key"]:  # else it is wrong in the light of others, which null may not mend
         needed += ", or null" if setting is not None and setting.kind.nullable and "null" not in needed else ""
-    return f"{key}: {needed}" if shown == "" and kind == MISTAKE else f"{key}={_shortened(shown)}: {needed}"
+    unsaid = kind == MISTAKE and told["shown"] == ""
+    return f"{key}: {needed}" if unsaid else f"{key}={_shortened(shown)}: {needed}"
 
 
 def _needed(error: ErrorDetails, setting: Setting | None) -> str:

@@ -4,9 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from aulight.settings.group import CHANGES_NO_RESULT, Group, Name, Needed
+from aulight.settings.group import CHANGES_NO_RESULT, AsText, Group, Name, Needed
 
 Devices = Annotated[int | list[int] | str, Needed("a number of devices, a list of their numbers or auto is needed")]
+Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"]
+Precision = Annotated[
+    Literal["auto", "32", "bf16-mixed", "16-mixed", "64", "bf16", "16", "32-true", "64-true", "bf16-true", "16-true"],
+    AsText,
+]
 Deterministic = Annotated[bool | Literal["warn"], Needed("true, false or warn is needed", ("true", "false", "warn"))]
 
 
@@ -15,11 +20,11 @@ class TrainerSettings(Group):
 
     model_config = ConfigDict(extra="allow")
 
-    accelerator: Annotated[Name, CHANGES_NO_RESULT] = Field(description="auto, cpu or gpu")
+    accelerator: Annotated[Accelerator, CHANGES_NO_RESULT] = Field(description="auto: a GPU where there is one")
     devices: Annotated[Devices, CHANGES_NO_RESULT] = Field(description="Devices of each machine; auto: all")
     num_nodes: Annotated[int, CHANGES_NO_RESULT] = Field(ge=1, description="Machines")
     strategy: Annotated[Name, CHANGES_NO_RESULT] = Field(description="How several devices share the work, as ddp")
-    precision: Name = Field(description="32, bf16-mixed or 16-mixed; auto: bf16-mixed where the hardware has it")
+    precision: Precision = Field(description="What is computed in; auto: bf16-mixed where the hardware has it, else 32")
     accumulate_grad_batches: Annotated[int, Field(ge=1), Needed("a whole number from 1 on is needed")] = Field(
         description="Batches whose gradients make a step"
     )
