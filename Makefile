@@ -93,11 +93,11 @@ $(AULIGHT) finetune $(SWEEP) $(if $(FRACTIONS),"hydra.sweeper.finetune.others.la
 $(AULIGHT) report runs=$(RUNS)
 endef
 
-reproduce: data ## the main result: data, both stages, report; under 40 minutes on 2 CPU cores
+reproduce: data ## the main result: data, both stages, report; under 40 minutes on 2 CPU cores with bf16
 	$(both-stages)
 
 reproduce-full: EXPERIMENT := reproduce-full
-reproduce-full: data ## the same with more label fractions and five seeds of each; two hours
+reproduce-full: data ## the same with more label fractions and five seeds of each; two hours on such
 	$(both-stages)
 
 smoke: EXPERIMENT := smoke
