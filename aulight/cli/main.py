@@ -29,7 +29,17 @@ SWEPT = ("pretrain", "finetune")
 
 def main() -> None:
     """Entry point of ``aulight``; exits with status 2 for a user's mistake, 1 when a part of the work failed."""
-    arguments = sys.argv[1:]
+    try:
+        try:
+            _main(sys.argv[1:])
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # who reads it has had enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _main(arguments: list[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
         sys.exit(0 if arguments else 2)

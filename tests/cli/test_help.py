@@ -1,5 +1,6 @@
 """``aulight <command> --help``, beside the classes of settings and the composed configuration."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -78,3 +79,15 @@ def test_nothing_heavy_is_imported(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "imported:"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", ["--help", "finetune --help"])
+def test_a_reader_that_has_had_enough(arguments: str, tmp_path: Path) -> None:
+    """As ``head`` ends before all is printed; the other end of the pipe is closed before anything is."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "aulight", *arguments.split()]
+    done = subprocess.run(command, cwd=tmp_path, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert done.stderr == ""
+    assert done.returncode == 1
