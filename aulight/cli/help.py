@@ -21,7 +21,7 @@ LEAST, MOST = 80, 120
 LONGEST = 60
 """Letters of a value that are shown."""
 
-_BOUNDS = {"ge": "at least {:g}", "gt": "more than {:g}", "le": "at most {:g}", "lt": "less than {:g}"}
+_BOUNDS = {"ge": "at least {:.12g}", "gt": "more than {:.12g}", "le": "at most {:.12g}", "lt": "less than {:.12g}"}
 
 
 def print_help(command: str, about: str, overrides: Sequence[str], folder: str | None = None) -> None:
@@ -129,7 +129,7 @@ def _values(kind: Kind) -> list[str]:
     """What values a setting takes, where its default alone does not say it."""
     said = [", ".join(kind.choices)] if kind.choices and kind.annotation is not bool else []
     if {"ge", "le"} <= kind.bounds.keys():
-        said.append(f"{kind.bounds['ge']:g} to {kind.bounds['le']:g}")
+        said.append(f"{kind.bounds['ge']:.12g} to {kind.bounds['le']:.12g}")
     else:
         said += [text.format(kind.bounds[bound]) for bound, text in _BOUNDS.items() if bound in kind.bounds]
     said += [f"each {text}" for text in ([] if kind.item is None else _values(kind.item))]

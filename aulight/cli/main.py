@@ -86,13 +86,17 @@ def task(command: str) -> Callable[..., None]:
 
 
 def _run(command: str, arguments: Sequence[str]) -> None:
-    from aulight.runs.composed import composed, register_resolvers, settings_from
+    from aulight.errors import AulightError
+    from aulight.runs.composed import check_choices, composed, register_resolvers, settings_from
     from aulight.runs.overrides import readable
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
     register_resolvers()
     arguments = [readable(argument) for argument in arguments]
     flags, overrides, folder = _told_apart(arguments)
+    if folder is not None and not Path(folder).is_dir():
+        raise AulightError(f"--config-dir={folder}: no such folder")
+    check_choices(command, overrides)
     if {"-h", "--help"} & {*flags}:
         from aulight.cli.help import print_help
 

@@ -7,6 +7,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from aulight.errors import AulightError, is_out_of_memory, one_line, reason
+from aulight.settings.training import Experiment
 
 
 def is_users(error: BaseException) -> bool:
@@ -27,12 +28,17 @@ def message(error: BaseException) -> str:
         return one_line(error) if "Traceback" in wrong else "\n".join(map(one_line, wrong.splitlines()))
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    whole = re.search(r"full_key: (\S+)", "\n".join(map(str, (error, error.__cause__))))  # OmegaConf's word for it
     if missing := re.match("Missing mandatory value: (.+)", str(error)):
-        return f"{missing[1]}: no value given; add {missing[1]}=..."
+        key = whole[1] if whole else missing[1]
+        return f"{key}: no value given; add {key}=..."
     if unset := re.search("Interpolation key '(.+?)' not found", str(error)):
+        if unset[1] not in Experiment.model_fields:
+            return f"{unset[1]}: is missing, and other settings are made of it; --help lists the settings"
         return f"{unset[1]}: no value given; the files in conf/experiment have one, so add experiment=..."
     if unknown := re.match("Could not override '(.+)'", str(error)):
-        return f"{unknown[1]}: no such setting; --help lists the settings"
+        key = max(unknown[1], whole[1] if whole else "", key=len)  # what was typed, or a key in a group that was
+        return f"{key}: no such setting; --help lists the settings"
     if lone := re.search("Error parsing override '(.*)'\nmissing EQUAL", str(error)):
         return f"{lone[1]}: a setting is needed, key=value; --help lists the settings"
     if missing := re.search("Could not load '(hydra/launcher/.+?)'", str(error)):

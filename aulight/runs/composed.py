@@ -38,6 +38,26 @@ def _if_pretrained(yes: Any, no: Any, *, _root_: Any) -> Any:
     return no if _root_.pretrained is None else yes
 
 
+def check_choices(command: str, overrides: Sequence[str]) -> None:
+    """Refuses what Hydra would take for no choice of a group: ``model=null``, ``data=5``.
+
+    Args:
+        command: One of the commands.
+        overrides: As typed.
+
+    Raises:
+        AulightError: With the choices that there are.
+    """
+    for override in overrides:
+        key, _, value = override.partition("=")
+        folder = conf_dir(command) / key
+        if re.fullmatch(r"[\w/]+", key) and folder.is_dir() and re.fullmatch(r"null|true|false|[\d.]*", value, re.I):
+            choices = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
+            raise AulightError(
+                f"{override}: one of {choices} is needed" if choices else f"{override}: a choice is needed"
+            )
+
+
 @contextmanager
 def composed(command: str, overrides: Sequence[str], folder: str | None = None) -> Iterator[DictConfig]:
     """A command's configuration as Hydra composes it for a single run, of which nothing is written.

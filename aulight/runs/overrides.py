@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 def readable(argument: str) -> str:
     """A setting as Hydra's grammar can read it: in quotes where it cannot, such as a path with ``~`` or ``ü``."""
     key, sign, value = argument.partition("=")
-    if not sign or not re.fullmatch(r"[\w.]+", key):
+    if not sign or not re.fullmatch(r"\+{0,2}[\w.]+", key):
         return argument
     try:
         OverridesParser.create().parse_override(argument)

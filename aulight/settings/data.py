@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from aulight.settings.group import CHANGES_NO_RESULT, AsText, Choose, FilePath, Group, Name, mistake
+from aulight.settings.group import CHANGES_NO_RESULT, AsText, Choose, FilePath, Group, Name, Seed, mistake
 
 OnError = Literal["raise", "skip"]
 
@@ -15,7 +15,7 @@ class ProtocolSettings(Group):
     name: Literal["own", "disfa", "bp4d", "kfold", "loso"] = Field(description="How the subjects are split")
     folds: int = Field(ge=1, description="Number of folds, of kfold alone")
     validation: float = Field(gt=0, lt=1, description="Share of the subjects not tested that validate")
-    seed: int = Field(ge=0, description="Of the draw of validation subjects and of the folds of kfold")
+    seed: Seed = Field(description="Of the draw of validation subjects and of the folds of kfold")
 
 
 class _DataSettings(Group):
@@ -31,7 +31,7 @@ class GeneratorSettings(Group):
     """What the synthetic dataset is made with, where it is not there yet."""
 
     size: Literal["smoke", "default", "large"] = Field(description="How many faces, and how large")
-    seed: int = Field(ge=0, description="Decides every pixel and label")
+    seed: Seed = Field(description="Decides every pixel and label")
 
 
 class SyntheticSettings(_DataSettings):
@@ -40,7 +40,7 @@ class SyntheticSettings(_DataSettings):
     kind: ClassVar[str] = "synthetic"
 
     size: Literal["smoke", "default", "large"] = Field(description="How many faces, and how large")
-    seed: int = Field(ge=0, description="Decides every pixel and label")
+    seed: Seed = Field(description="Decides every pixel and label")
     synthetic: GeneratorSettings | None = Field(description="What it is made with on first use; null: it is there")
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from aulight.settings.group import NAMES_THE_RUN, FilePath, Name, mistake
+from aulight.settings.group import NAMES_THE_RUN, FilePath, Name, Seed, mistake
 from aulight.settings.training import LoaderSettings, OptimSettings, TrainingSettings
 
 
@@ -30,8 +30,8 @@ class FinetuneSettings(TrainingSettings):
         gt=0, le=1, description="Share of the training subjects' labelled frames, drawn at random; null: label_count"
     )
     label_count: int | None = Field(ge=1, description="Their number instead; null: label_fraction")
-    label_seed: Annotated[int, NAMES_THE_RUN] = Field(
-        ge=0, description="Of the draw; smaller draws of one seed lie inside larger ones"
+    label_seed: Annotated[Seed, NAMES_THE_RUN] = Field(
+        description="Of the draw; smaller draws of one seed lie inside larger ones"
     )
     subject_fraction: float | None = Field(
         None, ge=0, le=1, description="Share of the subjects that stage one saw, of an experiment"

@@ -150,4 +150,5 @@ AsList = BeforeValidator(_as_list)
 Name = Annotated[str, AsText, Field(min_length=1), Needed("a name is needed")]
 FilePath = Annotated[str, AsText, Field(min_length=1), Needed("a path is needed")]
 Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 ActionUnit = Annotated[int, Field(ge=1, le=99)]

@@ -64,7 +64,7 @@ class PredictSettings(Group):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         webcam = self.input.startswith(WEBCAM)
-        if webcam and not re.fullmatch("[0-9]+", self.input.removeprefix(WEBCAM)):
+        if webcam and not re.fullmatch("[0-9]{1,4}", self.input.removeprefix(WEBCAM)):
             raise mistake("input", "the number of a camera is needed, for example webcam:0")
         if self.max_frames is not None and not webcam:
             raise mistake("max_frames", "only of a webcam; videos are scored whole")

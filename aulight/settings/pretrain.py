@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from aulight.settings.group import Group, mistake
+from aulight.settings.group import Group, Seed, mistake
 from aulight.settings.model import NetworkSettings
 from aulight.settings.objective import ObjectiveSettings
 from aulight.settings.training import LoaderSettings, OptimSettings, TrainingSettings
@@ -15,7 +15,7 @@ class ProbeSettings(Group):
 
     every_epochs: int = Field(ge=1, description="Epochs from one look to the next")
     label_fraction: float = Field(gt=0, le=1, description="Share of the training subjects' labels it is fitted on")
-    label_seed: int = Field(ge=0, description="Of their draw")
+    label_seed: Seed = Field(description="Of their draw")
     penalty: float = Field(gt=0, description="Of the ridge regression, on standardised features")
 
 

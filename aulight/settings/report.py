@@ -4,14 +4,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from aulight.settings.group import FilePath, Group, Name, Needed
+from aulight.settings.group import FilePath, Group, Name, Needed, Seed
 
 
 class BootstrapSettings(Group):
     """Intervals by resampling test subjects."""
 
     replicates: int = Field(ge=1, description="Number of samples")
-    seed: int = Field(ge=0, description="Of the samples")
+    seed: Seed = Field(description="Of the samples")
     level: float = Field(gt=0, lt=1, description="Level of the intervals")
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from aulight.settings.data import DataSettings
-from aulight.settings.group import ActionUnit, FilePath, Group, Needed
+from aulight.settings.group import ActionUnit, FilePath, Group, Needed, Seed
 
 ActionUnits = Annotated[
     list[ActionUnit] | None, Field(min_length=1), Needed("a list of AU numbers is needed, for example aus=[1,4,12]")
@@ -19,7 +19,7 @@ class SampleSettings(Group):
     data_dir: FilePath = Field(description="Folder of prepared datasets")
     output: FilePath = Field(description="Folder to make, with to_label.csv, images/ and contact sheets")
     label_count: int = Field(ge=1, description="Frames to draw, uniformly at random among those with a face")
-    seed: int = Field(ge=0, description="Of the draw; smaller draws of one seed lie inside larger ones")
+    seed: Seed = Field(description="Of the draw; smaller draws of one seed lie inside larger ones")
     min_distance_s: float = Field(ge=0, description="Least time between two drawn frames of a video, in seconds")
     unlabelled_only: bool = Field(description="Leave out frames that have labels already")
     aus: ActionUnits = Field(description="AU numbers to code; null: the dataset's, else the 12 of DISFA")

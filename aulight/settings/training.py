@@ -15,6 +15,7 @@ from aulight.settings.group import (
     Group,
     Name,
     Needed,
+    Seed,
     mistake,
 )
 from aulight.settings.logger import LoggerSettings
@@ -49,7 +50,7 @@ class OptimSettings(Group):
 
     lr: float = Field(gt=0, description="Peak of the one-cycle schedule")
     weight_decay: float = Field(ge=0, description="How strongly weights are drawn to 0")
-    warmup: float = Field(ge=0, le=1, description="Share of the steps in which the rate rises")
+    warmup: float = Field(ge=0, lt=1, description="Share of the steps in which the rate rises")
 
 
 class Experiment(Group):
@@ -88,7 +89,7 @@ class TrainingSettings(Experiment):
     root: Annotated[FilePath, CHANGES_NO_RESULT] = Field(description="Folder of the runs of this command")
     data_dir: Annotated[FilePath, CHANGES_NO_RESULT] = Field(description="Folder of prepared datasets")
     fold: Annotated[int, NAMES_THE_RUN] = Field(ge=1, description="Of data.protocol: whose turn it is to be tested")
-    seed: Annotated[int, NAMES_THE_RUN] = Field(ge=0, description="Of first weights, clips and augmentation")
+    seed: Annotated[Seed, NAMES_THE_RUN] = Field(description="Of first weights, clips and augmentation")
 
     steps: int = Field(ge=1, description="Steps of the optimiser; a multiple of steps_per_epoch")
     steps_per_epoch: int = Field(ge=1, description="Steps from one checkpoint to the next")
@@ -109,6 +110,12 @@ class TrainingSettings(Experiment):
     def epochs(self) -> int:
         """How many epochs the steps make."""
         return self.steps // self.steps_per_epoch
+
+    @model_validator(mode="after")
+    def _has_a_folder(self) -> Self:
+        if self.name in (".", ".."):
+            raise mistake("name", "a name is needed that a folder can have")
+        return self
 
     @model_validator(mode="after")
     def _whole_epochs(self) -> Self:

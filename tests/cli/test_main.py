@@ -89,12 +89,21 @@ def test_no_arguments_and_version(aulight: Command) -> None:
         (["pretrain", "threads=abc"], ["threads=abc", "whole number", "or null"]),
         (["finetune", "label_fraction=null", "label_count=abc"], ["label_count=abc", "whole number"]),
         (["pretrain", "objective.temperature=0"], ["objective.temperature=0", "more than 0"]),
-        (["pretrain", "optim.warmup=2"], ["optim.warmup=2", "at most 1"]),
+        (["pretrain", "optim.warmup=2"], ["optim.warmup=2", "less than 1"]),
         (["pretrain", "objective.views=0"], ["objective.views=0"]),
         (["pretrain", "model.std=[0,0,0]"], ["model.std=[0, 0, 0]", "more than 0"]),
         (["pretrain", "probe.label_fraction=0"], ["probe.label_fraction=0", "more than 0"]),
         (["pretrain", "model={}"], ["model={}", "settings in it are needed"]),
         (["finetune", "++optim={ }"], ["optim={}", "settings in it are needed"]),
+        (["pretrain", "optim.warmup=1"], ["optim.warmup=1", "less than 1"]),
+        (["pretrain", "model=null"], ["model=null", "one of blendshapes, resnet18"]),
+        (["finetune", "logger=5"], ["logger=5", "one of csv, wandb"]),
+        (["finetune", "seed=18446744073709551615"], ["seed=18446744073709551615", "at most 4294967295"]),
+        (["finetune", "name=.."], ["name=..", "a folder can have"]),
+        (["pretrain", "clip.length=???"], ["clip.length: no value given; add clip.length="]),
+        (["pretrain", "clip={length: 4, nosuch: 1}"], ["clip.nosuch: no such setting"]),
+        (["finetune", "~seed"], ["seed: is missing"]),
+        (["pretrain", "--config-dir=/nowhere"], ["--config-dir=/nowhere", "no such folder"]),
         (["pretrain", "root="], ["root=", "a path is needed"]),
         (["pretrain", "name=''"], ["name=", "a name is needed"]),
         (["pretrain", "trainer.accelerator=abacus"], ["trainer.accelerator=abacus", "one of auto, cpu, gpu"]),
@@ -165,7 +174,7 @@ def test_a_mistake_leaves_no_folder_behind(
     command: str, aulight: Command, tiny_pretrain: list[str], tiny_finetune: list[str], tmp_path: Path
 ) -> None:
     settings = tiny_pretrain if command == "pretrain" else tiny_finetune
-    _refused(aulight(*settings, f"root={tmp_path}/runs", "optim.warmup=2"), "optim.warmup=2", "at most 1")
+    _refused(aulight(*settings, f"root={tmp_path}/runs", "optim.warmup=2"), "optim.warmup=2", "less than 1")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -40,7 +40,7 @@ def _line(command: str, plain: dict[str, Any]) -> str:
         ("pretrain", "steps=null", "steps=None: a whole number is needed"),
         ("pretrain", "steps=-5", "steps=-5: at least 1 is needed"),
         ("pretrain", "objective.temperature=0", "objective.temperature=0: more than 0 is needed"),
-        ("pretrain", "optim.warmup=2", "optim.warmup=2: at most 1 is needed"),
+        ("pretrain", "optim.warmup=2", "optim.warmup=2: less than 1 is needed"),
         ("pretrain", "objective.views=0", "objective.views=0: at least 1 is needed"),
         ("pretrain", "model.std=[0,0,0]", "model.std=[0, 0, 0]: more than 0 is needed"),
         ("pretrain", "probe.label_fraction=0", "probe.label_fraction=0: more than 0 is needed"),
