@@ -640,7 +640,7 @@ def test_a_precision_that_auto_cannot_take(
         ("trainer.precision=16-mixed", ["trainer.precision=16-mixed", "bf16-mixed or 32"]),
         ("trainer.accumulate_grad_batches=0", ["accumulate_grad_batches=0", "from 1 on"]),
         ("trainer.accumulate_grad_batches=1.5", ["accumulate_grad_batches=1.5"]),
-        ("trainer.precision=33", ["trainer: ", "33"]),
+        ("trainer.precision=33", ["trainer.precision=33: one of auto, 32, bf16-mixed"]),
         ("trainer.devices=0", ["trainer: "]),
         ("+trainer.device=2", ["trainer: ", "device"]),
     ],
