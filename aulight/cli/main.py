@@ -4,7 +4,6 @@ Nothing heavy is imported here: ``aulight --help`` answers at once, and each com
 """
 
 import importlib
-import inspect
 import multiprocessing
 import os
 import sys
@@ -166,6 +165,8 @@ def _run_with_hydra(command: str, arguments: Sequence[str]) -> None:
 
 
 def _call(command: str, settings: Any, folder: str | None = None, typed: Sequence[str] = ()) -> None:
+    import inspect  # not by `aulight --help`
+
     function = task(command)
     context = {"folder": None if folder is None else Path(folder), "typed": typed}
     wanted = inspect.signature(function).parameters
