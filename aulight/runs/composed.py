@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from aulight.errors import AulightError
 from aulight.runs.equal_compute import equal_steps
+from aulight.runs.overrides import own_folders
 from aulight.settings.commands import settings_of
 from aulight.settings.group import Group
 from aulight.settings.reading import read
@@ -50,8 +51,8 @@ def check_choices(command: str, overrides: Sequence[str]) -> None:
     """
     for override in overrides:
         key, _, value = override.partition("=")
-        folder = conf_dir(command) / key
-        if re.fullmatch(r"[\w/]+", key) and folder.is_dir() and re.fullmatch(r"null|true|false|[\d.]*", value, re.I):
+        folder = _group(command, key)
+        if folder is not None and re.fullmatch(r"null|true|false|[\d.]*", value, re.I):
             choices = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
             raise AulightError(
                 f"{override}: one of {choices} is needed" if choices else f"{override}: a choice is needed"
@@ -109,11 +110,12 @@ def settings_from(command: str, config: DictConfig) -> Group:
 
 def _named_by_files(command: str) -> set[str]:
     """What the files that were chosen give a value to, apart from what was typed."""
+    typed = HydraConfig.get().overrides.task
+    chosen = [override for override in typed if _group(command, override.lstrip("+~").partition("=")[0]) is not None]
+    return {str(key) for key in compose(command, [*chosen, *own_folders()])}
 
-    def is_choice(override: str) -> bool:
-        return (conf_dir(command) / override.partition("=")[0].lstrip("+~")).is_dir()
 
-    overrides = HydraConfig.get().overrides
-    chosen = [override for override in overrides.task if is_choice(override)]
-    places = [override for override in overrides.hydra if override.startswith("hydra.searchpath=")]
-    return {str(key) for key in compose(command, [*chosen, *places])}
+def _group(command: str, key: str) -> Path | None:
+    """The folder of choices that a key stands for; ``None`` for a setting."""
+    folder = conf_dir(command) / key
+    return folder if re.fullmatch(r"[\w/]+", key) and folder.is_dir() else None

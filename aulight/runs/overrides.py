@@ -2,6 +2,7 @@
 
 import re
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
@@ -22,3 +23,8 @@ def quoted(value: str) -> str:
     """A value as Hydra's grammar takes any."""
     value = re.sub(r"(\\*)'", r"\1\1\'", value) + "\\" * (len(value) - len(value.rstrip("\\")))
     return f"'{value}'"
+
+
+def own_folders() -> list[str]:
+    """Of what Hydra was told in this run, where the user's own configurations are: for composing once more."""
+    return [override for override in HydraConfig.get().overrides.hydra if override.startswith("hydra.searchpath=")]
