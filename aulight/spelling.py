@@ -31,7 +31,7 @@ def ambiguous(names: Iterable[str]) -> list[list[str]]:
     return sorted(sorted(group) for group in groups.values() if len(group) > 1)
 
 
-def shown(name: str) -> str:
+def exactly(name: str) -> str:
     """A name for a message that sets it apart from other spellings of it, however alike they look."""
     return repr(name) if name == clean(name) and name.isascii() else ascii(name)
 

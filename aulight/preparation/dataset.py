@@ -14,14 +14,15 @@ from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.sources import reading
 from aulight.data.sources.placing import place_labels
 from aulight.data.sources.raw import RawDataset
-from aulight.data.store import SOURCE_COLUMNS, DatasetDescription, PreparedDataset
+from aulight.data.store import NOTED, DatasetDescription, PreparedDataset
 from aulight.data.writer import StoreWriter, label_rows
 from aulight.errors import AulightError, shorten
 from aulight.preparation.extending import lacks_videos, take_over
 from aulight.preparation.recipe import SETTINGS, Recipe
 from aulight.preparation.relabelling import relabel
 from aulight.preparation.summary import Summary
-from aulight.preparation.videos import make_videos, part_of
+from aulight.preparation.twins import digests_of_likely, of_one_subject
+from aulight.preparation.videos import digests_in, make_videos, part_of
 
 
 def prepare_dataset(
@@ -59,6 +60,7 @@ def prepare_dataset(
             else:
                 if there is not None:
                     take_over(there, recipe)
+                of_one_subject(raw.videos, digests_of_likely(raw.videos))  # what is wrong is said before hours of work
                 meta = _meta(name, raw, recipe)
                 with StoreWriter(root, meta, resume=True, replace=there is not None) as store:
                     recipe.leave_in(store.folder)
@@ -86,7 +88,9 @@ def _put_together(store: StoreWriter, raw: RawDataset, recipe: Recipe, skipped: 
     if not used:
         reasons = "; ".join(list(skipped.values())[:3])
         raise AulightError(f"{recipe.folder}: none of its {len(raw.videos)} videos could be read ({reasons})")
-    notes, rates, faceless = list(raw.notes), list[float](), list[str]()
+    digests = {video.video_id: digests_in(part_of(store.folder, video.video_id)) for video in used}
+    used, twins = of_one_subject(used, digests)
+    notes, rates, faceless = [*raw.notes, *twins], list[float](), list[str]()
     frames = without = labelled = 0
     for video in used:
         part = pd.read_parquet(part_of(store.folder, video.video_id))
@@ -98,7 +102,7 @@ def _put_together(store: StoreWriter, raw: RawDataset, recipe: Recipe, skipped: 
             faceless.append(f"{video.video_id} ({(confidence == 0).mean():.0%})")
         rates.append(float(part["fps"].to_numpy()[0]))
         scores = {name: part[name].to_numpy() for name in BLENDSHAPES if name in part}
-        source = {name: part[name].iat[0] for name in SOURCE_COLUMNS} if SOURCE_COLUMNS[0] in part else {}
+        source = {name: part[name].iat[0] for name in NOTED if name in part}
         columns = {**video.columns, **source}
         store.add(video.video_id, video.subject, rates[-1], numbers, confidence, times, labels, scores, **columns)
         frames += len(part)

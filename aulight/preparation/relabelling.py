@@ -2,12 +2,14 @@
 
 import pandas as pd
 
+from aulight.data.contents import shown
 from aulight.data.sources.placing import place_labels
 from aulight.data.sources.raw import RawDataset
 from aulight.data.store import PreparedDataset
 from aulight.data.writer import label_rows, replace_labels
 from aulight.preparation.recipe import Recipe
 from aulight.preparation.summary import Summary
+from aulight.preparation.twins import of_one_subject
 
 
 def relabel(data: PreparedDataset, raw: RawDataset, recipe: Recipe) -> Summary:
@@ -19,22 +21,26 @@ def relabel(data: PreparedDataset, raw: RawDataset, recipe: Recipe) -> Summary:
         recipe: What it is made with from now on.
     """
     there = set(data.videos["video_id"])
-    notes, tables = list(raw.notes), []
+    known = shown(data)
+    videos, twins = of_one_subject(
+        [video for video in raw.videos if video.video_id in there], dict(zip(known.videos, known.contents, strict=True))
+    )
+    notes, tables = [*raw.notes, *twins], []
     frames = dict(list(data.frames.groupby("video_id", sort=False)))
-    for video in raw.videos:
-        if video.labels is not None and video.video_id in there:
+    for video in videos:
+        if video.labels is not None:
             of_video = frames[video.video_id]
             labels, about = place_labels(video, of_video["source_frame"].to_numpy(), of_video["time_s"].to_numpy())
             notes += about
             if labels is not None:
                 tables.append(label_rows(video.video_id, labels))
-    subjects = {video.video_id: video.subject for video in raw.videos}
+    subjects = {video.video_id: video.subject for video in videos}
     replace_labels(data, raw.aus, pd.concat(tables, ignore_index=True) if tables else None, subjects, recipe.record())
     faces = data.frames["face_confidence"] > 0
     return Summary(
         data.root,
         videos=len(data.videos),
-        subjects=len({subjects[video] for video in there}),
+        subjects=len(set(subjects.values())),
         frames=len(faces),
         faceless=int((~faces).sum()),
         labelled=sum(map(len, tables)),

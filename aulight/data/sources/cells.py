@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from aulight.errors import AulightError, shorten, shorten_lines
 from aulight.facs import MAX_INTENSITY
-from aulight.spelling import fold, shown
+from aulight.spelling import exactly, fold
 
 
 class Cells(NamedTuple):
@@ -111,7 +111,9 @@ class VideoNames:
         if len(alike) == 1:
             return alike[0]
         if alike:
-            return Problem(f"video {name!r} may be {' or '.join(map(shown, alike))}; write it just as the file's name")
+            return Problem(
+                f"video {name!r} may be {' or '.join(map(exactly, alike))}; write it just as the file's name"
+            )
         return self._unknown(name)
 
     def _unknown(self, name: str) -> Problem:

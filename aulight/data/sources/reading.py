@@ -17,7 +17,7 @@ from aulight.data.sources.raw import RawDataset
 from aulight.data.sources.tables import read_labels, read_subjects, video_names
 from aulight.errors import AulightError, shorten, shorten_lines
 from aulight.facs import MAX_INTENSITY, column
-from aulight.spelling import ambiguous, clean, shown
+from aulight.spelling import ambiguous, clean, exactly
 
 _READERS: dict[str, Callable[..., RawDataset]] = {
     "disfa": disfa.read,
@@ -88,7 +88,7 @@ def _one_spelling(dataset: RawDataset) -> RawDataset:
         return dataset
     name = {spelling: clean(group[0]) for group in twice for spelling in group}
     videos = [replace(video, subject=name.get(video.subject, video.subject)) for video in dataset.videos]
-    notes = [f"subjects {' and '.join(map(shown, group))}: taken for one person, {clean(group[0])}" for group in twice]
+    notes = [f"{clean(group[0])}: one subject, spelt {' and '.join(map(exactly, group))}" for group in twice]
     return replace(dataset, videos=videos, notes=dataset.notes + shorten_lines(notes))
 
 
