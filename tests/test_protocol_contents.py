@@ -61,7 +61,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, aulight: Command, coded: Calla
     for number, name in enumerate(WHO):
         path = lab.raw / f"{name}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_video(path, coded(number, 12), 25)
+        write_video(path, coded(number, 12, 96), 25)
     pd.DataFrame({"video": list(WHO), "subject": list(WHO.values())}).to_csv(lab.subjects, index=False)
     rows = [(name, frame, (frame + place) % 5) for place, name in enumerate(WHO) for frame in range(0, 12, 2)]
     pd.DataFrame(rows, columns=["video", "frame", "AU12"]).to_csv(lab.labels, index=False)
