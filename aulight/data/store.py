@@ -32,6 +32,13 @@ BLENDSHAPE = "blendshape_"
 SOURCE_COLUMNS = ("source_sha256", "source_size", "source_mtime_ns")
 """Optional columns of ``videos.parquet``: what :mod:`aulight.data.video.digest` says of each raw video."""
 
+DIGESTS = ("source_sha256", "pictures_sha256", "file_sha256")
+"""Those columns by which a video is known again (:func:`aulight.data.contents.shown`): what its raw file holds, the
+pictures in it, and the prepared file."""
+
+NOTED = tuple(dict.fromkeys((*SOURCE_COLUMNS, *DIGESTS)))
+"""All columns that say where a video came from, and nothing of what it is for."""
+
 _Read = TypeVar("_Read")
 
 
@@ -73,7 +80,7 @@ class PreparedDataset:
         aus: The AUs its labels have columns for; empty when unlabelled.
         fps: Nominal frames per second.
         videos: One row a video: ``video_id, subject, path, frames, fps`` and further columns
-            (:data:`SOURCE_COLUMNS`, but not in older datasets).
+            (:data:`NOTED`, but not in older datasets).
 
     Args:
         root: Its folder.
@@ -318,7 +325,7 @@ def _state(root: Path) -> tuple[int, int, int] | None:
 def _content(path: Path) -> bytes:
     """Hash of a table's columns but those of the raw videos, however its rows are grouped in the file."""
     with pq.ParquetFile(path) as file:
-        names = [name for name in file.schema_arrow.names if name not in SOURCE_COLUMNS]
+        names = [name for name in file.schema_arrow.names if name not in NOTED]
         digests = {name: hashlib.sha256(name.encode()) for name in names}
         for batch in file.iter_batches(BATCH, columns=names):
             for name, digest in digests.items():

@@ -231,16 +231,22 @@ def replace_labels(
 ) -> None:
     """Gives a finished dataset other labels and another table of videos by one step; its frames stay.
 
+    Where they are what the dataset has, nothing is written.
+
     Args:
         data: The dataset.
         meta: What ``dataset.yaml`` says from now on, beyond the number of subjects.
         labels: The new ``labels.parquet``; ``None`` for none.
         videos: The new ``videos.parquet``, of the same videos.
     """
+    meta = {**data.meta, **meta, "subjects": int(videos["subject"].nunique())}  # type: ignore[typeddict-item]
+    same = labels is None if not data.has_labels else labels is not None and data.labels.equals(labels)
+    if same and meta == data.meta and data.videos.equals(videos):
+        return
     revision = data.meta.get("revision", 0) + 1
     write_table(_NO_LABELS if labels is None else labels, next_table(data.root, "labels", revision))
     write_table(videos, next_table(data.root, "videos", revision))
-    _commit(data.root, {**meta, "subjects": int(videos["subject"].nunique()), "revision": revision})
+    _commit(data.root, {**meta, "revision": revision})
 
 
 def _commit(root: Path, meta: Mapping[str, Any]) -> None:

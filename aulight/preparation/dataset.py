@@ -14,12 +14,14 @@ from aulight.data.sources.raw import RawDataset
 from aulight.data.writer import StoreWriter, settle
 from aulight.errors import AulightError
 from aulight.files import alone
+from aulight.preparation.changes import stamps
 from aulight.preparation.describing import Made, describe
-from aulight.preparation.extending import clear, extend, stamps
+from aulight.preparation.extending import clear, extend
 from aulight.preparation.recipe import Recipe
 from aulight.preparation.relabelling import NOTHING, Replaceable
 from aulight.preparation.summary import Summary
-from aulight.preparation.videos import make_videos, part_of
+from aulight.preparation.twins import digests_of_likely, of_one_subject
+from aulight.preparation.videos import digests_in, make_videos, part_of
 
 
 def prepare_dataset(
@@ -86,6 +88,7 @@ def _make(
         "alignment": (Alignment.AS_THEY_CAME if recipe.finding is None else Alignment.TEMPLATE).value,
         "source": recipe.record(),
     }
+    of_one_subject(raw.videos, digests_of_likely(raw.videos))  # what is wrong is said before hours of work
     with StoreWriter(root, meta, resume=True) as store:
         recipe.leave_in(store.folder)
         skipped = make_videos(raw.videos, store.folder, recipe, landmarker, on_error, workers)
@@ -93,6 +96,7 @@ def _make(
         if not used:
             reasons = "; ".join(list(skipped.values())[:3])
             raise AulightError(f"{recipe.folder}: none of its {len(raw.videos)} videos could be read ({reasons})")
+        used, twins = of_one_subject(used, {v.video_id: digests_in(part_of(store.folder, v.video_id)) for v in used})
         names = {video.video_id for video in used}
         for path in store.videos.iterdir():
             if path.stem not in names:  # of an earlier try, when there were other videos
@@ -101,7 +105,7 @@ def _make(
             Made(video, pd.read_parquet(part_of(store.folder, video.video_id)), f"videos/{video.video_id}.mp4")
             for video in used
         )
-        summary = describe(store, made, raw, skipped, [])
+        summary = describe(store, made, raw, skipped, twins)
         store.meta |= {"skipped": skipped, "skipped_stamps": stamps(raw, skipped)}
     clear(root)
     return summary

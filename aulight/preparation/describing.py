@@ -9,7 +9,7 @@ import pandas as pd
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.sources.placing import place_labels
 from aulight.data.sources.raw import RawDataset, RawVideo
-from aulight.data.store import SOURCE_COLUMNS
+from aulight.data.store import NOTED
 from aulight.data.writer import StoreReviser, StoreWriter, label_rows
 from aulight.errors import shorten
 from aulight.preparation.summary import Summary
@@ -57,7 +57,7 @@ def describe(
         rates.append(float(table["fps"].to_numpy()[0]))
         subjects.add(video.subject)
         scores = {name: table[name].to_numpy() for name in BLENDSHAPES if name in table}
-        source = {name: table[name].iat[0] for name in SOURCE_COLUMNS if name in table}
+        source = {name: table[name].iat[0] for name in NOTED if name in table}
         columns = {**video.columns, **source}
         store.add(video.video_id, video.subject, rates[-1], numbers, confidence, times, labels, scores, path, **columns)
         frames += len(table)

@@ -2,47 +2,28 @@
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 
-from tqdm import tqdm
-
+from aulight.data.contents import LENGTH, shown
 from aulight.data.description import DatasetDescription
 from aulight.data.faces.pose import BLENDSHAPES
-from aulight.data.sources.raw import RawDataset, RawVideo
-from aulight.data.store import BLENDSHAPE, SOURCE_COLUMNS, PreparedDataset
-from aulight.data.video.digest import digest, stamp
+from aulight.data.sources.raw import RawDataset
+from aulight.data.store import BLENDSHAPE, NOTED, SOURCE_COLUMNS, PreparedDataset
 from aulight.data.writer import StoreReviser, partial_folder, replace_labels
-from aulight.errors import AulightError, VideoError, shorten
+from aulight.errors import AulightError, shorten
 from aulight.files import whole
+from aulight.preparation.changes import Changes, look, stamps
 from aulight.preparation.describing import Made, describe
 from aulight.preparation.recipe import SETTINGS, Recipe
 from aulight.preparation.relabelling import Replaceable, placed, refuse_loss
 from aulight.preparation.summary import Summary
-from aulight.preparation.videos import make_videos, part_of, video_of
-
-
-@dataclass
-class Changes:
-    """What is another in the raw videos than when a dataset was made.
-
-    Attributes:
-        new: Videos that it lacks, and that may be read.
-        replaced: Videos that have another content under the same name.
-        hopeless: Of videos that could not be read and have not changed since, the reason.
-        sources: Of videos of the dataset what is to be remembered of them, by ``SOURCE_COLUMNS``.
-        notes: What was odd, a line each.
-    """
-
-    new: list[RawVideo] = field(default_factory=list)
-    replaced: list[RawVideo] = field(default_factory=list)
-    hopeless: dict[str, str] = field(default_factory=dict)
-    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+from aulight.preparation.twins import digests_of_likely, of_one_subject
+from aulight.preparation.videos import digests_in, make_videos, part_of, video_of
 
 
 def extend(
@@ -74,27 +55,32 @@ def extend(
     data = PreparedDataset(root)
     recipe.refuse_other(root, data.meta.get("source") or {})
     _refuse_gone(data, raw, recipe)
-    changes = _changes(data, raw)
-    labels, notes = placed(data, raw)
-    refuse_loss(data, labels, raw, recipe, may, {video.video_id for video in changes.replaced})
+    there, contents = set(data.videos["video_id"]), _contents(data)
+    changes = look(data, raw)
+    known, twins = _of_one_subject(raw, there, contents)
+    labels, notes = placed(data, known)
+    refuse_loss(data, labels, known, recipe, may, {video.video_id for video in changes.replaced})
     folder, todo, skipped = partial_folder(root), changes.new + changes.replaced, dict[str, str]()
     if todo:
+        of_one_subject(raw.videos, digests_of_likely(raw.videos))  # what is wrong is said before hours of work
         folder.mkdir(exist_ok=True)
         recipe.leave_in(folder)
         skipped = make_videos(todo, folder, recipe, landmarker, on_error, workers)
-    there = set(data.videos["video_id"])
     if kept := sorted(there & skipped.keys()):
         changes.notes += [f"{video}: the raw video was replaced, and stays as it was before" for video in kept]
-        refuse_loss(data, labels, raw, recipe, may, {video.video_id for video in changes.replaced} - {*kept})
+        refuse_loss(data, labels, known, recipe, may, {video.video_id for video in changes.replaced} - {*kept})
+    made = {video.video_id for video in todo} - skipped.keys()
+    unread = {video: reason for video, reason in (changes.hopeless | skipped).items() if video not in there}
     meta = data.meta.copy()
-    meta |= {"aus": list(raw.aus), "source": recipe.record(), "skipped": changes.hopeless | skipped}
-    meta["skipped"] = {video: reason for video, reason in meta["skipped"].items() if video not in there}
-    meta["skipped_stamps"] = stamps(raw, meta["skipped"])
-    made = {video.video_id for video in todo if video.video_id not in skipped}
+    meta |= {"aus": list(raw.aus), "source": recipe.record(), "skipped": unread, "skipped_stamps": stamps(raw, unread)}
+    skipped |= changes.hopeless
     if made:
-        summary = _lengthen(data, raw, meta, made, changes, changes.hopeless | skipped)
+        contents |= {video: {name[:LENGTH] for name in digests_in(part_of(folder, video))} for video in made}
+        raw, twins = _of_one_subject(raw, there | made, contents)
+        changes.notes += twins
+        summary = _lengthen(data, raw, meta, made, changes, skipped)
     else:
-        videos = _with_sources(data, raw, changes.sources)
+        videos = _with_sources(data, known, changes.sources)
         replace_labels(data, meta, labels, videos)
         faces = data.frames["face_confidence"] > 0
         summary = Summary(
@@ -104,12 +90,26 @@ def extend(
             frames=len(faces),
             faceless=int((~faces).sum()),
             labelled=0 if labels is None else len(labels),
-            skipped=changes.hopeless | skipped,
-            notes=[*raw.notes, *changes.notes, *notes],
+            skipped=skipped,
+            notes=[*raw.notes, *changes.notes, *twins, *notes],
             was_there=True,
         )
     clear(root)
     return summary
+
+
+def _contents(data: PreparedDataset) -> dict[str, Collection[str]]:
+    """By what the videos of a dataset are known again."""
+    known = shown(data)
+    return dict(zip(known.videos, known.contents, strict=True))
+
+
+def _of_one_subject(
+    raw: RawDataset, names: Collection[str], contents: Mapping[str, Collection[str]]
+) -> tuple[RawDataset, list[str]]:
+    """The raw data with only some videos, of which those of one content have one subject; and notes on them."""
+    videos, notes = of_one_subject([video for video in raw.videos if video.video_id in names], contents)
+    return replace(raw, videos=videos), notes
 
 
 def _refuse_gone(data: PreparedDataset, raw: RawDataset, recipe: Recipe) -> None:
@@ -119,57 +119,6 @@ def _refuse_gone(data: PreparedDataset, raw: RawDataset, recipe: Recipe) -> None
             f"{data.root}: has videos that are not in {recipe.folder} ({shorten(gone, 3)}); "
             "put them back, or give another data.name= for the others"
         )
-
-
-def _changes(data: PreparedDataset, raw: RawDataset) -> Changes:
-    """Looks at the raw videos: at their size and time first, and at their content where these have changed."""
-    there = {str(row["video_id"]): row for row in data.videos.to_dict("records")}
-    skipped, stamps = data.meta.get("skipped", {}), data.meta.get("skipped_stamps", {})
-    found, unknown = Changes(), list[str]()
-    for video in tqdm(raw.videos, desc="Looking at raw videos", unit="video", delay=2):
-        name = video.video_id
-        try:
-            size_and_time = stamp(video.path)
-            if name not in there:
-                if name in skipped and stamps.get(name) == [*size_and_time]:
-                    found.hopeless[name] = skipped[name]
-                else:
-                    found.new.append(video)
-                continue
-            known = [there[name].get(column) for column in SOURCE_COLUMNS]
-            if pd.isna(known[0]):
-                unknown.append(name)
-                known = [None, None, None]
-            if known[1:] != [*size_and_time]:
-                now = digest(video.path)
-                if known[0] not in (None, now):
-                    found.replaced.append(video)
-                    continue
-                known = [now, *size_and_time]
-            found.sources[name] = dict(zip(SOURCE_COLUMNS, known, strict=True))
-        except VideoError as error:
-            if name not in there:
-                found.new.append(video)  # which says again why it cannot be read
-            else:
-                found.notes.append(f"{name}: stays as it is ({error})")
-    if unknown:
-        found.notes.append(
-            f"the content of {len(unknown)} videos is remembered from now on; whether they were replaced before, "
-            "nothing tells"
-        )
-    return found
-
-
-def stamps(raw: RawDataset, skipped: Mapping[str, str]) -> dict[str, list[int]]:
-    """Of videos that cannot be read, by what to know when they have changed."""
-    stamps = dict[str, list[int]]()
-    for video in raw.videos:
-        if video.video_id in skipped:
-            try:
-                stamps[video.video_id] = [*stamp(video.path)]
-            except VideoError:
-                continue
-    return stamps
 
 
 def _with_sources(data: PreparedDataset, raw: RawDataset, sources: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
@@ -194,6 +143,7 @@ def _lengthen(
     """Puts the videos that were made now beside the others, and describes all of them."""
     folder, root = partial_folder(data.root), data.root
     there = {str(row["video_id"]): row for row in data.videos.to_dict("records")}
+    replaced = sorted(made & there.keys())
     taken = set(data.videos["path"])
     revision = data.meta.get("revision", 0) + 1
 
@@ -205,10 +155,9 @@ def _lengthen(
                 path = f"videos/{name}~{revision}.mp4" if path in taken else path  # who reads the old one still can
                 _put(video_of(folder, name), root / path)
                 yield Made(video, pd.read_parquet(part_of(folder, name)), path)
-            elif name in there:
+            else:
                 yield Made(video, _part(data, there[name], changes.sources.get(name)), str(there[name]["path"]))
 
-    replaced = [video.video_id for video in changes.replaced if video.video_id in made]
     notes = list(changes.notes)
     if replaced:
         notes.append(
@@ -221,11 +170,11 @@ def _lengthen(
 
 def _part(data: PreparedDataset, video: Mapping[str, Any], source: Mapping[str, Any] | None) -> pd.DataFrame:
     """The table of a video of a finished dataset, as it was when it was made."""
-    source = source or {column: video[column] for column in SOURCE_COLUMNS if column in video}
+    noted = {column: video[column] for column in NOTED if column in video} | (source or {})
     columns = {"source_frame": "number", "time_s": "time_s", "face_confidence": "face_confidence"}
     columns |= {f"{BLENDSHAPE}{name}": name for name in BLENDSHAPES}
     table = data.frames_of(video["video_id"]).rename(columns=columns)
-    return table.drop(columns=["video_id", "frame"]).assign(fps=video["fps"], **source)
+    return table.drop(columns=["video_id", "frame"]).assign(fps=video["fps"], **noted)
 
 
 def _put(path: Path, place: Path) -> None:

@@ -33,14 +33,17 @@ NOTHING = Replaceable()
 def placed(data: PreparedDataset, raw: RawDataset) -> tuple[pd.DataFrame | None, list[str]]:
     """The labels of raw data, on the frames that a dataset has.
 
+    Args:
+        data: The dataset.
+        raw: The raw data of no other videos than it has.
+
     Returns:
         Rows of ``labels.parquet``, ``None`` for none; and notes.
     """
-    there = set(data.videos["video_id"])
     notes, tables = list[str](), list[pd.DataFrame]()
     frames = dict(list(data.frames.groupby("video_id", sort=False)))
     for video in raw.videos:
-        if video.labels is not None and video.video_id in there:
+        if video.labels is not None:
             of_video = frames[video.video_id]
             labels, about = place_labels(video, of_video["source_frame"].to_numpy(), of_video["time_s"].to_numpy())
             notes += about

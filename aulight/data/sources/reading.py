@@ -15,9 +15,10 @@ import pandas as pd
 from aulight.data.own import store_around
 from aulight.data.sources import affwild2, bp4d, disfa, folder
 from aulight.data.sources.raw import RawDataset
-from aulight.data.sources.tables import read_labels, read_subjects, spellings
-from aulight.errors import AulightError, shorten
+from aulight.data.sources.tables import read_labels, read_subjects, video_names
+from aulight.errors import AulightError, shorten, shorten_lines
 from aulight.facs import MAX_INTENSITY, column
+from aulight.spelling import ambiguous, clean, exactly
 
 _READERS: dict[str, Callable[..., RawDataset]] = {
     "disfa": disfa.read,
@@ -79,12 +80,13 @@ def read(
         dataset = _with_subjects(dataset, source, subjects.expanduser())
     for table in labels:
         dataset = _with_labels(dataset, source, table.expanduser())
+    dataset = _one_spelling(dataset)
     return replace(dataset, notes=dataset.notes + _check_intensities(dataset, labels[0] if labels else source))
 
 
 def _with_subjects(dataset: RawDataset, source: Path, path: Path) -> RawDataset:
     """Says who is in which video, as far as a table tells it."""
-    subjects, notes = read_subjects(path, spellings(dataset.videos, source))
+    subjects, notes = read_subjects(path, video_names(dataset.videos, source))
     videos = [replace(video, subject=subjects.get(video.video_id, video.subject)) for video in dataset.videos]
     if alone := [video.video_id for video in videos if video.video_id not in subjects]:
         notes.append(
@@ -93,9 +95,20 @@ def _with_subjects(dataset: RawDataset, source: Path, path: Path) -> RawDataset:
     return replace(dataset, videos=videos, notes=dataset.notes + notes)
 
 
+def _one_spelling(dataset: RawDataset) -> RawDataset:
+    """Takes subjects for one whose names differ in nothing but spelling: as two they could train and be tested."""
+    twice = ambiguous(video.subject for video in dataset.videos)
+    if not twice:
+        return dataset
+    name = {spelling: clean(group[0]) for group in twice for spelling in group}
+    videos = [replace(video, subject=name.get(video.subject, video.subject)) for video in dataset.videos]
+    notes = [f"{clean(group[0])}: one subject, spelt {' and '.join(map(exactly, group))}" for group in twice]
+    return replace(dataset, videos=videos, notes=dataset.notes + shorten_lines(notes))
+
+
 def _with_labels(dataset: RawDataset, source: Path, path: Path) -> RawDataset:
     """Adds the labels of a table to those of earlier ones."""
-    aus, tables, notes = read_labels(path, spellings(dataset.videos, source))
+    aus, tables, notes = read_labels(path, video_names(dataset.videos, source))
     videos = []
     for video in dataset.videos:
         if video.video_id in tables:
