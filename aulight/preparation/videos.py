@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
@@ -66,7 +67,7 @@ def make_videos(
     on_error: Literal["raise", "skip"],
     workers: int | None,
 ) -> dict[str, str]:
-    """Writes the videos that are not there yet, and a table of each.
+    """Writes the videos that are not there yet, or were made from another content, and a table of each.
 
     Args:
         videos: The raw videos.
@@ -85,7 +86,7 @@ def make_videos(
     for kind in (video_of, part_of):
         kind(folder, "").parent.mkdir(exist_ok=True)
     frames = {video.video_id: _expected(video) for video in videos}
-    missing = [video for video in videos if not part_of(folder, video.video_id).is_file()]
+    missing = [video for video in videos if not _is_made(folder, video)]
     if not missing:
         return {}
     missing.sort(key=lambda video: -frames[video.video_id])  # the longest first, so that all processes end together
@@ -106,6 +107,21 @@ def make_videos(
                 bar.total -= frames[video.video_id]
                 bar.write(f"not used: {reason}")
     return skipped
+
+
+def _is_made(folder: Path, video: RawVideo) -> bool:
+    """Whether a video is there, and was made from what its raw video is now."""
+    part = part_of(folder, video.video_id)
+    if not part.is_file() or not video_of(folder, video.video_id).is_file():
+        return False
+    try:
+        with pq.ParquetFile(part) as file:
+            if SOURCE_COLUMNS[0] not in file.schema_arrow.names:
+                return True  # of a version that did not note what it was made from
+            before = file.read(list(SOURCE_COLUMNS)).slice(0, 1).to_pylist()[0]
+        return stamp(video.path) == tuple(before.values())[1:] or digest(video.path) == before[SOURCE_COLUMNS[0]]
+    except (OSError, ValueError, IndexError, pa.ArrowException, VideoError):
+        return False
 
 
 def _expected(video: RawVideo) -> int:

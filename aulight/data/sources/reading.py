@@ -5,7 +5,7 @@ user's own tables of labels and subjects.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from aulight.data.own import store_around
 from aulight.data.sources import affwild2, bp4d, disfa, folder
 from aulight.data.sources.raw import RawDataset, RawVideo
 from aulight.data.sources.tables import name_of, read_labels, read_subjects, video_names
@@ -37,7 +38,14 @@ OCCURRENCE_STRETCHES = 20
 """From so many separate stretches at 1 on, and never more than 1, labels are taken for presence, not intensity."""
 
 
-def read(format: str, source: Path | None, labels: Sequence[Path], subjects: Path | None, **options: Any) -> RawDataset:
+def read(
+    format: str,
+    source: Path | None,
+    labels: Sequence[Path],
+    subjects: Path | None,
+    apart: Collection[Path] = (),
+    **options: Any,
+) -> RawDataset:
     """Lists the videos of a raw dataset, with their labels.
 
     Args:
@@ -45,6 +53,7 @@ def read(format: str, source: Path | None, labels: Sequence[Path], subjects: Pat
         source: Folder of the raw data.
         labels: CSVs of intensities, for a dataset that has none (:func:`aulight.data.sources.tables.read_labels`).
         subjects: CSV of who is in which video, likewise (:func:`aulight.data.sources.tables.read_subjects`).
+        apart: Folders in which prepared datasets are: not looked into, where they are below ``source``.
         **options: Of the format: ``reader`` in ``conf/data/<name>.yaml``.
 
     Raises:
@@ -57,9 +66,14 @@ def read(format: str, source: Path | None, labels: Sequence[Path], subjects: Pat
     if not source.is_dir():
         problem = "a file; give the folder that it lies in" if source.exists() else "no such folder"
         raise AulightError(f"data.source={source}: {problem}")
+    if (store := store_around(source)) is not None:
+        raise AulightError(
+            f"data.source={source}: lies in the prepared dataset {store}, whose videos would be taken for new people; "
+            "give the folder of the raw videos"
+        )
     if format not in FORMATS:
         raise AulightError(f"data.format={format}: one of {', '.join(FORMATS)}")
-    dataset = _READERS[format](source, **options)
+    dataset = _READERS[format](source, **options, **({"apart": apart} if format == "folder" else {}))
     for key, table in (("labels", labels[0] if labels else None), ("subjects", subjects)):
         if table is not None and format in LABELLED:
             raise AulightError(f"{key}={table}: {format} brings its own {key}; leave {key} out")
