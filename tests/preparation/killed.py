@@ -53,3 +53,4 @@ def killed_at(operation: int) -> Iterator[None]:
         for lock in list(files._held):  # of a dead process the system lets go
             os.close(lock)
         files._held.clear()
+        files._looked_at.clear()  # another process looks anew

@@ -155,7 +155,7 @@ def test_a_touched_or_copied_video_stays(mine: Path) -> None:
     after = _content(mine / "data")
     assert after.pop("videos") != before.pop("videos"), "the times are remembered"
     assert after == before
-    assert list(PreparedDataset(mine / "data").videos["source_mtime_ns"])[0] == 10**18
+    assert PreparedDataset(mine / "data").videos["source_mtime_ns"].iat[0] == 10**18
 
 
 def test_replaced_by_what_cannot_be_read_the_one_before_stays(mine: Path, coded: Coded, decode: Decode) -> None:
@@ -379,10 +379,9 @@ def test_killed_anywhere_while_a_dataset_gets_its_name_the_same_command_finishes
     """Its videos are made; labels and subjects are those that were given, and are not given again."""
     first = Path(shutil.copytree(begun, tmp_path / "first"))
     (first / "raw" / "z.mp4").write_bytes(b"")
+    tables = (first / "labels.csv",), first / "subjects.csv"
+    recipe = Recipe("folder", first / "raw", *tables, {"fps": 25.0}, 64, None)
     with pytest.raises(AulightError, match=r"z\.mp4"):
-        recipe = Recipe(
-            "folder", first / "raw", (first / "labels.csv",), first / "subjects.csv", {"fps": 25.0}, 64, None
-        )
         prepare_dataset(first / "new", "mine", recipe, None, "raise", 1)
     (first / "raw" / "z.mp4").unlink()
     whole = Path(shutil.copytree(first, tmp_path / "whole"))
