@@ -159,7 +159,8 @@ class StoreWriter(_Tables):
         if not self.resume:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.videos.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(self.videos)
+        for folder in (self.folder, self.videos):
+            remove_leftovers(folder)
         for table in self.folder.glob("*.parquet"):  # of the earlier writer: they are made anew
             table.unlink()
         return self

@@ -158,7 +158,7 @@ def test_what_was_begun_is_not_continued_with_other_settings(
 ) -> None:
     (raw / "b.mp4").write_bytes(b"")
     assert aulight(*plain, "on_error=raise").status == 2
-    _refused(aulight(*plain, "crop_size=96"), "crop_size was 64, is 96", "remove it")
+    _refused(aulight(*plain, "crop_size=96"), "crop_size was 64, is 96", "another data.name=")
 
 
 def test_nothing_readable(aulight: Command, plain: list[str], raw: Path, tmp_path: Path) -> None:
@@ -426,6 +426,8 @@ def test_from_python_without_a_command_line(
         "data_dir": str(tmp_path),
         "labels": None,
         "subjects": None,
+        "labels_replace": False,
+        "subjects_replace": False,
         "crop_size": 64,
         "faces": {"blendshapes": True, "max_faces": 4, "smooth_s": 0.1, "model": None},
         "on_error": "skip",
