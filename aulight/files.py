@@ -326,24 +326,18 @@ def remove_former(folder: Path, name: str, holding: str) -> None:
 
 def _bury(lock: Path, paths: list[Path]) -> None:
     """Removes what belongs to a lock, and it, unless somebody holds it."""
+    descriptor, held = -1, False
     try:
         descriptor = os.open(lock, _OPENING)
-    except OSError:
-        descriptor = None
-    try:
-        if descriptor is None:
-            raise OSError(errno.ENOLCK, "")
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        pass  # the owner's is there as long as it lives
     except OSError as error:
-        if error.errno in _NO_LOCKS and all(_idle_s(path) > LEFT_S for path in paths):
-            for path in paths:
-                _remove(path)
-    else:
-        for path in sorted(paths, key=lambda path: path == lock):  # the lock last: without it nobody knows
-            _remove(path)
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
+        held = error.errno not in _NO_LOCKS or any(_idle_s(path) < LEFT_S for path in paths)
+    for path in [] if held else sorted(paths, key=lambda path: path == lock):  # the lock last
+        _remove(path)
+    if descriptor >= 0:
+        os.close(descriptor)
 
 
 def _idle_s(path: Path) -> float:
