@@ -145,6 +145,7 @@ data: $(INSTALLED) ## generate the synthetic faces into DATA
 	@$(BIN)/python -m aulight.data.synthetic --dataset "$(DATA)/synthetic-$(SIZE)-seed0" --size $(SIZE)
 
 faces: $(INSTALLED) ## draw the picture of the synthetic faces, docs/faces.png
+	rm -f docs/faces.png
 	$(BIN)/python -m aulight.data.synthetic --contact-sheet docs/faces.png
 
 readable: $(INSTALLED) ## how well each AU of the synthetic faces can be read: all labels, 1200 steps; 6 minutes

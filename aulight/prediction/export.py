@@ -1,6 +1,6 @@
 """A finished model as one file that holds all there is to know of it, and a card that says it."""
 
-import tempfile
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from aulight.data.synthetic.dataset import render_video
 from aulight.errors import AulightError
+from aulight.files import alone, publish, remove_former, remove_leftovers, scratch, told_of
 from aulight.prediction.card import model_card
 from aulight.prediction.loading import load
 from aulight.prediction.model import Model
@@ -37,37 +38,80 @@ def write_model(source: str, output: Path, licence: str | None = None) -> Export
 
     Args:
         source: Where the model is: what :func:`aulight.load` takes.
-        output: The file to make, ``.onnx`` or ``.aulight``; its folder is made.
+        output: The file to make, ``.onnx`` or ``.aulight``; its folder is made. Where this very model is there
+            already, nothing is written but its card, if that is missing.
         licence: Under which it is passed on: a text, or a ``.txt`` or ``.md`` file with it. ``None``: as it was.
 
     Raises:
-        AulightError: When there is no finished model, the output is there already, or the file scores otherwise.
+        AulightError: When there is no finished model, another file is there, the file scores otherwise, or another
+            process is writing it.
     """
     card = output.with_name(f"{output.name}.md")
-    for path in (output, card):
-        if path.exists():
-            raise AulightError(f"{path}: already there; remove it or give another output=")
+    there = _there(output)  # before the work
     model = load(source)
     if licence is not None:
         model.description = model.description.model_copy(update={"licence": _licence(licence)})
+    if there is not None and not _same(model, there):
+        raise AulightError(f"{output}: already there, and another model; give another output=")
     output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as temporary:
-        written = Path(temporary) / output.name
-        if output.suffix == ".onnx":
-            write_onnx(model, written)
+    remove_leftovers(output.parent)
+    remove_former(output.parent, output.name, rf"{re.escape(output.name)}(\.md)?")
+    with alone(output, f"{output}: another process is writing it"), scratch(output.parent) as made:
+        if there is None:
+            there = _there(output)  # meanwhile
+        if there is not None:
+            exported, names = there, [card.name]
         else:
-            model.save(written)
-        exported = load(written)
+            exported, names = _written(model, made / output.name, output), [card.name, output.name]  # the model last
         difference = largest_difference(model, exported)
         if not difference <= TOLERANCE:
             raise AulightError(
                 f"{output}: not written, since it would score up to {difference:.1e} off the model; "
                 "export with another format= or another version of torch"
             )
-        (Path(temporary) / card.name).write_text(model_card(exported.description), encoding="utf-8")
-        written.rename(output)
-        (Path(temporary) / card.name).rename(card)
+        text = model_card(exported.description)
+        if there is None and card.exists() and _undated(card) != text.rpartition(" on ")[0]:
+            raise AulightError(f"{card}: already there, and not the card of this model; give another output=")
+        if there is None or not card.exists():
+            (made / card.name).write_text(text, encoding="utf-8")
+            publish(made, output.parent, names)
     return Exported(card, len(model.aus), difference)
+
+
+def _written(model: Model, file: Path, output: Path) -> Model:
+    """Writes a model, and reads it again."""
+    with told_of(output):
+        if file.suffix == ".onnx":
+            write_onnx(model, file)
+        else:
+            model.save(file)
+    return load(file)
+
+
+def _there(output: Path) -> Model | None:
+    """The model that is there already: an earlier call may have been killed before it wrote the card."""
+    if not output.exists():
+        return None
+    try:
+        return load(output)
+    except AulightError as error:
+        raise AulightError(f"{output}: already there, and not a model; give another output=") from error
+
+
+def _same(model: Model, there: Model) -> bool:
+    """Whether a model was written from this one, whenever that was."""
+    said = [known.description.plain() for known in (model, there)]
+    for one in said:
+        for key in ("created", "written_by", "format_version"):  # of the file, not of the model
+            one.pop(key, None)
+    return said[0] == said[1] and largest_difference(model, there) <= TOLERANCE
+
+
+def _undated(card: Path) -> str:
+    try:
+        return card.read_text(encoding="utf-8").rpartition(" on ")[0]
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _licence(given: str) -> str:

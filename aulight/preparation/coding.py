@@ -1,7 +1,7 @@
 """The folder for a coder: a table of drawn frames to fill in, and their pictures."""
 
+import re
 import shlex
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ import pandas as pd
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.facs import MAX_INTENSITY, column
+from aulight.files import alone, remove_former, remove_leftovers, told_of, whole_folder
 from aulight.preparation.sampling import candidates, draw
 from aulight.preparation.sheets import pictures
 
@@ -68,16 +69,26 @@ def make_coding(
     refuse_old(output)
     drawn = draw(candidates(data, unlabelled_only), count, seed, min_distance_s)
     output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as temporary:
-        whole = Path(temporary) / output.name
-        (whole / "images").mkdir(parents=True)
+    remove_leftovers(output.parent)
+    remove_former(output.parent, output.name, re.escape(output.name))
+    with alone(output, f"output={output}: another process is writing it; give another folder"):
+        try:
+            _write(data, drawn, aus, output)
+        except FileExistsError:
+            refuse_old(output)  # of another process
+            raise
+    return Coding(output, len(drawn), drawn["video_id"].nunique(), _next_command(data, output / TABLE))
+
+
+def _write(data: PreparedDataset, drawn: pd.DataFrame, aus: Sequence[int], output: Path) -> None:
+    with whole_folder(output) as whole:
+        (whole / "images").mkdir()
         table = pd.DataFrame({"video": drawn["video_id"], "frame": drawn["source_frame"]})
         table["time_s"] = drawn["time_s"].round(3)
         table[[column(au) for au in dict.fromkeys(aus)]] = None
-        table.to_csv(whole / TABLE, index=False, encoding="utf-8-sig")  # the mark tells Excel
+        with told_of(whole / TABLE):
+            table.to_csv(whole / TABLE, index=False, encoding="utf-8-sig")  # the mark tells Excel
         pictures(data, drawn, whole)
-        whole.rename(output)
-    return Coding(output, len(drawn), drawn["video_id"].nunique(), _next_command(data, output / TABLE))
 
 
 def refuse_old(output: Path) -> None:
@@ -86,7 +97,7 @@ def refuse_old(output: Path) -> None:
     Raises:
         AulightError: When it is.
     """
-    if output.exists():
+    if output.exists() or output.is_symlink():
         raise AulightError(f"output={output}: already there, perhaps with labels filled in; give another folder")
 
 

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import Reader
 from aulight.data.video.types import Frames
+from aulight.files import told_of
 
 NEIGHBOURS = 2
 """Frames shown on each side of a drawn one."""
@@ -91,4 +92,5 @@ def _write(image: Frames, text: str, place: tuple[int, int]) -> None:
 
 
 def _save(path: Path, image: Frames) -> None:
-    path.write_bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
+    with told_of(path):
+        path.write_bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())

@@ -272,6 +272,7 @@ class Summary:
         reference: Published numbers; None where none were given.
         bars_fraction: The label fraction that is shown in detail, by dataset.
         files: Names of the report's files.
+        sha256: Of each of them but the summary; while they are put in place, also of what was there. 0.1.0 did not say.
     """
 
     records: list[Record]
@@ -287,6 +288,7 @@ class Summary:
     reference: list[Published] | None = None
     bars_fraction: dict[str, float] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
+    sha256: dict[str, list[str]] = field(default_factory=dict)
 
     def text(self) -> str:
         """The content of ``summary.json``."""

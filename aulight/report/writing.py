@@ -2,13 +2,23 @@
 
 import json
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from aulight.drawing import against_truth, names, style
 from aulight.errors import AulightError, shorten
+from aulight.files import (
+    alone,
+    publish,
+    refuse_foreign,
+    remove_former,
+    remove_leftovers,
+    scratch,
+    sha256,
+    told_of,
+)
+from aulight.files import whole as whole_file
 from aulight.report import figures, formats
 from aulight.report.collect import Run
 from aulight.report.page import page
@@ -18,6 +28,15 @@ from aulight.report.timelines import timelines_of
 
 SUMMARY = "summary.json"
 PAGE = "report.html"
+
+_FILES = {
+    "table": ("csv", "md", "tex"),
+    "per_au": ("csv", "png", "pdf"),
+    "label_efficiency": ("png", "pdf"),
+    "summary": ("json",),
+    "report": ("html",),
+}
+_KIND = r"(timeline|per_au|label_efficiency|table)[\w.-]*\.(png|pdf|csv|md|tex)"
 
 
 def write(summary: Summary, runs: Sequence[Run], output: Path, count: int, videos: Sequence[str] | None) -> list[str]:
@@ -36,21 +55,49 @@ def write(summary: Summary, runs: Sequence[Run], output: Path, count: int, video
     Raises:
         AulightError: When ``output`` is a file, or a video is no test video; there is no new file then.
     """
-    if output.exists() and not output.is_dir():
-        raise AulightError(f"output={output}: is a file; give a folder")
+    refuse_foreign_files(output)
     output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as temporary:
-        whole = Path(temporary)
+    remove_leftovers(output.parent)
+    remove_former(output.parent, output.name, rf"{_KIND}|{re.escape(PAGE)}|{re.escape(SUMMARY)}")
+    with (
+        told_of(output),
+        alone(output, f"output={output}: another process is writing it; give another folder"),
+        scratch(output.parent) as whole,
+    ):
         _write_tables(summary, whole)
         _write_figures(summary, whole)
         timelines = _write_timelines(summary, runs, count, videos, whole)
         pictures = {caption: (whole / name).read_bytes() for caption, name in timelines.items()}
         curve, bars = ((whole / f"{name}.png").read_bytes() for name in ("label_efficiency", "per_au"))
         (whole / PAGE).write_text(page(summary, curve, bars, pictures), encoding="utf-8")
-        files = sorted([file.name for file in whole.iterdir()] + [SUMMARY])
-        (whole / SUMMARY).write_text(replace(summary, files=files).text(), encoding="utf-8")
-        _publish(whole, output, files)
-    return files
+        names = sorted(file.name for file in whole.iterdir())
+        _publish(whole, output, names, summary)
+    return sorted([*names, SUMMARY])
+
+
+def refuse_foreign_files(output: Path) -> None:
+    """Refuses a folder in which there are files that are called as a report's and are not one's.
+
+    Raises:
+        AulightError: When there is one, or ``output`` is a file.
+    """
+    if output.exists() and not output.is_dir():
+        raise AulightError(f"output={output}: is a file; give a folder")
+    older = _older(output)
+    usual = [f"{name}.{kind}" for name, kinds in _FILES.items() for kind in kinds]
+    refuse_foreign([output / name for name in {*usual, *older}], older)
+
+
+def _older(output: Path) -> dict[str, list[str] | None]:
+    """By name the digests that the files of an older report may have; ``None`` where it did not note them."""
+    try:  # only this of it is needed, whatever else an older summary holds or lacks
+        said = json.loads((output / SUMMARY).read_text(encoding="utf-8"))
+        names, digests = [str(name) for name in said["files"] if said["records"]], dict(said.get("sha256") or {})
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    known = {name: list(map(str, digests[name])) if name in digests else None for name in {*names, *digests}}
+    # Only plain names of our own kinds: a summary must not be able to name other files.
+    return {SUMMARY: None, **{name: told for name, told in known.items() if re.fullmatch(_KIND, name) or name == PAGE}}
 
 
 def _write_tables(summary: Summary, folder: Path) -> None:
@@ -98,16 +145,23 @@ def _write_timelines(
     return files
 
 
-def _publish(whole: Path, output: Path, files: Sequence[str]) -> None:
-    """Moves a report into place file by file, its summary last, and drops what only an older one had."""
+def _publish(whole: Path, output: Path, names: Sequence[str], summary: Summary) -> None:
+    """Moves a report into place file by file, and drops what only an older one had.
+
+    The summary says from before the first to after the last what may be there, so that none of them is ever taken for
+    a file of the user's.
+    """
+    older = _older(output)
+    refuse_foreign([output / name for name in {*names, *older, SUMMARY}], older)
     output.mkdir(exist_ok=True)
-    try:  # only this of it is needed, whatever else an older summary holds or lacks
-        older = json.loads((output / SUMMARY).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        older = []
-    for name in [*(name for name in files if name != SUMMARY), SUMMARY]:
-        (whole / name).replace(output / name)
-    for name in set(older) - set(files):
-        # Only plain names of our own kinds: a summary must not be able to name other files.
-        if re.fullmatch(r"(timeline|per_au|label_efficiency|table)[\w.-]*\.(png|pdf|csv|md|tex)", str(name)):
-            (output / name).unlink(missing_ok=True)
+    new = {name: [sha256(whole / name)] for name in names}
+    there = {name: [sha256(output / name)] for name in older if name != SUMMARY and (output / name).is_file()}
+    files = sorted([*names, SUMMARY])
+    both = {name: there.get(name, []) + new.get(name, []) for name in sorted({*there, *new})}
+    for digests in (both, new):
+        with whole_file(output / SUMMARY) as temporary:
+            temporary.write_text(replace(summary, files=files, sha256=digests).text(), encoding="utf-8")
+        if digests is both:
+            publish(whole, output, names)
+            for name in there.keys() - new.keys():
+                (output / name).unlink(missing_ok=True)

@@ -5,12 +5,12 @@ import itertools
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
-from filelock import FileLock, Timeout
 from omegaconf import DictConfig
+
+from aulight.files import Taken, alone, remove_leftovers
+from aulight.runs.machine import own_folder
 
 
 @contextlib.contextmanager
@@ -20,10 +20,10 @@ def own_gpu(trainer: DictConfig) -> Iterator[dict[str, str]]:
     if len(gpus) < 2:
         yield {}
         return
-    folder = Path(tempfile.gettempdir(), f"aulight-{os.getuid()}")
-    folder.mkdir(exist_ok=True)
+    folder = own_folder()
+    remove_leftovers(folder)
     for place, gpu in ((place, gpu) for place in itertools.count() for gpu in gpus):
-        with contextlib.suppress(Timeout), FileLock(folder / f"{gpu}-{place}.lock", timeout=0):
+        with contextlib.suppress(Taken), alone(folder / f"{gpu}-{place}", "another job has it"):
             yield {"CUDA_VISIBLE_DEVICES": gpu}
             return
 

@@ -1,10 +1,17 @@
-"""What a run ran on: versions, the revision of the code, and the memory that it took."""
+"""What a run ran on: versions, the revision of the code, the memory that it took; and where its processes meet."""
 
+import atexit
+import contextlib
+import functools
 import importlib.metadata
+import os
 import platform
 import resource
+import shutil
+import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 
@@ -42,3 +49,25 @@ def peak_gpu_mb() -> int | None:
     if torch is None or not torch.cuda.is_initialized():
         return None
     return int(torch.cuda.max_memory_allocated() / 1e6)
+
+
+@functools.cache
+def own_folder() -> Path:
+    """This user's folder for locks and other things of the processes of this machine, into which nobody else writes.
+
+    ``$XDG_RUNTIME_DIR/aulight`` or ``aulight-<uid>`` in the system's temporary folder. One there that another user has
+    made first is left alone, and this process has one of its own.
+    """
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    places = [Path(runtime, "aulight")] if runtime else []
+    for place in [*places, Path(tempfile.gettempdir(), f"aulight-{os.getuid()}")]:
+        with contextlib.suppress(OSError):
+            with contextlib.suppress(FileExistsError):
+                place.mkdir(0o700)
+            found = place.lstat()
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid():
+                place.chmod(0o700)
+                return place
+    own = tempfile.mkdtemp(prefix="aulight-")
+    atexit.register(shutil.rmtree, own, ignore_errors=True)
+    return Path(own)

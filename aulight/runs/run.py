@@ -1,18 +1,18 @@
 """The run directory: what a run was, how it ended, and whether the same command has anything left to do."""
 
 import functools
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from filelock import FileLock, Timeout
-
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError, reason
-from aulight.files import remove_leftovers, write_table, write_yaml
+from aulight.files import alone, remove_leftovers, write_table, write_yaml
 from aulight.runs.machine import git_revision, peak_gpu_mb, peak_rss_mb, versions
 from aulight.runs.record import RECORD, FinetuneRecord, PretrainRecord, Record, differences, read_record
 from aulight.settings.commands import settings_of
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RECORDS: dict[str, type[Record]] = {"pretrain": PretrainRecord, "finetune": FinetuneRecord}
+
+TABLES = ("labels_used.parquet", "validation.parquet", "predictions.parquet")
+"""Of stage two, in the run directory."""
 
 
 class Run:
@@ -52,17 +55,18 @@ class Run:
         self.checkpoints = folder / "checkpoints"
         self.record: Record = RECORDS[command](command=command, config=dict(config), wall_s=0.0)
         earlier = read_record(folder)
+        if earlier is None:
+            _refuse_foreign(folder)
         follows = config.get("pretrained") is not None and not typed_network(typed)
         if earlier is not None:
             if "config" not in earlier.model_fields_set:
-                raise AulightError(f"{folder / RECORD}: not the record of a run; remove the run directory")
+                raise AulightError(f"{folder / RECORD}: not the record of a run; give another name=")
             differing = differences(earlier.config, config, (*_free(command), *(["model"] if follows else [])))
             if differing and self.last is None and str(earlier.outcome).startswith(("failed", "interrupted")):
                 return  # it got nowhere: a second try with a setting put right
             if differing:
                 raise AulightError(
-                    f"{folder}: holds a run with other settings ({'; '.join(differing[:4])}); "
-                    "give another name= or remove the folder"
+                    f"{folder}: holds a run with other settings ({'; '.join(differing[:4])}); give another name="
                 )
             if follows:
                 config = {**config, "model": earlier.config.get("model", config["model"])}
@@ -83,6 +87,7 @@ class Run:
         command = "finetune" if isinstance(settings, FinetuneSettings) else "pretrain"
         run = cls(folder, command, settings.model_dump(exclude_unset=True), typed)
         if run.done:
+            _remove_leftovers(folder)
             root = Path(settings.data.root).expanduser()
             if root.exists():
                 run.check_data(PreparedDataset(root).fingerprint)
@@ -120,18 +125,16 @@ class Run:
         if before != fingerprint and (self.done or self.last is not None):
             raise AulightError(
                 f"{self.folder}: was {'done' if self.done else 'begun'} on another version of the dataset, with other "
-                f"labels, subjects or videos ({before}, now {fingerprint}); give another name= or remove the folder"
+                f"labels, subjects or videos ({before}, now {fingerprint}); give another name="
             )
 
     def __enter__(self) -> Self:
         if _is_first():
-            self._lock = FileLock(self.folder / ".lock")  # of the process: gone with it, however it ends
-            try:
-                self._lock.acquire(timeout=0)
-            except Timeout as error:
-                raise AulightError(f"{self.folder}: another process is at work on this run") from error
-            for place in (self.folder, self.checkpoints):
-                remove_leftovers(place)
+            self._alone = ExitStack()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            taken = f"{self.folder}: another process is at work on this run"
+            self._alone.enter_context(alone(self.folder / RECORD, taken))
+            _remove_leftovers(self.folder)
         self._start, self._before = time.monotonic(), self.record.wall_s
         self.update(outcome="running", versions=versions(), git=git_revision())
         return self
@@ -161,13 +164,26 @@ class Run:
             outcome = f"failed: {reason(error or kind())}"
         else:
             outcome = "interrupted"
-        self.update(outcome=outcome)
-        if _is_first():
-            if outcome == "done":
-                Path(self._lock.lock_file).unlink(missing_ok=True)
-            self._lock.release()
+        try:
+            self.update(outcome=outcome)
+        finally:
+            if _is_first():
+                self._alone.close()
         if outcome == "interrupted":  # by Ctrl-C, which Lightning turns into SystemExit
             raise KeyboardInterrupt from error
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Refuses a folder with files that a run would write over, and that no run has written."""
+    for name in (RECORD, "metrics.csv", *TABLES, "checkpoints"):
+        if os.path.lexists(folder / name):
+            raise AulightError(f"{folder / name}: there already, and no run of aulight; give another name=")
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for place in (folder, folder / "checkpoints"):
+        remove_leftovers(place)
+    (folder / ".lock").unlink(missing_ok=True)  # of 0.1.0
 
 
 def typed_network(typed: Sequence[str]) -> list[str]:

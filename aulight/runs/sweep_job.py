@@ -13,7 +13,6 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -21,16 +20,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
-from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from aulight.errors import INTERRUPTED, AulightError, one_line
+from aulight.files import is_taken, remove_leftovers, scratch
 from aulight.runs.composed import settings_from
 from aulight.runs.gpus import own_gpu
+from aulight.runs.machine import own_folder
 from aulight.runs.overrides import quoted
-from aulight.runs.record import read_record
+from aulight.runs.record import RECORD, read_record
 from aulight.runs.run import Run
 
 SWEEP = "AULIGHT_SWEEP"
@@ -51,7 +51,9 @@ PATIENCE_S = 60  # that an interrupted job has to write down how far it came
 @contextlib.contextmanager
 def lifeline() -> Iterator[None]:
     """In the block this process is the sweep: the jobs that are started in it end with it, however it ends."""
-    with tempfile.NamedTemporaryFile(prefix="aulight-sweep-") as file:
+    folder = own_folder()
+    remove_leftovers(folder)
+    with scratch(folder) as place, (place / "sweep").open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         os.environ[SWEEP] = file.name
         try:
@@ -129,11 +131,7 @@ def unfinished(folder: Path, before: int | None) -> str | None:
     record = read_record(folder)
     outcome = str(record and record.outcome)
     if outcome == "running":
-        try:
-            with FileLock(folder / ".lock", timeout=0):
-                return "killed"
-        except Timeout:
-            return "still running"
+        return "still running" if is_taken(folder / RECORD) else "killed"
     return None if outcome == "done" else outcome.removeprefix("failed: ")
 
 

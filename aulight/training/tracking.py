@@ -5,7 +5,6 @@ import netrc
 import os
 import secrets
 import shlex
-import tempfile
 import threading
 import urllib.error
 import urllib.parse
@@ -23,6 +22,7 @@ from pytorch_lightning.loggers import Logger
 from aulight.data.store import PreparedDataset
 from aulight.errors import one_line
 from aulight.facs import AU_NAMES
+from aulight.files import scratch
 from aulight.runs.record import BegunFinetune, complete
 from aulight.runs.run import Run
 from aulight.settings.logger import CsvSettings, WandbSettings
@@ -123,8 +123,8 @@ class Tracker(Logger):
 
         def media(page: Any) -> None:
             record = complete(self._record.record, BegunFinetune, self._record.folder)
-            with tempfile.TemporaryDirectory() as folder:
-                curves, video = draw(data, table, record, Path(folder))
+            with scratch(self._record.folder) as folder:
+                curves, video = draw(data, table, record, folder)
                 page.log(
                     {
                         "test/timelines": [wandb.Image(str(path)) for path in curves],

@@ -20,6 +20,7 @@ from torch import nn
 from aulight.cli.commands.export import export
 from aulight.data.synthetic.dataset import render_video
 from aulight.errors import AulightError
+from aulight.files import alone
 from aulight.nets.encoder import Encoder
 from aulight.nets.heads import IntensityRegressor
 from aulight.prediction.card import model_card
@@ -145,6 +146,36 @@ def test_refusals_leave_nothing(
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
         "there.aulight": "mine", "carded.aulight.md": "mine",
     }  # fmt: skip
+
+
+def test_killed_between_model_and_card_the_same_command_goes_on(
+    aulight: Command, finetuned: Path, pretrained: Path, tmp_path: Path
+) -> None:
+    command = ["export", f"run={finetuned}", f"output={tmp_path}/model.aulight", "licence=CC0-1.0"]
+    model, card = tmp_path / "model.aulight", tmp_path / "model.aulight.md"
+    assert aulight(*command).status == 0
+    written = model.read_bytes(), card.read_bytes()
+    for lost in (card, model):
+        lost.unlink()
+        outcome = aulight(*command)
+        assert (outcome.status, outcome.err) == (0, "")
+        assert load(model).meta["licence"] == "CC0-1.0"
+        assert card.read_bytes() == written[1]
+    assert aulight(*command).status == 0  # there is nothing left to do
+    card.write_text("my own words")
+    assert aulight(*command).status == 0
+    _refused(aulight(*command[:-1], "licence=another"), "model.aulight: already there, and another model")
+    assert card.read_text() == "my own words"
+    model.unlink()
+    _refused(aulight(*command), "model.aulight.md: already there")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.aulight.md"]
+
+
+def test_two_at_once_are_one_and_a_line(aulight: Command, finetuned: Path, tmp_path: Path) -> None:
+    with alone(tmp_path / "model.aulight", "taken"):
+        outcome = aulight("export", f"run={finetuned}", f"output={tmp_path}/model.aulight")
+        _refused(outcome, f"{tmp_path}/model.aulight: another process is writing it")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_scores_otherwise_is_not_written(

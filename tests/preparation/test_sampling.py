@@ -22,7 +22,8 @@ from aulight.data.writer import StoreWriter
 from aulight.datasets import DISFA_AUS
 from aulight.errors import AulightError
 from aulight.facs import column
-from aulight.preparation import sheets
+from aulight.files import alone
+from aulight.preparation import coding, sheets
 from aulight.preparation.coding import make_coding
 from aulight.preparation.sampling import candidates, draw
 from aulight.settings.data import FolderSettings
@@ -222,6 +223,31 @@ def test_nothing_is_overwritten(aulight: Command, faces: PreparedDataset, tmp_pa
     assert len(outcome.err.splitlines()) == 1
     assert f"output={output}: already there" in outcome.err
     assert table.read_text() == "filled in"
+
+
+@pytest.mark.parametrize("faster", [False, True])
+def test_two_at_once_are_one_and_a_line(
+    faster: bool, aulight: Command, faces: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the other writes; and when it has just ended, on a drive that has no locks."""
+    output = tmp_path / "out"
+    command = ["sample", f"data.root={faces.root}", "label_count=3", f"output={output}", "aus=[1,25]"]
+    if not faster:
+        with alone(output, "taken"):
+            outcome = aulight(*command)
+        assert list(tmp_path.iterdir()) == []
+        assert outcome.err == f"aulight: output={output}: another process is writing it; give another folder\n"
+    else:
+
+        def first(data: PreparedDataset, drawn: pd.DataFrame, folder: Path) -> None:
+            output.mkdir()
+            (output / "to_label.csv").write_text("the other's")
+
+        monkeypatch.setattr(coding, "pictures", first)
+        outcome = aulight(*command)
+        assert (output / "to_label.csv").read_text() == "the other's"
+        assert outcome.err.startswith(f"aulight: output={output}: already there")
+    assert (outcome.status, len(outcome.err.splitlines())) == (2, 1)
 
 
 def test_an_unreadable_video_is_named_and_nothing_stays(aulight: Command, tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 """The report command on a small tree of runs, made here."""
 
+import contextlib
 import json
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,9 @@ from matplotlib.image import imread
 
 from aulight.cli.commands.report import report
 from aulight.errors import AulightError
+from aulight.files import alone, sha256
+from aulight.report.records import read
+from aulight.report.writing import _publish, refuse_foreign_files
 from aulight.runs.composed import composed, settings_from
 from aulight.settings.report import ReportSettings
 
@@ -194,6 +200,71 @@ def test_a_newer_report_replaces_an_older_one_and_nothing_else(tmp_path: Path) -
     report(settings(runs, f"output={output}", "timelines=0"))
     assert [file.name for file in output.glob("timeline_*.png")] == ["timeline_mine.png"]
     assert (tmp_path / "keep.md").exists()
+
+
+@pytest.mark.parametrize("name", ["table.csv", "summary.json", "timeline_s0_v_1.png"])
+def test_a_users_own_file_is_refused(name: str, tmp_path: Path) -> None:
+    runs, output = tmp_path / "runs", tmp_path / "out"
+    write_runs(runs)
+    output.mkdir()
+    (output / name).write_text('{"files": ["table.csv"]}')
+    videos = "videos=['s0/v 1']"
+    with pytest.raises(AulightError, match=rf"{re.escape(name)}: there already, and not as aulight wrote it"):
+        report(settings(runs, f"output={output}", videos))
+    assert [path.name for path in output.iterdir()] == [name]
+    (output / name).unlink()
+    report(settings(runs, f"output={output}", videos))
+    report(settings(runs, f"output={output}", videos))
+    before = {path.name: path.stat().st_mtime_ns for path in output.iterdir()}
+    assert name in before
+    if name == "summary.json":
+        return  # changed by hand it is still one of ours, whatever it says
+    (output / name).write_text("changed by hand")
+    with pytest.raises(AulightError, match=rf"{re.escape(name)}: there already"):
+        report(settings(runs, f"output={output}", "timelines=0"))
+    assert (output / name).read_text() == "changed by hand"
+    assert {path.name for path in output.iterdir()} == before.keys()
+
+
+def test_killed_while_a_report_is_put_in_place_the_next_one_replaces_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, output, made = tmp_path / "runs", tmp_path / "out", tmp_path / "made"
+    write_runs(runs)
+    report(settings(runs, f"output={output}", "timelines=1"))
+    summary = read(output / "summary.json")
+    move = Path.replace
+    for at in range(6):
+        made.mkdir()
+        names = ["table.csv", "table.md"]
+        for name in names:
+            (made / name).write_text(f"new {at}")
+        left = iter(range(at))
+
+        def replace(self: Path, to: Path, left: Iterator[int] = left) -> Path:
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            return move(self, to)
+
+        monkeypatch.setattr(Path, "replace", replace)
+        with contextlib.suppress(KeyboardInterrupt):
+            _publish(made, output, names, summary)
+        monkeypatch.undo()
+        shutil.rmtree(made)
+        refuse_foreign_files(output)
+    assert sorted(path.name for path in output.iterdir()) == ["summary.json", "table.csv", "table.md"]
+    report(settings(runs, f"output={output}", "timelines=0"))
+    assert sha256(output / "table.csv") == read(output / "summary.json").sha256["table.csv"][0]
+
+
+def test_two_at_once_are_one_and_a_line(tmp_path: Path) -> None:
+    write_runs(tmp_path / "runs")
+    with (
+        alone(tmp_path / "out", "taken"),
+        pytest.raises(AulightError, match=r"^output=.*out: another process is writing it; give another folder$"),
+    ):
+        report(settings(tmp_path / "runs", f"output={tmp_path / 'out'}", "timelines=0"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
 
 
 def test_several_datasets_side_by_side(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 from aulight.errors import AulightError
-from aulight.files import whole
+from aulight.files import is_taken, whole
 from aulight.runs import machine
 from aulight.runs.record import read_record
 from aulight.runs.run import Run
@@ -205,6 +206,31 @@ def test_another_process_at_work(tmp_path: Path) -> None:
         assert other.wait(60) == 0
     with Run(tmp_path, "pretrain", {}) as run:
         assert run.record.outcome == "running"
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "predictions.parquet", "checkpoints/last.ckpt"])
+def test_a_users_own_files_are_not_written_over(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(AulightError, match="there already, and no run of aulight"):
+        Run(tmp_path, "finetune", CONFIG)
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_nothing_but_the_run_stays_however_it_ends(tmp_path: Path) -> None:
+    for outcome in (None, ValueError):
+        with contextlib.suppress(ValueError), Run(tmp_path, "pretrain", {}) as run:
+            assert is_taken(tmp_path / "run.yaml")
+            if outcome:
+                raise outcome
+        assert not is_taken(tmp_path / "run.yaml")
+        assert [path.name for path in tmp_path.iterdir()] == ["run.yaml"]
+        assert run.record.outcome in ("done", "failed: ValueError")
+    for name in (".lock", ".aulight-0123456789abcdef.lock", ".aulight-0123456789abcdef.tmp.yaml"):
+        (tmp_path / name).touch()  # as of a process that was killed
+    with Run(tmp_path, "pretrain", {}):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["run.yaml"]
 
 
 def test_other_data(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from aulight.report.published import read_published
 from aulight.report.records import Command
 from aulight.report.summary import shown_fractions, summarise
 from aulight.report.tables import remarks, tables_of
-from aulight.report.writing import PAGE, write
+from aulight.report.writing import PAGE, refuse_foreign_files, write
 from aulight.settings.report import ReportSettings
 
 
@@ -28,6 +28,7 @@ def report(settings: ReportSettings, typed: Sequence[str] = ()) -> None:
     """
     folder = Path(settings.runs).expanduser()
     output = Path(settings.output).expanduser() if settings.output else folder / "report"
+    refuse_foreign_files(output)  # before the work
     runs, unfinished = collect(folder)
     started = commands(folder)
     if typed:

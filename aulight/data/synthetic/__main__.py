@@ -1,6 +1,7 @@
 """``python -m aulight.data.synthetic``: the synthetic dataset, where it is not there yet, or a picture of its faces."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import get_args
@@ -10,6 +11,7 @@ import cv2
 from aulight.data.opening import open_data
 from aulight.data.synthetic.sheet import contact_sheet
 from aulight.errors import AulightError
+from aulight.files import whole
 from aulight.settings.data import GeneratorSettings
 
 
@@ -25,8 +27,12 @@ def _main() -> None:
         open_data(given.dataset, GeneratorSettings(size=given.size, seed=0))
         return
     path: Path = given.contact_sheet
+    if os.path.lexists(path):
+        raise AulightError(f"--contact-sheet {path}: already there; give another name")
+    picture = cv2.cvtColor(contact_sheet(), cv2.COLOR_RGB2BGR)
     path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), cv2.cvtColor(contact_sheet(), cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    with whole(path) as temporary:
+        temporary.write_bytes(cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())
 
 
 if __name__ == "__main__":

@@ -29,6 +29,10 @@ def test_draws_a_picture(tmp_path: Path) -> None:
     picture = cv2.imread(str(tmp_path / "docs" / "faces.png"))
     assert picture is not None
     assert picture.std() > 20
+    (tmp_path / "docs" / "faces.png").write_text("mine")
+    done = _run("--contact-sheet", tmp_path / "docs" / "faces.png")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert (tmp_path / "docs" / "faces.png").read_text() == "mine"
 
 
 def test_mistakes(tmp_path: Path) -> None:
