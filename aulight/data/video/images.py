@@ -7,10 +7,8 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-import numpy as np
-
+from aulight.data.video.pictures import decoded
 from aulight.data.video.types import IMAGE_SUFFIXES, RawFrame
 from aulight.errors import AulightError, VideoError
 
@@ -70,8 +68,6 @@ def image_frames(path: Path, file: Path | None, numbered: list[tuple[int, str]],
     Raises:
         VideoError: At an image that cannot be read.
     """
-    import cv2
-
     with ExitStack() as stack:
         archive = None if file is None else stack.enter_context(zipfile.ZipFile(file))
         for number, name in numbered:
@@ -79,10 +75,5 @@ def image_frames(path: Path, file: Path | None, numbered: list[tuple[int, str]],
                 data = Path(name).read_bytes() if archive is None else archive.read(name)
             except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:  # RuntimeError: it has a password
                 raise VideoError(f"{path}: image {Path(name).name} cannot be read ({error})") from error
-            # a jpg that is cut off has no end after the start of its data; not every version of OpenCV refuses it
-            cut = data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
-            image = None if cut or not data else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-            if image is None:
-                raise VideoError(f"{path}: image {Path(name).name} is damaged")
-            rgb: Any = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-            yield RawFrame(number, (number - numbered[0][0]) / fps, rgb)
+            image = decoded(data, f"{path}: image {Path(name).name}")
+            yield RawFrame(number, (number - numbered[0][0]) / fps, image)
