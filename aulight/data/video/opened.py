@@ -44,7 +44,7 @@ class Film:
     def fps(self) -> float:
         """Frames per second as the header has them, which may be wrong; :func:`measured` is not."""
         rates = (self.stream.average_rate, self.stream.guessed_rate)
-        return next((float(rate) for rate in rates if rate and 0 < rate <= MOST_FPS), USUAL_FPS)
+        return next((float(rate) for rate in rates if rate and 0 < rate < MOST_FPS), USUAL_FPS)
 
     @property
     def note(self) -> str | None:

@@ -89,7 +89,9 @@ def _size(data: bytes, what: str) -> tuple[int, int]:
             with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
                 return picture.size
     except Image.DecompressionBombError as error:
-        raise VideoError(f"{what} claims too many pixels ({error}); make it smaller") from error
+        claimed = re.search("[0-9]+", str(error))
+        count = f"{int(claimed[0]):,} pixels" if claimed else "many pixels"
+        raise VideoError(f"{what} claims {count}, more than can be read; make it smaller") from error
     except Exception as error:  # its plugins raise whatever their parsing comes upon
         raise VideoError(f"{what} is damaged") from error
 

@@ -106,10 +106,8 @@ class Upright:
             image: The same as ``(H, W, 3)``.
         """
         if self._turn is None:
-            try:
-                quarters = round(frame.rotation / 90) % 4
-            except ValueError:  # a matrix that leaves nothing of the picture
-                quarters = 0
+            degrees = frame.rotation
+            quarters = round(degrees / 90) % 4 if abs(degrees) <= 180 else 0  # of a matrix that leaves nothing
             return np.ascontiguousarray(np.rot90(image, quarters))
         (x, across), (down, y) = self._turn
         if across:
