@@ -32,6 +32,9 @@ BATCH = 100_000
 BLENDSHAPE = "blendshape_"
 """What the names of blendshape scores begin with in ``frames.parquet``."""
 
+SOURCE_COLUMNS = ("source_sha256", "source_size", "source_mtime_ns")
+"""Optional columns of ``videos.parquet``: what :mod:`aulight.data.video.digest` says of each raw video."""
+
 FRAME_COLUMNS = ["video_id", "frame", "source_frame", "time_s", "face_confidence"]
 
 
@@ -74,7 +77,8 @@ class PreparedDataset:
         name: The dataset's name.
         aus: The AUs its labels have columns for; empty when unlabelled.
         fps: Nominal frames per second.
-        videos: One row a video: ``video_id, subject, path, frames, fps`` and further columns.
+        videos: One row a video: ``video_id, subject, path, frames, fps`` and further columns
+            (:data:`SOURCE_COLUMNS`, but not in older datasets).
 
     Args:
         root: Its folder.
@@ -278,10 +282,11 @@ class PreparedDataset:
 
 
 def _content(path: Path) -> bytes:
-    """Hash of a table's columns, however its rows are grouped in the file."""
+    """Hash of a table's columns but those of the raw videos, however its rows are grouped in the file."""
     with pq.ParquetFile(path) as file:
-        digests = {name: hashlib.sha256(name.encode()) for name in file.schema_arrow.names}
-        for batch in file.iter_batches(BATCH):
+        names = [name for name in file.schema_arrow.names if name not in SOURCE_COLUMNS]
+        digests = {name: hashlib.sha256(name.encode()) for name in names}
+        for batch in file.iter_batches(BATCH, columns=names):
             for name, digest in digests.items():
                 values = batch[name].to_pandas()
                 if pd.api.types.is_numeric_dtype(values):

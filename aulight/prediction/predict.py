@@ -8,6 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 from aulight.errors import AulightError
+from aulight.files import remove_leftovers
 from aulight.prediction.predictor import Found, Predictor
 from aulight.prediction.videos import Video, expected, find_videos
 from aulight.prediction.webcam import record_webcam
@@ -51,9 +52,14 @@ def score_input(settings: PredictSettings) -> Predicted:
         video, found = record_webcam(predictor, settings.camera, settings.max_frames)
         return Predicted(predictor, {video: found})
     videos = find_videos(Path(settings.input).expanduser(), output)
+    for folder in {(output / video.name).parent for video in videos}:
+        remove_leftovers(folder)
     predictor = Predictor(settings)
     before = {video: predictor.done(video) for video in videos}
-    frames = {video: expected(video, settings.fps) for video in videos if before[video] is None}
+    missing = [video for video in videos if before[video] is None]
+    for video in missing:
+        predictor.make_room(video)  # before hours of work, not after
+    frames = {video: expected(video, settings.fps) for video in missing}
     todo = sorted(frames, key=lambda video: -frames[video])  # the longest first, so that all processes end together
     processes = processes_for(len(todo), settings.workers, cpus(), predictor.pipeline.on_gpu)
     made: dict[Video, Found] = {}

@@ -1,7 +1,6 @@
 """AU intensities of videos as tables, with pictures of what was seen, if wished: one video after the other."""
 
 import itertools
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -19,8 +18,9 @@ from aulight.data.video.write import write_video
 from aulight.drawing.annotate import Shown, annotate
 from aulight.errors import AulightError, VideoError, shorten
 from aulight.facs import MAX_INTENSITY, column
+from aulight.files import Taken, alone, scratch
 from aulight.prediction.clock import Clock
-from aulight.prediction.companion import Companion, Wanted, put, read_companion
+from aulight.prediction.companion import Companion, Wanted, make_room, put, read_companion
 from aulight.prediction.pipeline import Pipeline
 from aulight.prediction.rows import Scored, Table
 from aulight.prediction.untrained import NOTE
@@ -39,11 +39,13 @@ class Found:
         frames: How many were scored.
         seen: In how many of them there is a face.
         problem: Why there are no more, or ``None`` when it is whole.
+        taken: Whether that is because another process is scoring it.
     """
 
     frames: int = 0
     seen: int = 0
     problem: str | None = None
+    taken: bool = False
 
 
 class Predictor:
@@ -127,13 +129,24 @@ class Predictor:
         record = read_companion(self.output, video.name)
         if record is None or not record.whole or not record.model.same(self._about):
             return None
-        now = about(video.path), self._wanted.with_pictures_of(record.settings), __version__
-        if (record.source, record.settings, record.aulight) != now:
+        if (record.settings, record.aulight) != (self._wanted.with_pictures_of(record.settings), __version__):
+            return None
+        if not record.source.is_unchanged(video.path):
             return None
         folder = (self.output / video.name).parent
         if not all((folder / name).is_file() for name in record.files):
             return None
         return Found(record.frames, record.frames_with_a_face)
+
+    def make_room(self, video: Video) -> None:
+        """Sees to it that the files of a video can be written.
+
+        Raises:
+            AulightError: When there are files that are not ours to replace.
+        """
+        pictures = {OVERLAY: self._wanted.overlay, ".png": self._wanted.plot}
+        wanted = [f".{self._settings.format}", *(ending for ending, drawn in pictures.items() if drawn)]
+        make_room(self.output, video, wanted)
 
     def make(self, video: Video, report: Callable[[int], Any]) -> Found:
         """Scores a video and writes what is wanted of it, unless not even one frame can be read.
@@ -144,7 +157,7 @@ class Predictor:
         """
         problems: list[str] = []
         try:
-            source, fps = about(video.path), raw_info(video.path, self._settings.fps).fps
+            source, fps = about(video.path, whole=True), raw_info(video.path, self._settings.fps).fps
             frames = raw_frames(video.path, self._settings.fps, self.pipeline.square)
         except VideoError as error:
             return Found(problem=str(error))
@@ -197,36 +210,42 @@ class Predictor:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise AulightError(f"output={self.output}: cannot be made ({error.strerror}); give another") from error
-            with tempfile.TemporaryDirectory(prefix=f".{stem}-", dir=folder) as temporary:
-                made = Path(temporary)
-                file = made / f"{stem}.{self._wanted.format}"
-                start = time.perf_counter()
-                with Rows(file, self._names) as rows:
-                    if self._wanted.overlay:
-                        write_video(made / f"{stem}{OVERLAY}", of_one_size(written(rows)), fps)
-                    else:
-                        deque(written(rows), maxlen=0)
-                if self._wanted.plot:
-                    self._plot(file, made / f"{stem}.png", video.name)
-                clock.seconds["writing"] += time.perf_counter() - start
-                if problems:
-                    for path in list(made.iterdir()):
-                        path.rename(f"{path}{PARTIAL}")
-                record = Companion(
-                    source=source,
-                    whole=not problems,
-                    problem=problems[0] if problems else None,
-                    files=sorted(path.name for path in made.iterdir()),
-                    fps=fps,
-                    frames=count,
-                    frames_with_a_face=seen,
-                    model=self._about,
-                    coverage=self._wanted.coverage if self.pipeline.intervals is not None else None,
-                    settings=self._wanted,
-                    aulight=__version__,
-                    seconds={"all": time.perf_counter() - begin, **clock.seconds},
-                )
-                put(made, self.output, video.name, record)
+            try:
+                with alone(folder / f"{stem}.json", f"{video.path}: another process is scoring it"):
+                    if not live and (found := self.done(video)) is not None:
+                        return found  # by another process, meanwhile
+                    self.make_room(video)
+                    with scratch(folder) as made:
+                        file = made / f"{stem}.{self._wanted.format}"
+                        start = time.perf_counter()
+                        with Rows(file, self._names) as rows:
+                            if self._wanted.overlay:
+                                write_video(made / f"{stem}{OVERLAY}", of_one_size(written(rows)), fps)
+                            else:
+                                deque(written(rows), maxlen=0)
+                        if self._wanted.plot:
+                            self._plot(file, made / f"{stem}.png", video.name)
+                        clock.seconds["writing"] += time.perf_counter() - start
+                        if problems:
+                            for path in list(made.iterdir()):
+                                path.rename(f"{path}{PARTIAL}")
+                        record = Companion(
+                            source=source,
+                            whole=not problems,
+                            problem=problems[0] if problems else None,
+                            files=sorted(path.name for path in made.iterdir()),
+                            fps=fps,
+                            frames=count,
+                            frames_with_a_face=seen,
+                            model=self._about,
+                            coverage=self._wanted.coverage if self.pipeline.intervals is not None else None,
+                            settings=self._wanted,
+                            aulight=__version__,
+                            seconds={"all": time.perf_counter() - begin, **clock.seconds},
+                        )
+                        put(made, self.output, video.name, record)
+            except Taken as taken:
+                return Found(problem=str(taken), taken=True)
         return Found(count, seen, problems[0] if problems else None)
 
     def _table(self) -> Table:

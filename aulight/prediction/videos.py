@@ -1,5 +1,6 @@
 """The videos that are to be scored, and what their files are called."""
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,11 +8,15 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from aulight.data.sources.folder import videos_below
+from aulight.data.video.digest import digest
 from aulight.data.video.raw import raw_info
 from aulight.errors import AulightError, VideoError, shorten
 
 OVERLAY = ".overlay.mp4"
 """What the names of videos with bars end with; in a folder of videos to score they are passed over."""
+
+LONGEST = 255 - len(f"{OVERLAY}.partial")
+"""Most bytes of a name, so that file systems have room for its endings."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ def find_videos(given: Path, output: Path) -> list[Video]:
     if not given.is_dir():
         if not any(path.is_file() for path in (given, *given.parents)):  # in a zip file, perhaps
             raise AulightError(f"input={given}: no such video or folder")
-        return [Video(given, given.stem)]
+        return [Video(given, _fitting(given.stem))]
     if output.resolve() == given.resolve():
         raise AulightError(f"output={output}: the folder of the videos; give another")
     paths = [path for path in videos_below(given)[0] if not path.name.endswith(OVERLAY)]
@@ -61,7 +66,17 @@ def find_videos(given: Path, output: Path) -> list[Video]:
     twice = [name for name, count in Counter(name.casefold() for name in names.values()).items() if count > 1]
     if twice:
         raise AulightError(f"input={given}: two videos would be called {shorten(twice, 3)}; rename one")
-    return [Video(path, name) for path, name in names.items()]
+    return [Video(path, _fitting(name)) for path, name in names.items()]
+
+
+def _fitting(name: str) -> str:
+    """A name as text, and short enough for the longest ending; one that is cut has a mark of its own."""
+    name = name.encode(errors="backslashreplace").decode()  # bytes that are no UTF-8
+    *folders, last = name.split("/")
+    if len(last.encode()) > LONGEST:
+        mark = hashlib.sha256(last.encode()).hexdigest()[:8]
+        last = f"{last.encode()[: LONGEST - 9].decode(errors='ignore')}~{mark}"
+    return "/".join([*folders, last])
 
 
 def expected(video: Video, fps: float) -> int:
@@ -79,6 +94,7 @@ class Source(BaseModel):
         path: Where it is; of a webcam, ``webcam:0``.
         bytes: How large it was; ``None`` of a webcam, as the next.
         modified_ns: When it was last changed, in nanoseconds since 1970.
+        sha256: Of its content (:func:`aulight.data.video.digest.digest`); 0.1.0 did not say.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -86,15 +102,46 @@ class Source(BaseModel):
     path: str
     bytes: int | None = None
     modified_ns: int | None = None
+    sha256: str | None = None
+
+    def is_of(self, video: Path) -> bool:
+        """Whether it tells of this video: of what is at its place, or of a copy."""
+        return self.path == _text(video) or self._is_copy(video)
+
+    def is_unchanged(self, video: Path) -> bool:
+        """Whether it tells of this video as it is now."""
+        now = about(video)
+        if self.path == now.path:
+            return (self.bytes, self.modified_ns) == (now.bytes, now.modified_ns)
+        return self._is_copy(video)
+
+    def _is_copy(self, video: Path) -> bool:
+        now = about(video)
+        if self.bytes != now.bytes:
+            return False
+        return self.modified_ns == now.modified_ns if self.sha256 is None else self.sha256 == digest(video)
 
 
-def about(path: Path) -> Source:
-    """What tells whether a video has changed."""
+def _text(path: Path) -> str:
+    return str(path.resolve()).encode(errors="backslashreplace").decode()
+
+
+def about(path: Path, whole: bool = False) -> Source:
+    """What tells whether a video has changed, or is another.
+
+    Args:
+        path: The video.
+        whole: Whether to read it for its digest.
+
+    Raises:
+        VideoError: When it cannot be read.
+    """
     file = next(place for place in (path, *path.parents) if place.exists())
     files = [file] if file.is_file() else sorted(entry for entry in file.iterdir() if entry.is_file())
     stats = [entry.stat() for entry in files]
     return Source(
-        path=str(path.resolve()),
+        path=_text(path),
         bytes=sum(stat.st_size for stat in stats),
         modified_ns=max((stat.st_mtime_ns for stat in stats), default=0),
+        sha256=digest(path) if whole else None,
     )

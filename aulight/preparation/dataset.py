@@ -14,7 +14,7 @@ from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.sources import reading
 from aulight.data.sources.placing import place_labels
 from aulight.data.sources.raw import RawDataset
-from aulight.data.store import DatasetDescription, PreparedDataset
+from aulight.data.store import SOURCE_COLUMNS, DatasetDescription, PreparedDataset
 from aulight.data.writer import StoreWriter, label_rows
 from aulight.errors import AulightError, shorten
 from aulight.preparation.extending import lacks_videos, take_over
@@ -98,7 +98,9 @@ def _put_together(store: StoreWriter, raw: RawDataset, recipe: Recipe, skipped: 
             faceless.append(f"{video.video_id} ({(confidence == 0).mean():.0%})")
         rates.append(float(part["fps"].to_numpy()[0]))
         scores = {name: part[name].to_numpy() for name in BLENDSHAPES if name in part}
-        store.add(video.video_id, video.subject, rates[-1], numbers, confidence, times, labels, scores, **video.columns)
+        source = {name: part[name].iat[0] for name in SOURCE_COLUMNS} if SOURCE_COLUMNS[0] in part else {}
+        columns = {**video.columns, **source}
+        store.add(video.video_id, video.subject, rates[-1], numbers, confidence, times, labels, scores, **columns)
         frames += len(part)
         without += int((confidence == 0).sum())
         labelled += 0 if labels is None else len(label_rows(video.video_id, labels))

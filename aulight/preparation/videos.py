@@ -14,6 +14,8 @@ from aulight.data.faces.aligner import FaceAligner
 from aulight.data.faces.crop import AlignedFrame, squares
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.sources.raw import RawVideo
+from aulight.data.store import SOURCE_COLUMNS
+from aulight.data.video.digest import digest, stamp
 from aulight.data.video.prepared import stream_frames
 from aulight.data.video.raw import raw_frames, raw_info
 from aulight.data.video.types import Frames
@@ -33,8 +35,18 @@ def video_of(folder: Path, video_id: str) -> Path:
 
 
 def part_of(folder: Path, video_id: str) -> Path:
-    """Where its table goes: ``number, time_s, face_confidence, fps`` and blendshapes of its frames."""
+    """Where its table goes: ``number, time_s, face_confidence`` and blendshapes, ``fps``, and what its source was."""
     return folder / "parts" / f"{video_id}.parquet"
+
+
+def source_columns(path: Path) -> dict[str, str | int]:
+    """What is remembered of a raw video: :data:`aulight.data.store.SOURCE_COLUMNS`.
+
+    Raises:
+        VideoError: When it cannot be read.
+    """
+    size, mtime_ns = stamp(path)
+    return dict(zip(SOURCE_COLUMNS, (digest(path), size, mtime_ns), strict=True))
 
 
 def make_videos(
@@ -121,6 +133,7 @@ class VideoMaker:
         """
         path, seen = video_of(self._folder, video.video_id), list[Seen]()
         try:
+            source = source_columns(video.path)
             fps = raw_info(video.path, video.fps).fps
             with ExitStack() as stack:
 
@@ -134,10 +147,12 @@ class VideoMaker:
             written = sum(len(piece) for piece in stream_frames(path, frames=count))
             if written != count:
                 raise VideoError(f"{video.path}: {count} frames were written and {written} can be read back")
+            if stamp(video.path) != (source["source_size"], source["source_mtime_ns"]):
+                raise VideoError(f"{video.path}: was changed while it was read; give the same command again")
         except VideoError as error:
             path.unlink(missing_ok=True)
             return str(error)
-        write_table(self._table(seen, fps), part_of(self._folder, video.video_id))
+        write_table(self._table(seen, fps).assign(**source), part_of(self._folder, video.video_id))
         return None
 
     def _aligner(self) -> "FaceAligner | nullcontext[None]":

@@ -397,7 +397,7 @@ def test_interrupted_it_leaves_nothing_half_written_and_goes_on(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     end = time.monotonic() + 60
-    while not list(out.glob(".long*/*")) and time.monotonic() < end:  # being written
+    while not list(out.glob(".aulight-*.tmp/long*")) and time.monotonic() < end:  # being written
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)

@@ -1,6 +1,6 @@
 """``aulight predict``: AU intensities in any video, as a table."""
 
-from aulight.errors import VideoError, VideosFailed
+from aulight.errors import AulightError, VideoError, VideosFailed
 from aulight.prediction.predict import Predicted, score_input
 from aulight.prediction.writing import PARTIAL
 from aulight.settings.predict import PredictSettings
@@ -24,19 +24,22 @@ def _say(predicted: Predicted) -> None:
     predictor, results, before = predicted.predictor, predicted.results, predicted.before
     whole = {video: found for video, found in results.items() if found.problem is None}
     problems = []
+    taken = [video for video, found in results.items() if found.taken]
     for video, found in results.items():
-        if found.problem is not None:
+        if found.problem is not None and not found.taken:
             kept = f"; its {found.frames} frames up to there are in {predictor.file(video)}{PARTIAL}"
             problems.append(found.problem + (kept if found.frames else ""))
     if problems and len(results) == 1 and not any(found.frames for found in results.values()):
         raise VideoError(problems[0])
+    if taken and len(results) == 1:
+        raise AulightError(str(results[taken[0]].problem))
     if whole:
         frames = sum(found.frames for found in whole.values())
         faceless = frames - sum(found.seen for found in whole.values())
         share = f", {faceless:,} of them ({faceless / frames:.1%}) without a face" if faceless else ""
         what = str(predictor.file(next(iter(whole))))
         if len(results) > 1:
-            what = f"{predictor.output}: {len(whole)}{f' of {len(results)}' if problems else ''} videos"
+            what = f"{predictor.output}: {len(whole)}{f' of {len(results)}' if problems or taken else ''} videos"
         print(f"{what}, {frames:,} frames{share}" + (f"; {before} done before" if before else ""))
         if faceless > frames / 2:
             advice = "" if predictor.untrained else "; faces=none takes pictures as they are"
@@ -46,3 +49,8 @@ def _say(predicted: Predicted) -> None:
     if problems:
         told = f"{len(problems)} of {len(results)} videos could not be read to their end:\n  "
         raise VideosFailed((told if len(results) > 1 else "") + "\n  ".join(problems))
+    if taken:
+        raise VideosFailed(
+            f"{predictor.output}: another process is scoring {len(taken)} of {len(results)} videos; "
+            "the same command does what is left when it has ended"
+        )
