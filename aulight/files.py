@@ -89,9 +89,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     with told_of(path), _temporary(path.parent) as temporary:
         temporary.mkdir()
         yield temporary
-        for folder, _, files in os.walk(temporary):
-            for place in (*(Path(folder, file) for file in files), Path(folder)):
-                _to_disk(place)
+        flush(temporary)
         try:
             if path.is_symlink() or path.exists():  # an empty folder would be replaced
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
@@ -134,6 +132,29 @@ def _move(moves: list[tuple[Path, Path]]) -> None:
         made.replace(path)
     for folder in {path.parent for _, path in moves}:
         _to_disk(folder)
+
+
+def flush(path: Path) -> None:
+    """Waits until a file and its name, or a folder and all that is below it, survives a loss of power."""
+    if path.is_dir():
+        for folder, _, files in os.walk(path):
+            for place in (*(Path(folder, file) for file in files), Path(folder)):
+                _to_disk(place)
+    else:
+        _to_disk(path)
+        _to_disk(path.parent)
+
+
+def rename_flushed(folder: Path, place: Path) -> None:
+    """Renames a folder, all of which is on the disk then, as is its new name.
+
+    Raises:
+        OSError: When ``place`` is there and is no empty folder.
+    """
+    flush(folder)
+    with told_of(place):
+        folder.rename(place)
+        _to_disk(place.parent)
 
 
 def _to_disk(path: Path) -> None:

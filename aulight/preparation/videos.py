@@ -8,14 +8,16 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from aulight.data.faces.aligner import FaceAligner
 from aulight.data.faces.crop import AlignedFrame, squares
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.sources.raw import RawVideo
-from aulight.data.store import SOURCE_COLUMNS
-from aulight.data.video.digest import digest, stamp
+from aulight.data.store import DIGESTS, SOURCE_COLUMNS
+from aulight.data.video.digest import Pictures, digest, stamp
 from aulight.data.video.prepared import stream_frames
 from aulight.data.video.raw import raw_frames, raw_info
 from aulight.data.video.types import Frames
@@ -49,6 +51,14 @@ def source_columns(path: Path) -> dict[str, str | int]:
     return dict(zip(SOURCE_COLUMNS, (digest(path), size, mtime_ns), strict=True))
 
 
+def digests_in(part: Path) -> set[str]:
+    """By what a video is known again, as its table says; an earlier aulight's does not."""
+    with pq.ParquetFile(part) as file:
+        names = [name for name in DIGESTS if name in file.schema_arrow.names]
+        first = next(file.iter_batches(1, columns=names), None) if names else None
+    return set() if first is None else {value for value in first.to_pylist()[0].values() if value is not None}
+
+
 def make_videos(
     videos: list[RawVideo],
     folder: Path,
@@ -57,7 +67,7 @@ def make_videos(
     on_error: Literal["raise", "skip"],
     workers: int | None,
 ) -> dict[str, str]:
-    """Writes the videos that are not there yet, and a table of each.
+    """Writes the videos that are not there yet, or were made from another content, and a table of each.
 
     Args:
         videos: The raw videos.
@@ -76,7 +86,7 @@ def make_videos(
     for kind in (video_of, part_of):
         kind(folder, "").parent.mkdir(exist_ok=True)
     frames = {video.video_id: _expected(video) for video in videos}
-    missing = [video for video in videos if not part_of(folder, video.video_id).is_file()]
+    missing = [video for video in videos if not _is_made(folder, video)]
     if not missing:
         return {}
     missing.sort(key=lambda video: -frames[video.video_id])  # the longest first, so that all processes end together
@@ -97,6 +107,21 @@ def make_videos(
                 bar.total -= frames[video.video_id]
                 bar.write(f"not used: {reason}")
     return skipped
+
+
+def _is_made(folder: Path, video: RawVideo) -> bool:
+    """Whether a video is there, and was made from what its raw video is now."""
+    part = part_of(folder, video.video_id)
+    if not part.is_file() or not video_of(folder, video.video_id).is_file():
+        return False
+    try:
+        with pq.ParquetFile(part) as file:
+            if SOURCE_COLUMNS[0] not in file.schema_arrow.names:
+                return True  # of a version that did not note what it was made from
+            before = file.read(list(SOURCE_COLUMNS)).slice(0, 1).to_pylist()[0]
+        return stamp(video.path) == tuple(before.values())[1:] or digest(video.path) == before[SOURCE_COLUMNS[0]]
+    except (OSError, ValueError, IndexError, pa.ArrowException, VideoError):
+        return False
 
 
 def _expected(video: RawVideo) -> int:
@@ -131,7 +156,7 @@ class VideoMaker:
         Returns:
             Why it cannot be used, or ``None``.
         """
-        path, seen = video_of(self._folder, video.video_id), list[Seen]()
+        path, seen, pictures = video_of(self._folder, video.video_id), list[Seen](), Pictures()
         try:
             source = source_columns(video.path)
             fps = raw_info(video.path, video.fps).fps
@@ -141,7 +166,7 @@ class VideoMaker:
                     return stack.enter_context(closing(ahead(items, most))) if self._side_by_side else items
 
                 aligner = stack.enter_context(self._aligner())
-                frames = aside(raw_frames(video.path, video.fps), 4)
+                frames = aside(pictures.of(raw_frames(video.path, video.fps)), 4)
                 aligned = squares(frames, self._recipe.crop_size) if aligner is None else aligner.align(frames)
                 count = write_video(path, _crops(aside(aligned, 8), seen, report), fps)
             written = sum(len(piece) for piece in stream_frames(path, frames=count))
@@ -149,10 +174,11 @@ class VideoMaker:
                 raise VideoError(f"{video.path}: {count} frames were written and {written} can be read back")
             if stamp(video.path) != (source["source_size"], source["source_mtime_ns"]):
                 raise VideoError(f"{video.path}: was changed while it was read; give the same command again")
+            noted = source | dict(zip(DIGESTS[1:], (pictures.digest(), digest(path)), strict=True))
         except VideoError as error:
             path.unlink(missing_ok=True)
             return str(error)
-        write_table(self._table(seen, fps).assign(**source), part_of(self._folder, video.video_id))
+        write_table(self._table(seen, fps).assign(**noted), part_of(self._folder, video.video_id))
         return None
 
     def _aligner(self) -> "FaceAligner | nullcontext[None]":

@@ -4,7 +4,7 @@ One file a layout. A reader lists files and reads label tables; it decodes nothi
 user's own tables of labels and subjects.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from aulight.data.own import store_around
 from aulight.data.sources import affwild2, bp4d, disfa, folder
 from aulight.data.sources.raw import RawDataset
-from aulight.data.sources.tables import read_labels, read_subjects, spellings
-from aulight.errors import AulightError, shorten
+from aulight.data.sources.tables import read_labels, read_subjects, video_names
+from aulight.errors import AulightError, shorten, shorten_lines
 from aulight.facs import MAX_INTENSITY, column
+from aulight.spelling import ambiguous, clean, exactly
 
 _READERS: dict[str, Callable[..., RawDataset]] = {
     "disfa": disfa.read,
@@ -35,7 +37,14 @@ OCCURRENCE_STRETCHES = 20
 """From so many separate stretches at 1 on, and never more than 1, labels are taken for presence, not intensity."""
 
 
-def read(format: str, source: Path | None, labels: Sequence[Path], subjects: Path | None, **options: Any) -> RawDataset:
+def read(
+    format: str,
+    source: Path | None,
+    labels: Sequence[Path],
+    subjects: Path | None,
+    apart: Collection[Path] = (),
+    **options: Any,
+) -> RawDataset:
     """Lists the videos of a raw dataset, with their labels.
 
     Args:
@@ -43,6 +52,7 @@ def read(format: str, source: Path | None, labels: Sequence[Path], subjects: Pat
         source: Folder of the raw data.
         labels: CSVs of intensities, for a dataset that has none (:func:`aulight.data.sources.tables.read_labels`).
         subjects: CSV of who is in which video, likewise (:func:`aulight.data.sources.tables.read_subjects`).
+        apart: Folders in which prepared datasets are: not looked into, where they are below ``source``.
         **options: Of the format: ``reader`` in ``conf/data/<name>.yaml``.
 
     Raises:
@@ -55,9 +65,14 @@ def read(format: str, source: Path | None, labels: Sequence[Path], subjects: Pat
     if not source.is_dir():
         problem = "a file; give the folder that it lies in" if source.exists() else "no such folder"
         raise AulightError(f"data.source={source}: {problem}")
+    if (store := store_around(source)) is not None:
+        raise AulightError(
+            f"data.source={source}: lies in the prepared dataset {store}, whose videos would be taken for new people; "
+            "give the folder of the raw videos"
+        )
     if format not in FORMATS:
         raise AulightError(f"data.format={format}: one of {', '.join(FORMATS)}")
-    dataset = _READERS[format](source, **options)
+    dataset = _READERS[format](source, **options, **({"apart": apart} if format == "folder" else {}))
     for key, table in (("labels", labels[0] if labels else None), ("subjects", subjects)):
         if table is not None and format in LABELLED:
             raise AulightError(f"{key}={table}: {format} brings its own {key}; leave {key} out")
@@ -65,12 +80,13 @@ def read(format: str, source: Path | None, labels: Sequence[Path], subjects: Pat
         dataset = _with_subjects(dataset, source, subjects.expanduser())
     for table in labels:
         dataset = _with_labels(dataset, source, table.expanduser())
+    dataset = _one_spelling(dataset)
     return replace(dataset, notes=dataset.notes + _check_intensities(dataset, labels[0] if labels else source))
 
 
 def _with_subjects(dataset: RawDataset, source: Path, path: Path) -> RawDataset:
     """Says who is in which video, as far as a table tells it."""
-    subjects, notes = read_subjects(path, spellings(dataset.videos, source))
+    subjects, notes = read_subjects(path, video_names(dataset.videos, source))
     videos = [replace(video, subject=subjects.get(video.video_id, video.subject)) for video in dataset.videos]
     if alone := [video.video_id for video in videos if video.video_id not in subjects]:
         notes.append(
@@ -79,9 +95,20 @@ def _with_subjects(dataset: RawDataset, source: Path, path: Path) -> RawDataset:
     return replace(dataset, videos=videos, notes=dataset.notes + notes)
 
 
+def _one_spelling(dataset: RawDataset) -> RawDataset:
+    """Takes subjects for one whose names differ in nothing but spelling: as two they could train and be tested."""
+    twice = ambiguous(video.subject for video in dataset.videos)
+    if not twice:
+        return dataset
+    name = {spelling: clean(group[0]) for group in twice for spelling in group}
+    videos = [replace(video, subject=name.get(video.subject, video.subject)) for video in dataset.videos]
+    notes = [f"{clean(group[0])}: one subject, spelt {' and '.join(map(exactly, group))}" for group in twice]
+    return replace(dataset, videos=videos, notes=dataset.notes + shorten_lines(notes))
+
+
 def _with_labels(dataset: RawDataset, source: Path, path: Path) -> RawDataset:
     """Adds the labels of a table to those of earlier ones."""
-    aus, tables, notes = read_labels(path, spellings(dataset.videos, source))
+    aus, tables, notes = read_labels(path, video_names(dataset.videos, source))
     videos = []
     for video in dataset.videos:
         if video.video_id in tables:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
+from aulight.data.own import without_own
 from aulight.data.video.pictures import decoded
 from aulight.data.video.types import IMAGE_SUFFIXES, RawFrame
 from aulight.errors import AulightError, VideoError
@@ -16,7 +17,7 @@ from aulight.errors import AulightError, VideoError
 def images_of(path: Path) -> tuple[Path | None, list[tuple[int, str]]] | None:
     """The zip file that holds a folder of images, and the number and path of each; ``None`` for a video file."""
     if path.is_dir():
-        return None, _numbered(path, [str(entry) for entry in path.iterdir() if entry.is_file()])
+        return None, _numbered(path, [str(entry) for entry in without_own(path.iterdir()) if entry.is_file()])
     file = next((place for place in (path, *path.parents) if place.is_file()), None)
     if file is None:
         raise VideoError(f"{path}: no such video or folder")
