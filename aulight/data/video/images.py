@@ -1,7 +1,9 @@
 """Folders of images, also inside zip files, as raw videos."""
 
 import itertools
+import os
 import re
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -16,11 +18,15 @@ from aulight.errors import AulightError, VideoError
 
 def images_of(path: Path) -> tuple[Path | None, list[tuple[int, str]]] | None:
     """The zip file that holds a folder of images, and the number and path of each; ``None`` for a video file."""
-    if path.is_dir():
-        return None, _numbered(path, [str(entry) for entry in without_own(path.iterdir()) if entry.is_file()])
-    file = next((place for place in (path, *path.parents) if place.is_file()), None)
+    if is_folder(path):
+        try:
+            inside = without_own(path.iterdir())
+        except OSError as error:
+            raise VideoError(f"{path}: cannot be looked into ({error.strerror})") from error
+        return None, _numbered(path, [str(entry) for entry in inside if is_file(entry)])
+    file = next((place for place in (path, *path.parents) if is_file(place)), None)
     if file is None:
-        raise VideoError(f"{path}: no such video or folder")
+        raise VideoError(f"{path}: {no_file(path)}")
     if file == path and not zipfile.is_zipfile(file):
         return None
     try:
@@ -30,6 +36,29 @@ def images_of(path: Path) -> tuple[Path | None, list[tuple[int, str]]] | None:
         raise VideoError(f"{file}: not a readable zip file") from error
     folder = PurePosixPath(path.relative_to(file).as_posix())
     return file, _numbered(path, [name for name in names if PurePosixPath(name).parent == folder])
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file, or a link to one; unlike Path's own, it does not raise at closed folders."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder, or a link to one; as :func:`is_file`."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def no_file(path: Path) -> str:
+    """Why there is no file at a path, nor a folder; it is not opened, which could wait for ever."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return "a link that leads nowhere" if path.is_symlink() else "no such video or folder"
+    except OSError as error:  # links in a circle, names that are too long
+        return f"cannot be read ({error.strerror})"
+    kinds = {stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket", stat.S_ISCHR: "a device", stat.S_ISBLK: "a device"}
+    kind = next((kind for holds, kind in kinds.items() if holds(mode)), "something else")
+    return f"{kind}, where a file is needed"
 
 
 def _numbered(path: Path, names: Iterable[str]) -> list[tuple[int, str]]:

@@ -8,11 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from aulight.data.video.types import MOST_PIXELS
+from aulight.data.video.types import MOST_PIXELS, USUAL_FPS
 from aulight.errors import VideoError
-
-USUAL_FPS = 25.0
-"""Frames per second of a video that does not tell them and has no two frames that would."""
 
 MOST_FPS = 1000.0
 """More is no rate but the unit of a clock."""

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from aulight.data.video.images import image_frames, image_rate, images_of
-from aulight.data.video.opened import USUAL_FPS, Film, measured, opened
+from aulight.data.video.opened import Film, measured, opened
 from aulight.data.video.pictures import decoded, is_picture
 from aulight.data.video.scaling import averaged, fit_multiple
-from aulight.data.video.types import MOST_PIXELS, Frames, RawFrame, RawInfo
+from aulight.data.video.types import MOST_PIXELS, USUAL_FPS, Frames, RawFrame, RawInfo
 from aulight.data.video.upright import Upright
 from aulight.errors import VideoError
 
@@ -64,6 +64,21 @@ def raw_frames(path: Path, fps: float | None = None, square: int | None = None) 
     if is_picture(path):
         return iter([RawFrame(0, 0.0, decoded(path.read_bytes(), f"{path}: the picture"))])
     return _video_frames(path, square)
+
+
+def late_start(what: object, first_s: float, fps: float) -> str | None:
+    """What is to be said of a video whose first frame is later than its sound; ``None`` where it is not.
+
+    Args:
+        what: The video, as the note is to call it.
+        first_s: When its first frame is shown.
+        fps: Frames per second.
+    """
+    if first_s * fps < 0.5:
+        return None
+    return (
+        f"{what}: its first frame is at {first_s:.2f} s; times count from the start of the file, as players show them"
+    )
 
 
 def _video_frames(path: Path, square: int | None, strict: bool = True) -> Iterator[RawFrame]:

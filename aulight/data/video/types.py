@@ -13,6 +13,9 @@ VIDEO_SUFFIXES = frozenset(
 IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
 """What raw images are called, in small letters."""
 
+USUAL_FPS = 25.0
+"""Frames per second of a video that does not tell them and has no two frames that would."""
+
 MOST_PIXELS = 2**27
 """Most pixels of a picture or of a frame: four times 8K. A header can claim any number, and memory is asked for it."""
 
