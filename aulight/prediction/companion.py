@@ -97,6 +97,7 @@ class Companion(BaseModel):
         files: Names of what was written, beside this file.
         sha256: Of each of them; while they are put in their places, also of what was there before. 0.1.0 did not say.
         fps: Frames per second of the video, on average.
+        notes: What is odd about the video; an earlier aulight did not say.
         frames: How many were scored.
         frames_with_a_face: In how many of them there is one.
         model: What the scores are from.
@@ -114,6 +115,7 @@ class Companion(BaseModel):
     files: list[str]
     sha256: dict[str, list[str]] | None = None
     fps: float | None = None
+    notes: list[str] = []
     frames: int
     frames_with_a_face: int
     model: ScoredBy

@@ -3,7 +3,7 @@
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from aulight.data.video.raw import raw_frames, raw_info
+from aulight.data.video.raw import late_start, raw_frames, raw_info
 from aulight.data.video.types import Frames, RawFrame
 from aulight.data.video.write import write_video
 from aulight.drawing.annotate import Shown, annotate
@@ -40,12 +40,14 @@ class Found:
         seen: In how many of them there is a face.
         problem: Why there are no more, or ``None`` when it is whole.
         taken: Whether that is because another process is scoring it.
+        notes: What is odd about the video.
     """
 
     frames: int = 0
     seen: int = 0
     problem: str | None = None
     taken: bool = False
+    notes: tuple[str, ...] = ()
 
 
 class Predictor:
@@ -136,7 +138,7 @@ class Predictor:
         folder = (self.output / video.name).parent
         if not all((folder / name).is_file() for name in record.files):
             return None
-        return Found(record.frames, record.frames_with_a_face)
+        return Found(record.frames, record.frames_with_a_face, notes=tuple(record.notes))
 
     def make_room(self, video: Video) -> None:
         """Sees to it that the files of a video can be written.
@@ -157,11 +159,12 @@ class Predictor:
         """
         problems: list[str] = []
         try:
-            source, fps = about(video.path, whole=True), raw_info(video.path, self._settings.fps).fps
+            info, source = raw_info(video.path, self._settings.fps), about(video.path, whole=True)
             frames = raw_frames(video.path, self._settings.fps, self.pipeline.square)
         except VideoError as error:
             return Found(problem=str(error))
-        return self.write(video, _until_damaged(frames, problems), fps, source, problems, report)
+        odd = [] if info.note is None else [info.note]
+        return self.write(video, _until_damaged(frames, problems), info.fps, source, problems, report, odd=odd)
 
     def write(
         self,
@@ -173,6 +176,7 @@ class Predictor:
         report: Callable[[int], Any],
         live: bool = False,
         show: Callable[[Frames], Any] | None = None,
+        odd: Sequence[str] = (),
     ) -> Found:
         """Scores frames and writes what is wanted of them, under other names until all of it is there.
 
@@ -185,6 +189,7 @@ class Predictor:
             report: As of :meth:`make`.
             live: Whether to score one frame at a time, as they come.
             show: Shows pictures with bars, as they come.
+            odd: What is odd about the video.
         """
         clock, begin, count, seen = Clock(), time.perf_counter(), 0, 0
         folder, stem = (self.output / video.name).parent, Path(video.name).name
@@ -193,6 +198,7 @@ class Predictor:
             first = next(stream, None)
             if first is None:
                 return Found(problem=problems[0] if problems else f"{video.path}: no frames came")
+            notes = [*odd, *([late] if (late := late_start(video.path, first.frame.time_s, fps)) else [])]
 
             def written(rows: Rows) -> Iterator[Frames]:
                 nonlocal count, seen
@@ -235,6 +241,7 @@ class Predictor:
                             problem=problems[0] if problems else None,
                             files=sorted(path.name for path in made.iterdir()),
                             fps=fps,
+                            notes=notes,
                             frames=count,
                             frames_with_a_face=seen,
                             model=self._about,
@@ -246,7 +253,7 @@ class Predictor:
                         put(made, self.output, video.name, record)
             except Taken as taken:
                 return Found(problem=str(taken), taken=True)
-        return Found(count, seen, problems[0] if problems else None)
+        return Found(count, seen, problems[0] if problems else None, notes=tuple(notes))
 
     def _table(self) -> Table:
         return Table(self.pipeline.columns, self.pipeline.intervals, self._settings.coverage)

@@ -1,14 +1,17 @@
 """The videos that are to be scored, and what their files are called."""
 
 import hashlib
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from aulight.data.sources.folder import videos_below
 from aulight.data.video.digest import digest
+from aulight.data.video.images import is_file, is_folder, no_file
 from aulight.data.video.raw import raw_info
 from aulight.errors import AulightError, VideoError, shorten
 
@@ -32,7 +35,19 @@ class Video:
     name: str
 
 
-def find_videos(given: Path, output: Path) -> list[Video]:
+class Listing(NamedTuple):
+    """The videos that are to be scored.
+
+    Attributes:
+        videos: They, in order; what is called as a video and is no file is among them.
+        closed: Of folders that cannot be looked into, the reason.
+    """
+
+    videos: list[Video]
+    closed: dict[Path, str]
+
+
+def find_videos(given: Path, output: Path) -> Listing:
     """The video at a path, or all videos and folders of pictures below it, each with a name of its own.
 
     Folders are kept. Of ``a.mp4`` and ``a.mov`` beside each other, the names are ``a.mp4`` and ``a.mov``, else ``a``.
@@ -44,15 +59,17 @@ def find_videos(given: Path, output: Path) -> list[Video]:
     Raises:
         AulightError: When there is nothing.
     """
-    if not given.is_dir():
-        if not any(path.is_file() for path in (given, *given.parents)):  # in a zip file, perhaps
-            raise AulightError(f"input={given}: no such video or folder")
-        return [Video(given, _fitting(given.stem))]
+    if not is_folder(given):
+        if not any(is_file(path) for path in (given, *given.parents)):  # in a zip file, perhaps
+            raise AulightError(f"input={given}: {no_file(given)}")
+        return Listing([Video(given, _fitting(given.stem))], {})
     if output.resolve() == given.resolve():
         raise AulightError(f"output={output}: the folder of the videos; give another")
-    paths = [path for path in videos_below(given)[0] if not path.name.endswith(OVERLAY)]
+    below = videos_below(given)
+    paths = sorted(path for path in (*below.videos, *below.no_files) if not path.name.endswith(OVERLAY))
     if output.resolve().is_relative_to(given.resolve()):
-        paths = [path for path in paths if not path.resolve().is_relative_to(output.resolve())]
+        # of links in a circle, Path.resolve raises
+        paths = [path for path in paths if not Path(os.path.realpath(path)).is_relative_to(output.resolve())]
     if not paths:
         raise AulightError(f"input={given}: no videos, nor pictures, in it")
     names = {}
@@ -66,7 +83,7 @@ def find_videos(given: Path, output: Path) -> list[Video]:
     twice = [name for name, count in Counter(name.casefold() for name in names.values()).items() if count > 1]
     if twice:
         raise AulightError(f"input={given}: two videos would be called {shorten(twice, 3)}; rename one")
-    return [Video(path, _fitting(name)) for path, name in names.items()]
+    return Listing([Video(path, _fitting(name)) for path, name in names.items()], below.closed)
 
 
 def _fitting(name: str) -> str:
@@ -82,7 +99,7 @@ def _fitting(name: str) -> str:
 def expected(video: Video, fps: float) -> int:
     """How many frames a video claims to have, 0 where it does not say."""
     try:
-        return raw_info(video.path, fps).frames or 0
+        return raw_info(video.path, fps, exact=False).frames or 0
     except VideoError:
         return 0
 

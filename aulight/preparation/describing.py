@@ -10,8 +10,9 @@ from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.sources.placing import place_labels
 from aulight.data.sources.raw import RawDataset, RawVideo
 from aulight.data.store import NOTED
+from aulight.data.video.raw import late_start
 from aulight.data.writer import StoreReviser, StoreWriter, label_rows
-from aulight.errors import shorten
+from aulight.errors import shorten, shorten_lines
 from aulight.preparation.summary import Summary
 
 
@@ -46,6 +47,7 @@ def describe(
         notes: What was odd so far.
     """
     notes, rates, faceless, subjects = [*raw.notes, *notes], list[float](), list[str](), set[str]()
+    lates = list[str]()
     frames = without = labelled = 0
     for video, table, path in videos:
         numbers, times = table["number"].to_numpy(), table["time_s"].to_numpy()
@@ -55,6 +57,8 @@ def describe(
         if (confidence > 0).mean() < 0.5:
             faceless.append(f"{video.video_id} ({(confidence == 0).mean():.0%})")
         rates.append(float(table["fps"].to_numpy()[0]))
+        if (late := late_start(video.video_id, times[0], rates[-1])) is not None:
+            lates.append(late)
         subjects.add(video.subject)
         scores = {name: table[name].to_numpy() for name in BLENDSHAPES if name in table}
         source = {name: table[name].iat[0] for name in NOTED if name in table}
@@ -63,6 +67,7 @@ def describe(
         frames += len(table)
         without += int((confidence == 0).sum())
         labelled += 0 if labels is None else len(label_rows(video.video_id, labels))
+    notes += shorten_lines(lates)
     if faceless:
         notes.append(f"no face found in more than half of the frames of {shorten(faceless)}")
     store.meta["fps"] = float(np.median(rates))

@@ -1,6 +1,6 @@
 """``aulight predict``: AU intensities in any video, as a table."""
 
-from aulight.errors import AulightError, VideoError, VideosFailed
+from aulight.errors import AulightError, VideoError, VideosFailed, shorten_lines
 from aulight.prediction.predict import Predicted, score_input
 from aulight.prediction.writing import PARTIAL
 from aulight.settings.predict import PredictSettings
@@ -44,6 +44,10 @@ def _say(predicted: Predicted) -> None:
         if faceless > frames / 2:
             advice = "" if predictor.untrained else "; faces=none takes pictures as they are"
             print(f"  note: most frames are without a face{advice}")
+    for line in shorten_lines([note for found in results.values() for note in found.notes]):
+        print(f"  note: {line}")
+    for folder, reason in predicted.closed.items():
+        print(f"  note: {folder} was not looked into ({reason})")
     for note in predictor.notes:
         print(f"  note: {note}")
     if problems:
