@@ -93,7 +93,10 @@ class Companion(BaseModel):
         files: Names of what was written, beside this file.
         fps: Frames per second of the video, on average.
         frames: How many were scored.
-        frames_with_a_face: In how many of them there is one.
+        frames_with_a_face: In how many of them there is one that has a row.
+        frames_not_followed: In how many others there are faces, but none that is followed; an earlier aulight did not
+            say, as the next.
+        faces_elsewhere: How often a face elsewhere was taken for the one that is followed.
         model: What the scores are from.
         coverage: Of the intervals; ``None`` where there are none.
         settings: What else the files depend on.
@@ -110,6 +113,8 @@ class Companion(BaseModel):
     fps: float | None = None
     frames: int
     frames_with_a_face: int
+    frames_not_followed: int = 0
+    faces_elsewhere: int = 0
     model: ScoredBy
     coverage: float | None = None
     settings: Wanted

@@ -114,7 +114,7 @@ class Model:
             fps: Frames per second of pictures; a video says its own.
             faces: ``mediapipe`` finds and aligns faces; ``none`` takes the square in the middle of each picture, for
                 those that are aligned already; ``auto`` does as was done for the dataset that the model was trained on.
-            everybody: Follow all faces, not only the one that is largest at the start.
+            everybody: Follow all faces, not only that of the person who is seen longest.
             coverage: Adds prediction intervals, ``AU01_lo`` and ``AU01_hi`` ..., if the model is calibrated.
             device: As :meth:`scorer` takes it, as the next.
             precision: ``32`` or ``bf16``.
@@ -127,9 +127,12 @@ class Model:
         """
         path = Path(video).expanduser()
         find = self.finds_faces(faces)
-        frames = raw_frames(path, fps, None if find else self.size)
         table = Table(self.columns, self.intervals, coverage)
-        rows = self._rows(frames, find, everybody, table, CHUNK, device, precision)
+
+        def film() -> Iterator[RawFrame]:
+            return raw_frames(path, fps, None if find else self.size)
+
+        rows = self._rows(film, find, everybody, table, CHUNK, device, precision)
         return pd.DataFrame(rows, columns=table.names)
 
     def stream(
@@ -146,7 +149,8 @@ class Model:
         """Intensities in frames as they come: rows as :meth:`predict` gives them, in order.
 
         A row comes about 0.3 s after its frame, since the crop follows what the head does next as well; the first ones
-        after 0.5 s, once it is clear whose face is the largest.
+        after 0.5 s, once it is clear whose face is the largest: that person is followed, since nobody knows yet who
+        will be seen longest.
 
         Args:
             frames: Whole pictures ``(H, W, 3)`` uint8 RGB.
@@ -162,7 +166,7 @@ class Model:
         """
         numbered = (RawFrame(number, number / fps, _picture(image)) for number, image in enumerate(frames))
         table = Table(self.columns, self.intervals, coverage)
-        return self._rows(numbered, self.finds_faces(faces), everybody, table, 1, device, precision)
+        return self._rows(lambda: numbered, self.finds_faces(faces), everybody, table, 1, device, precision)
 
     def finds_faces(self, faces: str) -> bool:
         """Whether faces are to be found and aligned, by the setting that :meth:`predict` describes.
@@ -176,7 +180,7 @@ class Model:
 
     def _rows(
         self,
-        frames: Iterable[RawFrame],
+        film: Callable[[], Iterable[RawFrame]],
         find: bool,
         everybody: bool,
         table: Table,
@@ -185,11 +189,16 @@ class Model:
         precision: str,
     ) -> Iterator[Row]:
         with ExitStack() as stack:
-            present = uncut(frames, self.size)
-            if find:
-                about = self.description
+            about = self.description
+            if not find:
+                present = uncut(film(), self.size)
+            else:
                 aligner = FaceAligner(about.crop_size, False, MAX_FACES, about.smooth_s)
-                present = stack.enter_context(aligner).people(frames, everybody)
+                stack.enter_context(aligner)
+                if everybody:
+                    present = aligner.everybody(film())
+                else:  # a frame at a time is a film that nobody can read twice
+                    present = aligner.follow_live(film()) if chunk == 1 else aligner.follow(film)
             for scored in self.score(present, chunk, device, precision):
                 yield from table.rows(scored)
 
@@ -204,8 +213,8 @@ class Model:
         """Scores the people in the frames of one video, each with a recurrent state of their own.
 
         Args:
-            frames: As :meth:`FaceAligner.people` gives them; somebody who is missing from one has left, and begins anew
-                if they come back.
+            frames: As :meth:`FaceAligner.everybody` gives them; somebody who is missing from one has left, and begins
+                anew if they come back.
             chunk: Frames that go through the backbone together; no frame is given back before they are there.
             device: As :meth:`scorer` takes it, as the next.
             precision: ``32`` or ``bf16``.

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from aulight.facs import MAX_INTENSITY, column
 from aulight.prediction.clock import Clock
 from aulight.prediction.companion import Companion, Wanted, put, read_companion
 from aulight.prediction.pipeline import Pipeline
-from aulight.prediction.rows import Scored, Table
+from aulight.prediction.rows import Scored, Table, Tally
 from aulight.prediction.untrained import NOTE
 from aulight.prediction.videos import OVERLAY, Source, Video, about
 from aulight.prediction.writing import PARTIAL, Rows, of_one_size
@@ -36,13 +36,11 @@ class Found:
     """What came of a video.
 
     Attributes:
-        frames: How many were scored.
-        seen: In how many of them there is a face.
+        tally: How many frames were scored, and what was in them.
         problem: Why there are no more, or ``None`` when it is whole.
     """
 
-    frames: int = 0
-    seen: int = 0
+    tally: Tally = field(default_factory=Tally)
     problem: str | None = None
 
 
@@ -133,7 +131,9 @@ class Predictor:
         folder = (self.output / video.name).parent
         if not all((folder / name).is_file() for name in record.files):
             return None
-        return Found(record.frames, record.frames_with_a_face)
+        return Found(
+            Tally(record.frames, record.frames_with_a_face, record.frames_not_followed, record.faces_elsewhere)
+        )
 
     def make(self, video: Video, report: Callable[[int], Any]) -> Found:
         """Scores a video and writes what is wanted of it, unless not even one frame can be read.
@@ -145,15 +145,18 @@ class Predictor:
         problems: list[str] = []
         try:
             source, fps = about(video.path), raw_info(video.path, self._settings.fps).fps
-            frames = raw_frames(video.path, self._settings.fps, self.pipeline.square)
         except VideoError as error:
             return Found(problem=str(error))
-        return self.write(video, _until_damaged(frames, problems), fps, source, problems, report)
+
+        def film() -> Iterator[RawFrame]:
+            return _until_damaged(raw_frames(video.path, self._settings.fps, self.pipeline.square), problems)
+
+        return self.write(video, film, fps, source, problems, report)
 
     def write(
         self,
         video: Video,
-        frames: Iterator[RawFrame],
+        film: Callable[[], Iterator[RawFrame]],
         fps: float,
         source: Source,
         problems: list[str],
@@ -165,33 +168,31 @@ class Predictor:
 
         Args:
             video: What the files are to be called.
-            frames: The frames.
+            film: Begins to read the frames, as :meth:`Pipeline.scored` takes it.
             fps: How many of them are a second, on average.
             source: What the companion file says of where they are from.
-            problems: Holds the reason, when ``frames`` has ended before its end.
+            problems: Holds the reason, when ``film`` has ended before its end.
             report: As of :meth:`make`.
             live: Whether to score one frame at a time, as they come.
             show: Shows pictures with bars, as they come.
         """
-        clock, begin, count, seen = Clock(), time.perf_counter(), 0, 0
+        clock, begin, tally = Clock(), time.perf_counter(), Tally()
         folder, stem = (self.output / video.name).parent, Path(video.name).name
         table, pictures = self._table(), self._wanted.overlay or show is not None
-        with closing(self.pipeline.scored(frames, clock, pictures, live)) as stream:
+        with closing(self.pipeline.scored(film, clock, report, pictures, live)) as stream:
             first = next(stream, None)
             if first is None:
                 return Found(problem=problems[0] if problems else f"{video.path}: no frames came")
 
             def written(rows: Rows) -> Iterator[Frames]:
-                nonlocal count, seen
                 for scored in itertools.chain([first], clock.made_by("writing", stream, -1)):
                     rows.add(table.rows(scored))
-                    count, seen = count + 1, seen + bool(scored.seen)
+                    tally.add(scored)
                     if pictures:
                         picture = self._picture(scored, table)
                         if show is not None:
                             show(picture)
                         yield picture
-                    report(1)
 
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -218,8 +219,10 @@ class Predictor:
                     problem=problems[0] if problems else None,
                     files=sorted(path.name for path in made.iterdir()),
                     fps=fps,
-                    frames=count,
-                    frames_with_a_face=seen,
+                    frames=tally.frames,
+                    frames_with_a_face=tally.seen,
+                    frames_not_followed=tally.not_followed,
+                    faces_elsewhere=tally.elsewhere,
                     model=self._about,
                     coverage=self._wanted.coverage if self.pipeline.intervals is not None else None,
                     settings=self._wanted,
@@ -227,7 +230,7 @@ class Predictor:
                     seconds={"all": time.perf_counter() - begin, **clock.seconds},
                 )
                 put(made, self.output, video.name, record)
-        return Found(count, seen, problems[0] if problems else None)
+        return Found(tally, problems[0] if problems else None)
 
     def _table(self) -> Table:
         return Table(self.pipeline.columns, self.pipeline.intervals, self._settings.coverage)

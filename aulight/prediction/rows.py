@@ -7,7 +7,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,39 @@ class Scored:
     def seen(self) -> list[int]:
         """The numbers of those whose face is found."""
         return [person for person, face in self.faces.items() if face.confidence > 0]
+
+
+@dataclass
+class Tally:
+    """What was in frames.
+
+    Attributes:
+        frames: How many there are.
+        seen: In how many of them there is a face that has a row.
+        not_followed: In how many others there are faces, but none that is followed.
+        elsewhere: How often a face elsewhere was taken for the one that is followed.
+    """
+
+    frames: int = 0
+    seen: int = 0
+    not_followed: int = 0
+    elsewhere: int = 0
+
+    def add(self, scored: Scored) -> None:
+        """The next frame."""
+        self.frames += 1
+        self.seen += bool(scored.seen)
+        self.not_followed += not scored.seen and any(face.others for face in scored.faces.values())
+        self.elsewhere += any(face.elsewhere for face in scored.faces.values())
+
+    def __add__(self, other: "Tally") -> "Tally":
+        mine, others = astuple(self), astuple(other)
+        return Tally(*(one + another for one, another in zip(mine, others, strict=True)))
+
+    @property
+    def faceless(self) -> int:
+        """Frames in which no face was found."""
+        return self.frames - self.seen - self.not_followed
 
 
 class Table:

@@ -1,6 +1,7 @@
 """Raw videos, each read once, to a prepared dataset of aligned faces."""
 
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from aulight.data.alignment import Alignment
+from aulight.data.faces.following import about_following
 from aulight.data.faces.model_file import model_file
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.sources import reading
@@ -21,7 +23,7 @@ from aulight.preparation.extending import lacks_videos, take_over
 from aulight.preparation.recipe import SETTINGS, Recipe
 from aulight.preparation.relabelling import relabel
 from aulight.preparation.summary import Summary
-from aulight.preparation.videos import make_videos, part_of
+from aulight.preparation.videos import FOLLOWING, SHOWN, make_videos, part_of
 
 
 def prepare_dataset(
@@ -87,6 +89,7 @@ def _put_together(store: StoreWriter, raw: RawDataset, recipe: Recipe, skipped: 
         reasons = "; ".join(list(skipped.values())[:3])
         raise AulightError(f"{recipe.folder}: none of its {len(raw.videos)} videos could be read ({reasons})")
     notes, rates, faceless = list(raw.notes), list[float](), list[str]()
+    followed = Counter[str]()
     frames = without = labelled = 0
     for video in used:
         part = pd.read_parquet(part_of(store.folder, video.video_id))
@@ -94,16 +97,23 @@ def _put_together(store: StoreWriter, raw: RawDataset, recipe: Recipe, skipped: 
         confidence = part["face_confidence"].to_numpy()
         labels, about = place_labels(video, numbers, times)
         notes += about
-        if (confidence > 0).mean() < 0.5:
-            faceless.append(f"{video.video_id} ({(confidence == 0).mean():.0%})")
+        following = {}
+        if recipe.finding is not None:
+            following = {name: int(part[name].to_numpy()[0]) if name in part else 0 for name in FOLLOWING}
+        unseen = int((confidence == 0).sum()) - following.get(FOLLOWING[0], 0)
+        if unseen > len(part) / 2:
+            faceless.append(f"{video.video_id} ({unseen / len(part):.0%})")
         rates.append(float(part["fps"].to_numpy()[0]))
         scores = {name: part[name].to_numpy() for name in BLENDSHAPES if name in part}
-        store.add(video.video_id, video.subject, rates[-1], numbers, confidence, times, labels, scores, **video.columns)
+        columns = {**video.columns, **following}
+        store.add(video.video_id, video.subject, rates[-1], numbers, confidence, times, labels, scores, **columns)
         frames += len(part)
-        without += int((confidence == 0).sum())
+        without += unseen
+        followed.update(following)
         labelled += 0 if labels is None else len(label_rows(video.video_id, labels))
     if faceless:
         notes.append(f"no face found in more than half of the frames of {shorten(faceless)}")
+    notes += about_following(*(followed[name] for name in FOLLOWING), SHOWN)
     store.meta |= {"fps": float(np.median(rates)), "skipped": skipped}
     names = {video.video_id for video in used}
     for path in store.videos.iterdir():

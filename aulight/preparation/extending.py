@@ -12,7 +12,7 @@ from aulight.data.writer import partial_folder
 from aulight.errors import AulightError, shorten
 from aulight.files import write_table
 from aulight.preparation.recipe import Recipe
-from aulight.preparation.videos import part_of, video_of
+from aulight.preparation.videos import FOLLOWING, part_of, video_of
 
 
 def lacks_videos(data: PreparedDataset, raw: RawDataset, recipe: Recipe) -> bool:
@@ -61,7 +61,8 @@ def take_over(data: PreparedDataset, recipe: Recipe) -> None:
             path.parent.mkdir(exist_ok=True)
         _link(data.path(row), copy)
         table = data.frames_of(name).rename(columns=columns)
-        write_table(table.drop(columns=["video_id", "frame"]).assign(fps=video.fps), part)
+        followed = {column: getattr(video, column) for column in FOLLOWING if column in data.videos}
+        write_table(table.drop(columns=["video_id", "frame"]).assign(fps=video.fps, **followed), part)
 
 
 def _link(path: Path, copy: Path) -> None:

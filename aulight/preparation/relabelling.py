@@ -2,12 +2,14 @@
 
 import pandas as pd
 
+from aulight.data.faces.following import about_following
 from aulight.data.sources.placing import place_labels
 from aulight.data.sources.raw import RawDataset
 from aulight.data.store import PreparedDataset
 from aulight.data.writer import label_rows, replace_labels
 from aulight.preparation.recipe import Recipe
 from aulight.preparation.summary import Summary
+from aulight.preparation.videos import FOLLOWING, SHOWN
 
 
 def relabel(data: PreparedDataset, raw: RawDataset, recipe: Recipe) -> Summary:
@@ -31,12 +33,14 @@ def relabel(data: PreparedDataset, raw: RawDataset, recipe: Recipe) -> Summary:
     subjects = {video.video_id: video.subject for video in raw.videos}
     replace_labels(data, raw.aus, pd.concat(tables, ignore_index=True) if tables else None, subjects, recipe.record())
     faces = data.frames["face_confidence"] > 0
+    followed = [int(data.videos[column].sum()) if column in data.videos else 0 for column in FOLLOWING]
+    notes += about_following(*followed, SHOWN)
     return Summary(
         data.root,
         videos=len(data.videos),
         subjects=len({subjects[video] for video in there}),
         frames=len(faces),
-        faceless=int((~faces).sum()),
+        faceless=int((~faces).sum()) - followed[0],
         labelled=sum(map(len, tables)),
         skipped=data.meta.get("skipped", {}),
         notes=notes,

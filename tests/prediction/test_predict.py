@@ -616,7 +616,7 @@ def test_no_stage_is_far_ahead_of_the_next(finetuned: Path, smoke_data: Path) ->
             yield one
 
     most = 0
-    for taken, _ in enumerate(pipeline.scored(many(), Clock()), 1):
+    for taken, _ in enumerate(pipeline.scored(many, Clock()), 1):
         if taken in (100, 200):
             time.sleep(0.5)  # the stages before run as far ahead as they can
         most = max(most, made - taken)

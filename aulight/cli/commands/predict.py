@@ -1,7 +1,9 @@
 """``aulight predict``: AU intensities in any video, as a table."""
 
+from aulight.data.faces.following import about_following
 from aulight.errors import VideoError, VideosFailed
 from aulight.prediction.predict import Predicted, score_input
+from aulight.prediction.rows import Tally
 from aulight.prediction.writing import PARTIAL
 from aulight.settings.predict import PredictSettings
 
@@ -26,13 +28,13 @@ def _say(predicted: Predicted) -> None:
     problems = []
     for video, found in results.items():
         if found.problem is not None:
-            kept = f"; its {found.frames} frames up to there are in {predictor.file(video)}{PARTIAL}"
-            problems.append(found.problem + (kept if found.frames else ""))
-    if problems and len(results) == 1 and not any(found.frames for found in results.values()):
+            kept = f"; its {found.tally.frames} frames up to there are in {predictor.file(video)}{PARTIAL}"
+            problems.append(found.problem + (kept if found.tally.frames else ""))
+    if problems and len(results) == 1 and not any(found.tally.frames for found in results.values()):
         raise VideoError(problems[0])
     if whole:
-        frames = sum(found.frames for found in whole.values())
-        faceless = frames - sum(found.seen for found in whole.values())
+        tally = sum((found.tally for found in whole.values()), Tally())
+        frames, faceless = tally.frames, tally.faceless
         share = f", {faceless:,} of them ({faceless / frames:.1%}) without a face" if faceless else ""
         what = str(predictor.file(next(iter(whole))))
         if len(results) > 1:
@@ -41,6 +43,8 @@ def _say(predicted: Predicted) -> None:
         if faceless > frames / 2:
             advice = "" if predictor.untrained else "; faces=none takes pictures as they are"
             print(f"  note: most frames are without a face{advice}")
+        for line in about_following(tally.not_followed, tally.elsewhere, "faces.all=true gives everybody"):
+            print(f"  note: {line}")
     for note in predictor.notes:
         print(f"  note: {note}")
     if problems:
