@@ -60,6 +60,7 @@ class Wanted(BaseModel):
         all: Whether everybody has rows.
         max_faces: Likewise; ``None`` where no faces are found.
         smooth_s: Over how many seconds the movement of their crops was smoothed; an earlier aulight did not say.
+        pictures: ``photos``, each on its own, or ``film``, which need not be said.
     """
 
     model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
@@ -75,6 +76,7 @@ class Wanted(BaseModel):
     all: bool
     max_faces: int | None
     smooth_s: float = 0.1  # what it always was before it was said
+    pictures: str = "film"
 
     def with_pictures_of(self, before: "Wanted") -> "Wanted":
         """The same with the pictures that are there already: they are not in the way."""

@@ -18,9 +18,10 @@ from torch.nn.functional import interpolate
 
 from aulight.data.faces.aligner import MAX_FACES, FaceAligner
 from aulight.data.faces.crop import Present, uncut
+from aulight.data.video.photos import Pictures, photos_at
 from aulight.data.video.raw import raw_frames
 from aulight.data.video.types import Frames, RawFrame
-from aulight.errors import AulightError
+from aulight.errors import AulightError, VideoError
 from aulight.facs import MAX_INTENSITY, column
 from aulight.prediction.description import ModelDescription
 from aulight.prediction.rows import Row, Scored, Table
@@ -106,11 +107,12 @@ class Model:
         coverage: float | None = None,
         device: str = "cpu",
         precision: str = "32",
+        pictures: Pictures = "auto",
     ) -> pd.DataFrame:
-        """Intensities in every frame of a video.
+        """Intensities in every frame of a video, or in photos.
 
         Args:
-            video: A video file, or a folder of numbered pictures.
+            video: A video file, a folder of pictures, or a photo.
             fps: Frames per second of pictures; a video says its own.
             faces: ``mediapipe`` finds and aligns faces; ``none`` takes the square in the middle of each picture, for
                 those that are aligned already; ``auto`` does as was done for the dataset that the model was trained on.
@@ -118,6 +120,7 @@ class Model:
             coverage: Adds prediction intervals, ``AU01_lo`` and ``AU01_hi`` ..., if the model is calibrated.
             device: As :meth:`scorer` takes it, as the next.
             precision: ``32`` or ``bf16``.
+            pictures: What those of a folder are, as :func:`aulight.data.video.photos.photos_at` has it.
 
         Returns:
             A row for each face of each frame, in the columns of :mod:`aulight.prediction.rows`.
@@ -127,13 +130,17 @@ class Model:
         """
         path = Path(video).expanduser()
         find = self.finds_faces(faces)
-        table = Table(self.columns, self.intervals, coverage)
+        photos, problems = photos_at(path, pictures), list[str]()
+        table = Table(self.columns, self.intervals, coverage, files=photos is not None)
 
         def film() -> Iterator[RawFrame]:
-            return raw_frames(path, fps, None if find else self.size)
+            return photos.frames(problems) if photos else raw_frames(path, fps, None if find else self.size)
 
-        rows = self._rows(film, find, everybody, table, CHUNK, device, precision)
-        return pd.DataFrame(rows, columns=table.names)
+        rows = self._rows(film, find, everybody, table, CHUNK, device, precision, photos is not None)
+        found = pd.DataFrame(rows, columns=table.names)
+        if problems:
+            raise VideoError("; ".join(problems))
+        return found
 
     def stream(
         self,
@@ -187,6 +194,7 @@ class Model:
         chunk: int,
         device: str,
         precision: str,
+        apart: bool = False,
     ) -> Iterator[Row]:
         with ExitStack() as stack:
             about = self.description
@@ -195,11 +203,13 @@ class Model:
             else:
                 aligner = FaceAligner(about.crop_size, False, MAX_FACES, about.smooth_s)
                 stack.enter_context(aligner)
-                if everybody:
+                if apart:
+                    present = aligner.photos(film(), everybody)
+                elif everybody:
                     present = aligner.everybody(film())
                 else:  # a frame at a time is a film that nobody can read twice
                     present = aligner.follow_live(film()) if chunk == 1 else aligner.follow(film)
-            for scored in self.score(present, chunk, device, precision):
+            for scored in self.score(present, chunk, device, precision, apart=apart):
                 yield from table.rows(scored)
 
     def score(
@@ -209,6 +219,7 @@ class Model:
         device: str = "cpu",
         precision: str = "32",
         explain: int | None = None,
+        apart: bool = False,
     ) -> Iterator[Scored]:
         """Scores the people in the frames of one video, each with a recurrent state of their own.
 
@@ -219,6 +230,7 @@ class Model:
             device: As :meth:`scorer` takes it, as the next.
             precision: ``32`` or ``bf16``.
             explain: Number of an AU, to say as well where in the crops it was seen.
+            apart: Whether each frame is a photo, and nobody is who they were in the one before.
         """
         scorers: dict[int, Scorer] = {}
         frames = iter(frames)
@@ -228,9 +240,9 @@ class Model:
             before, scorers = scorers, {}
             for person in sorted(set[int]().union(*(faces for _, faces in some))):
                 there = np.array([place for place, (_, faces) in enumerate(some) if person in faces])
-                stays = np.split(there, np.flatnonzero(np.diff(there) > 1) + 1)
+                stays = np.split(there, np.flatnonzero(np.diff(there) > (0 if apart else 1)) + 1)
                 for stay in stays:
-                    known = before.get(person) if stay[0] == 0 else None
+                    known = before.get(person) if stay[0] == 0 and not apart else None
                     scorer = self.scorer(device, precision) if known is None else known
                     crops = np.stack([some[place][1][person].crop for place in stay])
                     scores, where = (scorer.push(crops), None) if explain is None else scorer.explain(crops, explain)

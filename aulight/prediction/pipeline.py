@@ -126,6 +126,7 @@ class Pipeline:
         report: Callable[[int], object] = lambda _: None,
         pictures: bool = False,
         live: bool = False,
+        apart: bool = False,
     ) -> Generator[Scored, None, None]:
         """The frames of one video and the people in them, scored, by stages side by side where there are CPUs to spare.
 
@@ -137,10 +138,11 @@ class Pipeline:
             report: Told of so many more frames.
             pictures: Whether to keep the frames' pictures; else they are let go once the faces are cut out.
             live: One frame at a time, and all of them once.
+            apart: Whether the frames are photos, which have nothing to do with each other.
         """
         with ExitStack() as threads:
 
-            def aside(items: Iterator[Item]) -> Iterator[Item]:
+            def aside(items: Generator[Item, None, None]) -> Generator[Item, None, None]:
                 return ahead(items, 1 if live else AHEAD) if self._side_by_side or live else items
 
             def network(present: Iterator[Present]) -> Iterator[Scored]:
@@ -148,17 +150,24 @@ class Pipeline:
                     return Untrained().score(present)
                 from aulight.prediction.model import CHUNK
 
-                return self.model.score(present, 1 if live else CHUNK, self._device, self._precision, self._explain)
+                return self.model.score(
+                    present, 1 if live else CHUNK, self._device, self._precision, self._explain, apart
+                )
 
-            def decoded() -> Iterator[RawFrame]:
+            def decoded() -> Generator[RawFrame, None, None]:
                 return clock.made_by("landmarks", aside(clock.made_by("decode", film())), -1)
 
-            people = clock.made_by("landmarks", self._people(decoded, report, pictures, live))
+            people = clock.made_by("landmarks", self._people(decoded, report, pictures, live, apart))
             present = threads.enter_context(closing(aside(people)))
             yield from threads.enter_context(closing(aside(clock.stage("network", network, present))))
 
     def _people(
-        self, film: Callable[[], Iterator[RawFrame]], report: Callable[[int], object], pictures: bool, live: bool
+        self,
+        film: Callable[[], Generator[RawFrame, None, None]],
+        report: Callable[[int], object],
+        pictures: bool,
+        live: bool,
+        apart: bool,
     ) -> Iterator[Present]:
         """The people in frames, cut out as the model knows them."""
         with ExitStack() as stack:
@@ -177,7 +186,9 @@ class Pipeline:
                 blendshapes = self.model is None
                 aligner = FaceAligner(self._crop_size, blendshapes, self.max_faces, self.smooth_s, self._landmarker)
                 stack.enter_context(aligner)
-                if self.everybody:
+                if apart:
+                    present = aligner.photos(once(), self.everybody)
+                elif self.everybody:
                     present = aligner.everybody(once())
                 else:
                     present = aligner.follow_live(once()) if live else aligner.follow(read, report)

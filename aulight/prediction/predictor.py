@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from aulight.data.video.photos import photos_at
 from aulight.data.video.raw import raw_frames, raw_info
 from aulight.data.video.types import Frames, RawFrame
 from aulight.data.video.write import write_video
@@ -30,6 +31,12 @@ from aulight.scoring.conformal import SUBJECTS
 from aulight.settings.predict import PredictSettings
 from aulight.version import __version__
 
+PHOTOS_A_SECOND = 1.0
+"""In the video with bars."""
+
+MOST_TOLD = 5
+"""Photos that are named when they cannot be read."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -38,10 +45,12 @@ class Found:
     Attributes:
         tally: How many frames were scored, and what was in them.
         problem: Why there are no more, or ``None`` when it is whole.
+        photos: Whether the frames are photos, each on its own.
     """
 
     tally: Tally = field(default_factory=Tally)
     problem: str | None = None
+    photos: bool = False
 
 
 class Predictor:
@@ -62,9 +71,9 @@ class Predictor:
         self._settings = settings
         self.output = Path(settings.output).expanduser()
         self.pipeline = Pipeline(settings)
-        self._names = self._table().names  # says what is wrong with the coverage before the work
+        self._table(photos=False)  # says what is wrong with the coverage before the work
         self._about = self.pipeline.about()
-        smooth_s = {"smooth_s": self.pipeline.smooth_s} if self.pipeline.finds else {}
+        smooth_s: dict[str, Any] = {"smooth_s": self.pipeline.smooth_s} if self.pipeline.finds else {}
         self._wanted = Wanted(
             format=settings.format,
             coverage=settings.coverage,
@@ -125,14 +134,19 @@ class Predictor:
         record = read_companion(self.output, video.name)
         if record is None or not record.whole or not record.model.same(self._about):
             return None
-        now = about(video.path), self._wanted.with_pictures_of(record.settings), __version__
+        try:
+            photos = photos_at(video.path, self._settings.pictures) is not None
+        except VideoError:
+            return None
+        now = about(video.path), self._wanted_of(photos).with_pictures_of(record.settings), __version__
         if (record.source, record.settings, record.aulight) != now:
             return None
         folder = (self.output / video.name).parent
         if not all((folder / name).is_file() for name in record.files):
             return None
         return Found(
-            Tally(record.frames, record.frames_with_a_face, record.frames_not_followed, record.faces_elsewhere)
+            Tally(record.frames, record.frames_with_a_face, record.frames_not_followed, record.faces_elsewhere),
+            photos=photos,
         )
 
     def make(self, video: Video, report: Callable[[int], Any]) -> Found:
@@ -144,14 +158,17 @@ class Predictor:
         """
         problems: list[str] = []
         try:
-            source, fps = about(video.path), raw_info(video.path, self._settings.fps).fps
+            source, photos = about(video.path), photos_at(video.path, self._settings.pictures)
+            fps = PHOTOS_A_SECOND if photos else raw_info(video.path, self._settings.fps).fps
         except VideoError as error:
             return Found(problem=str(error))
 
         def film() -> Iterator[RawFrame]:
+            if photos is not None:
+                return photos.frames(problems)
             return _until_damaged(raw_frames(video.path, self._settings.fps, self.pipeline.square), problems)
 
-        return self.write(video, film, fps, source, problems, report)
+        return self.write(video, film, fps, source, problems, report, apart=photos is not None)
 
     def write(
         self,
@@ -163,6 +180,7 @@ class Predictor:
         report: Callable[[int], Any],
         live: bool = False,
         show: Callable[[Frames], Any] | None = None,
+        apart: bool = False,
     ) -> Found:
         """Scores frames and writes what is wanted of them, under other names until all of it is there.
 
@@ -175,14 +193,16 @@ class Predictor:
             report: As of :meth:`make`.
             live: Whether to score one frame at a time, as they come.
             show: Shows pictures with bars, as they come.
+            apart: Whether the frames are photos, as :meth:`Pipeline.scored` has it.
         """
+        wanted = self._wanted_of(apart)
         clock, begin, tally = Clock(), time.perf_counter(), Tally()
         folder, stem = (self.output / video.name).parent, Path(video.name).name
-        table, pictures = self._table(), self._wanted.overlay or show is not None
-        with closing(self.pipeline.scored(film, clock, report, pictures, live)) as stream:
+        table, pictures = self._table(apart), wanted.overlay or show is not None
+        with closing(self.pipeline.scored(film, clock, report, pictures, live, apart)) as stream:
             first = next(stream, None)
             if first is None:
-                return Found(problem=problems[0] if problems else f"{video.path}: no frames came")
+                return Found(problem=_told(problems) or f"{video.path}: no frames came")
 
             def written(rows: Rows) -> Iterator[Frames]:
                 for scored in itertools.chain([first], clock.made_by("writing", stream, -1)):
@@ -200,15 +220,15 @@ class Predictor:
                 raise AulightError(f"output={self.output}: cannot be made ({error.strerror}); give another") from error
             with tempfile.TemporaryDirectory(prefix=f".{stem}-", dir=folder) as temporary:
                 made = Path(temporary)
-                file = made / f"{stem}.{self._wanted.format}"
+                file = made / f"{stem}.{wanted.format}"
                 start = time.perf_counter()
-                with Rows(file, self._names) as rows:
-                    if self._wanted.overlay:
+                with Rows(file, table.names) as rows:
+                    if wanted.overlay:
                         write_video(made / f"{stem}{OVERLAY}", of_one_size(written(rows)), fps)
                     else:
                         deque(written(rows), maxlen=0)
-                if self._wanted.plot:
-                    self._plot(file, made / f"{stem}.png", video.name)
+                if wanted.plot:
+                    self._plot(file, made / f"{stem}.png", video.name, apart)
                 clock.seconds["writing"] += time.perf_counter() - start
                 if problems:
                     for path in list(made.iterdir()):
@@ -216,7 +236,7 @@ class Predictor:
                 record = Companion(
                     source=source,
                     whole=not problems,
-                    problem=problems[0] if problems else None,
+                    problem=_told(problems),
                     files=sorted(path.name for path in made.iterdir()),
                     fps=fps,
                     frames=tally.frames,
@@ -224,16 +244,19 @@ class Predictor:
                     frames_not_followed=tally.not_followed,
                     faces_elsewhere=tally.elsewhere,
                     model=self._about,
-                    coverage=self._wanted.coverage if self.pipeline.intervals is not None else None,
-                    settings=self._wanted,
+                    coverage=wanted.coverage if self.pipeline.intervals is not None else None,
+                    settings=wanted,
                     aulight=__version__,
                     seconds={"all": time.perf_counter() - begin, **clock.seconds},
                 )
                 put(made, self.output, video.name, record)
-        return Found(tally, problems[0] if problems else None)
+        return Found(tally, _told(problems), apart)
 
-    def _table(self) -> Table:
-        return Table(self.pipeline.columns, self.pipeline.intervals, self._settings.coverage)
+    def _table(self, photos: bool) -> Table:
+        return Table(self.pipeline.columns, self.pipeline.intervals, self._settings.coverage, photos)
+
+    def _wanted_of(self, photos: bool) -> Wanted:
+        return self._wanted.model_copy(update={"pictures": "photos"}) if photos else self._wanted
 
     def _picture(self, scored: Scored, table: Table) -> Frames:
         shown = []
@@ -245,12 +268,22 @@ class Predictor:
         heat = "" if explained is None else f", heat: {column(explained)}"
         return annotate(scored.frame.image, self.pipeline.columns, shown, self.note + heat)
 
-    def _plot(self, file: Path, picture: Path, title: str) -> None:
+    def _plot(self, file: Path, picture: Path, title: str, photos: bool) -> None:
         from aulight.drawing.style import save  # with matplotlib
         from aulight.drawing.timeline import timeline
 
         table = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
-        save(timeline(table, self.pipeline.columns, title, self.note), picture)
+        if photos:  # one after the other, and no line from one to the next
+            table = table.assign(timestamp=table["frame"], frame=2 * table["frame"])
+        unit = "photos" if photos else "seconds"
+        save(timeline(table, self.pipeline.columns, title, self.note, unit), picture)
+
+
+def _told(problems: list[str]) -> str | None:
+    """What was wrong, once, though a film may have been read twice; ``None`` where nothing was."""
+    different = list(dict.fromkeys(problems))
+    more = f"; and {len(different) - MOST_TOLD} more" if len(different) > MOST_TOLD else ""
+    return "; ".join(different[:MOST_TOLD]) + more if different else None
 
 
 def _until_damaged(frames: Iterator[RawFrame], problems: list[str]) -> Iterator[RawFrame]:

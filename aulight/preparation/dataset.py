@@ -113,7 +113,7 @@ def _put_together(store: StoreWriter, raw: RawDataset, recipe: Recipe, skipped: 
         labelled += 0 if labels is None else len(label_rows(video.video_id, labels))
     if faceless:
         notes.append(f"no face found in more than half of the frames of {shorten(faceless)}")
-    notes += about_following(*(followed[name] for name in FOLLOWING), SHOWN)
+    notes += about_following(followed[FOLLOWING[0]], followed[FOLLOWING[1]], SHOWN)
     store.meta |= {"fps": float(np.median(rates)), "skipped": skipped}
     names = {video.video_id for video in used}
     for path in store.videos.iterdir():

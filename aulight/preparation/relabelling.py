@@ -34,7 +34,7 @@ def relabel(data: PreparedDataset, raw: RawDataset, recipe: Recipe) -> Summary:
     replace_labels(data, raw.aus, pd.concat(tables, ignore_index=True) if tables else None, subjects, recipe.record())
     faces = data.frames["face_confidence"] > 0
     followed = [int(data.videos[column].sum()) if column in data.videos else 0 for column in FOLLOWING]
-    notes += about_following(*followed, SHOWN)
+    notes += about_following(followed[0], followed[1], SHOWN)
     return Summary(
         data.root,
         videos=len(data.videos),

@@ -1,7 +1,7 @@
 """``aulight predict``: AU intensities in any video, as a table."""
 
 from aulight.data.faces.following import about_following
-from aulight.errors import VideoError, VideosFailed
+from aulight.errors import VideoError, VideosFailed, shorten
 from aulight.prediction.predict import Predicted, score_input
 from aulight.prediction.rows import Tally
 from aulight.prediction.writing import PARTIAL
@@ -28,7 +28,8 @@ def _say(predicted: Predicted) -> None:
     problems = []
     for video, found in results.items():
         if found.problem is not None:
-            kept = f"; its {found.tally.frames} frames up to there are in {predictor.file(video)}{PARTIAL}"
+            count, what = found.tally.frames, "other photos" if found.photos else "frames up to there"
+            kept = f"; its {count} {what} are in {predictor.file(video)}{PARTIAL}"
             problems.append(found.problem + (kept if found.tally.frames else ""))
     if problems and len(results) == 1 and not any(found.tally.frames for found in results.values()):
         raise VideoError(problems[0])
@@ -43,6 +44,8 @@ def _say(predicted: Predicted) -> None:
         if faceless > frames / 2:
             advice = "" if predictor.untrained else "; faces=none takes pictures as they are"
             print(f"  note: most frames are without a face{advice}")
+        if photos := [video.name for video, found in whole.items() if found.photos and video.path.is_dir()]:
+            print(f"  note: taken for photos, each on its own: the pictures of {shorten(photos)}; else pictures=film")
         for line in about_following(tally.not_followed, tally.elsewhere, "faces.all=true gives everybody"):
             print(f"  note: {line}")
     for note in predictor.notes:

@@ -8,6 +8,7 @@ neither trembles nor lags behind the head.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -115,6 +116,16 @@ class FaceAligner:
                     yield pick(person, frame, faces)
 
             yield from self._one(followed())
+
+    def photos(self, photos: Iterable[RawFrame], everybody: bool) -> Iterator[Present]:
+        """The largest face of every photo, or everybody in it; photos have nothing to do with each other.
+
+        Args:
+            photos: One after the other.
+            everybody: Or only the person with the largest face, under the number 0.
+        """
+        for photo in photos:
+            yield from self.everybody([photo]) if everybody else self.follow(partial(iter, [photo]))
 
     def everybody(self, frames: Iterable[RawFrame]) -> Iterator[Present]:
         """The faces of everybody in every frame, as frames come, cut out each on its own.

@@ -15,7 +15,7 @@ has many numbers in a film with cuts. Which of them are one is told by who is se
 So two people who are shown in turn, and never together, are taken for one.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, combinations
@@ -64,7 +64,9 @@ class Company:
 
     def __init__(self) -> None:
         self._together: Counter[Person] = Counter()  # frames in which exactly these are seen
-        self._sides: Counter[int] = Counter()  # of the faces of each, added up, as shares of the picture's longer side
+        self._sides = defaultdict[int, float](
+            float
+        )  # of the faces of each, added up, as shares of the picture's longer side
         self._seen: Counter[int] = Counter()  # frames
         self._count, self._first_s, self._last_s = 0, 0.0, 0.0
 
@@ -160,7 +162,7 @@ def follow_live(seen: Iterable[Sighted]) -> Iterator[Followed]:
     is followed once it has been seen for a moment, and :class:`Company` says so.
     """
     frames, company, first = iter(seen), Company(), list[Sighted]()
-    sides: Counter[int] = Counter()
+    sides = defaultdict[int, float](float)
     for frame, faces in frames:
         company.see(frame, faces)
         if not first and not faces:

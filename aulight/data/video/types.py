@@ -24,11 +24,13 @@ class RawFrame:
         number: Its position in a video file, from 0; what an image is numbered by its name.
         time_s: Seconds since the first frame.
         image: ``(H, W, 3)`` uint8 RGB, upright.
+        name: Of its file, where it is a photo and no frame of a film.
     """
 
     number: int
     time_s: float
     image: Frames
+    name: str | None = None
 
 
 @dataclass(frozen=True)
