@@ -1,5 +1,9 @@
 """Facts of the datasets that are known by name: what DISFA and BP4D code, of whom, and how they are tested."""
 
+import re
+
+from aulight.spelling import fold
+
 DISFA_AUS: tuple[int, ...] = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
 
 DISFA_TESTS: tuple[tuple[str, ...], ...] = (
@@ -40,3 +44,30 @@ BP4D_TESTS: tuple[tuple[str, ...], ...] = (tuple(subject for subject in BP4D_SUB
 BP4D_TASKS = tuple(f"T{number}" for number in range(1, 9))
 BP4D_PLUS_TASKS = ("T1", "T6", "T7", "T8")
 """The tasks of BP4D+ that are coded."""
+
+_DISFA_PLUS, _DATA = r"disfa\+|extendeddisfa|disfaextended", "(raw|data|dataset|database|videos)?"
+
+
+def collection(dataset: str, format: str = "", folder: str = "") -> str:
+    """What tells collections of people apart, however a dataset and its folder are called: my-DISFA_Plus is disfa+.
+
+    Args:
+        dataset: The dataset's name.
+        format: The layout of its raw data.
+        folder: Where they were.
+    """
+    name, folders = _plain(dataset), [_plain(part) for part in re.split(r"[/\\]", folder)]
+    if re.search(_DISFA_PLUS, name) or any(re.fullmatch(rf"({_DISFA_PLUS}){_DATA}", part) for part in folders):
+        return "disfa+"
+    disfa = "disfa" in name or format == "disfa" or re.fullmatch(f"disfa{_DATA}", folders[-1])
+    return "disfa" if disfa else name
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w+]|_", "", fold(name)).replace("plus", "+")
+
+
+def person(subject: str, collection: str) -> str:
+    """What is equal for all names of a person: people of DISFA have numbers, which its files are named by."""
+    number = re.search(r"sn0*(\d+)", fold(subject)) if collection in ("disfa", "disfa+") else None
+    return f"sn{number[1]}" if number else fold(subject)

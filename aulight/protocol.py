@@ -5,17 +5,17 @@ dataset's subjects, whom stage one may have seen, and the random draw of labelle
 BP4D are, and which of them the published folds test, is in :mod:`aulight.datasets`.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
 
-from aulight.datasets import BP4D_SUBJECTS, BP4D_TESTS, DISFA_SUBJECTS, DISFA_TESTS
+from aulight.datasets import BP4D_SUBJECTS, BP4D_TESTS, DISFA_SUBJECTS, DISFA_TESTS, collection, person
 from aulight.errors import AulightError
 from aulight.facs import is_column
+from aulight.spelling import ambiguous, exactly
 
 PROTOCOLS = ("own", "disfa", "bp4d", "kfold", "loso")
 
@@ -50,6 +50,11 @@ class Split:
         for first, second in [(a, b) for a in parts for b in parts if a < b]:
             if both := sorted(parts[first] & parts[second]):
                 raise AulightError(f"protocol {self.name}: {', '.join(both)} in both {first} and {second}")
+        if twice := ambiguous(set().union(*parts.values())):
+            raise AulightError(
+                f"protocol {self.name}: subjects {' and '.join(map(exactly, twice[0]))} are one name in two spellings; "
+                "`aulight prepare` as before takes them for one"
+            )
         for part in ("train", "validation", "test"):
             if not parts[part]:
                 raise AulightError(f"protocol {self.name}, fold {self.fold}: no {part} subjects")
@@ -186,10 +191,43 @@ def own_split(videos: pd.DataFrame, name: str) -> Split:
 
 
 class TrainedOn(TypedDict):
-    """Whose videos stage one was trained on: the name of the ``dataset``, and its ``subjects``."""
+    """What stage one saw, as its checkpoint says it: as :class:`Shown`, ``contents`` all together, sorted.
+
+    One of an earlier aulight lacks the last two.
+    """
 
     dataset: str
     subjects: list[str]
+    collection: NotRequired[str]
+    contents: NotRequired[list[str]]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Which videos show whom.
+
+    Attributes:
+        dataset: The name of the dataset that they are of.
+        collection: Of the people, for all that is known (:func:`collection`).
+        videos: The videos' names.
+        subjects: Who is in each.
+        contents: Of each the digests by which it is known again, whatever it and its dataset are called.
+    """
+
+    dataset: str
+    collection: str
+    videos: tuple[str, ...]
+    subjects: tuple[str, ...]
+    contents: tuple[frozenset[str], ...]
+
+    def trained_on(self) -> TrainedOn:
+        """What stage one says that has seen them."""
+        return {
+            "dataset": self.dataset,
+            "subjects": sorted(set(self.subjects)),
+            "collection": self.collection,
+            "contents": sorted(frozenset().union(*self.contents)),
+        }
 
 
 class Origin(TypedDict):
@@ -201,12 +239,34 @@ class Origin(TypedDict):
     unlabelled_subjects: int
 
 
-def check_stage_one(trained_on: TrainedOn, dataset: str, split: Split) -> Origin:
+def check_contents(shown: Shown, split: Split) -> None:
+    """Refuses a split in which one video is in two parts, under two names.
+
+    Raises:
+        AulightError: When there is one, naming it.
+    """
+    parts = {**dict.fromkeys(split.stage_one, "training")}
+    parts |= {name: part for part in ("validation", "test") for name in getattr(split, part)}
+    first: dict[str, int] = {}
+    for place, (video, subject) in enumerate(zip(shown.videos, shown.subjects, strict=True)):
+        for digest in sorted(shown.contents[place]) if subject in parts else ():
+            other = first.setdefault(digest, place)
+            if parts[subject] != parts[shown.subjects[other]]:
+                raise AulightError(
+                    f"dataset {shown.dataset}: {video} (subject {subject}, {parts[subject]}) is the same video as "
+                    f"{shown.videos[other]} (subject {shown.subjects[other]}, {parts[shown.subjects[other]]}); give "
+                    "both one subject, or leave one of them out"
+                )
+
+
+def check_stage_one(trained_on: TrainedOn, shown: Shown, split: Split) -> Origin:
     """Refuses a stage one that has seen, even without labels, whom stage two validates or tests on.
 
+    By names within a collection of people; by what the videos hold, whatever anything is called.
+
     Args:
-        trained_on: ``dataset`` (its name) and ``subjects`` of stage one, as its checkpoint says.
-        dataset: Name of the dataset of stage two.
+        trained_on: What stage one saw, as its checkpoint says.
+        shown: All videos of the dataset of stage two.
         split: Its subjects.
 
     Returns:
@@ -216,35 +276,36 @@ def check_stage_one(trained_on: TrainedOn, dataset: str, split: Split) -> Origin
     Raises:
         AulightError: When it has. DISFA+ shows people of DISFA, so neither goes with the other.
     """
-    before, now = _collection(trained_on["dataset"]), _collection(dataset)
+    source, dataset = trained_on["dataset"], shown.dataset
+    before, now = trained_on.get("collection") or collection(source), shown.collection
     if {before, now} == {"disfa", "disfa+"}:
         raise AulightError(
-            f"pretrained: stage one saw {trained_on['dataset']}, and all people of DISFA+ are in DISFA, so a test on "
-            f"{dataset} would be no test of new faces; run stage one on other videos"
+            f"pretrained: stage one saw {source}, and all people of DISFA+ are in DISFA, so a test on {dataset} would "
+            "be no test of new faces; run stage one on other videos"
         )
-    seen, own = set(trained_on["subjects"]), before == now
+    own, seen = before == now, {person(name, now) for name in trained_on["subjects"]}
+    contents = frozenset(trained_on.get("contents", ()))
     for part in ("test", "validation"):
-        if own and (both := sorted(seen.intersection(getattr(split, part)))):
-            more = f" and {len(both) - 1} more" if len(both) > 1 else ""
+        held_out, known = set(getattr(split, part)), set[str]()
+        for video, subject, content in zip(shown.videos, shown.subjects, shown.contents, strict=True):
+            if subject not in held_out:
+                continue
+            # a subject may have got its name since then: until it has one, a video is a subject of its own
+            if contents & content or (own and {person(subject, now), person(video, now)} & seen):
+                known.add(subject)
+        if known:
+            more = f" and {len(known) - 1} more" if len(known) > 1 else ""
             raise AulightError(
-                f"pretrained: stage one saw videos of {both[0]}{more}, of the {part} subjects of fold {split.fold} of "
-                f"{dataset}; run stage one on the labelled dataset with fold={split.fold}, under another name="
+                f"pretrained: stage one saw videos of {min(known)}{more}, of the {part} subjects of fold {split.fold} "
+                f"of {dataset}{'' if source == dataset else f', in {source}'}; "
+                f"run stage one on the labelled dataset with fold={split.fold}, under another name="
             )
     return {
-        "dataset": trained_on["dataset"],
+        "dataset": source,
         "own_frames": own,
         "subjects": len(seen),
-        "unlabelled_subjects": len(seen - set(split.train)),
+        "unlabelled_subjects": len(seen - {person(name, now) for name in split.train}),
     }
-
-
-def _collection(dataset: str) -> str:
-    """What tells collections of people apart in the names that users give to datasets: DISFA_Plus is disfa+."""
-    plain = re.sub(r"[^a-z0-9+]", "", dataset.lower()).replace("plus", "+")
-    for name in ("disfa+", "disfa"):
-        if plain.startswith(name):
-            return name
-    return plain
 
 
 def labelled_subjects(labels: pd.DataFrame, frames: pd.DataFrame, videos: pd.DataFrame) -> list[str]:

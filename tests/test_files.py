@@ -1,5 +1,12 @@
+import errno
+import fcntl
+import multiprocessing
 import os
+import resource
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +15,28 @@ import pandas as pd
 import pytest
 import yaml
 
-from aulight.files import remove_leftovers, whole, write_table, write_yaml
+from aulight.errors import AulightError
+from aulight.files import (
+    FORMER_S,
+    LEFT_S,
+    alone,
+    is_taken,
+    publish,
+    remove_former,
+    remove_leftovers,
+    scratch,
+    told_of,
+    whole,
+    whole_folder,
+    write_table,
+    write_yaml,
+)
+
+LONGEST = "é" * 125 + ".csv"  # 254 bytes, of the 255 that a name may have
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_a_file_has_its_name_when_it_is_whole_and_not_before(tmp_path: Path) -> None:
@@ -39,7 +67,24 @@ def _stop_after(_written: int, error: type[BaseException]) -> None:
     raise error
 
 
-def test_it_is_on_the_disk_before_it_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", [LONGEST, "a" * 255, "a." + "b" * 253, "表" * 83 + ".mp4", "a.two words", b"\xff.csv"])
+def test_a_name_may_be_as_long_and_as_odd_as_the_file_system_has_it(name: str | bytes, tmp_path: Path) -> None:
+    name = os.fsdecode(name)
+    write_yaml({"a": 1}, tmp_path / name)
+    assert names(tmp_path) == [name]
+    with whole_folder(tmp_path / f"_{name}"[:80]) as made:
+        (made / name).touch()
+    with scratch(tmp_path) as made:
+        (made / name).write_text("b")
+        publish(made, tmp_path, [name])
+    with alone(tmp_path / name, "taken"):
+        assert (tmp_path / name).read_text() == "b"
+    assert len(names(tmp_path)) == 2
+
+
+def test_it_is_on_the_disk_before_it_is_renamed_and_its_name_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Oracle: the order of the system calls."""
     calls: list[str] = []
 
@@ -52,9 +97,20 @@ def test_it_is_on_the_disk_before_it_is_renamed(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(os, "fsync", noting("fsync", os.fsync))
     monkeypatch.setattr(Path, "replace", noting("replace", Path.replace))
+    monkeypatch.setattr(Path, "rename", noting("rename", Path.rename))
     with whole(tmp_path / "a") as temporary:
         temporary.write_bytes(b"a")
-    assert calls == ["fsync", "replace"]
+    assert calls == ["fsync", "replace", "fsync"]
+    calls.clear()
+    with scratch(tmp_path) as made:
+        for name in "ab":
+            (made / name).touch()
+        publish(made, tmp_path, "ab")
+    assert calls == ["fsync", "fsync", "replace", "replace", "fsync"]
+    calls.clear()
+    with whole_folder(tmp_path / "c") as made:
+        (made / "a").touch()
+    assert calls == ["fsync", "fsync", "rename", "fsync"]
 
 
 def test_processes_of_one_number_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,6 +122,7 @@ def test_processes_of_one_number_do_not_meet(tmp_path: Path, monkeypatch: pytest
         with whole(path) as temporary:
             temporary.write_text(text)
             inside.wait()
+            remove_leftovers(tmp_path)  # none of these is one
             assert temporary.read_text() == text
             inside.wait()
 
@@ -77,17 +134,197 @@ def test_processes_of_one_number_do_not_meet(tmp_path: Path, monkeypatch: pytest
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_leftovers_of_killed_processes_are_known_from_other_files(tmp_path: Path) -> None:
-    others = [".hydra", ".lock", ".a.tmp", ".a.0123456789abcdef", "a.0123456789abcdef.tmp.ckpt", "best.ckpt"]
-    for name in others:
+def test_a_folder_is_there_when_it_is_whole_and_never_replaces_one(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "a") as made:
+        (made / "below").mkdir()
+        (made / "below" / "file").write_text("1")
+        assert not (tmp_path / "a").exists()
+    assert (tmp_path / "a" / "below" / "file").read_text() == "1"
+    for there in ("empty", "full", "file"):
+        path = tmp_path / there
+        with pytest.raises(FileExistsError, match=there), whole_folder(path) as made:
+            _be_faster(path, made / "new")
+        assert path.is_file() or "new" not in names(path)
+    assert names(tmp_path) == ["a", "empty", "file", "full"]
+
+
+def _be_faster(path: Path, new: Path) -> None:
+    new.touch()
+    if path.name == "file":
+        path.touch()
+    else:
+        path.mkdir()
+    if path.name == "full":
+        (path / "old").touch()
+
+
+KILLED = """
+import os, signal, sys, time
+from pathlib import Path
+from aulight.files import alone, scratch, whole, whole_folder
+folder = Path(sys.argv[1])
+with whole(folder / "last.ckpt") as file, whole_folder(folder / "coding") as made, scratch(folder) as way:
+    with alone(folder / "run.yaml", "taken"):
+        file.write_text("half"), (made / "images").mkdir(), (way / "clip.csv").write_text("half")
+        print("there", flush=True)
+        time.sleep(600)
+"""
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Callable[[], "subprocess.Popen[bytes]"]:
+    """A process that is at work in ``tmp_path``, to be killed by the test."""
+
+    def start() -> "subprocess.Popen[bytes]":
+        process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"there\n"
+        return process
+
+    return start
+
+
+def test_what_a_killed_process_left_goes_with_the_next_call_and_a_living_ones_stays(
+    killed: Callable[[], "subprocess.Popen[bytes]"], tmp_path: Path
+) -> None:
+    mine = [".hydra", ".lock", ".aulight", ".aulight-notes.tmp", ".a.0123456789abcdef", "best.ckpt", ".report-abcdefgh"]
+    for name in mine:
         (tmp_path / name).touch()
-    for name in ("last.ckpt", "run.yaml", "no_suffix", "two.dots.parquet"):
-        with whole(tmp_path / name) as temporary:
-            temporary.touch()
-        (tmp_path / name).rename(temporary)  # as a process leaves it that is killed
+    process = killed()
+    working = names(tmp_path)
+    assert len(working) == len(mine) + 7
+    assert is_taken(tmp_path / "run.yaml")
     remove_leftovers(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
+    write_yaml({}, tmp_path / "run.yaml")
+    assert names(tmp_path) == sorted([*working, "run.yaml"])
+    process.kill()
+    process.communicate()
+    assert not is_taken(tmp_path / "run.yaml")
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == sorted([*mine, "run.yaml"])
     remove_leftovers(tmp_path / "none")
+
+
+def test_the_first_write_of_a_process_into_a_folder_removes_leftovers(
+    killed: Callable[[], "subprocess.Popen[bytes]"], tmp_path: Path
+) -> None:
+    process = killed()
+    process.kill()
+    process.communicate()
+    assert len(names(tmp_path)) == 7
+    write_yaml({}, tmp_path / "run.yaml")
+    assert names(tmp_path) == ["run.yaml"]
+
+
+def test_what_0_1_0_left_goes_once_nobody_has_touched_it_for_a_while(tmp_path: Path) -> None:
+    before = time.time() - 2 * FORMER_S
+    files = [".last.0123456789abcdef.tmp.ckpt", ".two.dots.0123456789abcdef.tmp.parquet", ".no.0123456789abcdef.tmp"]
+    young, users = ".run.fedcba9876543210.tmp.yaml", ["a.0123456789abcdef.tmp.ckpt", ".a.tmp"]
+    for name in (*files, young, *users):
+        (tmp_path / name).touch()
+    folders = {".report-abcd_123": "table.csv", ".report-abcd1234": "diary.txt", ".report-2": "table.csv"}
+    for name, inside in folders.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / inside).touch()
+    for path in [*tmp_path.rglob("*")]:
+        if path.name != young:
+            os.utime(path, (before, before))
+    remove_leftovers(tmp_path)
+    remove_former(tmp_path, "report", r"table\.(csv|md|tex)")
+    assert names(tmp_path) == sorted([young, *users, ".report-abcd1234", ".report-2"])
+
+
+def test_without_locks_only_what_is_old_is_a_leftover(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a network drive whose server has no lock service."""
+
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    for token in ("0123456789abcdef", "fedcba9876543210"):
+        (tmp_path / f".aulight-{token}.tmp").mkdir()
+        (tmp_path / f".aulight-{token}.tmp" / "a").touch()
+        (tmp_path / f".aulight-{token}.lock").touch()
+    before = time.time() - 2 * LEFT_S
+    for path in (path for path in [*tmp_path.rglob("*")] if "0123456789abcdef" in str(path)):
+        os.utime(path, (before, before))
+    write_yaml({}, tmp_path / "a.yaml")
+    with alone(tmp_path / "a.yaml", "taken"):
+        remove_leftovers(tmp_path)
+    assert names(tmp_path) == [".aulight-fedcba9876543210.lock", ".aulight-fedcba9876543210.tmp", "a.yaml"]
+
+
+def test_one_is_alone_and_another_is_told_or_waits(tmp_path: Path) -> None:
+    path, order = tmp_path / "store", list[str]()
+
+    def wait() -> None:
+        with alone(path, None):
+            order.append("second")
+
+    with alone(path, "taken"):
+        with pytest.raises(AulightError, match="somebody is"), alone(path, "somebody is"):
+            pass
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        order.append("first")
+    waiting.join()
+    assert order == ["first", "second"]
+    assert names(tmp_path) == []
+
+
+def _stay(ready: Any) -> None:
+    ready.set()
+    time.sleep(600)
+
+
+def test_a_forked_child_does_not_keep_what_its_parent_held(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    with alone(tmp_path / "a", "taken"):
+        child = context.Process(target=_stay, args=(ready,))
+        child.start()
+        ready.wait()
+        assert is_taken(tmp_path / "a")
+    try:
+        assert not is_taken(tmp_path / "a")
+        with alone(tmp_path / "a", "taken"):
+            pass
+    finally:
+        child.kill()
+        child.join()
+
+
+def test_an_error_of_writing_names_the_file_and_not_the_hidden_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    with pytest.raises(OSError, match="No space left") as noted, whole(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert noted.value.filename == str(path)
+    with pytest.raises(OSError, match="No space left") as noted, told_of(path):
+        raise OSError("[Errno 28] Error writing bytes to file. Detail: [errno 28] No space left on device")  # Arrow's
+    assert noted.value.filename == str(path)
+    with pytest.raises(FileNotFoundError) as gone, whole(path):
+        pass  # nothing was written
+    assert gone.value.filename == str(path)
+    with pytest.raises(FileNotFoundError) as other, whole(path):
+        (tmp_path / "other").read_text()
+    assert other.value.filename == str(tmp_path / "other")
+    with pytest.raises(AulightError, match="not there any more"), whole(tmp_path / "none" / "a.csv"):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_a_full_disk_is_said_with_the_files_name(tmp_path: Path) -> None:
+    """Oracle: the system's own limit of a file's size."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    table = pd.DataFrame({"a": range(100_000)})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"a\.parquet") as noted:
+            write_table(table, tmp_path / "a.parquet")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert noted.value.errno == errno.EFBIG
+    assert names(tmp_path) == []
 
 
 def test_yaml_and_tables(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "aulight"
 
 FLOORS = (
-    ("version", "errors", "facs", "datasets", "files", "processes"),
+    ("version", "errors", "facs", "spelling", "datasets", "files", "processes"),
     ("settings", "scoring", "protocol"),
     ("data", "nets"),
     ("runs", "drawing"),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from aulight import protocol
+from aulight import datasets, protocol
 from aulight.errors import AulightError
 
 PARTS = ("train", "validation", "test", "unlabelled")
@@ -207,41 +207,140 @@ def test_settings_of_a_protocol_out_of_range_are_named(setting: str, value: floa
         fold_of(DISFA, "kfold", 1, **{setting: value})
 
 
+# -- one video in two parts --------------------------------------------------------------------------------------
+
+
+def shown(dataset: str = "faces", collection: str | None = None, **videos: tuple[str, set[str]]) -> protocol.Shown:
+    """Videos, by name: who is in each, and its digests; without any, one of each subject of ``split()``."""
+    videos = videos or {f"video_{name}": (name, {f"of {name}"}) for name in "abcde"}
+    return protocol.Shown(
+        dataset,
+        datasets.collection(dataset) if collection is None else collection,
+        tuple(videos),
+        tuple(subject for subject, _ in videos.values()),
+        tuple(frozenset(digests) for _, digests in videos.values()),
+    )
+
+
+NOTHING = protocol.Shown("faces", "faces", (), (), ())
+
+
+def _numbered(name: str, videos: list[tuple[str, set[int]]]) -> dict[str, tuple[str, set[str]]]:
+    return {f"{name}{place}": (who, set(map(str, digests))) for place, (who, digests) in enumerate(videos)}
+
+
+@settings(max_examples=200, deadline=None)
+@given(videos=st.lists(st.tuples(st.sampled_from("abcdex"), st.sets(st.integers(0, 9), max_size=3)), max_size=6))
+def test_a_video_in_two_parts_is_refused(videos: list[tuple[str, set[int]]]) -> None:
+    part = {"a": "training", "b": "training", "e": "training", "c": "validation", "d": "test"}  # x is in none
+    twice = any(
+        one_digests & other_digests and one in part and other in part and part[one] != part[other]
+        for one, one_digests in videos
+        for other, other_digests in videos
+    )
+    everything = shown(**_numbered("v", videos)) if videos else NOTHING
+    if not twice:
+        protocol.check_contents(everything, split())
+        return
+    of_one = r"v\d \(subject ., (training|validation|test)\)"
+    with pytest.raises(AulightError, match=f"dataset faces: {of_one} is the same video as {of_one}; give both one sub"):
+        protocol.check_contents(everything, split())
+
+
+@pytest.mark.parametrize("names", [("P1", "p1"), ("\u00e9 1", "e\u0301  1")])
+def test_subjects_whose_names_are_one_are_refused(names: tuple[str, str]) -> None:
+    one, other = names
+    for parts in ({"train": (one, other)}, {"train": (one, "x"), "test": (other,)}):
+        with pytest.raises(AulightError, match=r"protocol own: subjects .+ and .+ are one name in two spellings; "):
+            split(**parts)
+
+
 # -- whom stage one saw ------------------------------------------------------------------------------------------
 
 
 def test_stage_one_of_the_same_fold_passes_and_says_where_it_was() -> None:
     one = split(unlabelled=("e", "f"))
     seen: protocol.TrainedOn = {"dataset": "faces", "subjects": list(one.stage_one)}
-    assert protocol.check_stage_one(seen, "Faces", one) == {
+    assert protocol.check_stage_one(seen, shown("Faces"), one) == {
         "dataset": "faces",
         "own_frames": True,
         "subjects": 4,
         "unlabelled_subjects": 2,
     }
-    others = protocol.check_stage_one({"dataset": "others", "subjects": ["c", "d", "x"]}, "faces", one)
+    others = protocol.check_stage_one({"dataset": "others", "subjects": ["c", "d", "x"]}, shown(), one)
     assert (others["own_frames"], others["subjects"]) == (False, 3)
 
 
 @pytest.mark.parametrize(("subjects", "part"), [(["a", "c"], "validation"), (["d"], "test"), (["c", "d"], "test")])
 def test_stage_one_that_saw_who_is_scored_is_refused(subjects: list[str], part: str) -> None:
-    with pytest.raises(
-        AulightError,
-        match=f"stage one saw videos of {subjects[-1]}, of the {part} subjects of fold 1 of faces; .*fold=1",
-    ):
-        protocol.check_stage_one({"dataset": "faces", "subjects": subjects}, "faces", split())
+    for spelt in (subjects, [f"\u200b{name.upper()} " for name in subjects], [f"video_{name}" for name in subjects]):
+        with pytest.raises(
+            AulightError,
+            match=f"stage one saw videos of {subjects[-1]}, of the {part} subjects of fold 1 of faces; .*fold=1",
+        ):
+            protocol.check_stage_one({"dataset": "faces", "subjects": spelt}, shown(), split())
 
 
-@pytest.mark.parametrize(
-    "plus", ["disfa+", "DISFA+", "disfa_plus", "DISFAPlus", "DISFA Plus", "disfaplus_left", "Disfa-+"]
+@settings(max_examples=300, deadline=None)
+@given(
+    seen=st.lists(
+        st.tuples(st.sampled_from("abcdexy"), st.sets(st.integers(0, 9), min_size=1, max_size=2)), max_size=3
+    ),
+    now=st.lists(st.tuples(st.sampled_from("abcde"), st.sets(st.integers(0, 9), min_size=1, max_size=2)), max_size=4),
 )
-@pytest.mark.parametrize("plain", ["disfa", "DISFA", "disfa_right"])
+def test_stage_one_that_saw_a_video_of_who_is_scored_is_refused_whatever_the_names(
+    seen: list[tuple[str, set[int]]], now: list[tuple[str, set[int]]]
+) -> None:
+    one, two = (
+        shown(name, **_numbered(name, videos)) if videos else NOTHING for name, videos in (("one", seen), ("two", now))
+    )
+    tested = {who for who, digests in now if who in "cd" and any(digests & others for _, others in seen)}
+    if not tested:
+        protocol.check_stage_one(one.trained_on(), two, split())
+        return
+    who = f"{max(tested)}, of the {'test' if 'd' in tested else 'validation'} subjects of fold 1 of two, in one"
+    with pytest.raises(AulightError, match=f"stage one saw videos of {who}; run stage one on .* fold=1, under another"):
+        protocol.check_stage_one(one.trained_on(), two, split())
+
+
+DISFA_PLUS_NAMES = (
+    *("disfa+", "DISFA+", "disfa_plus", "DISFAPlus", "DISFA Plus", "disfaplus_left", "Disfa-+", "my_disfa_plus"),
+    *(
+        "faces_disfa+",
+        "MyDISFA.Plus2",
+        "lab-DISFA-plus-64px",
+        "d i s f a +",
+        "\uff24\uff29\uff33\uff26\uff21\uff0b",
+        "disfa\u207a",
+    ),
+    *("extended DISFA", "DISFA_extended"),
+)
+
+
+@pytest.mark.parametrize("plus", DISFA_PLUS_NAMES)
+@pytest.mark.parametrize("plain", ["disfa", "DISFA", "disfa_right", "my-disfa", "faces of Disfa 2"])
 def test_disfa_plus_and_disfa_do_not_mix(plus: str, plain: str) -> None:
     for before, now in ((plus, plain), (plain, plus)):
         with pytest.raises(AulightError, match=r"all people of DISFA\+ are in DISFA"):
-            protocol.check_stage_one({"dataset": before, "subjects": ["x"]}, now, split())
+            protocol.check_stage_one({"dataset": before, "subjects": ["x"]}, shown(now), split())
+        seen: protocol.TrainedOn = {"dataset": "m", "collection": datasets.collection(before), "subjects": ["x"]}
+        with pytest.raises(AulightError, match=r"all people of DISFA\+ are in DISFA"):
+            protocol.check_stage_one(seen, shown("n", datasets.collection(now)), split())
     for both in (plus, plain):
-        assert protocol.check_stage_one({"dataset": both, "subjects": ["a"]}, both, split())["own_frames"]
+        assert protocol.check_stage_one({"dataset": both, "subjects": ["a"]}, shown(both), split())["own_frames"]
+
+
+def test_people_of_disfa_are_known_by_their_numbers() -> None:
+    """The other camera's videos show the same people, in other pictures."""
+    one = split(train=("SN001", "SN002"), validation=("SN003",), test=("SN004",), unlabelled=())
+    now = shown("disfa", LeftVideoSN004_comp=("SN004", {"1"}), LeftVideoSN003_comp=("SN003", {"2"}))
+    for name, refused in (("RightVideoSN004_Comp", True), ("sn4", True), ("RightVideoSN002_Comp", False)):
+        seen: protocol.TrainedOn = {"dataset": "disfa_right", "subjects": [name], "contents": ["9"]}
+        if refused:
+            with pytest.raises(AulightError, match="stage one saw videos of SN004, of the test subjects"):
+                protocol.check_stage_one(seen, now, one)
+        else:
+            protocol.check_stage_one(seen, now, one)
 
 
 # -- usable labels -----------------------------------------------------------------------------------------------

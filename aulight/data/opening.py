@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from filelock import FileLock
-
 from aulight.data.store import PreparedDataset
+from aulight.files import alone
 from aulight.settings.data import GeneratorSettings
 
 
@@ -23,7 +22,7 @@ def open_data(root: Path, synthetic: GeneratorSettings | None = None) -> Prepare
         from aulight.data.synthetic.dataset import generate
 
         root.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(root.with_name(f".{root.name}.lock")):  # one of the jobs of a sweep makes it, the others wait
+        with alone(root, None):  # one of the jobs of a sweep makes it, the others wait
             if not root.exists():
                 generate(root, synthetic.size, synthetic.seed)
     return PreparedDataset(root)

@@ -2,16 +2,15 @@
 
 ``<root>/dataset.yaml``, ``videos.parquet``, ``frames.parquet``, ``labels.parquet`` (where there are labels) and
 ``videos/<video_id>.mp4``. A store is built under a temporary name and renamed when whole, so one that is there under
-its own name is complete; only its labels and subjects are ever replaced. What writes it is in
-:mod:`aulight.data.writer`.
+its own name is complete. What writes it, and how its tables are replaced, is in :mod:`aulight.data.writer`.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from aulight.data.description import DESCRIPTION, RESTORE, read_description
 from aulight.errors import AulightError
 from aulight.facs import MAX_INTENSITY, column
-
-FORMAT = 1
-"""Version of the layout; a reader refuses a newer one."""
 
 BATCH = 100_000
 """Rows of ``frames.parquet`` in memory at a time."""
@@ -32,37 +29,49 @@ BATCH = 100_000
 BLENDSHAPE = "blendshape_"
 """What the names of blendshape scores begin with in ``frames.parquet``."""
 
-FRAME_COLUMNS = ["video_id", "frame", "source_frame", "time_s", "face_confidence"]
+SOURCE_COLUMNS = ("source_sha256", "source_size", "source_mtime_ns")
+"""Optional columns of ``videos.parquet``: what :mod:`aulight.data.video.digest` says of each raw video."""
+
+DIGESTS = ("source_sha256", "pictures_sha256", "file_sha256")
+"""Those columns by which a video is known again (:func:`aulight.data.contents.shown`): what its raw file holds, the
+pictures in it, and the prepared file."""
+
+FOLLOWING = ("frames_not_followed", "faces_elsewhere")
+"""Optional columns likewise, where one person was followed: frames with faces of others alone, and how often a face
+elsewhere was taken for theirs."""
+
+NOTED = tuple(dict.fromkeys((*SOURCE_COLUMNS, *DIGESTS, *FOLLOWING)))
+"""All columns that say where a video came from and how it was made, and nothing of what it is for."""
+
+_Read = TypeVar("_Read")
 
 
-class DatasetDescription(TypedDict, total=False):
-    """What ``dataset.yaml`` says; older files lack some of it, and further keys are kept.
+class _Kind(NamedTuple):
+    words: str
+    fits: Callable[[pa.DataType], bool]
 
-    Attributes:
-        format: Version of the layout.
-        name: The dataset's name.
-        aus: The AUs its labels have columns for.
-        fps: Nominal frames per second.
-        crop_size: Side of the pictures in pixels.
-        alignment: How faces lie in them, in words.
-        source: Where it came from and how it was made; ``folder``, ``labels`` and ``subjects`` in it are places.
-        skipped: Of raw videos that could not be read the reason, by their ids.
-        videos: How many there are.
-        frames: How many, of all videos.
-        subjects: How many.
+
+_TEXT = _Kind("a text", lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind))
+_WHOLE = _Kind("a whole number", pa.types.is_integer)
+_NUMBER = _Kind("a number", lambda kind: pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+_VIDEOS = {"video_id": _TEXT, "subject": _TEXT, "path": _TEXT, "frames": _WHOLE, "fps": _NUMBER}
+_FRAMES = {
+    "video_id": _TEXT,
+    "frame": _WHOLE,
+    "source_frame": _WHOLE,
+    "time_s": _NUMBER,
+    "face_confidence": _NUMBER,
+}
+_LABELS = {"video_id": _TEXT, "frame": _WHOLE}
+
+
+def next_table(root: Path, name: str, revision: int) -> Path:
+    """Where a table is, or is being written, that is to replace an older one in this revision of a dataset.
+
+    It has this name until it gets its own, which comes after ``dataset.yaml`` says that this revision is there.
     """
-
-    format: int
-    name: str
-    aus: list[int]
-    fps: float
-    crop_size: int
-    alignment: str
-    source: Mapping[str, Any]
-    skipped: dict[str, str]
-    videos: int
-    frames: int
-    subjects: int
+    return root / f".{name}.{revision}.parquet"
 
 
 class PreparedDataset:
@@ -74,7 +83,8 @@ class PreparedDataset:
         name: The dataset's name.
         aus: The AUs its labels have columns for; empty when unlabelled.
         fps: Nominal frames per second.
-        videos: One row a video: ``video_id, subject, path, frames, fps`` and further columns.
+        videos: One row a video: ``video_id, subject, path, frames, fps`` and further columns
+            (:data:`NOTED`, but not in older datasets).
 
     Args:
         root: Its folder.
@@ -85,34 +95,53 @@ class PreparedDataset:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        described = root / "dataset.yaml"
-        if not described.is_file():
-            raise AulightError(f"{root}: no prepared dataset there (dataset.yaml is missing); run `aulight prepare`")
-        try:
-            self.meta: DatasetDescription = yaml.safe_load(described.read_text(encoding="utf-8"))
-            self.name = str(self.meta["name"])
-            self.aus = tuple(int(au) for au in self.meta["aus"])
-            self.fps = float(self.meta["fps"])
-            version, counts = int(self.meta["format"]), (self.meta["videos"], self.meta["frames"])
-        except KeyError as error:
-            raise AulightError(f"{described}: has no {error}; prepare the dataset again") from error
-        except (yaml.YAMLError, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise AulightError(f"{described}: not a dataset description ({reason}); prepare it again") from error
-        if version > FORMAT:
-            raise AulightError(f"{described}: format {version}, this aulight reads up to {FORMAT}; update aulight")
-        self.videos = self._table("videos", ["video_id", "subject", "path", "frames", "fps"])
-        self._check(*counts)
+        self._state = _state(root)
+        self.meta = read_description(root)
+        self.name = str(self.meta["name"])
+        self.aus = tuple(self.meta["aus"])
+        self.fps = float(self.meta["fps"])
+        self.videos = self._table("videos", _VIDEOS)
+        self._check(self.meta["videos"], self.meta["frames"])
 
-    def _table(self, name: str, columns: Sequence[str], only: Sequence[str] | None = None) -> pd.DataFrame:
+    def _read(self, name: str, read: Callable[[Path], _Read]) -> _Read:
+        """Reads one of the tables, as it was when the dataset was opened.
+
+        Raises:
+            AulightError: When it is missing or damaged, or `prepare` has replaced the tables meanwhile.
+        """
         path = self.root / f"{name}.parquet"
+        revision = self.meta.get("revision", 0)
         try:
-            there = pq.read_schema(path).names
-            table = pd.read_parquet(path, columns=[c for c in there if only is None or c in only])
-        except (OSError, pa.ArrowException) as error:
-            raise AulightError(f"{path}: missing or damaged; prepare the dataset again") from error
-        if lacking := [name for name in columns if name not in table]:
-            raise AulightError(f"{path}: has no column {', '.join(lacking)}; prepare the dataset again")
+            try:
+                found = read(next_table(self.root, name, revision) if revision else path)
+            except FileNotFoundError:  # it has its own name already
+                found = read(path)
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            self._refuse_changed()
+            raise AulightError(f"{path}: missing or damaged; {RESTORE}") from error
+        self._refuse_changed()
+        return found
+
+    def _refuse_changed(self) -> None:
+        """Raises when what was just read may be of later tables than what was read before."""
+        if _state(self.root) != self._state:
+            raise AulightError(f"{self.root}: `aulight prepare` has changed it meanwhile; give the same command again")
+
+    def _table(self, name: str, kinds: Mapping[str, _Kind], only: Callable[[str], bool] = bool) -> pd.DataFrame:
+        """A table of known columns, and of those others that are wanted by name."""
+        path = self.root / f"{name}.parquet"
+
+        def read(place: Path) -> tuple[pa.Schema, pd.DataFrame]:
+            with pq.ParquetFile(place) as file:
+                names = [name for name in file.schema_arrow.names if name in kinds or only(name)]
+                return file.schema_arrow, file.read(columns=names).to_pandas()
+
+        schema, table = self._read(name, read)
+        if lacking := [column for column in kinds if column not in table]:
+            raise AulightError(f"{path}: has no column {', '.join(lacking)}; {RESTORE}")
+        for key, kind in kinds.items():
+            if not kind.fits(schema.field(key).type) or table[key].isna().any():
+                raise AulightError(f"{path}: column {key} is not {kind.words} in every row; {RESTORE}")
         return table
 
     def _check(self, videos: int, frames: int) -> None:
@@ -120,41 +149,48 @@ class PreparedDataset:
         there = (len(self.videos), int(self.videos["frames"].sum()))
         if there != (videos, frames):
             raise AulightError(
-                f"{path}: {there[0]} videos and {there[1]} frames, dataset.yaml says {videos} and {frames}; "
-                "prepare the dataset again"
+                f"{path}: {there[0]} videos and {there[1]} frames, dataset.yaml says {videos} and {frames}; {{RESTORE}}"
             )
         twice = self.videos.loc[self.videos["video_id"].duplicated(), "video_id"]
         if len(twice):
-            raise AulightError(f"{path}: video {twice.iat[0]} is listed twice; prepare the dataset again")
+            raise AulightError(f"{path}: video {twice.iat[0]} is listed twice; {RESTORE}")
         rows: Counter[Any] = Counter()
         for (names,) in self._frame_batches(["video_id"]):
             rows.update(names.value_counts().to_dict())
         for name, count in zip(self.videos["video_id"], self.videos["frames"], strict=True):
             if rows.pop(name, 0) != count:
                 raise AulightError(
-                    f"{self.root / 'frames.parquet'}: does not have the {count} frames of video {name}; "
-                    "prepare the dataset again"
+                    f"{self.root / 'frames.parquet'}: does not have the {count} frames of video {name}; {{RESTORE}}"
                 )
         if rows:
             raise AulightError(
-                f"{self.root / 'frames.parquet'}: video {next(iter(rows))} is not in videos.parquet; "
-                "prepare the dataset again"
+                f"{self.root / 'frames.parquet'}: video {next(iter(rows))} is not in videos.parquet; {{RESTORE}}"
             )
+        if odd := [path for path in self.videos["path"] if Path(path).is_absolute() or ".." in Path(path).parts]:
+            raise AulightError(f"{path}: {odd[0]} is not in the dataset's folder; {RESTORE}")
         missing = [path for path in self.videos["path"] if not (self.root / path).is_file()]
         if missing:
-            raise AulightError(
-                f"{self.root / missing[0]}: missing ({len(missing)} of {videos} videos are); prepare the dataset again"
-            )
+            raise AulightError(f"{self.root / missing[0]}: missing ({len(missing)} of {videos} videos are); {RESTORE}")
 
     def _frame_batches(self, columns: list[str]) -> Iterator[list["pd.Series[Any]"]]:
         """Columns of ``frames.parquet``, :data:`BATCH` rows at a time."""
         path = self.root / "frames.parquet"
-        try:
-            with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(BATCH, columns=columns):
+        with self._read("frames", pq.ParquetFile) as file:  # from here on it is this file, whatever gets its name
+            kinds = {name: _FRAMES[name] for name in columns}
+            schema = file.schema_arrow
+            wrong = [
+                key for key, kind in kinds.items() if key not in schema.names or not kind.fits(schema.field(key).type)
+            ]
+            try:
+                for batch in file.iter_batches(BATCH, columns=columns) if not wrong else ():
+                    wrong = [name for name in columns if batch[name].null_count]
+                    if wrong:
+                        break
                     yield [batch[name].to_pandas() for name in columns]
-        except (OSError, KeyError, pa.ArrowException) as error:
-            raise AulightError(f"{path}: missing or damaged; prepare the dataset again") from error
+            except (OSError, ValueError, pa.ArrowException) as error:
+                raise AulightError(f"{path}: missing or damaged; {RESTORE}") from error
+            if wrong:
+                raise AulightError(f"{path}: column {wrong[0]} is not {kinds[wrong[0]].words} in every row; {RESTORE}")
 
     @property
     def columns(self) -> list[str]:
@@ -164,7 +200,7 @@ class PreparedDataset:
     @cached_property
     def frames(self) -> pd.DataFrame:
         """``video_id, frame, source_frame, time_s, face_confidence``: one row a frame, in order."""
-        return self._table("frames", FRAME_COLUMNS, only=FRAME_COLUMNS)
+        return self._table("frames", _FRAMES, only=lambda _: False)
 
     @cached_property
     def blendshapes(self) -> pd.DataFrame:
@@ -173,13 +209,14 @@ class PreparedDataset:
         Raises:
             AulightError: When the dataset was prepared without them.
         """
-        names = [name for name in pq.read_schema(self.root / "frames.parquet").names if name.startswith(BLENDSHAPE)]
+        kinds = {name: _FRAMES[name] for name in ("video_id", "frame")}
+        table = self._table("frames", kinds, only=lambda name: name.startswith(BLENDSHAPE))
+        names = [name for name in table if name.startswith(BLENDSHAPE)]
         if not names:
             raise AulightError(
                 f"{self.root}: has no blendshape scores; "
                 "prepare it again with data.faces=mediapipe faces.blendshapes=true"
             )
-        table = self._table("frames", names, only=["video_id", "frame", *names])
         return table.rename(columns={name: name.removeprefix(BLENDSHAPE) for name in names})
 
     @cached_property
@@ -190,13 +227,12 @@ class PreparedDataset:
             AulightError: When the dataset has no labels, or they do not fit its other tables.
         """
         path = self.root / "labels.parquet"
-        if not path.is_file():
+        if not self.has_labels:
             raise AulightError(f"{self.root}: has no labels (labels.parquet is missing)")
-        labels = self._table("labels", ["video_id", "frame"])
+        labels = self._table("labels", _LABELS)
         if list(labels.columns[2:]) != self.columns:
             raise AulightError(
-                f"{path}: columns {list(labels.columns[2:])}, dataset.yaml lists {self.columns}; "
-                "prepare the dataset again"
+                f"{path}: columns {list(labels.columns[2:])}, dataset.yaml lists {self.columns}; {{RESTORE}}"
             )
         try:
             labels[self.columns] = values = labels[self.columns].astype("Int8")
@@ -211,7 +247,7 @@ class PreparedDataset:
         ):
             if wrong.any():
                 video, frame = labels.loc[wrong, ["video_id", "frame"]].iloc[0]
-                raise AulightError(f"{path}: frame {frame} of video {video} {what}; prepare the dataset again")
+                raise AulightError(f"{path}: frame {frame} of video {video} {what}; {RESTORE}")
         return labels
 
     @cached_property
@@ -254,19 +290,23 @@ class PreparedDataset:
         """
         places = ("folder", "labels", "subjects")  # where it came from, not what it is
         source = {key: value for key, value in dict(self.meta.get("source") or {}).items() if key not in places}
-        digest = hashlib.sha256(yaml.safe_dump({**self.meta, "source": source}).encode())
+        meta = {key: value for key, value in self.meta.items() if key not in ("revision", "skipped_stamps")}
+        digest = hashlib.sha256(yaml.safe_dump({**meta, "source": source}).encode())
         for name in ("videos", "frames", "labels"):
-            path = self.root / f"{name}.parquet"
-            if path.is_file():
-                try:
-                    digest.update(_content(path))
-                except (OSError, pa.ArrowException) as error:
-                    raise AulightError(f"{path}: missing or damaged; prepare the dataset again") from error
+            if name != "labels" or self.has_labels:
+                digest.update(self._read(name, _content))
         return digest.hexdigest()[:16]
+
+    @cached_property
+    def has_labels(self) -> bool:
+        """Whether there are labels."""
+        places = (next_table(self.root, "labels", self.meta.get("revision", 0)), self.root / "labels.parquet")
+        return any(place.is_file() for place in places) and self._read("labels", pq.read_metadata).num_rows > 0
 
     def frames_of(self, video_id: str) -> pd.DataFrame:
         """All columns of ``frames.parquet`` for one video, read on their own."""
-        return pd.read_parquet(self.root / "frames.parquet", filters=[("video_id", "==", video_id)])
+        only = [("video_id", "==", video_id)]
+        return self._read("frames", lambda path: pd.read_parquet(path, filters=only))
 
     def path(self, row: int) -> Path:
         """The video file of a row of :attr:`videos`."""
@@ -277,13 +317,25 @@ class PreparedDataset:
         return np.flatnonzero(self.videos["subject"].isin(list(subjects)).to_numpy())
 
 
+def _state(root: Path) -> tuple[int, int, int] | None:
+    """What is another once ``dataset.yaml`` is."""
+    try:
+        found = (root / DESCRIPTION).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def _content(path: Path) -> bytes:
-    """Hash of a table's columns, however its rows are grouped in the file."""
+    """Hash of a table's columns but those of the raw videos, however its rows are grouped in the file."""
     with pq.ParquetFile(path) as file:
-        digests = {name: hashlib.sha256(name.encode()) for name in file.schema_arrow.names}
-        for batch in file.iter_batches(BATCH):
+        names = [name for name in file.schema_arrow.names if name not in NOTED]
+        digests = {name: hashlib.sha256(name.encode()) for name in names}
+        for batch in file.iter_batches(BATCH, columns=names):
             for name, digest in digests.items():
                 values = batch[name].to_pandas()
+                if name == "path":  # where it is, not what: a video that was prepared anew has another
+                    values = "videos/" + batch["video_id"].to_pandas() + ".mp4"
                 if pd.api.types.is_numeric_dtype(values):
                     numbers = values.to_numpy(np.float64, na_value=np.nan)
                     digest.update(np.where(np.isnan(numbers), np.nan, numbers).tobytes())  # one NaN of many

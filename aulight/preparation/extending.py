@@ -1,73 +1,208 @@
-"""A dataset that is there as the beginning of a larger one."""
+"""A dataset that is there: its new and changed raw videos, its labels and subjects."""
 
+import re
 import shutil
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
-from tqdm import tqdm
+import pandas as pd
 
+from aulight.data.contents import LENGTH, shown
+from aulight.data.description import DatasetDescription
 from aulight.data.faces.pose import BLENDSHAPES
-from aulight.data.sources.raw import RawDataset, RawVideo
-from aulight.data.store import BLENDSHAPE, PreparedDataset
-from aulight.data.writer import partial_folder
+from aulight.data.sources.raw import RawDataset
+from aulight.data.store import BLENDSHAPE, DIGESTS, FOLLOWING, NOTED, SOURCE_COLUMNS, PreparedDataset
+from aulight.data.writer import StoreReviser, partial_folder, replace_labels
 from aulight.errors import AulightError, shorten
-from aulight.files import write_table
-from aulight.preparation.recipe import Recipe
-from aulight.preparation.videos import FOLLOWING, part_of, video_of
+from aulight.files import whole
+from aulight.preparation.changes import Changes, look, stamps
+from aulight.preparation.describing import Made, counted, describe, of_following
+from aulight.preparation.recipe import SETTINGS, Recipe
+from aulight.preparation.relabelling import Replaceable, placed, refuse_loss
+from aulight.preparation.summary import Summary
+from aulight.preparation.twins import digests_of_likely, of_one_subject
+from aulight.preparation.videos import digests_in, make_videos, part_of, video_of
 
 
-def lacks_videos(data: PreparedDataset, raw: RawDataset, recipe: Recipe) -> bool:
-    """Whether there are raw videos that a dataset lacks, and that may be read.
+def extend(
+    root: Path,
+    raw: RawDataset,
+    recipe: Recipe,
+    landmarker: Path | None,
+    on_error: Literal["raise", "skip"],
+    workers: int | None,
+    may: Replaceable,
+) -> Summary:
+    """Gives a finished dataset the videos, labels and subjects that its raw data have now.
 
-    Those that could not be read are tried again once they have changed.
+    Until all of it is there, and whenever the process is killed before, the dataset is what it was.
+
+    Args:
+        root: The dataset's folder, which nobody else writes into now.
+        raw: Its raw data.
+        recipe: What it is made with from now on.
+        landmarker: The landmarker's file.
+        on_error: What to do with a raw video that cannot be read.
+        workers: Processes; ``None``: one a CPU.
+        may: What of its labels and subjects may go.
 
     Raises:
-        AulightError: When the dataset was made with other settings, or from videos that are not there any more.
+        AulightError: When it was made with other settings or from videos that are not there any more, or when labels or
+            subjects would be lost.
     """
-    recipe.refuse_other(data.root, data.meta.get("source", {}))
-    there, wanted = set(data.videos["video_id"]), {video.video_id for video in raw.videos}
-    if gone := sorted(there - wanted):
+    data = PreparedDataset(root)
+    recipe.refuse_other(root, data.meta.get("source") or {})
+    _refuse_gone(data, raw, recipe)
+    there, changes = set(data.videos["video_id"]), look(data, raw)
+    contents = _contents(data, changes)
+    known, twins = _of_one_subject(raw, there, contents)
+    labels, notes = placed(data, known)
+    refuse_loss(data, labels, known, recipe, may, {video.video_id for video in changes.replaced})
+    folder, todo, skipped = partial_folder(root), changes.new + changes.replaced, dict[str, str]()
+    if todo:
+        of_one_subject(raw.videos, digests_of_likely(raw.videos))  # what is wrong is said before hours of work
+        folder.mkdir(exist_ok=True)
+        recipe.leave_in(folder)
+        skipped = make_videos(todo, folder, recipe, landmarker, on_error, workers)
+    if kept := sorted(there & skipped.keys()):
+        changes.notes += [f"{video}: the raw video was replaced, and stays as it was before" for video in kept]
+        refuse_loss(data, labels, known, recipe, may, {video.video_id for video in changes.replaced} - {*kept})
+    made = {video.video_id for video in todo} - skipped.keys()
+    unread = {video: reason for video, reason in (changes.hopeless | skipped).items() if video not in there}
+    meta = data.meta.copy()
+    meta |= {"aus": list(raw.aus), "source": recipe.record(), "skipped": unread, "skipped_stamps": stamps(raw, unread)}
+    skipped |= changes.hopeless
+    if made:
+        contents |= {video: {name[:LENGTH] for name in digests_in(part_of(folder, video))} for video in made}
+        raw, twins = _of_one_subject(raw, there | made, contents)
+        changes.notes += twins
+        summary = _lengthen(data, raw, meta, made, changes, skipped)
+    else:
+        videos = _with_sources(data, known, changes.sources)
+        replace_labels(data, meta, labels, videos)
+        faces = data.frames["face_confidence"] > 0
+        noted = videos.to_dict("records")
+        summary = Summary(
+            root,
+            videos=len(videos),
+            subjects=videos["subject"].nunique(),
+            frames=len(faces),
+            faceless=int((~faces).sum()) - sum(counted(video, FOLLOWING[0]) for video in noted),
+            labelled=0 if labels is None else len(labels),
+            skipped=skipped,
+            notes=[*raw.notes, *changes.notes, *twins, *notes, *of_following(noted)],
+            was_there=True,
+        )
+    clear(root)
+    return summary
+
+
+def _contents(data: PreparedDataset, changes: Changes) -> dict[str, Collection[str]]:
+    """By what the videos of a dataset are known again, also of raw videos whose content was not remembered so far."""
+    known = shown(data)
+    now = {video: {str(source[DIGESTS[0]])[:LENGTH]} for video, source in changes.sources.items()}
+    return {name: content | now.get(name, set()) for name, content in zip(known.videos, known.contents, strict=True)}
+
+
+def _of_one_subject(
+    raw: RawDataset, names: Collection[str], contents: Mapping[str, Collection[str]]
+) -> tuple[RawDataset, list[str]]:
+    """The raw data with only some videos, of which those of one content have one subject; and notes on them."""
+    videos, notes = of_one_subject([video for video in raw.videos if video.video_id in names], contents)
+    return replace(raw, videos=videos), notes
+
+
+def _refuse_gone(data: PreparedDataset, raw: RawDataset, recipe: Recipe) -> None:
+    wanted = {video.video_id for video in raw.videos}
+    if gone := sorted(set(data.videos["video_id"]) - wanted):
         raise AulightError(
             f"{data.root}: has videos that are not in {recipe.folder} ({shorten(gone, 3)}); "
-            "put them back, or give another data.root= for the others"
+            "put them back, or give another data.name= for the others"
         )
-    made_s = (data.root / "dataset.yaml").stat().st_mtime
-    skipped = data.meta.get("skipped", {})
-    hopeless = {video.video_id for video in raw.videos if video.video_id in skipped and _changed_s(video) < made_s}
-    return bool(wanted - there - hopeless)
 
 
-def _changed_s(video: RawVideo) -> float:
-    """When the file, folder or zip file of a video was last changed."""
-    return next(path for path in (video.path, *video.path.parents) if path.exists()).stat().st_mtime
+def _with_sources(data: PreparedDataset, raw: RawDataset, sources: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """The table of videos with the subjects of the raw data, and what is known of the raw videos."""
+    names = data.videos["video_id"]
+    videos = data.videos.assign(subject=names.map({video.video_id: video.subject for video in raw.videos}))
+    for column, kind in zip(SOURCE_COLUMNS, ("string", "Int64", "Int64"), strict=True):
+        known = videos[column] if column in videos else pd.Series(pd.NA, videos.index)
+        now = names.map({name: source[column] for name, source in sources.items()})
+        videos[column] = now.where(names.isin(list(sources)), known).astype(kind)
+    return videos
 
 
-def take_over(data: PreparedDataset, recipe: Recipe) -> None:
-    """Lays the videos of a finished dataset where a new one is made, as if they had just been read.
+def _lengthen(
+    data: PreparedDataset,
+    raw: RawDataset,
+    meta: DatasetDescription,
+    made: set[str],
+    changes: Changes,
+    skipped: Mapping[str, str],
+) -> Summary:
+    """Puts the videos that were made now beside the others, and describes all of them."""
+    folder, root = partial_folder(data.root), data.root
+    there = {str(row["video_id"]): row for row in data.videos.to_dict("records")}
+    replaced = sorted(made & there.keys())
+    taken = set(data.videos["path"])
+    revision = data.meta.get("revision", 0) + 1
 
-    Raises:
-        AulightError: When there is the beginning of one that was made with other settings.
-    """
-    folder = partial_folder(data.root)
-    folder.mkdir(exist_ok=True)
-    recipe.leave_in(folder)
+    def of_all() -> Iterator[Made]:
+        for video in raw.videos:
+            name = video.video_id
+            if name in made:
+                path = f"videos/{name}.mp4"
+                path = f"videos/{name}~{revision}.mp4" if path in taken else path  # who reads the old one still can
+                _put(video_of(folder, name), root / path)
+                yield Made(video, pd.read_parquet(part_of(folder, name)), path)
+            else:
+                yield Made(video, _part(data, there[name], changes.sources.get(name)), str(there[name]["path"]))
+
+    notes = list(changes.notes)
+    if replaced:
+        notes.append(
+            f"prepared anew, since the raw videos were replaced under their names: {shorten(replaced)}; "
+            "see that their labels belong to the new ones"
+        )
+    with StoreReviser(data, meta) as store:
+        return describe(store, of_all(), raw, skipped, notes)
+
+
+def _part(data: PreparedDataset, video: Mapping[str, Any], source: Mapping[str, Any] | None) -> pd.DataFrame:
+    """The table of a video of a finished dataset, as it was when it was made."""
+    noted = {column: video[column] for column in NOTED if column in video} | (source or {})
     columns = {"source_frame": "number", "time_s": "time_s", "face_confidence": "face_confidence"}
     columns |= {f"{BLENDSHAPE}{name}": name for name in BLENDSHAPES}
-    for row, video in enumerate(tqdm(data.videos.itertuples(), total=len(data.videos), desc="Taking over")):
-        name = str(video.video_id)
-        part, copy = part_of(folder, name), video_of(folder, name)
-        if part.is_file():
-            continue
-        for path in (part, copy):
-            path.parent.mkdir(exist_ok=True)
-        _link(data.path(row), copy)
-        table = data.frames_of(name).rename(columns=columns)
-        followed = {column: getattr(video, column) for column in FOLLOWING if column in data.videos}
-        write_table(table.drop(columns=["video_id", "frame"]).assign(fps=video.fps, **followed), part)
+    table = data.frames_of(video["video_id"]).rename(columns=columns)
+    return table.drop(columns=["video_id", "frame"]).assign(fps=video["fps"], **noted)
 
 
-def _link(path: Path, copy: Path) -> None:
-    copy.unlink(missing_ok=True)
-    try:
-        copy.hardlink_to(path)
-    except OSError:  # a file system without links
-        shutil.copyfile(path, copy)
+def _put(path: Path, place: Path) -> None:
+    """Gives a prepared video a second name, under which it is there whole or not at all."""
+    with whole(place) as copy:
+        try:
+            copy.hardlink_to(path)
+        except OSError:  # a file system without links
+            shutil.copyfile(path, copy)
+
+
+def clear(root: Path) -> None:
+    """Removes what was left while a dataset was made that is there now, and videos that it has no more.
+
+    Args:
+        root: Its folder, which nobody else writes into now.
+    """
+    if (root / SETTINGS).is_file():  # it has just got its name
+        shutil.rmtree(root / "parts", ignore_errors=True)
+        (root / SETTINGS).unlink()
+    folder = partial_folder(root)
+    if not folder.is_dir():
+        return
+    used = {Path(path).name for path in PreparedDataset(root).videos["path"]}
+    made = {path.stem for path in (folder / "videos").glob("*.mp4")}
+    for path in (root / "videos").glob("*.mp4"):
+        if path.name not in used and re.sub(r"~[0-9]+$", "", path.stem) in made:
+            path.unlink()
+    shutil.rmtree(folder)

@@ -1,14 +1,15 @@
 """What a prepared dataset is made with: as its ``dataset.yaml`` says it, and what of it must not change."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from aulight.data.description import DESCRIPTION, read_description, read_plain
 from aulight.data.writer import partial_folder
-from aulight.errors import AulightError
+from aulight.errors import AulightError, one_line
 from aulight.files import write_yaml
 
 SETTINGS = "settings.yaml"
@@ -16,6 +17,15 @@ SETTINGS = "settings.yaml"
 
 LABELS_ONLY = ("drop_untracked",)
 """Settings of readers that change labels and no frame."""
+
+CHOSEN = ("plus",)
+"""Settings of readers that come with ``data=``, which is given every time."""
+
+_KEYS = {"format": "data.format", "faces": "data.faces"}
+_KEYS |= {key: f"faces.{key}" for key in ("blendshapes", "max_faces", "smooth_s")}
+_KEYS |= {f"reader.{key}": f"data.reader.{key}" for key in ("camera", "drop_untracked", "fps", "pictures", "plus")}
+
+_RESTORE = "restore it from a backup, or give another data.name="
 
 
 @dataclass(frozen=True)
@@ -68,25 +78,55 @@ class Recipe:
             **({} if self.finding is None else vars(self.finding)),
         }
 
-    def remembering(self, root: Path) -> tuple["Recipe", list[str]]:
-        """The recipe with the tables that the dataset has, or is being made with, where no others are given.
+    def remembering(self, root: Path, typed: Collection[str] | None = None) -> tuple["Recipe", list[str]]:
+        """The recipe with what the dataset has, or is being made with, wherever nothing else was asked for.
 
         Args:
             root: The dataset's folder.
+            typed: Keys of the settings that were asked for, as in ``crop_size=64``; ``None``: all but tables that are
+                ``None``.
 
         Returns:
             It, and what it owes to the one before, a line each.
+
+        Raises:
+            AulightError: When the record of the one before is damaged, or a table that it names is gone.
         """
         before = _record_of(root)
-        labels, subjects = before.get("labels"), before.get("subjects")
         recipe, notes = self, []
-        if self.labels is None and labels is not None:
-            recipe = replace(recipe, labels=tuple(map(Path, labels)))
-            notes.append(f"{root}: labels={labels}, as before")
-        if self.subjects is None and subjects is not None:
-            recipe = replace(recipe, subjects=Path(subjects))
-            notes.append(f"{root}: subjects={subjects}, as before")
+        if self.labels is None and before.labels is not None:
+            recipe = replace(recipe, labels=tuple(Path(_there(path, "labels", root)) for path in before.labels))
+            notes.append(f"{root}: labels={before.labels}, as before")
+        if self.subjects is None and before.subjects is not None:
+            recipe = replace(recipe, subjects=Path(_there(before.subjects, "subjects", root)))
+            notes.append(f"{root}: subjects={before.subjects}, as before")
+        if typed is not None and before.format == self.format:
+            settled = recipe._settled(before, typed)
+            was, now = _settings(recipe.record()), _settings(settled.record())
+            notes += [f"{root}: {_KEYS.get(key, key)}={now[key]}, as before" for key in now if now[key] != was.get(key)]
+            recipe = settled
         return recipe, notes
+
+    def _settled(self, before: "_Record", typed: Collection[str]) -> "Recipe":
+        """The recipe with the settings from before, but for those that were typed."""
+
+        def is_typed(key: str) -> bool:
+            return any(key == name or key.startswith(f"{name}.") for name in typed)
+
+        reader = {
+            key: value
+            for key, value in (before.reader or {}).items()
+            if key in self.reader and key not in CHOSEN and not is_typed(f"data.reader.{key}")
+        }
+        crop_size = self.crop_size if is_typed("crop_size") else before.crop_size or self.crop_size
+        finding = self.finding
+        if before.faces == "none" and not is_typed("data.faces"):
+            finding = None
+        elif before.faces == "mediapipe" and finding is not None:
+            names = [field.name for field in fields(Finding) if not is_typed(f"faces.{field.name}")]
+            known = {name: value for name in names if (value := before.plain.get(name)) is not None}
+            finding = replace(finding, **known)
+        return replace(self, reader={**self.reader, **reader}, crop_size=crop_size, finding=finding)
 
     def refuse_other(self, folder: Path, before: Mapping[str, Any]) -> None:
         """Refuses a recipe that gives other frames; the raw data may have moved, and labels may change.
@@ -99,10 +139,12 @@ class Recipe:
             AulightError: When the two differ.
         """
         was, now = _of_frames(before), _of_frames(self.record())
-        if keys := [key for key in {**was, **now} if was.get(key) != now.get(key)]:
-            differing = "; ".join(f"{key} was {was.get(key)}, is {now.get(key)}" for key in keys)
+        # what an older version did not know of, it did as the settings now have it
+        if keys := [key for key in now if was.get(key) != now[key] and (key in was or key == "format")]:
+            differing = "; ".join(f"{_KEYS.get(key, key)} was {was.get(key)}, is {now[key]}" for key in keys)
             raise AulightError(
-                f"{folder}: made with other settings ({differing}); remove it or give another data.root="
+                f"{folder}: made with other settings ({differing}); give those it was made with, or another "
+                "data.name= for a dataset of its own"
             )
 
     def leave_in(self, folder: Path) -> None:
@@ -113,21 +155,65 @@ class Recipe:
         """
         path = folder / SETTINGS
         if path.is_file():
-            self.refuse_other(folder, yaml.safe_load(path.read_text(encoding="utf-8")))
+            self.refuse_other(folder, _read_record(path).plain)
         write_yaml(self.record(), path)
 
 
-def _record_of(root: Path) -> Mapping[str, Any]:
+class _Record(BaseModel):
+    """What is known of a recipe from its record; other settings are as they were."""
+
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+
+    format: str | None = None
+    labels: list[str] | None = None
+    subjects: str | None = None
+    reader: dict[str, str | bool | int | float] | None = None
+    crop_size: int | None = None
+    faces: Literal["none", "mediapipe"] | None = None
+    blendshapes: bool | None = None
+    max_faces: int | None = None
+    smooth_s: float | None = None
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """All of it."""
+        return self.model_dump(exclude_unset=True)
+
+
+def _record_of(root: Path) -> _Record:
     """The record of the recipe of a dataset, be it whole or begun; empty where there is none."""
-    for path in (root / "dataset.yaml", partial_folder(root) / SETTINGS):
-        if path.is_file():
-            known: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-            return known if path.name == SETTINGS else known.get("source") or {}
-    return {}
+    begun = partial_folder(root) / SETTINGS
+    if (root / DESCRIPTION).is_file():
+        return _checked(dict(read_description(root).get("source") or {}), root / DESCRIPTION, "source.")
+    return _read_record(begun) if begun.is_file() else _Record()
+
+
+def _read_record(path: Path) -> _Record:
+    return _checked(read_plain(path, _RESTORE), path)
+
+
+def _checked(plain: Mapping[str, Any], path: Path, prefix: str = "") -> _Record:
+    try:
+        return _Record.model_validate(plain)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+    key = prefix + ".".join(str(part) for part in first["loc"][: 2 if first["loc"][0] == "reader" else 1])
+    raise AulightError(f"{path}: {key}: {one_line(first['msg'])}; {_RESTORE}")
+
+
+def _there(path: str, key: str, root: Path) -> str:
+    """A table from before, which may have been moved."""
+    if not Path(path).is_file():
+        raise AulightError(f"{key}={path}: given for {root} before, and no such file now; give {key}= as it is now")
+    return path
 
 
 def _of_frames(record: Mapping[str, Any]) -> dict[str, object]:
     """What of a record decides the frames."""
-    frames = {key: value for key, value in record.items() if key not in ("folder", "labels", "reader", "subjects")}
-    reader = record.get("reader", {}).items()
-    return frames | {f"reader.{key}": value for key, value in reader if key not in LABELS_ONLY}
+    return {key: value for key, value in _settings(record).items() if key.partition(".")[2] not in LABELS_ONLY}
+
+
+def _settings(record: Mapping[str, Any]) -> dict[str, object]:
+    """All of a record but places."""
+    plain = {key: value for key, value in record.items() if key not in ("folder", "labels", "reader", "subjects")}
+    return plain | {f"reader.{key}": value for key, value in (record.get("reader") or {}).items()}

@@ -8,12 +8,16 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from aulight.data.faces.aligner import FaceAligner
 from aulight.data.faces.crop import AlignedFrame, squares
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.sources.raw import RawVideo
+from aulight.data.store import DIGESTS, FOLLOWING, SOURCE_COLUMNS
+from aulight.data.video.digest import Pictures, digest, stamp
 from aulight.data.video.prepared import stream_frames
 from aulight.data.video.raw import raw_frames, raw_info
 from aulight.data.video.types import Frames, RawFrame
@@ -22,13 +26,6 @@ from aulight.errors import AulightError, VideoError
 from aulight.files import write_table
 from aulight.preparation.recipe import Recipe
 from aulight.processes import Item, ahead, cpus, pump
-
-FOLLOWING = ("frames_not_followed", "faces_elsewhere")
-"""What is counted where one person is followed: frames with faces of others alone, and how often a face elsewhere was
-taken for theirs. Columns of a video's table, and of ``videos.parquet``."""
-
-SHOWN = "`aulight predict input=<video> faces.all=true overlay=true` shows everybody"
-"""What a user may do who wonders who was followed."""
 
 NO_PICTURE = np.empty((0, 0, 3), np.uint8)
 
@@ -39,8 +36,26 @@ def video_of(folder: Path, video_id: str) -> Path:
 
 
 def part_of(folder: Path, video_id: str) -> Path:
-    """Where its table goes: ``number, time_s, face_confidence, fps`` of its frames, :data:`FOLLOWING`, blendshapes."""
+    """Where its table goes: ``number, time_s, face_confidence``, blendshapes, ``fps`` and columns of ``NOTED``."""
     return folder / "parts" / f"{video_id}.parquet"
+
+
+def source_columns(path: Path) -> dict[str, str | int]:
+    """What is remembered of a raw video: :data:`aulight.data.store.SOURCE_COLUMNS`.
+
+    Raises:
+        VideoError: When it cannot be read.
+    """
+    size, mtime_ns = stamp(path)
+    return dict(zip(SOURCE_COLUMNS, (digest(path), size, mtime_ns), strict=True))
+
+
+def digests_in(part: Path) -> set[str]:
+    """By what a video is known again, as its table says; an earlier aulight's does not."""
+    with pq.ParquetFile(part) as file:
+        names = [name for name in DIGESTS if name in file.schema_arrow.names]
+        first = next(file.iter_batches(1, columns=names), None) if names else None
+    return set() if first is None else {value for value in first.to_pylist()[0].values() if value is not None}
 
 
 def make_videos(
@@ -51,7 +66,7 @@ def make_videos(
     on_error: Literal["raise", "skip"],
     workers: int | None,
 ) -> dict[str, str]:
-    """Writes the videos that are not there yet, and a table of each.
+    """Writes the videos that are not there yet, or were made from another content, and a table of each.
 
     Args:
         videos: The raw videos.
@@ -70,7 +85,7 @@ def make_videos(
     for kind in (video_of, part_of):
         kind(folder, "").parent.mkdir(exist_ok=True)
     frames = {video.video_id: _expected(video) for video in videos}
-    missing = [video for video in videos if not part_of(folder, video.video_id).is_file()]
+    missing = [video for video in videos if not _is_made(folder, video)]
     if not missing:
         return {}
     missing.sort(key=lambda video: -frames[video.video_id])  # the longest first, so that all processes end together
@@ -91,6 +106,21 @@ def make_videos(
                 bar.total -= frames[video.video_id]
                 bar.write(f"not used: {reason}")
     return skipped
+
+
+def _is_made(folder: Path, video: RawVideo) -> bool:
+    """Whether a video is there, and was made from what its raw video is now."""
+    part = part_of(folder, video.video_id)
+    if not part.is_file() or not video_of(folder, video.video_id).is_file():
+        return False
+    try:
+        with pq.ParquetFile(part) as file:
+            if SOURCE_COLUMNS[0] not in file.schema_arrow.names:
+                return True  # of a version that did not note what it was made from
+            before = file.read(list(SOURCE_COLUMNS)).slice(0, 1).to_pylist()[0]
+        return stamp(video.path) == tuple(before.values())[1:] or digest(video.path) == before[SOURCE_COLUMNS[0]]
+    except (OSError, ValueError, IndexError, pa.ArrowException, VideoError):
+        return False
 
 
 def _expected(video: RawVideo) -> int:
@@ -125,8 +155,9 @@ class VideoMaker:
         Returns:
             Why it cannot be used, or ``None``.
         """
-        path, seen = video_of(self._folder, video.video_id), list[AlignedFrame]()
+        path, seen, pictures = video_of(self._folder, video.video_id), list[AlignedFrame](), Pictures()
         try:
+            source = source_columns(video.path)
             fps = raw_info(video.path, video.fps).fps
             with ExitStack() as stack:
 
@@ -134,7 +165,9 @@ class VideoMaker:
                     return stack.enter_context(closing(ahead(items, most))) if self._side_by_side else items
 
                 def film() -> Iterator[RawFrame]:
-                    return aside(raw_frames(video.path, video.fps), 4)
+                    nonlocal pictures
+                    pictures = Pictures()  # of the last reading
+                    return aside(pictures.of(raw_frames(video.path, video.fps)), 4)
 
                 aligner = stack.enter_context(self._aligner())
                 if aligner is None:
@@ -145,10 +178,13 @@ class VideoMaker:
             written = sum(len(piece) for piece in stream_frames(path, frames=count))
             if written != count:
                 raise VideoError(f"{video.path}: {count} frames were written and {written} can be read back")
+            if stamp(video.path) != (source["source_size"], source["source_mtime_ns"]):
+                raise VideoError(f"{video.path}: was changed while it was read; give the same command again")
+            noted = source | dict(zip(DIGESTS[1:], (pictures.digest(), digest(path)), strict=True))
         except VideoError as error:
             path.unlink(missing_ok=True)
             return str(error)
-        write_table(self._table(seen, fps), part_of(self._folder, video.video_id))
+        write_table(self._table(seen, fps).assign(**noted), part_of(self._folder, video.video_id))
         return None
 
     def _aligner(self) -> "FaceAligner | nullcontext[None]":

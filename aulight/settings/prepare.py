@@ -37,6 +37,10 @@ class PrepareSettings(Group):
     subjects: Annotated[str | None, Needed("the path of a CSV file is needed")] = Field(
         description="CSV of who is in which video: video, subject; null: as before, else a subject a video"
     )
+    labels_replace: bool = Field(
+        description="Let labels of a dataset that is there go, or change, where tables lack them"
+    )
+    subjects_replace: bool = Field(description="Let a table give people of a dataset that is there other names")
     crop_size: Annotated[
         int,
         Field(ge=32, multiple_of=2),

@@ -130,7 +130,8 @@ class RegressionStage(pl.LightningModule):
         self._log_summary("test")
 
     def _log_summary(self, part: str) -> None:
-        scores = {name: values.numpy(force=True) for name, values in self.metrics.compute().items()}
+        found = self.metrics.compute()  # torchmetrics makes scalars of the scores of a single AU
+        scores = {name: values.reshape(-1).numpy(force=True) for name, values in found.items()}
         # the same on every process already; Lightning wants to be told that it may average
         self.log_dict(named(part, scores, self.columns), sync_dist=True)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 
 from aulight import protocol
+from aulight.data.contents import shown
 from aulight.data.loaders import ContrastiveData
 from aulight.data.opening import open_data
 from aulight.data.store import PreparedDataset
@@ -44,6 +45,8 @@ def learn(settings: PretrainSettings, folder: Path) -> None:
         everybody = f", and all {len(subjects)} subjects, whom no stage two may be tested on then"
         run.say(f"{data.name} has no labels: no probe{'' if split else everybody}")
     rows = data.rows(subjects)
+    if split is not None:
+        protocol.check_contents(shown(data), split)
     with run:
         prepare_process(settings.threads, settings.seed)
         run.update(
@@ -57,7 +60,7 @@ def learn(settings: PretrainSettings, folder: Path) -> None:
             settings.encoder,
             settings.objective,
             settings.optim,
-            trained_on={"dataset": data.name, "subjects": subjects},
+            trained_on=shown(data, rows).trained_on(),
         )
         module = ContrastiveData(
             data,

@@ -1,5 +1,6 @@
 """The prepared dataset on disk: what was written comes back, damage is named."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from aulight.data import store
 from aulight.data.store import PreparedDataset
-from aulight.data.writer import StoreWriter
+from aulight.data.writer import StoreWriter, label_rows, replace_labels
 from aulight.errors import AulightError
 from aulight.files import write_table
 
@@ -134,14 +135,29 @@ def _set(name: str, row: int, column: str, value: Any) -> Callable[[Path], None]
 
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no folder": (shutil.rmtree, r"faces: no prepared dataset there"),
-    "no description": (lambda root: (root / "dataset.yaml").unlink(), r"dataset\.yaml is missing"),
-    "not yaml": (_bytes("dataset.yaml", b"a: [1\nb: {"), r"dataset\.yaml: not a dataset description"),
-    "not text": (_bytes("dataset.yaml", b"\xff\xfe\x80"), r"dataset\.yaml: not a dataset description"),
-    "a list": (_bytes("dataset.yaml", b"- 1"), r"dataset\.yaml: not a dataset description"),
-    "empty": (_bytes("dataset.yaml", b""), r"dataset\.yaml: not a dataset description"),
+    "no description": (lambda root: (root / "dataset.yaml").unlink(), r"dataset\.yaml: missing; restore it"),
+    "not yaml": (_bytes("dataset.yaml", b"a: [1\nb: {"), r"dataset\.yaml: damaged \(.*\); restore it"),
+    "not text": (_bytes("dataset.yaml", b"\xff\xfe\x80"), r"dataset\.yaml: damaged \(.*\); restore it"),
+    "nested": (_bytes("dataset.yaml", b"[" * 5000), r"dataset\.yaml: damaged \(.*\); restore it"),
+    "a list": (_bytes("dataset.yaml", b"- 1"), r"dataset\.yaml: damaged; restore it"),
+    "no names": (_bytes("dataset.yaml", b"1: 2"), r"dataset\.yaml: damaged; restore it"),
+    "empty": (_bytes("dataset.yaml", b""), r"dataset\.yaml: empty; restore it"),
+    "zeros, as after a power cut": (
+        _bytes("dataset.yaml", bytes(300)),
+        r"dataset\.yaml: (damaged|empty).*; restore it",
+    ),
+    "cut": (lambda root: (root / "dataset.yaml").write_text("format: 1\nname: co"), r"dataset\.yaml: has no 'aus'"),
+    "format of text": (_describe(format="one"), r"dataset\.yaml: format: .*integer; restore it"),
+    "fps of text": (_describe(fps="fast"), r"dataset\.yaml: fps: .*number; restore it"),
+    "no fps": (_describe(fps=0), r"dataset\.yaml: fps: .*greater than 0; restore it"),
+    "infinite fps": (_describe(fps=float("inf")), r"dataset\.yaml: fps: .*finite number; restore it"),
+    "counts below 0": (_describe(frames=-1), r"dataset\.yaml: frames: .*greater than or equal to 0; restore it"),
+    "a source that is none": (_describe(source=[1]), r"dataset\.yaml: source: .*dictionary; restore it"),
+    "skipped that are none": (_describe(skipped=["a"]), r"dataset\.yaml: skipped: .*dictionary; restore it"),
+    "crop size of text": (_describe(crop_size="big"), r"dataset\.yaml: crop_size: .*integer; restore it"),
     "no AUs": (_describe(aus="gone"), r"dataset\.yaml: has no 'aus'"),
     "no counts": (_describe(frames="gone"), r"dataset\.yaml: has no 'frames'"),
-    "AUs are no numbers": (_describe(aus=["smile"]), r"dataset\.yaml: not a dataset description"),
+    "AUs are no numbers": (_describe(aus=["smile"]), r"dataset\.yaml: aus\.0: .*integer; restore it"),
     "newer": (_describe(format=2), r"dataset\.yaml: format 2, this aulight reads up to 1; update aulight"),
     "other counts": (_describe(videos=4), r"videos\.parquet: 3 videos and 9 frames, dataset\.yaml says 4 and 9"),
     "no videos table": (lambda root: (root / "videos.parquet").unlink(), r"videos\.parquet: missing or damaged"),
@@ -152,13 +168,29 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         _rewrite("videos", lambda t: t.drop(columns="subject")),
         r"videos\.parquet: has no column subject",
     ),
+    "a video without a name": (
+        _set("videos", 1, "video_id", None),
+        r"videos\.parquet: column video_id is not a text in every row; restore it",
+    ),
+    "videos with numbers for names": (
+        _rewrite("videos", lambda t: t.assign(video_id=[0, 1, 2])),
+        r"videos\.parquet: column video_id is not a text in every row; restore it",
+    ),
+    "lengths of text": (
+        _rewrite("videos", lambda t: t.assign(frames=["3", "4", "2"])),
+        r"videos\.parquet: column frames is not a whole number in every row; restore it",
+    ),
+    "a video elsewhere": (
+        _rewrite("videos", lambda t: t.assign(path=["../a.mp4", *t["path"][1:]])),
+        r"videos\.parquet: \.\./a\.mp4 is not in the dataset's folder; restore it",
+    ),
     "a video twice": (_set("videos", 1, "video_id", "v0"), r"videos\.parquet: video v0 is listed twice"),
     "no frames table": (lambda root: (root / "frames.parquet").unlink(), r"frames\.parquet: missing or damaged"),
     "frames cut": (_cut("frames.parquet"), r"frames\.parquet: missing or damaged"),
     "frames garbled": (_garble("frames.parquet"), r"frames\.parquet: missing or damaged"),
     "frames without names": (
         _rewrite("frames", lambda t: t.drop(columns="video_id")),
-        r"frames\.parquet: missing or damaged",
+        r"frames\.parquet: column video_id is not a text in every row; restore it",
     ),
     "a frame lost": (_rewrite("frames", lambda t: t.iloc[1:]), r"frames\.parquet: does not have the 3 frames of .* v0"),
     "a frame too many": (
@@ -197,6 +229,40 @@ def test_damage_is_named_in_one_line(faces: PreparedDataset, kind: str) -> None:
         _ = PreparedDataset(faces.root).labels
     assert str(faces.root) in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert not re.search("remove|delete", str(caught.value))
+
+
+FRAMES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "confidence of text": (
+        _rewrite("frames", lambda t: t.assign(face_confidence="high")),
+        r"frames\.parquet: column face_confidence is not a number in every row; restore it",
+    ),
+    "no numbers": (
+        _rewrite("frames", lambda t: t.drop(columns="source_frame")),
+        r"frames\.parquet: (has no column source_frame|column source_frame is not).*; restore it",
+    ),
+    "a number lost": (_set("frames", 2, "source_frame", None), r"frames\.parquet: column source_frame is not a whole"),
+}
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_damage_that_opening_does_not_see_is_named_when_read(faces: PreparedDataset, kind: str) -> None:
+    damage, message = FRAMES[kind]
+    damage(faces.root)
+    data = PreparedDataset(faces.root)
+    for look in (lambda: data.frames, lambda: data.segments):
+        with pytest.raises(AulightError, match=message):
+            look()
+
+
+def test_tables_that_were_replaced_meanwhile_are_not_mixed(faces: PreparedDataset) -> None:
+    """One who opened the dataset before does not get the labels of after."""
+    early = PreparedDataset(faces.root)
+    replace_labels(faces, {**faces.meta, "aus": [4]}, label_rows("v1", {4: [1, None, None, None]}), faces.videos)
+    for look in (lambda: early.labels, lambda: early.frames, lambda: early.segments, lambda: early.frames_of("v0")):
+        with pytest.raises(AulightError, match="has changed it meanwhile; give the same command again"):
+            look()
+    assert len(PreparedDataset(faces.root).labels) == 1
 
 
 def test_opening_reads_no_table_whole_but_the_videos(faces: PreparedDataset) -> None:

@@ -59,12 +59,13 @@ def test_an_interrupted_writer_can_be_gone_on_with(tmp_path: Path) -> None:
 def test_labels_and_subjects_are_replaced_and_nothing_else(faces: PreparedDataset) -> None:
     frames = (faces.root / "frames.parquet").read_bytes()
     labels = label_rows("v1", {4: [None, 3, None, 0]})
-    replace_labels(faces, [4], labels, {"v0": "A", "v1": "B", "v2": "A"}, {"folder": "raw"})
+    videos = faces.videos.assign(subject=["A", "B", "A"])
+    replace_labels(faces, {**faces.meta, "aus": [4], "source": {"folder": "raw"}}, labels, videos)
     again = PreparedDataset(faces.root)
     assert (again.aus, again.meta["subjects"], again.meta["source"]) == ((4,), 2, {"folder": "raw"})
     assert again.labels.to_dict("list") == {"video_id": ["v1", "v1"], "frame": [1, 3], "AU04": [3, 0]}
-    pd.testing.assert_frame_equal(again.videos, faces.videos.assign(subject=["A", "B", "A"]))
+    pd.testing.assert_frame_equal(again.videos, videos)
     assert (faces.root / "frames.parquet").read_bytes() == frames
-    replace_labels(again, [], None, {"v0": "A", "v1": "B", "v2": "A"}, {})
+    replace_labels(again, {**again.meta, "aus": []}, None, again.videos)
     with pytest.raises(AulightError, match="has no labels"):
         _ = PreparedDataset(faces.root).labels

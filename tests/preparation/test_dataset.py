@@ -1,5 +1,6 @@
 """`aulight prepare` on real files: every frame, its time and its labels, and what happens when something is wrong."""
 
+import hashlib
 import re
 import shutil
 import signal
@@ -76,7 +77,7 @@ def _refused(outcome: Any, *parts: str) -> None:
 
 
 def test_every_frame_is_there_with_its_number_and_time(
-    aulight: Command, plain: list[str], tmp_path: Path, decode: Callable[[Frames], list[tuple[int, int]]]
+    aulight: Command, plain: list[str], raw: Path, tmp_path: Path, decode: Callable[[Frames], list[tuple[int, int]]]
 ) -> None:
     outcome = aulight(*plain)
     assert outcome.status == 0, outcome.err
@@ -91,6 +92,10 @@ def test_every_frame_is_there_with_its_number_and_time(
     for _, frames in data.frames.groupby("video_id"):
         assert list(frames["source_frame"]) == list(range(len(frames)))
         np.testing.assert_allclose(frames["time_s"], np.arange(len(frames)) / 25, atol=1e-6)
+    sources = [raw / f"{name}.mp4" for name in ("a", "b", "day two/c")]
+    assert list(data.videos["source_sha256"]) == [hashlib.sha256(path.read_bytes()).hexdigest() for path in sources]
+    assert list(data.videos["source_size"]) == [path.stat().st_size for path in sources]
+    assert list(data.videos["source_mtime_ns"]) == [path.stat().st_mtime_ns for path in sources]
     assert (data.meta["name"], data.meta["crop_size"], data.fps, data.aus) == ("folder", 64, 25.0, ())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "raw"]
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [

@@ -15,7 +15,8 @@ import yaml
 from scipy.stats import chisquare
 
 from aulight.cli.commands.sample import sample
-from aulight.data.store import DatasetDescription, PreparedDataset
+from aulight.data.description import DatasetDescription
+from aulight.data.store import PreparedDataset
 from aulight.data.video.write import write_video
 from aulight.data.writer import StoreWriter
 from aulight.datasets import DISFA_AUS

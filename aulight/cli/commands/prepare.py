@@ -1,21 +1,28 @@
 """``aulight prepare``: raw videos to a prepared dataset of aligned faces."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from aulight.preparation.dataset import prepare_dataset
 from aulight.preparation.recipe import Finding, Recipe
+from aulight.preparation.relabelling import Replaceable
 from aulight.settings.prepare import PrepareSettings
 
 
-def prepare(settings: PrepareSettings) -> None:
+def prepare(settings: PrepareSettings, typed: Sequence[str] | None = None) -> None:
     """Prepares a dataset, or what is left of it, and prints what came of it.
+
+    Args:
+        settings: The settings.
+        typed: Those that were typed; of the others, what a dataset that is there was made with counts. ``None``: all.
 
     Raises:
         AulightError: For raw data that are not laid out as expected, and for settings that do not fit them or what is
             there already.
     """
     root, faces = Path(settings.raw.root).expanduser(), settings.faces
-    recipe, notes = _recipe(settings).remembering(root)
+    keys = None if typed is None else {text.lstrip("+~").partition("=")[0] for text in typed} - {"data"}  # a choice
+    recipe, notes = _recipe(settings).remembering(root, keys)
     for line in notes:
         print(line)
     summary = prepare_dataset(
@@ -25,6 +32,8 @@ def prepare(settings: PrepareSettings) -> None:
         None if faces.model is None else Path(faces.model),
         settings.on_error,
         settings.workers,
+        Replaceable(settings.labels_replace, settings.subjects_replace),
+        apart=(Path(settings.data_dir).expanduser(), root),
     )
     for line in summary.lines():
         print(line)

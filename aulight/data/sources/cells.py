@@ -3,12 +3,14 @@
 import csv
 import io
 import math
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from aulight.errors import AulightError, shorten, shorten_lines
 from aulight.facs import MAX_INTENSITY
+from aulight.spelling import exactly, fold
 
 
 class Cells(NamedTuple):
@@ -87,13 +89,36 @@ def refuse_rows(path: Path, problems: list[tuple[int, str]]) -> None:
         raise AulightError("\n".join(shorten_lines(lines)))
 
 
-def parse_video(name: str, names: Mapping[str, str]) -> str | Problem:
-    """The video that a cell names, or what is wrong with it."""
-    name = name.replace("\\", "/").removeprefix("./")
-    if name in names:
-        return names[name]
-    example = next(iter(names), None)
-    return Problem(f"no video {name!r} in the raw data" + (f" (one there is {example!r})" if example else ""))
+class VideoNames:
+    """What a table may call the videos of a raw dataset: each name as it is or, where that is one video, as spelt else.
+
+    Args:
+        names: Name to the video's id.
+    """
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+        self._alike = defaultdict[str, set[str]](set)
+        for name, video in names.items():
+            self._alike[fold(name)].add(video)
+
+    def find(self, name: str) -> str | Problem:
+        """The video that a cell names, or what is wrong with it."""
+        name = name.replace("\\", "/").removeprefix("./")
+        if name in self._names:
+            return self._names[name]
+        alike = sorted(self._alike.get(fold(name), ()))
+        if len(alike) == 1:
+            return alike[0]
+        if alike:
+            return Problem(
+                f"video {name!r} may be {' or '.join(map(exactly, alike))}; write it just as the file's name"
+            )
+        return self._unknown(name)
+
+    def _unknown(self, name: str) -> Problem:
+        example = next(iter(self._names), None)
+        return Problem(f"no video {name!r} in the raw data" + (f" (one there is {example!r})" if example else ""))
 
 
 def parse_number(name: str, text: str, decimal: str) -> float | Problem:

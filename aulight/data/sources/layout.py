@@ -1,7 +1,7 @@
 """What readers of layouts share: looking through folders, and saying what was expected there."""
 
 import re
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ def add_once(found: MutableMapping[_Key, Path], key: _Key, path: Path, name: str
         AulightError: When another one is there; ``name`` says what both would be.
     """
     if found.setdefault(key, path) != path:
-        raise AulightError(f"{found[key]} and {path}: both would be {name}; rename or remove one")
+        raise AulightError(f"{found[key]} and {path}: both would be {name}; rename one")
 
 
 def file_name(text: str) -> str:
@@ -30,7 +30,8 @@ def entries(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def wrong_layout(source: Path, expected: str) -> AulightError:
-    """The error for a folder that holds something else than ``expected``."""
+def wrong_layout(source: Path, expected: str, own: Sequence[str] = ()) -> AulightError:
+    """The error for a folder that holds something else than ``expected``, or only what aulight made (``own``)."""
     names = [path.name + "/" * path.is_dir() for path in entries(source)]
-    return AulightError(f"data.source={source}: expected {expected}; found {shorten(names, 8) or 'nothing'}")
+    made = f"; passed over what aulight made: {shorten(own, 8)}" if own else ""
+    return AulightError(f"data.source={source}: expected {expected}; found {shorten(names, 8) or 'nothing'}{made}")

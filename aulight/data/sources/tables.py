@@ -1,7 +1,7 @@
 """Tables of labels and subjects, as people write them; what is wrong with one is named by file and row."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -9,10 +9,10 @@ import pandas as pd
 from aulight.data.sources.cells import (
     Cells,
     Problem,
+    VideoNames,
     columns_found,
     parse_intensity,
     parse_number,
-    parse_video,
     parse_whole_number,
     read_cells,
     refuse_rows,
@@ -21,25 +21,30 @@ from aulight.data.sources.raw import RawVideo
 from aulight.data.video.types import VIDEO_SUFFIXES
 from aulight.errors import AulightError, shorten, shorten_lines
 from aulight.facs import au_of, column, is_column, short_name
+from aulight.spelling import clean
 
 
-def spellings(videos: Iterable[RawVideo], source: Path) -> dict[str, str]:
-    """What a table may call a video, to its id: its path in ``source`` with or without suffix, and the id itself."""
+def video_names(videos: Iterable[RawVideo], source: Path) -> VideoNames:
+    """What a table may call a video: its path in ``source`` with or without suffix, and its id."""
     names = {}
     for video in videos:
-        path = video.path.relative_to(source)
-        names[path.as_posix()] = video.video_id
-        if path.suffix.lower() in VIDEO_SUFFIXES:
-            names[path.with_suffix("").as_posix()] = video.video_id
-    return names | {video.video_id: video.video_id for video in videos}
+        names[video.path.relative_to(source).as_posix()] = video.video_id
+        names[name_of(video, source)] = video.video_id
+    return VideoNames(names | {video.video_id: video.video_id for video in videos})
 
 
-def read_subjects(path: Path, names: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+def name_of(video: RawVideo, source: Path) -> str:
+    """The path of a video in ``source``, without suffix."""
+    path = video.path.relative_to(source)
+    return (path.with_suffix("") if path.suffix.lower() in VIDEO_SUFFIXES else path).as_posix()
+
+
+def read_subjects(path: Path, names: VideoNames) -> tuple[dict[str, str], list[str]]:
     """Reads who is in which video: columns ``video`` and ``subject``.
 
     Args:
         path: A CSV file, see :func:`read_labels`.
-        names: See :func:`spellings`.
+        names: See :func:`video_names`.
 
     Returns:
         Video id to subject, and notes.
@@ -56,20 +61,20 @@ def read_subjects(path: Path, names: Mapping[str, str]) -> tuple[dict[str, str],
     if others := [name for name in table.header if name not in ("video", "subject")]:
         notes.append(f"{path.name}: columns not used: {shorten(others)}")
     for row, cells in table.rows:
-        video = parse_video(cells["video"], names)
+        video, subject = names.find(cells["video"]), clean(cells["subject"])
         if isinstance(video, Problem):
             problems.append((row, video))
-        elif not cells["subject"]:
+        elif not subject:
             problems.append((row, "no subject"))
         elif first.setdefault(video, row) != row:
             problems.append((row, f"video {cells['video']!r} is in row {first[video]} already"))
         else:
-            subjects[video] = cells["subject"]
+            subjects[video] = subject
     refuse_rows(path, problems)
     return subjects, notes
 
 
-def read_labels(path: Path, names: Mapping[str, str]) -> tuple[tuple[int, ...], dict[str, pd.DataFrame], list[str]]:
+def read_labels(path: Path, names: VideoNames) -> tuple[tuple[int, ...], dict[str, pd.DataFrame], list[str]]:
     """Reads intensities that a coder filled in: columns ``video``, ``frame`` or ``time_s``, and ``AU01`` ...
 
     Where both ``frame`` and ``time_s`` are given, ``frame`` counts. Empty cells are unknown; rows without any intensity
@@ -78,7 +83,7 @@ def read_labels(path: Path, names: Mapping[str, str]) -> tuple[tuple[int, ...], 
 
     Args:
         path: The CSV file.
-        names: See :func:`spellings`.
+        names: See :func:`video_names`.
 
     Returns:
         The AUs with at least one intensity; video id to a table with the index ``frame`` (int64) or ``time_s``
@@ -108,7 +113,7 @@ def read_labels(path: Path, names: Mapping[str, str]) -> tuple[tuple[int, ...], 
             value = parse_intensity(name, cells[name], table.decimal) if cells[name] else None
             entry[column(au)] = value if not isinstance(value, Problem) else None
             wrong += [value] if isinstance(value, Problem) else []
-        video, place = parse_video(cells["video"], names), parse(key, cells[key], table.decimal)
+        video, place = names.find(cells["video"]), parse(key, cells[key], table.decimal)
         wrong = [item for item in (video, place) if isinstance(item, Problem)] + wrong
         if not isinstance(video, Problem) and not isinstance(place, Problem):
             if (before := first.setdefault((video, place), row)) != row:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from aulight.data.alignment import Alignment
-from aulight.data.store import DatasetDescription
+from aulight.data.description import DatasetDescription
 from aulight.data.synthetic.face import draw
 from aulight.data.synthetic.looks import identity, view_of
 from aulight.data.synthetic.motion import DISTRACTIONS, UNCODED, expressions, play

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from aulight.data.own import without_own
 from aulight.data.video.types import IMAGE_SUFFIXES, RawFrame
 from aulight.errors import AulightError, VideoError
 
@@ -24,7 +25,7 @@ def images_of(path: Path) -> tuple[Path | None, list[tuple[int, str]]] | None:
 def images_in(path: Path) -> tuple[Path | None, list[Path]] | None:
     """The zip file that holds a folder of images, and their paths in natural order; ``None`` for a video file."""
     if path.is_dir():
-        return None, _images(path, [str(entry) for entry in path.iterdir() if entry.is_file()])
+        return None, _images(path, [str(entry) for entry in without_own(path.iterdir()) if entry.is_file()])
     file = next((place for place in (path, *path.parents) if place.is_file()), None)
     if file is None:
         raise VideoError(f"{path}: no such video or folder")

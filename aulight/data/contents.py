@@ -1,0 +1,44 @@
+"""By what the videos of a prepared dataset are known again, whatever they and their dataset are called."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from aulight.data.store import DIGESTS, PreparedDataset
+from aulight.data.video.digest import digest
+from aulight.datasets import collection
+from aulight.protocol import Shown
+
+LENGTH = 16
+"""Digits of a digest that are kept: among a million videos two are taken for one with a chance of one in 10 million."""
+
+
+def shown(data: PreparedDataset, rows: Sequence[int] | npt.NDArray[np.int64] | None = None) -> Shown:
+    """Which videos of a dataset show whom.
+
+    A video is known again by the content of its raw file, by the decoded pictures of that (however they are packed) and
+    by the prepared file. What ``prepare`` has not noted of the first two (an earlier aulight, drawn faces) is not
+    known; the prepared files are read where their digests are not noted.
+
+    Args:
+        data: The dataset.
+        rows: Which of its videos; ``None``: all.
+
+    Raises:
+        VideoError: When a file cannot be read.
+    """
+    videos = data.videos if rows is None else data.videos.iloc[rows]
+    table = videos.reindex(columns=DIGESTS).assign(path=videos["path"])
+    contents = list[list[str]]()
+    for source, pictures, file, path in table.itertuples(index=False):
+        noted = [name for name in (source, pictures, file) if isinstance(name, str)]
+        contents.append(noted if isinstance(file, str) else [*noted, digest(data.root / path)])
+    made = data.meta.get("source") or {}
+    return Shown(
+        dataset=data.name,
+        collection=collection(data.name, str(made.get("format", "")), str(made.get("folder", ""))),
+        videos=tuple(videos["video_id"].astype(str)),
+        subjects=tuple(videos["subject"].astype(str)),
+        contents=tuple(frozenset(name[:LENGTH] for name in known) for known in contents),
+    )

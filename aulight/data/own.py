@@ -1,0 +1,64 @@
+"""What aulight itself has written, which is no raw data: looked for wherever videos and pictures are."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from aulight.data.description import is_store
+
+_LARGEST = 1 << 22  # bytes of a record that is opened; those of one video or report are far smaller
+_RUN = re.compile(r"^command: (pretrain|finetune)\s*$", re.MULTILINE)
+
+
+def is_own_folder(folder: Path) -> bool:
+    """Whether a folder is a prepared dataset, one being made, a run directory, or what a coder was given."""
+    return (
+        is_store(folder)
+        or ((folder / "settings.yaml").is_file() and (folder / "parts").is_dir() and (folder / "videos").is_dir())
+        or _is_run(folder)
+        or ((folder / "to_label.csv").is_file() and (folder / "images").is_dir())
+    )
+
+
+def store_around(path: Path) -> Path | None:
+    """The prepared dataset, whole or being made, that a path lies in or is, once links are followed."""
+    path = path.resolve()
+    found = (
+        folder for folder in (path, *path.parents) if is_store(folder) or re.fullmatch(r"\..+\.partial", folder.name)
+    )
+    return next(found, None)
+
+
+def without_own(entries: Iterable[Path]) -> list[Path]:
+    """What is in a folder without pictures and videos that `predict` and `report` wrote: records beside them say it."""
+    entries = list(entries)
+    names, own = {path.name for path in entries}, set[str]()
+    for path in entries:
+        made = {f"{path.stem}.png", f"{path.stem}.overlay.mp4"}
+        if path.suffix == ".json" and (made & names or path.name == "summary.json"):
+            own |= _files_of(path)
+    return [path for path in entries if path.name not in own]
+
+
+def _is_run(folder: Path) -> bool:
+    try:
+        with (folder / "run.yaml").open(encoding="utf-8") as file:
+            return _RUN.search(file.read(_LARGEST)) is not None
+    except (OSError, ValueError):
+        return False
+
+
+def _files_of(record: Path) -> set[str]:
+    """The files that a record of aulight's lists; none of any other file."""
+    try:
+        if not record.is_file() or record.stat().st_size > _LARGEST:
+            return set()
+        plain: Any = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return set()
+    if not isinstance(plain, dict) or not {"aulight", "versions"} & plain.keys():
+        return set()
+    files = plain.get("files")
+    return {file for file in files if isinstance(file, str)} if isinstance(files, list) else set()

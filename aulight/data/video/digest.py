@@ -1,0 +1,108 @@
+"""What tells one raw video from another, whatever their names: a digest of the content, and a quicker stamp."""
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from aulight.data.video.images import images_of
+from aulight.data.video.types import RawFrame
+from aulight.errors import VideoError
+
+
+class Stamp(NamedTuple):
+    """What changes with a raw video's content, but for a copy that keeps size and time: no need to read it.
+
+    Attributes:
+        size: Bytes of the file, or of all pictures of a folder.
+        mtime_ns: When the file was last changed, in nanoseconds since 1970; of a folder of pictures a number that
+            changes with any of their names, sizes and times.
+    """
+
+    size: int
+    mtime_ns: int
+
+
+def stamp(path: Path) -> Stamp:
+    """Looks at the size and time of a raw video.
+
+    Args:
+        path: As :func:`aulight.data.video.raw.raw_frames` takes it.
+
+    Raises:
+        VideoError: When it is not there.
+    """
+    try:
+        if not path.is_dir():  # of a folder inside a zip file: the zip file's
+            found = next((place for place in (path, *path.parents) if place.is_file()), path).stat()
+            return Stamp(found.st_size, found.st_mtime_ns)
+        files = images_of(path)
+        assert files is not None  # a folder
+        found_all = [(name, Path(name).stat()) for _, name in files[1]]
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be looked at ({error.strerror})") from error
+    state = "\0".join(f"{Path(name).name} {found.st_size} {found.st_mtime_ns}" for name, found in found_all)
+    number = int.from_bytes(hashlib.sha256(state.encode(errors="surrogateescape")).digest()[:8]) >> 1  # an int64
+    return Stamp(sum(found.st_size for _, found in found_all), number)
+
+
+def digest(path: Path) -> str:
+    """Hex SHA-256 of a raw video's content, whatever it is called.
+
+    Of a file that of its bytes; of pictures in a folder or a zip file that of the digests of their bytes, in the order
+    in which they are read.
+
+    Args:
+        path: As :func:`aulight.data.video.raw.raw_frames` takes it.
+
+    Raises:
+        VideoError: When it is not there, or cannot be read.
+    """
+    try:
+        files = images_of(path)
+        if files is None:
+            return _of_file(path).hex()
+        archive, numbered = files
+        whole = hashlib.sha256()
+        if archive is None:
+            for _, name in numbered:
+                whole.update(_of_file(Path(name)))
+        else:
+            with zipfile.ZipFile(archive) as opened:
+                for _, name in numbered:
+                    with opened.open(name) as file:
+                        whole.update(_of_stream(file))
+    except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:  # RuntimeError: it has a password
+        raise VideoError(f"{path}: cannot be read ({error})") from error
+    return whole.hexdigest()
+
+
+class Pictures:
+    """The digest of the pictures that pass: the same however the video is packed, as long as it is not encoded anew."""
+
+    def __init__(self) -> None:
+        self._whole = hashlib.sha256()
+
+    def of(self, frames: Iterable[RawFrame]) -> Iterator[RawFrame]:
+        """The frames, of each of which one pixel in 64 is looked at."""
+        for frame in frames:
+            self._whole.update(repr(frame.image.shape).encode() + frame.image[::8, ::8].tobytes())
+            yield frame
+
+    def digest(self) -> str:
+        """Hex SHA-256, once all have passed."""
+        return self._whole.hexdigest()
+
+
+def _of_file(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _of_stream(file: IO[bytes]) -> bytes:
+    whole = hashlib.sha256()
+    while block := file.read(1 << 20):
+        whole.update(block)
+    return whole.digest()
