@@ -36,8 +36,12 @@ DIGESTS = ("source_sha256", "pictures_sha256", "file_sha256")
 """Those columns by which a video is known again (:func:`aulight.data.contents.shown`): what its raw file holds, the
 pictures in it, and the prepared file."""
 
-NOTED = tuple(dict.fromkeys((*SOURCE_COLUMNS, *DIGESTS)))
-"""All columns that say where a video came from, and nothing of what it is for."""
+FOLLOWING = ("frames_not_followed", "faces_elsewhere")
+"""Optional columns likewise, where one person was followed: frames with faces of others alone, and how often a face
+elsewhere was taken for theirs."""
+
+NOTED = tuple(dict.fromkeys((*SOURCE_COLUMNS, *DIGESTS, *FOLLOWING)))
+"""All columns that say where a video came from and how it was made, and nothing of what it is for."""
 
 _Read = TypeVar("_Read")
 

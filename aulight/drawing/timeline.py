@@ -22,7 +22,7 @@ _BINS = 1300
 
 
 @styled
-def timeline(table: pd.DataFrame, columns: Sequence[str], title: str, note: str) -> Figure:
+def timeline(table: pd.DataFrame, columns: Sequence[str], title: str, note: str, unit: str = "seconds") -> Figure:
     """Intensities in a video over time: a row per action unit, a line per face, a band where there are intervals.
 
     Grey is where no face was found. Of many faces, those that were found in most frames are drawn. Where frames are
@@ -34,6 +34,7 @@ def timeline(table: pd.DataFrame, columns: Sequence[str], title: str, note: str)
         columns: Names of the action units, ``AU01`` ...
         title: Of the figure.
         note: What is to be known of it; may be empty.
+        unit: What ``timestamp`` counts.
     """
     figure = Figure(figsize=(10, 1.3 + 0.55 * len(columns)))
     rows = figure.subplots(len(columns), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
@@ -66,7 +67,7 @@ def timeline(table: pd.DataFrame, columns: Sequence[str], title: str, note: str)
     if handles:
         figure.legend(handles=handles, loc="outside right upper", fontsize=8)
     figure.suptitle("\n".join(textwrap.wrap(title, 100) + textwrap.wrap(note, 100)), fontsize=10)
-    figure.supxlabel("seconds", fontsize=10)
+    figure.supxlabel(unit, fontsize=10)
     return figure
 
 

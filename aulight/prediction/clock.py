@@ -1,7 +1,7 @@
 """How long each stage of a command's work takes, whichever of them wait for each other."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -14,7 +14,7 @@ class Clock:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
-    def made_by(self, stage: str, items: Iterable[Item], sign: int = 1) -> Iterator[Item]:
+    def made_by(self, stage: str, items: Iterable[Item], sign: int = 1) -> Generator[Item, None, None]:
         """The same items; the time that it takes to make them counts for a stage."""
         with closing(iter(items)) as made:  # type: ignore[type-var]  # of generators
             while True:
@@ -29,6 +29,6 @@ class Clock:
 
     def stage(
         self, stage: str, work: Callable[[Iterator[Item]], Iterable[Any]], items: Iterable[Item]
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, None]:
         """What a stage makes of items; the time that it waits for them does not count for it."""
         return self.made_by(stage, work(self.made_by(stage, items, -1)))

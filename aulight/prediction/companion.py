@@ -64,6 +64,7 @@ class Wanted(BaseModel):
         all: Whether everybody has rows.
         max_faces: Likewise; ``None`` where no faces are found.
         smooth_s: Over how many seconds the movement of their crops was smoothed; an earlier aulight did not say.
+        pictures: ``photos``, each on its own, or ``film``, which need not be said.
     """
 
     model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
@@ -79,6 +80,7 @@ class Wanted(BaseModel):
     all: bool
     max_faces: int | None
     smooth_s: float = 0.1  # what it always was before it was said
+    pictures: str = "film"
 
     def with_pictures_of(self, before: "Wanted") -> "Wanted":
         """The same with the pictures that are there already: they are not in the way."""
@@ -99,7 +101,10 @@ class Companion(BaseModel):
         fps: Frames per second of the video, on average.
         notes: What is odd about the video; an earlier aulight did not say.
         frames: How many were scored.
-        frames_with_a_face: In how many of them there is one.
+        frames_with_a_face: In how many of them there is one that has a row.
+        frames_not_followed: In how many others there are faces, but none that is followed; an earlier aulight did not
+            say, as the next.
+        faces_elsewhere: How often a face elsewhere was taken for the one that is followed.
         model: What the scores are from.
         coverage: Of the intervals; ``None`` where there are none.
         settings: What else the files depend on.
@@ -118,6 +123,8 @@ class Companion(BaseModel):
     notes: list[str] = []
     frames: int
     frames_with_a_face: int
+    frames_not_followed: int = 0
+    faces_elsewhere: int = 0
     model: ScoredBy
     coverage: float | None = None
     settings: Wanted

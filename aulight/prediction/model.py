@@ -18,9 +18,10 @@ from torch.nn.functional import interpolate
 
 from aulight.data.faces.aligner import MAX_FACES, FaceAligner
 from aulight.data.faces.crop import Present, uncut
+from aulight.data.video.photos import Pictures, photos_at
 from aulight.data.video.raw import raw_frames
 from aulight.data.video.types import Frames, RawFrame
-from aulight.errors import AulightError
+from aulight.errors import AulightError, VideoError
 from aulight.facs import MAX_INTENSITY, column
 from aulight.prediction.description import ModelDescription
 from aulight.prediction.rows import Row, Scored, Table
@@ -106,18 +107,20 @@ class Model:
         coverage: float | None = None,
         device: str = "cpu",
         precision: str = "32",
+        pictures: Pictures = "auto",
     ) -> pd.DataFrame:
-        """Intensities in every frame of a video.
+        """Intensities in every frame of a video, or in photos.
 
         Args:
-            video: A video file, or a folder of numbered pictures.
+            video: A video file, a folder of pictures, or a photo.
             fps: Frames per second of pictures; a video says its own.
             faces: ``mediapipe`` finds and aligns faces; ``none`` takes the square in the middle of each picture, for
                 those that are aligned already; ``auto`` does as was done for the dataset that the model was trained on.
-            everybody: Follow all faces, not only the one that is largest at the start.
+            everybody: Follow all faces, not only that of the person who is seen longest.
             coverage: Adds prediction intervals, ``AU01_lo`` and ``AU01_hi`` ..., if the model is calibrated.
             device: As :meth:`scorer` takes it, as the next.
             precision: ``32`` or ``bf16``.
+            pictures: What those of a folder are, as :func:`aulight.data.video.photos.photos_at` has it.
 
         Returns:
             A row for each face of each frame, in the columns of :mod:`aulight.prediction.rows`.
@@ -127,10 +130,17 @@ class Model:
         """
         path = Path(video).expanduser()
         find = self.finds_faces(faces)
-        frames = raw_frames(path, fps, None if find else self.size)
-        table = Table(self.columns, self.intervals, coverage)
-        rows = self._rows(frames, find, everybody, table, CHUNK, device, precision)
-        return pd.DataFrame(rows, columns=table.names)
+        photos, problems = photos_at(path, pictures), list[str]()
+        table = Table(self.columns, self.intervals, coverage, files=photos is not None)
+
+        def film() -> Iterator[RawFrame]:
+            return photos.frames(problems) if photos else raw_frames(path, fps, None if find else self.size)
+
+        rows = self._rows(film, find, everybody, table, CHUNK, device, precision, photos is not None)
+        found = pd.DataFrame(rows, columns=table.names)
+        if problems:
+            raise VideoError("; ".join(problems))
+        return found
 
     def stream(
         self,
@@ -146,7 +156,8 @@ class Model:
         """Intensities in frames as they come: rows as :meth:`predict` gives them, in order.
 
         A row comes about 0.3 s after its frame, since the crop follows what the head does next as well; the first ones
-        after 0.5 s, once it is clear whose face is the largest.
+        after 0.5 s, once it is clear whose face is the largest: that person is followed, since nobody knows yet who
+        will be seen longest.
 
         Args:
             frames: Whole pictures ``(H, W, 3)`` uint8 RGB.
@@ -162,7 +173,7 @@ class Model:
         """
         numbered = (RawFrame(number, number / fps, _picture(image)) for number, image in enumerate(frames))
         table = Table(self.columns, self.intervals, coverage)
-        return self._rows(numbered, self.finds_faces(faces), everybody, table, 1, device, precision)
+        return self._rows(lambda: numbered, self.finds_faces(faces), everybody, table, 1, device, precision)
 
     def finds_faces(self, faces: str) -> bool:
         """Whether faces are to be found and aligned, by the setting that :meth:`predict` describes.
@@ -176,21 +187,29 @@ class Model:
 
     def _rows(
         self,
-        frames: Iterable[RawFrame],
+        film: Callable[[], Iterable[RawFrame]],
         find: bool,
         everybody: bool,
         table: Table,
         chunk: int,
         device: str,
         precision: str,
+        apart: bool = False,
     ) -> Iterator[Row]:
         with ExitStack() as stack:
-            present = uncut(frames, self.size)
-            if find:
-                about = self.description
+            about = self.description
+            if not find:
+                present = uncut(film(), self.size)
+            else:
                 aligner = FaceAligner(about.crop_size, False, MAX_FACES, about.smooth_s)
-                present = stack.enter_context(aligner).people(frames, everybody)
-            for scored in self.score(present, chunk, device, precision):
+                stack.enter_context(aligner)
+                if apart:
+                    present = aligner.photos(film(), everybody)
+                elif everybody:
+                    present = aligner.everybody(film())
+                else:  # a frame at a time is a film that nobody can read twice
+                    present = aligner.follow_live(film()) if chunk == 1 else aligner.follow(film)
+            for scored in self.score(present, chunk, device, precision, apart=apart):
                 yield from table.rows(scored)
 
     def score(
@@ -200,16 +219,18 @@ class Model:
         device: str = "cpu",
         precision: str = "32",
         explain: int | None = None,
+        apart: bool = False,
     ) -> Iterator[Scored]:
         """Scores the people in the frames of one video, each with a recurrent state of their own.
 
         Args:
-            frames: As :meth:`FaceAligner.people` gives them; somebody who is missing from one has left, and begins anew
-                if they come back.
+            frames: As :meth:`FaceAligner.everybody` gives them; somebody who is missing from one has left, and begins
+                anew if they come back.
             chunk: Frames that go through the backbone together; no frame is given back before they are there.
             device: As :meth:`scorer` takes it, as the next.
             precision: ``32`` or ``bf16``.
             explain: Number of an AU, to say as well where in the crops it was seen.
+            apart: Whether each frame is a photo, and nobody is who they were in the one before.
         """
         scorers: dict[int, Scorer] = {}
         frames = iter(frames)
@@ -219,9 +240,9 @@ class Model:
             before, scorers = scorers, {}
             for person in sorted(set[int]().union(*(faces for _, faces in some))):
                 there = np.array([place for place, (_, faces) in enumerate(some) if person in faces])
-                stays = np.split(there, np.flatnonzero(np.diff(there) > 1) + 1)
+                stays = np.split(there, np.flatnonzero(np.diff(there) > (0 if apart else 1)) + 1)
                 for stay in stays:
-                    known = before.get(person) if stay[0] == 0 else None
+                    known = before.get(person) if stay[0] == 0 and not apart else None
                     scorer = self.scorer(device, precision) if known is None else known
                     crops = np.stack([some[place][1][person].crop for place in stay])
                     scores, where = (scorer.push(crops), None) if explain is None else scorer.explain(crops, explain)

@@ -4,7 +4,7 @@ Decoding, landmarks and network hand frames to each other; none holds more than 
 """
 
 import hashlib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +29,9 @@ if TYPE_CHECKING:  # it takes torch along, which is not needed without a model
 
 UNTRAINED_CROP = 128
 """Side of the faces that a picture shows without a model, in pixels."""
+
+AHEAD = 4
+"""Frames that a stage has ready for the next."""
 
 NO_PICTURE = np.empty((0, 0, 3), np.uint8)
 
@@ -117,42 +120,77 @@ class Pipeline:
             torch.set_num_threads(max(1, cpus() // processes - self.finds))  # one finds faces
 
     def scored(
-        self, frames: Iterator[RawFrame], clock: Clock, pictures: bool = False, live: bool = False
+        self,
+        film: Callable[[], Iterator[RawFrame]],
+        clock: Clock,
+        report: Callable[[int], object] = lambda _: None,
+        pictures: bool = False,
+        live: bool = False,
+        apart: bool = False,
     ) -> Generator[Scored, None, None]:
         """The frames of one video and the people in them, scored, by stages side by side where there are CPUs to spare.
 
+        Where one person is followed, the video is read twice: who that is shows at its end.
+
         Args:
-            frames: From :func:`aulight.data.video.raw.raw_frames` or a camera.
+            film: Begins to read the video, with :func:`aulight.data.video.raw.raw_frames`, or opens a camera.
             clock: What to count time with.
+            report: Told of so many more frames.
             pictures: Whether to keep the frames' pictures; else they are let go once the faces are cut out.
-            live: One frame at a time.
+            live: One frame at a time, and all of them once.
+            apart: Whether the frames are photos, which have nothing to do with each other.
         """
         with ExitStack() as threads:
 
-            def aside(items: Iterator[Item], most: int) -> Iterator[Item]:
-                if not (self._side_by_side or live):
-                    return items
-                return threads.enter_context(closing(ahead(items, 1 if live else most)))
+            def aside(items: Generator[Item, None, None]) -> Generator[Item, None, None]:
+                return ahead(items, 1 if live else AHEAD) if self._side_by_side or live else items
 
             def network(present: Iterator[Present]) -> Iterator[Scored]:
                 if self.model is None:
                     return Untrained().score(present)
                 from aulight.prediction.model import CHUNK
 
-                return self.model.score(present, 1 if live else CHUNK, self._device, self._precision, self._explain)
+                return self.model.score(
+                    present, 1 if live else CHUNK, self._device, self._precision, self._explain, apart
+                )
 
-            decoded = aside(clock.made_by("decode", frames), 4)
-            present = aside(clock.stage("landmarks", lambda items: self._people(items, pictures), decoded), 4)
-            yield from aside(clock.stage("network", network, present), 4)
+            def decoded() -> Generator[RawFrame, None, None]:
+                return clock.made_by("landmarks", aside(clock.made_by("decode", film())), -1)
 
-    def _people(self, frames: Iterator[RawFrame], pictures: bool) -> Iterator[Present]:
+            people = clock.made_by("landmarks", self._people(decoded, report, pictures, live, apart))
+            present = threads.enter_context(closing(aside(people)))
+            yield from threads.enter_context(closing(aside(clock.stage("network", network, present))))
+
+    def _people(
+        self,
+        film: Callable[[], Generator[RawFrame, None, None]],
+        report: Callable[[int], object],
+        pictures: bool,
+        live: bool,
+        apart: bool,
+    ) -> Iterator[Present]:
         """The people in frames, cut out as the model knows them."""
         with ExitStack() as stack:
+
+            def read() -> Iterator[RawFrame]:
+                return stack.enter_context(closing(film()))
+
+            def once() -> Iterator[RawFrame]:
+                for frame in read():
+                    yield frame
+                    report(1)
+
             if self.max_faces is None:
-                present = uncut(frames, self.square or UNTRAINED_CROP)
+                present = uncut(once(), self.square or UNTRAINED_CROP)
             else:
                 blendshapes = self.model is None
                 aligner = FaceAligner(self._crop_size, blendshapes, self.max_faces, self.smooth_s, self._landmarker)
-                present = stack.enter_context(aligner).people(frames, self.everybody)
+                stack.enter_context(aligner)
+                if apart:
+                    present = aligner.photos(once(), self.everybody)
+                elif self.everybody:
+                    present = aligner.everybody(once())
+                else:
+                    present = aligner.follow_live(once()) if live else aligner.follow(read, report)
             for frame, there in present:
                 yield frame if pictures else replace(frame, image=NO_PICTURE), there

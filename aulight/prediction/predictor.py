@@ -5,13 +5,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from aulight.data.video.photos import photos_at
 from aulight.data.video.raw import late_start, raw_frames, raw_info
 from aulight.data.video.types import Frames, RawFrame
 from aulight.data.video.write import write_video
@@ -22,7 +23,7 @@ from aulight.files import Taken, alone, scratch
 from aulight.prediction.clock import Clock
 from aulight.prediction.companion import Companion, Wanted, make_room, put, read_companion
 from aulight.prediction.pipeline import Pipeline
-from aulight.prediction.rows import Scored, Table
+from aulight.prediction.rows import Scored, Table, Tally
 from aulight.prediction.untrained import NOTE
 from aulight.prediction.videos import OVERLAY, Source, Video, about
 from aulight.prediction.writing import PARTIAL, Rows, of_one_size
@@ -30,24 +31,30 @@ from aulight.scoring.conformal import SUBJECTS
 from aulight.settings.predict import PredictSettings
 from aulight.version import __version__
 
+PHOTOS_A_SECOND = 1.0
+"""In the video with bars."""
+
+MOST_TOLD = 5
+"""Photos that are named when they cannot be read."""
+
 
 @dataclass(frozen=True)
 class Found:
     """What came of a video.
 
     Attributes:
-        frames: How many were scored.
-        seen: In how many of them there is a face.
+        tally: How many frames were scored, and what was in them.
         problem: Why there are no more, or ``None`` when it is whole.
         taken: Whether that is because another process is scoring it.
         notes: What is odd about the video.
+        photos: Whether the frames are photos, each on its own.
     """
 
-    frames: int = 0
-    seen: int = 0
+    tally: Tally = field(default_factory=Tally)
     problem: str | None = None
     taken: bool = False
     notes: tuple[str, ...] = ()
+    photos: bool = False
 
 
 class Predictor:
@@ -68,9 +75,9 @@ class Predictor:
         self._settings = settings
         self.output = Path(settings.output).expanduser()
         self.pipeline = Pipeline(settings)
-        self._names = self._table().names  # says what is wrong with the coverage before the work
+        self._table(photos=False)  # says what is wrong with the coverage before the work
         self._about = self.pipeline.about()
-        smooth_s = {"smooth_s": self.pipeline.smooth_s} if self.pipeline.finds else {}
+        smooth_s: dict[str, Any] = {"smooth_s": self.pipeline.smooth_s} if self.pipeline.finds else {}
         self._wanted = Wanted(
             format=settings.format,
             coverage=settings.coverage,
@@ -131,14 +138,21 @@ class Predictor:
         record = read_companion(self.output, video.name)
         if record is None or not record.whole or not record.model.same(self._about):
             return None
-        if (record.settings, record.aulight) != (self._wanted.with_pictures_of(record.settings), __version__):
+        try:
+            photos = photos_at(video.path, self._settings.pictures) is not None
+        except VideoError:
             return None
-        if not record.source.is_unchanged(video.path):
+        wanted = self._wanted_of(photos).with_pictures_of(record.settings)
+        if (record.settings, record.aulight) != (wanted, __version__) or not record.source.is_unchanged(video.path):
             return None
         folder = (self.output / video.name).parent
         if not all((folder / name).is_file() for name in record.files):
             return None
-        return Found(record.frames, record.frames_with_a_face, notes=tuple(record.notes))
+        return Found(
+            Tally(record.frames, record.frames_with_a_face, record.frames_not_followed, record.faces_elsewhere),
+            notes=tuple(record.notes),
+            photos=photos,
+        )
 
     def make_room(self, video: Video) -> None:
         """Sees to it that the files of a video can be written.
@@ -159,17 +173,24 @@ class Predictor:
         """
         problems: list[str] = []
         try:
-            info, source = raw_info(video.path, self._settings.fps), about(video.path, whole=True)
-            frames = raw_frames(video.path, self._settings.fps, self.pipeline.square)
+            source, photos = about(video.path, whole=True), photos_at(video.path, self._settings.pictures)
+            info = None if photos else raw_info(video.path, self._settings.fps)
         except VideoError as error:
             return Found(problem=str(error))
-        odd = [] if info.note is None else [info.note]
-        return self.write(video, _until_damaged(frames, problems), info.fps, source, problems, report, odd=odd)
+
+        def film() -> Iterator[RawFrame]:
+            if photos is not None:
+                return photos.frames(problems)
+            return _until_damaged(raw_frames(video.path, self._settings.fps, self.pipeline.square), problems)
+
+        fps = PHOTOS_A_SECOND if info is None else info.fps
+        odd = [] if info is None or info.note is None else [info.note]
+        return self.write(video, film, fps, source, problems, report, odd=odd, apart=photos is not None)
 
     def write(
         self,
         video: Video,
-        frames: Iterator[RawFrame],
+        film: Callable[[], Iterator[RawFrame]],
         fps: float,
         source: Source,
         problems: list[str],
@@ -177,40 +198,42 @@ class Predictor:
         live: bool = False,
         show: Callable[[Frames], Any] | None = None,
         odd: Sequence[str] = (),
+        apart: bool = False,
     ) -> Found:
         """Scores frames and writes what is wanted of them, under other names until all of it is there.
 
         Args:
             video: What the files are to be called.
-            frames: The frames.
+            film: Begins to read the frames, as :meth:`Pipeline.scored` takes it.
             fps: How many of them are a second, on average.
             source: What the companion file says of where they are from.
-            problems: Holds the reason, when ``frames`` has ended before its end.
+            problems: Holds the reason, when ``film`` has ended before its end.
             report: As of :meth:`make`.
             live: Whether to score one frame at a time, as they come.
             show: Shows pictures with bars, as they come.
             odd: What is odd about the video.
+            apart: Whether the frames are photos, as :meth:`Pipeline.scored` has it.
         """
-        clock, begin, count, seen = Clock(), time.perf_counter(), 0, 0
+        wanted = self._wanted_of(apart)
+        clock, begin, tally = Clock(), time.perf_counter(), Tally()
         folder, stem = (self.output / video.name).parent, Path(video.name).name
-        table, pictures = self._table(), self._wanted.overlay or show is not None
-        with closing(self.pipeline.scored(frames, clock, pictures, live)) as stream:
+        table, pictures = self._table(apart), wanted.overlay or show is not None
+        with closing(self.pipeline.scored(film, clock, report, pictures, live, apart)) as stream:
             first = next(stream, None)
             if first is None:
-                return Found(problem=problems[0] if problems else f"{video.path}: no frames came")
-            notes = [*odd, *([late] if (late := late_start(video.path, first.frame.time_s, fps)) else [])]
+                return Found(problem=_told(problems) or f"{video.path}: no frames came")
+            late = None if apart else late_start(video.path, first.frame.time_s, fps)
+            notes = [*odd, *([] if late is None else [late])]
 
             def written(rows: Rows) -> Iterator[Frames]:
-                nonlocal count, seen
                 for scored in itertools.chain([first], clock.made_by("writing", stream, -1)):
                     rows.add(table.rows(scored))
-                    count, seen = count + 1, seen + bool(scored.seen)
+                    tally.add(scored)
                     if pictures:
                         picture = self._picture(scored, table)
                         if show is not None:
                             show(picture)
                         yield picture
-                    report(1)
 
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -222,15 +245,15 @@ class Predictor:
                         return found  # by another process, meanwhile
                     self.make_room(video)
                     with scratch(folder) as made:
-                        file = made / f"{stem}.{self._wanted.format}"
+                        file = made / f"{stem}.{wanted.format}"
                         start = time.perf_counter()
-                        with Rows(file, self._names) as rows:
-                            if self._wanted.overlay:
+                        with Rows(file, table.names) as rows:
+                            if wanted.overlay:
                                 write_video(made / f"{stem}{OVERLAY}", of_one_size(written(rows)), fps)
                             else:
                                 deque(written(rows), maxlen=0)
-                        if self._wanted.plot:
-                            self._plot(file, made / f"{stem}.png", video.name)
+                        if wanted.plot:
+                            self._plot(file, made / f"{stem}.png", video.name, apart)
                         clock.seconds["writing"] += time.perf_counter() - start
                         if problems:
                             for path in list(made.iterdir()):
@@ -238,25 +261,30 @@ class Predictor:
                         record = Companion(
                             source=source,
                             whole=not problems,
-                            problem=problems[0] if problems else None,
+                            problem=_told(problems),
                             files=sorted(path.name for path in made.iterdir()),
                             fps=fps,
                             notes=notes,
-                            frames=count,
-                            frames_with_a_face=seen,
+                            frames=tally.frames,
+                            frames_with_a_face=tally.seen,
+                            frames_not_followed=tally.not_followed,
+                            faces_elsewhere=tally.elsewhere,
                             model=self._about,
-                            coverage=self._wanted.coverage if self.pipeline.intervals is not None else None,
-                            settings=self._wanted,
+                            coverage=wanted.coverage if self.pipeline.intervals is not None else None,
+                            settings=wanted,
                             aulight=__version__,
                             seconds={"all": time.perf_counter() - begin, **clock.seconds},
                         )
                         put(made, self.output, video.name, record)
             except Taken as taken:
                 return Found(problem=str(taken), taken=True)
-        return Found(count, seen, problems[0] if problems else None, notes=tuple(notes))
+        return Found(tally, _told(problems), notes=tuple(notes), photos=apart)
 
-    def _table(self) -> Table:
-        return Table(self.pipeline.columns, self.pipeline.intervals, self._settings.coverage)
+    def _table(self, photos: bool) -> Table:
+        return Table(self.pipeline.columns, self.pipeline.intervals, self._settings.coverage, photos)
+
+    def _wanted_of(self, photos: bool) -> Wanted:
+        return self._wanted.model_copy(update={"pictures": "photos"}) if photos else self._wanted
 
     def _picture(self, scored: Scored, table: Table) -> Frames:
         shown = []
@@ -268,12 +296,22 @@ class Predictor:
         heat = "" if explained is None else f", heat: {column(explained)}"
         return annotate(scored.frame.image, self.pipeline.columns, shown, self.note + heat)
 
-    def _plot(self, file: Path, picture: Path, title: str) -> None:
+    def _plot(self, file: Path, picture: Path, title: str, photos: bool) -> None:
         from aulight.drawing.style import save  # with matplotlib
         from aulight.drawing.timeline import timeline
 
         table = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
-        save(timeline(table, self.pipeline.columns, title, self.note), picture)
+        if photos:  # one after the other, and no line from one to the next
+            table = table.assign(timestamp=table["frame"], frame=2 * table["frame"])
+        unit = "photos" if photos else "seconds"
+        save(timeline(table, self.pipeline.columns, title, self.note, unit), picture)
+
+
+def _told(problems: list[str]) -> str | None:
+    """What was wrong, once, though a film may have been read twice; ``None`` where nothing was."""
+    different = list(dict.fromkeys(problems))
+    more = f"; and {len(different) - MOST_TOLD} more" if len(different) > MOST_TOLD else ""
+    return "; ".join(different[:MOST_TOLD]) + more if different else None
 
 
 def _until_damaged(frames: Iterator[RawFrame], problems: list[str]) -> Iterator[RawFrame]:

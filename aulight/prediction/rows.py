@@ -2,12 +2,13 @@
 
 ``frame`` (from 1), ``face_id``, ``timestamp`` (seconds), ``confidence`` (0 where no face is found), ``success`` (0 or
 1) and ``AU01_r`` ... in 0..5, empty without a face; then, if there are prediction intervals, ``AU01_lo``, ``AU01_hi``
-...
+... Photos have their ``file`` in front.
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,11 @@ from aulight.scoring.conformal import Intervals
 
 Values = npt.NDArray[np.float32]
 
-Row = dict[str, float]
+Row = dict[str, Any]
 """What is said of one face of one frame, by column."""
+
+FILE = "file"
+"""Column of the names of photos."""
 
 KEYS = ("frame", "face_id", "timestamp", "confidence", "success")
 
@@ -46,6 +50,39 @@ class Scored:
         return [person for person, face in self.faces.items() if face.confidence > 0]
 
 
+@dataclass
+class Tally:
+    """What was in frames.
+
+    Attributes:
+        frames: How many there are.
+        seen: In how many of them there is a face that has a row.
+        not_followed: In how many others there are faces, but none that is followed.
+        elsewhere: How often a face elsewhere was taken for the one that is followed.
+    """
+
+    frames: int = 0
+    seen: int = 0
+    not_followed: int = 0
+    elsewhere: int = 0
+
+    def add(self, scored: Scored) -> None:
+        """The next frame."""
+        self.frames += 1
+        self.seen += bool(scored.seen)
+        self.not_followed += not scored.seen and any(face.others for face in scored.faces.values())
+        self.elsewhere += any(face.elsewhere for face in scored.faces.values())
+
+    def __add__(self, other: "Tally") -> "Tally":
+        mine, others = astuple(self), astuple(other)
+        return Tally(*(one + another for one, another in zip(mine, others, strict=True)))
+
+    @property
+    def faceless(self) -> int:
+        """Frames in which no face was found."""
+        return self.frames - self.seen - self.not_followed
+
+
 class Table:
     """Makes the rows of one video, frame by frame.
 
@@ -53,6 +90,7 @@ class Table:
         columns: Names of the AUs.
         intervals: Calibration, if there is one.
         coverage: Of the intervals; ``None`` for none.
+        files: Whether the frames are photos, whose names are to be told.
 
     Attributes:
         names: Of all columns, in order.
@@ -61,11 +99,14 @@ class Table:
         AulightError: For a coverage that is not calibrated.
     """
 
-    def __init__(self, columns: Sequence[str], intervals: Intervals | None, coverage: float | None) -> None:
+    def __init__(
+        self, columns: Sequence[str], intervals: Intervals | None, coverage: float | None, files: bool = False
+    ) -> None:
         self._columns, self._count = columns, 0
         self._intervals = None if coverage is None else intervals
         self._coverage = coverage or 0.0
-        self.names = [*KEYS, *(f"{au}_r" for au in columns)]
+        self._files = files
+        self.names = [*([FILE] if files else []), *KEYS, *(f"{au}_r" for au in columns)]
         if self._intervals is not None:
             self.names += [f"{au}_{end}" for au in columns for end in ("lo", "hi")]
             self.around(np.full(len(columns), np.nan, np.float32))  # says what is wrong before the work
@@ -87,5 +128,12 @@ class Table:
             numbers = values.tolist()
             if (ends := self.around(values)) is not None:
                 numbers += np.stack(ends, 1).ravel().tolist()
-            keys = (self._count, person, scored.frame.time_s, confidence, int(found))
+            keys = (
+                *([scored.frame.name] if self._files else []),
+                self._count,
+                person,
+                scored.frame.time_s,
+                confidence,
+                int(found),
+            )
             yield dict(zip(self.names, (*keys, *numbers), strict=True))

@@ -89,12 +89,15 @@ def record_webcam(predictor: Predictor, camera: int, most: int | None) -> tuple[
     before = signal.signal(signal.SIGINT, lambda *_: stop.set())
     try:
         predictor.pipeline.share_cpus(1)
-        frames = camera_frames(opened, most, stop)
         fps = opened.get(cv2.CAP_PROP_FPS) or 25.0
         with tqdm(total=most, desc="Recording", unit="frame") as bar:
             source = Source(path=f"webcam:{camera}")
             seen = None if why else show
-            found = predictor.write(video, frames, fps, source, [], bar.update, live=True, show=seen)
+
+            def film() -> Iterator[RawFrame]:
+                return camera_frames(opened, most, stop)
+
+            found = predictor.write(video, film, fps, source, [], bar.update, live=True, show=seen)
     finally:
         signal.signal(signal.SIGINT, before)
         opened.release()

@@ -9,7 +9,7 @@ import pandas as pd
 
 from aulight.data.video.types import Frames
 from aulight.files import told_of
-from aulight.prediction.rows import Row
+from aulight.prediction.rows import FILE, Row
 
 DIGITS = 6
 """After the point, in a .csv."""
@@ -22,14 +22,22 @@ PARTIAL = ".partial"
 
 
 def of_one_size(pictures: Iterator[Frames]) -> Iterator[Frames]:
-    """Scales pictures to the size of the first: those of a folder may differ."""
+    """Pictures of the size of the first, those of other shapes between black bars: those of a folder may differ."""
     import cv2
 
     size: tuple[int, int] | None = None
     for picture in pictures:
         size = size or (picture.shape[1], picture.shape[0])
-        fits = picture.shape[1::-1] == size
-        yield picture if fits else np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+        height, width = picture.shape[:2]
+        if (width, height) != size:
+            times = min(size[0] / width, size[1] / height)
+            fitting = max(1, round(times * width)), max(1, round(times * height))
+            left, top = (size[0] - fitting[0]) // 2, (size[1] - fitting[1]) // 2
+            black = np.zeros((size[1], size[0], 3), np.uint8)
+            scaled = cv2.resize(picture, fitting, interpolation=cv2.INTER_AREA)
+            black[top : top + fitting[1], left : left + fitting[0]] = scaled
+            picture = black
+        yield picture
 
 
 class Rows:
@@ -46,6 +54,7 @@ class Rows:
             import pyarrow.parquet
 
             kinds = {"timestamp": pyarrow.float64(), "confidence": pyarrow.float64()}
+            kinds[FILE] = pyarrow.string()
             kinds |= dict.fromkeys(("frame", "face_id", "success"), pyarrow.int64())
             schema = pyarrow.schema([(name, kinds.get(name, pyarrow.float32())) for name in self._names])
             self._parquet = pyarrow.parquet.ParquetWriter(self._file, schema)

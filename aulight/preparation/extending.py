@@ -13,12 +13,12 @@ from aulight.data.contents import LENGTH, shown
 from aulight.data.description import DatasetDescription
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.sources.raw import RawDataset
-from aulight.data.store import BLENDSHAPE, DIGESTS, NOTED, SOURCE_COLUMNS, PreparedDataset
+from aulight.data.store import BLENDSHAPE, DIGESTS, FOLLOWING, NOTED, SOURCE_COLUMNS, PreparedDataset
 from aulight.data.writer import StoreReviser, partial_folder, replace_labels
 from aulight.errors import AulightError, shorten
 from aulight.files import whole
 from aulight.preparation.changes import Changes, look, stamps
-from aulight.preparation.describing import Made, describe
+from aulight.preparation.describing import Made, counted, describe, of_following
 from aulight.preparation.recipe import SETTINGS, Recipe
 from aulight.preparation.relabelling import Replaceable, placed, refuse_loss
 from aulight.preparation.summary import Summary
@@ -83,15 +83,16 @@ def extend(
         videos = _with_sources(data, known, changes.sources)
         replace_labels(data, meta, labels, videos)
         faces = data.frames["face_confidence"] > 0
+        noted = videos.to_dict("records")
         summary = Summary(
             root,
             videos=len(videos),
             subjects=videos["subject"].nunique(),
             frames=len(faces),
-            faceless=int((~faces).sum()),
+            faceless=int((~faces).sum()) - sum(counted(video, FOLLOWING[0]) for video in noted),
             labelled=0 if labels is None else len(labels),
             skipped=skipped,
-            notes=[*raw.notes, *changes.notes, *twins, *notes],
+            notes=[*raw.notes, *changes.notes, *twins, *notes, *of_following(noted)],
             was_there=True,
         )
     clear(root)

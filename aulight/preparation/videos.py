@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,19 +16,18 @@ from aulight.data.faces.aligner import FaceAligner
 from aulight.data.faces.crop import AlignedFrame, squares
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.sources.raw import RawVideo
-from aulight.data.store import DIGESTS, SOURCE_COLUMNS
+from aulight.data.store import DIGESTS, FOLLOWING, SOURCE_COLUMNS
 from aulight.data.video.digest import Pictures, digest, stamp
 from aulight.data.video.prepared import stream_frames
 from aulight.data.video.raw import raw_frames, raw_info
-from aulight.data.video.types import USUAL_FPS, Frames, RawInfo
+from aulight.data.video.types import USUAL_FPS, Frames, RawFrame, RawInfo
 from aulight.data.video.write import write_video
 from aulight.errors import AulightError, VideoError
 from aulight.files import write_table
 from aulight.preparation.recipe import Recipe
 from aulight.processes import Item, ahead, cpus, pump
 
-Seen = tuple[int, float, float, npt.NDArray[np.float32]]
-"""Of one frame: number, time, confidence, blendshapes."""
+NO_PICTURE = np.empty((0, 0, 3), np.uint8)
 
 
 def video_of(folder: Path, video_id: str) -> Path:
@@ -37,7 +36,7 @@ def video_of(folder: Path, video_id: str) -> Path:
 
 
 def part_of(folder: Path, video_id: str) -> Path:
-    """Where its table goes: ``number, time_s, face_confidence`` and blendshapes, ``fps``, and what its source was."""
+    """Where its table goes: ``number, time_s, face_confidence``, blendshapes, ``fps`` and columns of ``NOTED``."""
     return folder / "parts" / f"{video_id}.parquet"
 
 
@@ -160,7 +159,7 @@ class VideoMaker:
         Returns:
             Why it cannot be used, or ``None``.
         """
-        path, seen, pictures = video_of(self._folder, video.video_id), list[Seen](), Pictures()
+        path, seen, pictures = video_of(self._folder, video.video_id), list[AlignedFrame](), Pictures()
         try:
             source = source_columns(video.path)
             fps = raw_info(video.path, video.fps).fps
@@ -169,10 +168,17 @@ class VideoMaker:
                 def aside(items: Iterator[Item], most: int) -> Iterator[Item]:
                     return stack.enter_context(closing(ahead(items, most))) if self._side_by_side else items
 
+                def film() -> Iterator[RawFrame]:
+                    nonlocal pictures
+                    pictures = Pictures()  # of the last reading
+                    return aside(pictures.of(raw_frames(video.path, video.fps)), 4)
+
                 aligner = stack.enter_context(self._aligner())
-                frames = aside(pictures.of(raw_frames(video.path, video.fps)), 4)
-                aligned = squares(frames, self._recipe.crop_size) if aligner is None else aligner.align(frames)
-                count = write_video(path, _crops(aside(aligned, 8), seen, report), fps)
+                if aligner is None:
+                    aligned = _counted(squares(film(), self._recipe.crop_size), report)
+                else:
+                    aligned = (there[0] for _, there in aligner.follow(film, report))
+                count = write_video(path, _crops(aside(aligned, 8), seen), fps)
             written = sum(len(piece) for piece in stream_frames(path, frames=count))
             if written != count:
                 raise VideoError(f"{video.path}: {count} frames were written and {written} can be read back")
@@ -191,24 +197,33 @@ class VideoMaker:
             return nullcontext()
         return FaceAligner(self._recipe.crop_size, **vars(finding), model=self._landmarker)
 
-    def _table(self, seen: list[Seen], fps: float) -> pd.DataFrame:
-        numbers, times, confidences, scores = zip(*seen, strict=True)
+    def _table(self, seen: list[AlignedFrame], fps: float) -> pd.DataFrame:
         table = pd.DataFrame(
             {
-                "number": np.array(numbers, np.int64),
-                "time_s": np.array(times, np.float64),
-                "face_confidence": np.array(confidences, np.float32),
+                "number": np.array([frame.number for frame in seen], np.int64),
+                "time_s": np.array([frame.time_s for frame in seen], np.float64),
+                "face_confidence": np.array([frame.confidence for frame in seen], np.float32),
                 "fps": fps,
             }
         )
-        if self._recipe.finding is None or not self._recipe.finding.blendshapes:
+        if self._recipe.finding is None:
             return table
-        return table.join(pd.DataFrame(np.stack(scores), columns=list(BLENDSHAPES)))
+        counts = sum(frame.confidence == 0 and frame.others > 0 for frame in seen), sum(f.elsewhere for f in seen)
+        table = table.assign(**dict(zip(FOLLOWING, counts, strict=True)))
+        if not self._recipe.finding.blendshapes:
+            return table
+        return table.join(pd.DataFrame(np.stack([frame.blendshapes for frame in seen]), columns=list(BLENDSHAPES)))
 
 
-def _crops(aligned: Iterable[AlignedFrame], seen: list[Seen], report: Callable[[int], object]) -> Iterator[Frames]:
-    """The pictures of frames, what else is known of them noted in ``seen``."""
+def _counted(aligned: Iterable[AlignedFrame], report: Callable[[int], object]) -> Iterator[AlignedFrame]:
+    """The same frames, told of."""
     for frame in aligned:
-        seen.append((frame.number, frame.time_s, frame.confidence, frame.blendshapes))
-        yield frame.crop
+        yield frame
         report(1)
+
+
+def _crops(aligned: Iterable[AlignedFrame], seen: list[AlignedFrame]) -> Iterator[Frames]:
+    """The pictures of frames; what else is known of them is noted in ``seen``."""
+    for frame in aligned:
+        seen.append(replace(frame, crop=NO_PICTURE))
+        yield frame.crop

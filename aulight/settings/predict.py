@@ -32,13 +32,16 @@ class PredictSettings(Group):
     """``conf/predict/predict.yaml``."""
 
     faces: FacesSettings = Field(description="How faces are found")
-    input: FilePath = Field(description="Video, folder of numbered pictures, folder of any of these, or webcam:0")
+    input: FilePath = Field(description="Video, folder of pictures, photo, folder of any of these, or webcam:0")
     output: FilePath = Field(description="Folder to write into: <name>.csv and <name>.json for every video")
     model: FilePath | None = Field(
         description="Run directory, checkpoint, .aulight or .onnx; null: the landmarker's own scores by a fixed table"
     )
     coverage: Annotated[float | None, Needed("a share from 0.5 to 0.99 is needed, or null for no intervals")] = Field(
         ge=0.5, le=0.99, description="Of the prediction intervals, if the model has them; null: none"
+    )
+    pictures: Literal["auto", "film", "photos"] = Field(
+        description="What pictures of a folder are: a film, or photos, each on its own; auto: by what is in them"
     )
     format: Literal["csv", "parquet"] = Field(description="Of the tables")
     overlay: bool = Field(description="Write <name>.overlay.mp4: the video with its faces and bars of intensities")

@@ -35,6 +35,7 @@ from aulight.prediction.videos import Video, find_videos
 from aulight.runs.composed import composed, settings_from
 from aulight.scoring.conformal import from_plain
 from aulight.settings.predict import GivenFaces, PredictSettings
+from tests.data.faces.astronaut import ASTRONAUT, couple, painted, placed
 
 Command = Callable[..., Any]
 Frames = npt.NDArray[np.uint8]
@@ -147,6 +148,7 @@ def test_it_can_be_called_from_python(finetuned: Path, smoke_data: Path, tmp_pat
         overlay=False,
         plot=False,
         explain=None,
+        pictures="auto",
         fps=25.0,
         max_frames=None,
         device="cpu",
@@ -427,7 +429,8 @@ def test_odd_videos_are_scored(aulight: Command, real: Path, tmp_path: Path) -> 
     for number, scale in enumerate((1.0, 1.0, 1.3)):
         picture = cv2.resize(frames[number], None, fx=scale, fy=scale)
         assert cv2.imwrite(str(given / "pictures" / f"{number:04d}.png"), picture[..., ::-1])
-    outcome = aulight("predict", f"input={given}", f"output={out}", "overlay=true", "plot=true", "fps=10", "workers=1")
+    settings = ["overlay=true", "plot=true", "fps=10", "pictures=film", "workers=1"]
+    outcome = aulight("predict", f"input={given}", f"output={out}", *settings)
     assert outcome.status == 0, outcome.err
     assert "57 frames, 6 of them" not in outcome.out
     assert f"{out}: 5 videos, 58 frames, 6 of them (10.3%) without a face" in outcome.out
@@ -616,9 +619,107 @@ def test_no_stage_is_far_ahead_of_the_next(finetuned: Path, smoke_data: Path) ->
             yield one
 
     most = 0
-    for taken, _ in enumerate(pipeline.scored(many(), Clock()), 1):
+    for taken, _ in enumerate(pipeline.scored(many, Clock()), 1):
         if taken in (100, 200):
             time.sleep(0.5)  # the stages before run as far ahead as they can
         most = max(most, made - taken)
     assert made == 400
     assert most <= 2 * model.CHUNK + 16
+
+
+# ---- photos -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Five of a real face, of any size and place; one of nobody, and one that is cut off."""
+    folder = tmp_path / "album"
+    folder.mkdir()
+    for number, (scale, side) in enumerate(((1.0, 400), (0.6, 300), (1.4, 640), (0.8, 320), (1.0, 500))):
+        matrix = np.array([[scale, 0, side / 2 - scale * (222 + 20 * number)], [0, scale, side / 2 - scale * 116]])
+        picture = cv2.warpAffine(ASTRONAUT, matrix, (side, side + 40 * number))
+        assert cv2.imwrite(str(folder / f"anna {11 - number}.jpg"), picture[..., ::-1])
+    assert cv2.imwrite(str(folder / "wall.png"), np.full((200, 300, 3), 90, np.uint8))
+    (folder / "torn.jpg").write_bytes((folder / "anna 9.jpg").read_bytes()[:900])
+    return folder
+
+
+def test_photos_are_scored_one_by_one_with_their_names(aulight: Command, photos: Path, tmp_path: Path) -> None:
+    """The oracle for each is the same photo alone; again they are done."""
+    whole = [*(f"anna {number}.jpg" for number in range(7, 12)), "wall.png"]
+    command = ["predict", f"input={photos}", f"output={tmp_path}/out", "overlay=true", "plot=true"]
+    outcome = aulight(*command)
+    assert outcome.status == 1
+    assert "torn.jpg" in outcome.err.splitlines()[-1]
+    assert f"its 6 other photos are in {tmp_path}/out/album.csv.partial" in outcome.err
+    (photos / "torn.jpg").unlink()
+    outcome = aulight(*command)
+    assert outcome.status == 0, outcome.err
+    assert f"{tmp_path}/out/album.csv, 6 frames, 1 of them (16.7%) without a face\n" in outcome.out
+    assert "taken for photos, each on its own: the pictures of album; else pictures=film" in outcome.out
+    assert _files(tmp_path / "out") == [f"album.{end}" for end in ("csv", "json", "overlay.mp4", "png")]
+    assert "1 done before" in aulight(*command).out
+    table = pd.read_csv(tmp_path / "out" / "album.csv")
+    assert list(table.columns) == ["file", *KEYS, *UNTRAINED]
+    assert table["file"].tolist() == whole
+    assert table["frame"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert table["success"].tolist() == [1, 1, 1, 1, 1, 0]
+    assert _note(tmp_path / "out" / "album.json")["settings"]["pictures"] == "photos"
+    assert aulight("predict", f"input={photos}/anna 8.jpg", f"output={tmp_path}/one").status == 0
+    alone = pd.read_csv(tmp_path / "one" / "anna 8.csv")
+    assert alone["file"].tolist() == ["anna 8.jpg"]
+    np.testing.assert_allclose(alone[UNTRAINED], table[UNTRAINED].iloc[[1]], atol=1e-5)
+    outcome = aulight(*command, "pictures=film", "format=parquet")
+    assert outcome.status == 0, outcome.err
+    assert "file" not in pd.read_parquet(tmp_path / "out" / "album.parquet")
+
+
+def test_a_model_knows_nothing_of_one_photo_in_the_next(
+    aulight: Command, photos: Path, finetuned: Path, tmp_path: Path
+) -> None:
+    (photos / "torn.jpg").unlink()
+    known = load(finetuned)
+    for settings in ({"faces": "mediapipe"}, {"faces": "none"}, {"faces": "mediapipe", "everybody": True}):
+        table = known.predict(photos, **settings)  # type: ignore[arg-type]
+        assert table["file"].tolist() == [f"anna {n}.jpg" for n in range(7, 12)] + ["wall.png"]
+        for row in (1, 4):
+            alone = known.predict(photos / table["file"][row], **settings)  # type: ignore[arg-type]
+            np.testing.assert_allclose(
+                alone.drop(columns=["file", "frame"]).to_numpy(float),
+                table.drop(columns=["file", "frame"]).iloc[[row]].to_numpy(float),
+                atol=1e-4,
+            )
+    command = ["predict", f"model={finetuned}", "faces=mediapipe", f"input={photos}", f"output={tmp_path}/out"]
+    assert aulight(*command, "format=parquet").status == 0
+    written = pd.read_parquet(tmp_path / "out" / "album.parquet")
+    expected = known.predict(photos, faces="mediapipe", coverage=0.9)
+    pd.testing.assert_frame_equal(written, expected, check_dtype=False, atol=1e-4)
+
+
+# ---- whom to follow ---------------------------------------------------------------------------------------------
+
+
+def test_faces_that_are_not_followed_are_counted_and_told(aulight: Command, tmp_path: Path) -> None:
+    """A title card, a face, a zoom to it; then two beside each other, and one who may be either."""
+    frames = [frame.image for frame in couple(0, range(0), 30)]
+    card, lone = np.zeros_like(frames[0]), np.zeros_like(frames[0])
+    cv2.putText(card, "TITLE", (60, 200), cv2.FONT_HERSHEY_DUPLEX, 4, (255, 255, 255), 6)
+    painted(lone, placed(2.2, 0.0, (320, 170)))
+    half = [np.where(np.arange(640)[:, None] < 320, frame, 0).astype(np.uint8) for frame in frames]
+    zoomed = [np.asarray(cv2.resize(frame[40:220, :320], (640, 360)), np.uint8) for frame in frames]
+    _encode(tmp_path / "one.mp4", [card] * 10 + half + zoomed[:20])
+    _encode(tmp_path / "two.mp4", [card] * 10 + frames + [lone] * 10)
+    outcome = aulight("predict", f"input={tmp_path}/one.mp4", f"output={tmp_path}/out")
+    assert f"{tmp_path}/out/one.csv, 60 frames, 10 of them (16.7%) without a face\n" in outcome.out
+    assert "note: once a face elsewhere was taken for the one who is followed" in outcome.out
+    note = _note(tmp_path / "out" / "one.json")
+    counts = [note[key] for key in ("frames", "frames_with_a_face", "frames_not_followed", "faces_elsewhere")]
+    assert counts == [60, 50, 0, 1]
+    for again in ("", "; 1 done before"):
+        outcome = aulight("predict", f"input={tmp_path}/two.mp4", f"output={tmp_path}/out")
+        assert f"{tmp_path}/out/two.csv, 50 frames, 10 of them (20.0%) without a face{again}\n" in outcome.out
+        told = "10 frames show faces, but not of the one who is followed; faces.all=true gives everybody"
+        assert f"  note: {told}\n" in outcome.out
+        note = _note(tmp_path / "out" / "two.json")
+        counts = [note[key] for key in ("frames", "frames_with_a_face", "frames_not_followed", "faces_elsewhere")]
+        assert counts == [50, 30, 10, 0]

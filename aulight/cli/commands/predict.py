@@ -1,7 +1,9 @@
 """``aulight predict``: AU intensities in any video, as a table."""
 
-from aulight.errors import AulightError, VideoError, VideosFailed, shorten_lines
+from aulight.data.faces.following import about_following
+from aulight.errors import AulightError, VideoError, VideosFailed, shorten, shorten_lines
 from aulight.prediction.predict import Predicted, score_input
+from aulight.prediction.rows import Tally
 from aulight.prediction.writing import PARTIAL
 from aulight.settings.predict import PredictSettings
 
@@ -27,15 +29,16 @@ def _say(predicted: Predicted) -> None:
     taken = [video for video, found in results.items() if found.taken]
     for video, found in results.items():
         if found.problem is not None and not found.taken:
-            kept = f"; its {found.frames} frames up to there are in {predictor.file(video)}{PARTIAL}"
-            problems.append(found.problem + (kept if found.frames else ""))
-    if problems and len(results) == 1 and not any(found.frames for found in results.values()):
+            count, what = found.tally.frames, "other photos" if found.photos else "frames up to there"
+            kept = f"; its {count} {what} are in {predictor.file(video)}{PARTIAL}"
+            problems.append(found.problem + (kept if found.tally.frames else ""))
+    if problems and len(results) == 1 and not any(found.tally.frames for found in results.values()):
         raise VideoError(problems[0])
     if taken and len(results) == 1:
         raise AulightError(str(results[taken[0]].problem))
     if whole:
-        frames = sum(found.frames for found in whole.values())
-        faceless = frames - sum(found.seen for found in whole.values())
+        tally = sum((found.tally for found in whole.values()), Tally())
+        frames, faceless = tally.frames, tally.faceless
         share = f", {faceless:,} of them ({faceless / frames:.1%}) without a face" if faceless else ""
         what = str(predictor.file(next(iter(whole))))
         if len(results) > 1:
@@ -48,6 +51,10 @@ def _say(predicted: Predicted) -> None:
         print(f"  note: {line}")
     for folder, reason in predicted.closed.items():
         print(f"  note: {folder} was not looked into ({reason})")
+        if photos := [video.name for video, found in whole.items() if found.photos and video.path.is_dir()]:
+            print(f"  note: taken for photos, each on its own: the pictures of {shorten(photos)}; else pictures=film")
+        for line in about_following(tally.not_followed, tally.elsewhere, "faces.all=true gives everybody"):
+            print(f"  note: {line}")
     for note in predictor.notes:
         print(f"  note: {note}")
     if problems:

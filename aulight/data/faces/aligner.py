@@ -5,17 +5,22 @@ transform does over time is smoothed before the picture is cut, by what comes be
 neither trembles nor lags behind the head.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 from aulight.data.faces.crop import AlignedFrame, Present, crop_at
 from aulight.data.faces.finding import FaceFinder
+from aulight.data.faces.following import Company, Followed, Picker, follow_live
 from aulight.data.faces.landmarker import Landmarker
-from aulight.data.faces.people import follow_one
-from aulight.data.faces.pose import no_blendshapes
+from aulight.data.faces.pose import Array, no_blendshapes
+from aulight.data.faces.sightings import Sighted, Sighting, Sightings, sighting
 from aulight.data.faces.steady import steadied
 from aulight.data.video.types import RawFrame
+from aulight.errors import VideoError
 
 MAX_FACES, SMOOTH_S = 4, 0.1
 """Of :class:`FaceAligner`, as ``conf/prepare.yaml`` has them."""
@@ -24,7 +29,7 @@ GONE_S = 1.0
 """How long somebody who is not seen is still counted among those who are there."""
 
 KNOWN = 64
-"""People that are remembered where everybody is followed."""
+"""People that are remembered, however many come and go."""
 
 
 class FaceAligner:
@@ -59,36 +64,100 @@ class FaceAligner:
         self._landmarker.close()
 
     def align(self, frames: Iterable[RawFrame]) -> Iterator[AlignedFrame]:
-        """The face of one person in every frame of one video.
+        """The face of one person in every frame, as :meth:`follow_live` finds it."""
+        for _, there in self.follow_live(frames):
+            yield there[0]
 
-        The person is whose face is largest in the first half second with faces. Where they are not seen, the crop
-        stays where it was nearest in time; where nobody has been, it is the square in the middle.
+    def follow_live(self, frames: Iterable[RawFrame]) -> Iterator[Present]:
+        """The face of one person in every frame, as frames come.
+
+        It is followed as :func:`aulight.data.faces.following.follow_live` says. Where it is not seen, the crop stays
+        where it was nearest in time; where it has not been, it is the square in the middle.
 
         Args:
             frames: Of one video, in order; a few tenths of a second of them are held.
-        """
-        for _, there in self.people(frames, everybody=False):
-            yield there[0]
 
-    def people(self, frames: Iterable[RawFrame], everybody: bool) -> Iterator[Present]:
-        """The faces of one person, or of everybody, in every frame of one video, cut out each on its own.
+        Yields:
+            Every frame, with the person under the number 0.
+        """
+        yield from self._one(follow_live(self._sighted(frames)))
+
+    def follow(
+        self, film: Callable[[], Iterable[RawFrame]], report: Callable[[int], object] = lambda _: None
+    ) -> Iterator[Present]:
+        """The face of one person in every frame of a film that can be read twice: first to find all faces.
+
+        The person is who is seen longest, as :class:`Company` says; else it is as with :meth:`follow_live`.
 
         Args:
-            frames: As :meth:`align` takes them.
-            everybody: Or only the person that :meth:`align` follows, in every frame and under the number 0.
+            film: Begins to read one video; called twice. A few tenths of a second of its frames are held.
+            report: Told of so many more frames: of every other one while faces are found, then of those between.
+
+        Yields:
+            As :meth:`follow_live`.
+
+        Raises:
+            VideoError: When the second reading gives other frames than the first.
+        """
+        company = Company()
+        with Sightings() as sightings:
+            for place, (frame, faces) in enumerate(self._sighted(film())):
+                company.see(frame, faces)
+                sightings.add(faces)
+                report(place % 2)
+            person, pick = company.chosen(), Picker(company)
+
+            def followed() -> Iterator[Followed]:
+                again = iter(sightings)
+                for place, frame in enumerate(film()):
+                    report(1 - place % 2)
+                    if (faces := next(again, None)) is None:
+                        raise VideoError("the video has become longer while it was read; try again")
+                    yield pick(person, frame, faces)
+
+            yield from self._one(followed())
+
+    def photos(self, photos: Iterable[RawFrame], everybody: bool) -> Iterator[Present]:
+        """The largest face of every photo, or everybody in it; photos have nothing to do with each other.
+
+        Args:
+            photos: One after the other.
+            everybody: Or only the person with the largest face, under the number 0.
+        """
+        for photo in photos:
+            yield from self.everybody([photo]) if everybody else self.follow(partial(iter, [photo]))
+
+    def everybody(self, frames: Iterable[RawFrame]) -> Iterator[Present]:
+        """The faces of everybody in every frame, as frames come, cut out each on its own.
+
+        Args:
+            frames: As :meth:`follow_live` takes them.
 
         Yields:
             The frames, with the people in them by the numbers of :class:`People`. Somebody who is lost from sight is
             still given for :data:`GONE_S`, with confidence 0 and cut out where they were.
         """
-        seen = self._finder.faces(frames, KNOWN) if everybody else follow_one(self._finder.faces(frames))
-        for frame, poses in steadied(seen, self.smooth_s, GONE_S if everybody else None):
-            there = {}
-            for person, (face, pose) in sorted(poses.items()):
-                crop, matrix = crop_at(frame.image, pose, self.size)
-                inside, scores = 0.0, no_blendshapes()
-                if face is not None:
-                    within = (face.landmarks >= 0) & (face.landmarks <= frame.image.shape[1::-1])
-                    inside, scores = float(within.all(1).mean()), face.blendshapes
-                there[person] = AlignedFrame(frame.number, frame.time_s, crop, inside, scores, matrix)
-            yield frame, there
+        for frame, poses in steadied(self._sighted(frames), self.smooth_s, GONE_S):
+            yield frame, {person: self._cut(frame, *there) for person, there in sorted(poses.items())}
+
+    def _sighted(self, frames: Iterable[RawFrame]) -> Iterator[Sighted]:
+        for frame, faces in self._finder.faces(frames, KNOWN):
+            yield frame, {person: sighting(face, frame) for person, face in faces.items()}
+
+    def _one(self, followed: Iterable[Followed]) -> Iterator[Present]:
+        """The person who is followed, cut out of every frame."""
+        ahead: deque[Followed] = deque()
+
+        def seen() -> Iterator[Sighted]:
+            for found in followed:
+                ahead.append(found)
+                yield found.frame, {} if found.face is None else {0: found.face}
+
+        for frame, poses in steadied(seen(), self.smooth_s, None):
+            found = ahead.popleft()
+            yield frame, {0: replace(self._cut(frame, *poses[0]), others=found.others, elsewhere=found.elsewhere)}
+
+    def _cut(self, frame: RawFrame, face: Sighting | None, pose: Array) -> AlignedFrame:
+        crop, matrix = crop_at(frame.image, pose, self.size)
+        inside, scores = (0.0, no_blendshapes()) if face is None else (face.inside, face.blendshapes)
+        return AlignedFrame(frame.number, frame.time_s, crop, inside, scores, matrix)

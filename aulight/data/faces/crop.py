@@ -23,6 +23,8 @@ class AlignedFrame:
         confidence: 0 where no face is found, else the share of its landmarks that lie inside the picture.
         blendshapes: ``(52,)`` float32 scores of :data:`BLENDSHAPES`; NaN where no face is found or they are not wanted.
         matrix: ``(2, 3)`` float64, from pixels of the raw frame to those of the crop; pixel centres are whole numbers.
+        others: Where one person is followed: how many other faces were found in the frame.
+        elsewhere: Likewise: whether the face is the first after one elsewhere that was taken for the same person.
     """
 
     number: int
@@ -31,6 +33,8 @@ class AlignedFrame:
     confidence: float
     blendshapes: npt.NDArray[np.float32]
     matrix: Array
+    others: int = 0
+    elsewhere: bool = False
 
 
 Present = tuple[RawFrame, dict[int, AlignedFrame]]
@@ -79,7 +83,7 @@ def squares(frames: Iterable[RawFrame], size: int) -> Iterator[AlignedFrame]:
 
 
 def uncut(frames: Iterable[RawFrame], size: int) -> Iterator[Present]:
-    """The same as :meth:`FaceAligner.people` gives them: one person, number 0."""
+    """The same as :meth:`FaceAligner.everybody` gives them: one person, number 0."""
     for frame in frames:
         (face,) = squares([frame], size)
         yield frame, {0: face}

@@ -1,10 +1,8 @@
-"""Who is who: the people of a video told apart by where their faces are, and one of them followed."""
-
-from collections.abc import Iterable, Iterator
+"""Who is who: the people of a video told apart by where their faces are."""
 
 import numpy as np
 
-from aulight.data.faces.pose import Array, Face, Seen, displacement
+from aulight.data.faces.pose import Array, displacement
 
 
 class People:
@@ -59,37 +57,5 @@ class People:
         return [names[face] for face in range(len(poses))]
 
 
-FIRST_S = 0.5
-"""How long faces are compared before one is chosen."""
-
 MOST_AHEAD = 32
 """Frames that are held at a time, however many there are in a second."""
-
-
-def follow_one(seen: Iterable[Seen]) -> Iterator[Seen]:
-    """The face of one person, as number 0, in the frames in which it is.
-
-    It is whose face is largest in the first :data:`FIRST_S` with faces.
-    """
-
-    def only(faces: dict[int, Face]) -> dict[int, Face]:
-        return {0: faces[followed]} if followed in faces else {}
-
-    frames = iter(seen)
-    first: list[Seen] = []
-    sides: dict[int, float] = {}  # of each person, added up over the first frames
-    for frame, faces in frames:
-        if not first and not faces:
-            yield frame, {}
-            continue
-        first.append((frame, faces))
-        for person, face in faces.items():
-            sides[person] = sides.get(person, 0.0) + float(np.exp(face.pose[2]))
-        if frame.time_s - first[0][0].time_s > FIRST_S or len(first) == MOST_AHEAD:
-            break
-    followed = max(sides, key=lambda person: sides[person], default=0)
-    while first:
-        frame, faces = first.pop(0)
-        yield frame, only(faces)
-    for frame, faces in frames:
-        yield frame, only(faces)

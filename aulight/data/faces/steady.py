@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from aulight.data.faces.people import MOST_AHEAD
-from aulight.data.faces.pose import Array, Face, Seen, displacement, middle_square
+from aulight.data.faces.pose import Array, displacement, middle_square
+from aulight.data.faces.sightings import Sighted, Sighting
 from aulight.data.video.types import RawFrame
 
 JUMP = 0.4
@@ -23,7 +24,7 @@ class _Movement:
         self._held: tuple[float, tuple[int, ...], Array] | None = None  # time, size and pose of the last face before
         self._place, self._run = -2, 0
 
-    def see(self, place: int, frame: RawFrame, face: Face) -> None:
+    def see(self, place: int, frame: RawFrame, face: Sighting) -> None:
         """A face in the newest frame, ``place`` frames after the first."""
         shape, lost = frame.image.shape, self._place != place - 1
         if lost or self._near[-1][1] != shape or displacement(self._near[-1][3], face.pose) > JUMP:
@@ -58,16 +59,16 @@ class _Movement:
 
 
 def steadied(
-    seen: Iterable[Seen], smooth_s: float, keep_s: float | None
-) -> Iterator[tuple[RawFrame, dict[int, tuple[Face | None, Array]]]]:
+    seen: Iterable[Sighted], smooth_s: float, keep_s: float | None
+) -> Iterator[tuple[RawFrame, dict[int, tuple[Sighting | None, Array]]]]:
     """Adds the poses with which crops are cut: where a face is, and for ``keep_s`` where it was.
 
     With ``None``, it is one person, number 0, who is in every frame.
     """
-    ahead: deque[Seen] = deque()  # frames to come
+    ahead: deque[Sighted] = deque()  # frames to come
     moves: dict[int, _Movement] = {}
 
-    def steady() -> tuple[RawFrame, dict[int, tuple[Face | None, Array]]]:
+    def steady() -> tuple[RawFrame, dict[int, tuple[Sighting | None, Array]]]:
         frame, faces = ahead.popleft()
         poses = {}
         for person, move in list(moves.items()):

@@ -18,12 +18,18 @@ from aulight.errors import AulightError, VideoError
 
 def images_of(path: Path) -> tuple[Path | None, list[tuple[int, str]]] | None:
     """The zip file that holds a folder of images, and the number and path of each; ``None`` for a video file."""
+    listed = images_in(path)
+    return None if listed is None else (listed[0], _numbered(path, listed[1]))
+
+
+def images_in(path: Path) -> tuple[Path | None, list[Path]] | None:
+    """The zip file that holds a folder of images, and their paths in natural order; ``None`` for a video file."""
     if is_folder(path):
         try:
             inside = without_own(path.iterdir())
         except OSError as error:
             raise VideoError(f"{path}: cannot be looked into ({error.strerror})") from error
-        return None, _numbered(path, [str(entry) for entry in inside if is_file(entry)])
+        return None, _images(path, [str(entry) for entry in inside if is_file(entry)])
     file = next((place for place in (path, *path.parents) if is_file(place)), None)
     if file is None:
         raise VideoError(f"{path}: {no_file(path)}")
@@ -35,7 +41,7 @@ def images_of(path: Path) -> tuple[Path | None, list[tuple[int, str]]] | None:
     except (OSError, zipfile.BadZipFile) as error:
         raise VideoError(f"{file}: not a readable zip file") from error
     folder = PurePosixPath(path.relative_to(file).as_posix())
-    return file, _numbered(path, [name for name in names if PurePosixPath(name).parent == folder])
+    return file, _images(path, [name for name in names if PurePosixPath(name).parent == folder])
 
 
 def is_file(path: Path) -> bool:
@@ -61,14 +67,18 @@ def no_file(path: Path) -> str:
     return f"{kind}, where a file is needed"
 
 
-def _numbered(path: Path, names: Iterable[str]) -> list[tuple[int, str]]:
+def _images(path: Path, names: Iterable[str]) -> list[Path]:
     images = [Path(name) for name in names]
     images = [image for image in images if image.suffix.lower() in IMAGE_SUFFIXES and not image.name.startswith(".")]
     if not images:
         raise VideoError(f"{path}: no images ({', '.join(sorted(IMAGE_SUFFIXES))}) in it")
+    return sorted(images, key=_natural)
+
+
+def _numbered(path: Path, images: list[Path]) -> list[tuple[int, str]]:
     parts = [re.fullmatch(r"(.*?)([0-9]+)", image.stem, re.DOTALL) for image in images]
     if len({part and part[1] for part in parts}) > 1 or parts[0] is None:
-        return [(number, str(image)) for number, image in enumerate(sorted(images, key=_natural))]
+        return [(number, str(image)) for number, image in enumerate(images)]
     numbered = sorted((int(part[2]), image) for part, image in zip(parts, images, strict=True) if part)
     for (number, image), (next_number, other) in itertools.pairwise(numbered):
         if number == next_number:

@@ -31,11 +31,13 @@ class RawFrame:
         time_s: Seconds since the start of the file, as players count them: the first frame is later than 0 where the
             sound starts earlier. Of images, seconds since the first.
         image: ``(H, W, 3)`` uint8 RGB, upright.
+        name: Of its file, where it is a photo and no frame of a film.
     """
 
     number: int
     time_s: float
     image: Frames
+    name: str | None = None
 
 
 @dataclass(frozen=True)
