@@ -22,6 +22,7 @@ import yaml
 
 from aulight.errors import AulightError
 from aulight.facs import MAX_INTENSITY, column
+from aulight.foreign.yaml import read_yaml
 
 FORMAT = 1
 """Version of the layout; a reader refuses a newer one."""
@@ -89,14 +90,14 @@ class PreparedDataset:
         if not described.is_file():
             raise AulightError(f"{root}: no prepared dataset there (dataset.yaml is missing); run `aulight prepare`")
         try:
-            self.meta: DatasetDescription = yaml.safe_load(described.read_text(encoding="utf-8"))
+            self.meta: DatasetDescription = read_yaml(described)
             self.name = str(self.meta["name"])
             self.aus = tuple(int(au) for au in self.meta["aus"])
             self.fps = float(self.meta["fps"])
             version, counts = int(self.meta["format"]), (self.meta["videos"], self.meta["frames"])
         except KeyError as error:
             raise AulightError(f"{described}: has no {error}; prepare the dataset again") from error
-        except (yaml.YAMLError, TypeError, ValueError) as error:
+        except (OverflowError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise AulightError(f"{described}: not a dataset description ({reason}); prepare it again") from error
         if version > FORMAT:

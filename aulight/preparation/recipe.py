@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from aulight.data.writer import partial_folder
 from aulight.errors import AulightError
 from aulight.files import write_yaml
+from aulight.foreign.yaml import read_yaml
 
 SETTINGS = "settings.yaml"
 """Beside a dataset that is not whole yet: the record of its recipe."""
@@ -113,7 +112,7 @@ class Recipe:
         """
         path = folder / SETTINGS
         if path.is_file():
-            self.refuse_other(folder, yaml.safe_load(path.read_text(encoding="utf-8")))
+            self.refuse_other(folder, _mapping(path))
         write_yaml(self.record(), path)
 
 
@@ -121,13 +120,20 @@ def _record_of(root: Path) -> Mapping[str, Any]:
     """The record of the recipe of a dataset, be it whole or begun; empty where there is none."""
     for path in (root / "dataset.yaml", partial_folder(root) / SETTINGS):
         if path.is_file():
-            known: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+            known = _mapping(path)
             return known if path.name == SETTINGS else known.get("source") or {}
     return {}
+
+
+def _mapping(path: Path) -> Mapping[str, Any]:
+    known = read_yaml(path)
+    if not isinstance(known, dict) or not all(isinstance(known.get(key) or {}, dict) for key in ("source", "reader")):
+        raise AulightError(f"{path}: not as `aulight prepare` writes it; give another data.root=, or put the file back")
+    return known
 
 
 def _of_frames(record: Mapping[str, Any]) -> dict[str, object]:
     """What of a record decides the frames."""
     frames = {key: value for key, value in record.items() if key not in ("folder", "labels", "reader", "subjects")}
-    reader = record.get("reader", {}).items()
+    reader = (record.get("reader") or {}).items()
     return frames | {f"reader.{key}": value for key, value in reader if key not in LABELS_ONLY}

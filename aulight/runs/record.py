@@ -8,15 +8,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
 
 from aulight.errors import AulightError, one_line
+from aulight.foreign.yaml import read_yaml
 from aulight.settings.model import ModelSettings, NetworkSettings
 from aulight.settings.walk import kind_of
 
 RECORD = "run.yaml"
 """Its name in the run directory."""
+
+_ADVICE = "move the run directory away, or run it under another name="
 
 
 class _Part(BaseModel):
@@ -272,14 +275,27 @@ def read_record(folder: Path) -> Record | None:
     if not path.is_file():
         return None
     try:
-        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise AulightError(f"{path}: not readable as YAML ({one_line(error)}); remove the run directory") from error
+        plain = read_yaml(path)
+    except AulightError as error:
+        raise AulightError(f"{error}; {_ADVICE}") from error
     if not isinstance(plain, dict) or not plain.keys() & {"command", "config"}:
-        raise AulightError(f"{path}: not the record of a run; remove the run directory")
-    if plain.get("command") == "finetune":
-        return _checked(FinetuneRecord, plain, path)
-    return _checked(PretrainRecord, plain, path)
+        raise AulightError(f"{path}: not the record of a run; {_ADVICE}")
+    record: Record = _checked(FinetuneRecord if plain.get("command") == "finetune" else PretrainRecord, plain, path)
+    if record.config:  # it may not have come so far
+        _check_settings(record, path)
+    return record
+
+
+def _check_settings(record: Record, path: Path) -> None:
+    """Raises for settings that lack what every reader asks for."""
+    try:
+        for key in ("name", "model"):
+            record.config[key]
+        _ = record.is_network
+    except KeyError as error:
+        raise AulightError(f"{path}: lacks the key 'config.{error.args[0]}'; {_ADVICE}") from error
+    except PydanticCustomError as error:
+        raise AulightError(f"{path}: config.model: {one_line(error)}; {_ADVICE}") from error
 
 
 def complete(record: RunRecord, kind: type[Kind], folder: Path) -> Kind:
@@ -303,8 +319,8 @@ def _checked(kind: type[Kind], plain: Mapping[str, Any], path: Path) -> Kind:
         first = error.errors(include_url=False)[0]
     key = ".".join(map(str, first["loc"]))
     if first["type"] == "missing":
-        raise AulightError(f"{path}: lacks the key '{key}'; remove the run directory or run it again")
-    raise AulightError(f"{path}: {key}: {one_line(first['msg'])}; remove the run directory or run it again")
+        raise AulightError(f"{path}: lacks the key '{key}'; {_ADVICE}")
+    raise AulightError(f"{path}: {key}: {one_line(first['msg'])}; {_ADVICE}")
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], free: Sequence[str]) -> list[str]:

@@ -135,8 +135,8 @@ def _set(name: str, row: int, column: str, value: Any) -> Callable[[Path], None]
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no folder": (shutil.rmtree, r"faces: no prepared dataset there"),
     "no description": (lambda root: (root / "dataset.yaml").unlink(), r"dataset\.yaml is missing"),
-    "not yaml": (_bytes("dataset.yaml", b"a: [1\nb: {"), r"dataset\.yaml: not a dataset description"),
-    "not text": (_bytes("dataset.yaml", b"\xff\xfe\x80"), r"dataset\.yaml: not a dataset description"),
+    "not yaml": (_bytes("dataset.yaml", b"a: [1\nb: {"), r"dataset\.yaml: not readable as YAML"),
+    "not text": (_bytes("dataset.yaml", b"\xff\xfe\x80"), r"dataset\.yaml: not readable as YAML"),
     "a list": (_bytes("dataset.yaml", b"- 1"), r"dataset\.yaml: not a dataset description"),
     "empty": (_bytes("dataset.yaml", b""), r"dataset\.yaml: not a dataset description"),
     "no AUs": (_describe(aus="gone"), r"dataset\.yaml: has no 'aus'"),

@@ -19,8 +19,11 @@ from aulight.data.sources.cells import (
 )
 from aulight.data.sources.raw import RawVideo
 from aulight.data.video.types import VIDEO_SUFFIXES
-from aulight.errors import AulightError, shorten, shorten_lines
+from aulight.errors import AulightError, shorten, shorten_lines, shown
 from aulight.facs import au_of, column, is_column, short_name
+
+LONGEST_NAME = 200
+"""Characters of a subject's."""
 
 
 def spellings(videos: Iterable[RawVideo], source: Path) -> dict[str, str]:
@@ -54,15 +57,17 @@ def read_subjects(path: Path, names: Mapping[str, str]) -> tuple[dict[str, str],
         )
     subjects, first, problems, notes = dict[str, str](), dict[str, int](), table.problems, list[str]()
     if others := [name for name in table.header if name not in ("video", "subject")]:
-        notes.append(f"{path.name}: columns not used: {shorten(others)}")
+        notes.append(f"{path.name}: columns not used: {shorten(map(shown, others))}")
     for row, cells in table.rows:
         video = parse_video(cells["video"], names)
         if isinstance(video, Problem):
             problems.append((row, video))
         elif not cells["subject"]:
             problems.append((row, "no subject"))
+        elif len(cells["subject"]) > LONGEST_NAME or not cells["subject"].isprintable():
+            problems.append((row, f"subject {shown(repr(cells['subject']))} is no name that can be told"))
         elif first.setdefault(video, row) != row:
-            problems.append((row, f"video {cells['video']!r} is in row {first[video]} already"))
+            problems.append((row, f"video {cells['video'][:100]!r} is in row {first[video]} already"))
         else:
             subjects[video] = cells["subject"]
     refuse_rows(path, problems)
@@ -139,7 +144,7 @@ def _label_columns(path: Path, table: Cells) -> dict[str, int]:
             strange.append(name)
     problem = ""
     if strange:
-        problem = f"unknown column {shorten(strange)}"
+        problem = f"unknown column {shorten(map(shown, strange))}"
     elif "video" not in table.header:
         problem = "no column video"
     elif "frame" not in table.header and "time_s" not in table.header:
