@@ -49,6 +49,10 @@ Number = Annotated[int, Field(ge=0, le=2**53)]
 """How many there are of something."""
 
 
+Scale = Annotated[float, Field(ge=1e-6)]
+"""A standard deviation, by which something is divided."""
+
+
 class Part(BaseModel):
     """A part of a description. What a later aulight says besides is kept, and written again with the rest.
 
@@ -84,9 +88,9 @@ class Normalisation(Part):
     """
 
     image_mean: tuple[float, float, float]
-    image_std: tuple[float, float, float]
+    image_std: tuple[Scale, Scale, Scale]
     label_mean: tuple[float, ...]
-    label_std: tuple[Annotated[float, Field(gt=0)], ...]
+    label_std: tuple[Scale, ...]
 
 
 class Dataset(Part):

@@ -39,16 +39,12 @@ def of_run(folder: Path) -> Model:
 
 
 def _record(folder: Path) -> FinetuneRecord:
-    """What ``run.yaml`` says of a run of stage two with a network."""
+    """What ``run.yaml`` says of a run of stage two."""
     record = read_record(folder)
     if record is None:
         raise AulightError(f"{folder}: not a run directory (run.yaml is missing); give one of `aulight finetune`")
     if not isinstance(record, FinetuneRecord):
         raise AulightError(f"{folder}: a run of stage one, which knows no intensities; give one of `aulight finetune`")
-    if not record.config:
-        raise AulightError(f"{folder / 'run.yaml'}: lacks the key 'config'; train it again in another folder")
-    if not record.is_network:
-        raise AulightError(f"{folder}: a run of model=blendshapes, which has no network; give one with another model=")
     return record
 
 
@@ -58,7 +54,9 @@ def of_checkpoint(file: Path, folder: Path) -> Model:
     Raises:
         AulightError: When it is missing or none, or the directory is no run of stage two with a network.
     """
-    record = _record(folder)
+    run = complete(_record(folder), BegunFinetune, folder)
+    if not run.is_network:
+        raise AulightError(f"{folder}: a run of model=blendshapes, which has no network; give one with another model=")
     if not file.is_file():
         raise AulightError(f"{file}: missing; run `aulight finetune` again in another folder")
     saved = read_checkpoint(file)
@@ -67,7 +65,6 @@ def of_checkpoint(file: Path, folder: Path) -> Model:
     normalisation = {f"image_{name}": value for name, value in normalisation.items()}
     normalisation |= {f"label_{name}": _scale(weights, name, file) for name in ("mean", "std")}
     aus = _aus(saved.settings.get("aus"), file)
-    run = complete(record, BegunFinetune, folder)
     who = run.protocol or ProtocolRecord()
     tested = run.done and file.name == "best.ckpt"
     about = {

@@ -19,7 +19,8 @@ from aulight.settings.walk import kind_of
 RECORD = "run.yaml"
 """Its name in the run directory."""
 
-_ADVICE = "move the run directory away, or run it under another name="
+ADVICE = "move the run directory away, or run it under another name="
+"""What to do about a record that cannot be used."""
 
 
 class _Part(BaseModel):
@@ -277,25 +278,12 @@ def read_record(folder: Path) -> Record | None:
     try:
         plain = read_yaml(path)
     except AulightError as error:
-        raise AulightError(f"{error}; {_ADVICE}") from error
+        raise AulightError(f"{error}; {ADVICE}") from error
     if not isinstance(plain, dict) or not plain.keys() & {"command", "config"}:
-        raise AulightError(f"{path}: not the record of a run; {_ADVICE}")
-    record: Record = _checked(FinetuneRecord if plain.get("command") == "finetune" else PretrainRecord, plain, path)
-    if record.config:  # it may not have come so far
-        _check_settings(record, path)
-    return record
-
-
-def _check_settings(record: Record, path: Path) -> None:
-    """Raises for settings that lack what every reader asks for."""
-    try:
-        for key in ("name", "model"):
-            record.config[key]
-        _ = record.is_network
-    except KeyError as error:
-        raise AulightError(f"{path}: lacks the key 'config.{error.args[0]}'; {_ADVICE}") from error
-    except PydanticCustomError as error:
-        raise AulightError(f"{path}: config.model: {one_line(error)}; {_ADVICE}") from error
+        raise AulightError(f"{path}: not the record of a run; {ADVICE}")
+    if plain.get("command") == "finetune":
+        return _checked(FinetuneRecord, plain, path)
+    return _checked(PretrainRecord, plain, path)
 
 
 def complete(record: RunRecord, kind: type[Kind], folder: Path) -> Kind:
@@ -309,7 +297,21 @@ def complete(record: RunRecord, kind: type[Kind], folder: Path) -> Kind:
     Raises:
         AulightError: When it lacks one, with its name.
     """
-    return _checked(kind, record.plain(), folder / RECORD)
+    whole = _checked(kind, record.plain(), folder / RECORD)
+    _check_settings(whole, folder / RECORD)
+    return whole
+
+
+def _check_settings(record: RunRecord, path: Path) -> None:
+    """Raises for settings that lack what the properties of a record tell."""
+    try:
+        for key in ("name", "model"):
+            record.config[key]
+        _ = record.is_network
+    except KeyError as error:
+        raise AulightError(f"{path}: lacks the key 'config.{error.args[0]}'; {ADVICE}") from error
+    except PydanticCustomError as error:
+        raise AulightError(f"{path}: config.model: {one_line(error)}; {ADVICE}") from error
 
 
 def _checked(kind: type[Kind], plain: Mapping[str, Any], path: Path) -> Kind:
@@ -319,8 +321,8 @@ def _checked(kind: type[Kind], plain: Mapping[str, Any], path: Path) -> Kind:
         first = error.errors(include_url=False)[0]
     key = ".".join(map(str, first["loc"]))
     if first["type"] == "missing":
-        raise AulightError(f"{path}: lacks the key '{key}'; {_ADVICE}")
-    raise AulightError(f"{path}: {key}: {one_line(first['msg'])}; {_ADVICE}")
+        raise AulightError(f"{path}: lacks the key '{key}'; {ADVICE}")
+    raise AulightError(f"{path}: {key}: {one_line(first['msg'])}; {ADVICE}")
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], free: Sequence[str]) -> list[str]:

@@ -42,7 +42,7 @@ class NetworkSettings(Group):
     norm: Literal["batch", "group"] = Field(description="Normalisation in the backbone and after the embedding")
     small_input: bool = Field(description="3x3 stem without pooling, for larger backbones on small faces")
     mean: Colour = Field(min_length=3, max_length=3, description="Of each colour channel, on pixels of 0 to 1")
-    std: Annotated[list[Annotated[float, Field(gt=1e-6, le=1000)]], AsList] = Field(
+    std: Annotated[list[Annotated[float, Field(gt=0, le=1000)]], AsList] = Field(
         min_length=3, max_length=3, description="Standard deviation of each colour channel, on pixels of 0 to 1"
     )
 
