@@ -30,6 +30,14 @@ def one_line(error: object) -> str:
     return " ".join(text.split())
 
 
+def shown(text: object, most: int = 60) -> str:
+    """What a stranger wrote, for a message: as it is where that is short and printable, else cut and escaped."""
+    text = str(text)
+    if len(text) <= most and text.isprintable():
+        return text
+    return repr(text[:most]) + ("..." if len(text) > most else "")
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, of a GPU or of the system."""
     kinds = {kind.__name__ for kind in type(error).__mro__}  # torch's own, which is not imported for this

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "aulight"
 
 FLOORS = (
     ("version", "errors", "facs", "spelling", "datasets", "files", "processes"),
-    ("settings", "scoring", "protocol"),
+    ("settings", "scoring", "protocol", "foreign"),
     ("data", "nets"),
     ("runs", "drawing"),
     ("prediction", "training", "preparation", "report"),

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aulight.errors import AulightError, one_line
+from aulight.foreign.yaml import read_yaml
 
 FORMAT = 1
 """Version of the layout; a reader refuses a newer one."""
@@ -117,12 +117,9 @@ def read_plain(path: Path, advice: str) -> dict[str, Any]:
         AulightError: When it is empty, or anything else.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        plain = yaml.safe_load(text)
-    except OSError as error:
-        raise AulightError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise AulightError(f"{path}: damaged ({one_line(error)}); {advice}") from error
+        plain = read_yaml(path)
+    except AulightError as error:
+        raise AulightError(f"{error}; {advice}") from error
     if not isinstance(plain, dict) or not all(isinstance(key, str) for key in plain):
-        raise AulightError(f"{path}: {'damaged' if text.strip(chr(0) + ' ') else 'empty'}; {advice}")
+        raise AulightError(f"{path}: {'empty' if plain is None else 'damaged'}; {advice}")
     return plain

@@ -149,7 +149,7 @@ class PreparedDataset:
         there = (len(self.videos), int(self.videos["frames"].sum()))
         if there != (videos, frames):
             raise AulightError(
-                f"{path}: {there[0]} videos and {there[1]} frames, dataset.yaml says {videos} and {frames}; {{RESTORE}}"
+                f"{path}: {there[0]} videos and {there[1]} frames, dataset.yaml says {videos} and {frames}; {RESTORE}"
             )
         twice = self.videos.loc[self.videos["video_id"].duplicated(), "video_id"]
         if len(twice):
@@ -160,11 +160,11 @@ class PreparedDataset:
         for name, count in zip(self.videos["video_id"], self.videos["frames"], strict=True):
             if rows.pop(name, 0) != count:
                 raise AulightError(
-                    f"{self.root / 'frames.parquet'}: does not have the {count} frames of video {name}; {{RESTORE}}"
+                    f"{self.root / 'frames.parquet'}: does not have the {count} frames of video {name}; {RESTORE}"
                 )
         if rows:
             raise AulightError(
-                f"{self.root / 'frames.parquet'}: video {next(iter(rows))} is not in videos.parquet; {{RESTORE}}"
+                f"{self.root / 'frames.parquet'}: video {next(iter(rows))} is not in videos.parquet; {RESTORE}"
             )
         if odd := [path for path in self.videos["path"] if Path(path).is_absolute() or ".." in Path(path).parts]:
             raise AulightError(f"{path}: {odd[0]} is not in the dataset's folder; {RESTORE}")
@@ -232,7 +232,7 @@ class PreparedDataset:
         labels = self._table("labels", _LABELS)
         if list(labels.columns[2:]) != self.columns:
             raise AulightError(
-                f"{path}: columns {list(labels.columns[2:])}, dataset.yaml lists {self.columns}; {{RESTORE}}"
+                f"{path}: columns {list(labels.columns[2:])}, dataset.yaml lists {self.columns}; {RESTORE}"
             )
         try:
             labels[self.columns] = values = labels[self.columns].astype("Int8")

@@ -6,12 +6,13 @@ They are written out here because torchvision has no wheel that works beside the
 """
 
 import importlib
+import re
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from aulight.errors import AulightError
+from aulight.errors import AulightError, shown
 
 
 class Backbone(nn.Module):
@@ -155,6 +156,8 @@ class _Timm(Backbone):
 
     def __init__(self, name: str) -> None:
         super().__init__()
+        if re.fullmatch(r"\w[\w.-]*", name, re.ASCII) is None:  # timm downloads what is called `hf-hub:...`
+            raise AulightError(f"backbone timm:{shown(name)}: the plain name of a network of timm is needed")
         try:
             timm = importlib.import_module("timm")
         # A torchvision built for another torch fails inside timm's import with more than ImportError.

@@ -34,11 +34,15 @@ class Encoder(nn.Module):
     def __init__(self, config: NetworkSettings) -> None:
         super().__init__()
         self.config = config
-        self.backbone = build_backbone(config.backbone, config.norm, config.small_input)
+        # on the CPU also where the rest is on no device, for its sizes alone: the map has to be measured
+        with torch.device("cpu"):
+            self.backbone = build_backbone(config.backbone, config.norm, config.small_input)
+            height, width = _map_size(self.backbone, config.size)
+            mean, std = torch.tensor(config.mean), torch.tensor(config.std)
+            scale, shift = 1 / (255 * std), -mean / std
         self.temporal = build_temporal(config.temporal, config.embedding, config.hidden)
         self._skips = config.skip and config.temporal != "none"
         self.channels = self.temporal.channels + (config.embedding if self._skips else 0)
-        height, width = _map_size(self.backbone, config.size)
         inputs = self.backbone.channels
         if config.temporal == "convgru":
             self.map_size = (height, width)
@@ -49,9 +53,8 @@ class Encoder(nn.Module):
             inputs *= height * width
             self.project = nn.Sequential(nn.Flatten(), nn.Linear(inputs, config.embedding, bias=False))
             self.norm = vector_norm(config.norm, config.embedding)
-        mean, std = torch.tensor(config.mean), torch.tensor(config.std)
-        self.register_buffer("scale", 1 / (255 * std), persistent=False)
-        self.register_buffer("shift", -mean / std, persistent=False)
+        self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("shift", shift, persistent=False)
         self.lay_out(channels_last=True)
 
     def lay_out(self, channels_last: bool) -> None:

@@ -2,21 +2,30 @@
 
 import json
 import math
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import from_json
 
 from aulight.data.alignment import Alignment, finds_faces
-from aulight.errors import AulightError
+from aulight.errors import AulightError, one_line, shown
+from aulight.facs import column
 from aulight.prediction.seal import OPEN
+from aulight.scoring.conformal import from_plain
+from aulight.settings.group import ActionUnit, Seed
 from aulight.settings.model import NetworkSettings
 from aulight.settings.reading import read
 from aulight.version import __version__
 
 FORMAT = 1
 """Version of the description and of what goes with it; a reader refuses a newer one."""
+
+
+LONGEST = 2**20
+"""Characters of a description: what later versions add is kept, but not without end."""
 
 
 def _known(score: Any) -> Any:
@@ -27,10 +36,30 @@ Score = Annotated[float | None, BeforeValidator(_known)]
 """``None`` where it is not defined: JSON has no NaN."""
 
 
-class Part(BaseModel):
-    """A part of a description. What a later aulight says besides is kept, and written again with the rest."""
+def _line(text: str) -> str:
+    if re.search(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", text):  # a terminal may obey them
+        raise ValueError("has signs in it that are not to be seen")
+    return text
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+
+Line = Annotated[str, Field(max_length=1000), AfterValidator(_line)]
+"""Text that can be told in a message."""
+
+Number = Annotated[int, Field(ge=0, le=2**53)]
+"""How many there are of something."""
+
+
+Scale = Annotated[float, Field(ge=1e-6)]
+"""A standard deviation, by which something is divided."""
+
+
+class Part(BaseModel):
+    """A part of a description. What a later aulight says besides is kept, and written again with the rest.
+
+    A stranger may have written it, so every value is of its kind, and no larger than makes sense.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Architecture(Part):
@@ -38,13 +67,13 @@ class Architecture(Part):
 
     model_config = ConfigDict(extra="forbid")  # one that is not known would be another network
 
-    backbone: str
-    temporal: str
+    backbone: Line
+    temporal: Line
     size: int
     embedding: int
     hidden: int
     skip: bool
-    norm: str
+    norm: Line
     small_input: bool
 
 
@@ -59,34 +88,34 @@ class Normalisation(Part):
     """
 
     image_mean: tuple[float, float, float]
-    image_std: tuple[float, float, float]
+    image_std: tuple[Scale, Scale, Scale]
     label_mean: tuple[float, ...]
-    label_std: tuple[float, ...]
+    label_std: tuple[Scale, ...]
 
 
 class Dataset(Part):
     """What the labels are from; ``fps`` is the frames per second of its videos."""
 
-    name: str
-    fingerprint: str
-    fps: float
+    name: Line
+    fingerprint: Line
+    fps: float = Field(gt=0, le=1e6)
 
 
 class StageOne(Part):
     """What the encoder learned from without labels: :func:`aulight.protocol.check_stage_one` says it."""
 
-    dataset: str
+    dataset: Line
     own_frames: bool = False
-    subjects: int
-    unlabelled_subjects: int | None = None
+    subjects: Number
+    unlabelled_subjects: Number | None = None
 
 
 class Subjects(Part):
     """How many people took part in what."""
 
-    train: int
-    validation: int
-    test: int
+    train: Number
+    validation: Number
+    test: Number
 
 
 class Validation(Part):
@@ -106,7 +135,7 @@ class Scores(Part):
 class MeanScores(Part):
     """The means over AUs, and the scores of each by its name, ``AU01`` ..."""
 
-    labelled_frames: int
+    labelled_frames: Number
     icc: Score
     mae: Score
     mse: Score
@@ -118,7 +147,7 @@ class Reach(Part):
 
     levels: list[float]
     edges: list[float]
-    reach: dict[str, list[list[float]] | None]
+    reach: dict[str, list[list[Annotated[float, Field(ge=0)]]] | None]
 
 
 class ModelDescription(Part):
@@ -153,30 +182,45 @@ class ModelDescription(Part):
     """
 
     format_version: int | None = None
-    written_by: str | None = None
-    created: str | None = None
-    name: str
-    aus: tuple[int, ...]
+    written_by: Line | None = None
+    created: Line | None = None
+    name: Annotated[Line, Field(min_length=1)]
+    aus: tuple[ActionUnit, ...] = Field(min_length=1)
     architecture: Architecture
-    stride: int
+    stride: int = Field(ge=1, le=10_000)
     normalisation: Normalisation
-    crop_size: int
-    alignment: Annotated[Alignment | str | None, Field(union_mode="left_to_right")] = None
-    smooth_s: float = Field(default=0.1, ge=0)  # what all models had before it was said
+    crop_size: int = Field(ge=1, le=8192)
+    alignment: Annotated[Alignment | Line | None, Field(union_mode="left_to_right")] = None
+    smooth_s: float = Field(default=0.1, ge=0, le=3600)  # 0.1 is what all models had before it was said
     dataset: Dataset
     stage_one: StageOne | None
-    arm: str
-    fold: int
-    label_fraction: float
-    labelled_frames: int
-    label_seed: int
-    seed: int
+    arm: Line
+    fold: Number
+    label_fraction: float = Field(ge=0, le=1)
+    labelled_frames: Number
+    label_seed: Seed
+    seed: Seed
     subjects: Subjects
     validation: Validation | None
     test: MeanScores | None
     intervals: Reach | None = None
-    versions: dict[str, str]
+    versions: dict[Line, Line]
     licence: str | None = None
+
+    @model_validator(mode="after")
+    def _fits_its_aus(self) -> Self:
+        if len(set(self.aus)) < len(self.aus):
+            raise ValueError("'aus' has one twice")
+        for name in ("label_mean", "label_std"):
+            if len(getattr(self.normalisation, name)) != len(self.aus):
+                raise ValueError(f"'normalisation.{name}' is not a number for each of {len(self.aus)} AUs")
+        if (of := self.intervals) is not None:
+            if list(of.reach) != [column(au) for au in self.aus]:
+                raise ValueError("'intervals.reach' is not of these AUs, in their order")
+            shape = [len(of.levels)] * (len(of.edges) + 1)
+            if any(groups is not None and [*map(len, groups)] != shape for groups in of.reach.values()):
+                raise ValueError("'intervals.reach' has not a number for each group and level")
+        return self
 
     @property
     def encoder(self) -> NetworkSettings:
@@ -217,19 +261,44 @@ class ModelDescription(Part):
             AulightError: When it is of a newer format.
             ValueError: When it is not a description.
         """
-        said = json.loads(text or "{}")
-        version = int(said["format_version"]) if "format_version" in said else 0
+        if not text:
+            raise ValueError("it has no description")
+        if len(text) > LONGEST:
+            raise ValueError(f"a description of {len(text)} characters")
+        said = from_json(text)
+        version = said.get("format_version", 0) if isinstance(said, dict) else 0
+        if type(version) is not int or version < 1:
+            raise ValueError("'format_version' is missing, or no whole number from 1 on")
         if version > FORMAT:
             raise AulightError(
-                f"{path}: format {version}, written by {said.get('written_by')}; "
+                f"{path}: format {shown(version)}, written by {shown(said.get('written_by'))}; "
                 f"this aulight {__version__} reads up to {FORMAT}; update aulight"
             )
-        if not version:
-            raise ValueError("'format_version' is missing")
+        return cls.checked(text, path)
+
+    @classmethod
+    def checked(cls, text: str | bytes, path: Path) -> Self:
+        """The description that a JSON text gives.
+
+        Args:
+            text: As of :meth:`read`, whatever its format.
+            path: As there.
+
+        Raises:
+            AulightError: When it is of a network that cannot be built, or of intervals of another version.
+            ValueError: When it is not a description.
+        """
         try:
-            return cls.model_validate(said)
+            about = cls.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            key = ".".join(map(str, first["loc"]))
-            problem = "is missing" if first["type"] == "missing" else first["msg"]
-            raise ValueError(f"'{key}' {problem}") from error
+            first = error.errors(include_url=False, include_input=False)[0]
+            key = shown(".".join(map(str, first["loc"])), 100)
+            problem = "is missing" if first["type"] == "missing" else first["msg"].removeprefix("Value error, ")
+            raise ValueError(f"'{key}' {problem}" if first["loc"] else one_line(problem)[:200]) from error
+        try:
+            _ = about.encoder
+            if about.intervals is not None:
+                from_plain(about.intervals.model_dump())
+        except AulightError as error:
+            raise AulightError(f"{path}: {error}") from error
+        return about

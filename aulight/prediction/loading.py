@@ -5,7 +5,7 @@ from pathlib import Path
 import safetensors
 import safetensors.torch
 
-from aulight.errors import AulightError, one_line
+from aulight.errors import AulightError, one_line, shown
 from aulight.prediction.description import ModelDescription
 from aulight.prediction.model import Model
 from aulight.prediction.network import build
@@ -25,9 +25,13 @@ def load(path: str | Path) -> Model:
         AulightError: When there is no model, it is not finished, is damaged, or is of a newer aulight.
     """
     path = Path(path).expanduser()
-    if path.is_dir():
+    try:
+        folder, file = path.is_dir(), path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        folder = file = False
+    if folder:
         return of_run(path)
-    if not path.is_file():
+    if not file:
         raise AulightError(
             f"{path}: no such model; give a run directory of `aulight finetune` or a file of `aulight export`"
         )
@@ -47,6 +51,7 @@ def of_file(path: Path) -> Model:
         with safetensors.safe_open(path, "pt") as file:
             about = ModelDescription.read((file.metadata() or {}).get("aulight"), path)
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dict
-        return build(about, weights, path)
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise AulightError(f"{path}: not as `aulight export` writes it ({one_line(error)}); export it again") from error
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, OverflowError) as error:
+        told = shown(one_line(error), 200)
+        raise AulightError(f"{path}: not as `aulight export` writes it ({told}); export it again") from error
+    return build(about, weights, path)

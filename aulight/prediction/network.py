@@ -1,13 +1,14 @@
 """A model as torch modules."""
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from aulight.errors import AulightError, one_line
+from aulight.errors import AulightError, one_line, shorten, shown
 from aulight.nets.encoder import Encoder
 from aulight.nets.heads import IntensityRegressor
 from aulight.nets.stream import FrameStream
@@ -48,14 +49,15 @@ def build(about: ModelDescription, weights: dict[str, Tensor], source: Path) -> 
         AulightError: When they do not fit.
     """
     try:
-        encoder = Encoder(about.encoder)
+        with torch.device("meta"):  # which takes no memory, whatever sizes a stranger claims
+            claimed = _network(about).state_dict()
+        _check_fit(claimed, weights)
+        network = _network(about)
+        network.load_state_dict(weights, strict=True)
     except AulightError as error:
         raise AulightError(f"{source}: {error}") from error
-    network = nn.ModuleDict({"encoder": encoder, "regressor": IntensityRegressor(encoder.channels, len(about.aus))})
-    try:
-        network.load_state_dict(weights, strict=True)
-    except RuntimeError as error:
-        raise AulightError(f"{source}: its weights do not fit its network: {one_line(error)}") from error
+    except (RuntimeError, TypeError) as error:
+        raise AulightError(f"{source}: no network can be built of it ({one_line(error)[:200]})") from error
     network.eval().requires_grad_(False)
     copies: dict[torch.device, nn.ModuleDict] = {torch.device("cpu"): network}
 
@@ -69,3 +71,22 @@ def build(about: ModelDescription, weights: dict[str, Tensor], source: Path) -> 
         return TorchStream(copies[there], about.stride, there, precision)
 
     return Model(about, start, source, network)
+
+
+def _network(about: ModelDescription) -> nn.ModuleDict:
+    encoder = Encoder(about.encoder)
+    return nn.ModuleDict({"encoder": encoder, "regressor": IntensityRegressor(encoder.channels, len(about.aus))})
+
+
+def _check_fit(claimed: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+    """Raises, naming the first few of them, for weights that are missing, too many or of another shape or kind."""
+    problems = [f"{name} is missing" for name in claimed if name not in weights]
+    problems += [f"{shown(name)} is not one of it" for name in weights if name not in claimed]
+    for name in claimed.keys() & weights.keys():
+        wanted, given = claimed[name], weights[name]
+        if given.shape != wanted.shape:
+            problems.append(f"{name} is {tuple(given.shape)}, not {tuple(wanted.shape)}")
+        elif given.is_floating_point() != wanted.is_floating_point():
+            problems.append(f"{name} is of {given.dtype}, not {wanted.dtype}")
+    if problems:
+        raise AulightError(f"its weights do not fit its network: {shorten(sorted(problems), 3)}")

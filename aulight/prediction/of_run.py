@@ -1,22 +1,26 @@
 """The model of a run directory, or of a checkpoint in one."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
-import yaml
+from pydantic_core import to_json
+from torch import Tensor
 
 from aulight.errors import AulightError
 from aulight.facs import column
-from aulight.prediction.description import MeanScores, ModelDescription, Reach, Scores
+from aulight.foreign.checkpoint import read_checkpoint
+from aulight.foreign.yaml import read_yaml
+from aulight.prediction.description import Architecture, MeanScores, ModelDescription, Reach, Scores
 from aulight.prediction.model import Model
 from aulight.prediction.network import build
 from aulight.runs.record import BegunFinetune, FinetuneRecord, ProtocolRecord, complete, read_record
 from aulight.scoring.agreement import mean
 from aulight.scoring.conformal import calibrate
 from aulight.scoring.scores import scores
-from aulight.settings.model import NetworkSettings
+
+MOST_AUS = 99
 
 
 def of_run(folder: Path) -> Model:
@@ -35,14 +39,12 @@ def of_run(folder: Path) -> Model:
 
 
 def _record(folder: Path) -> FinetuneRecord:
-    """What ``run.yaml`` says of a run of stage two with a network."""
+    """What ``run.yaml`` says of a run of stage two."""
     record = read_record(folder)
     if record is None:
         raise AulightError(f"{folder}: not a run directory (run.yaml is missing); give one of `aulight finetune`")
     if not isinstance(record, FinetuneRecord):
         raise AulightError(f"{folder}: a run of stage one, which knows no intensities; give one of `aulight finetune`")
-    if not record.is_network:
-        raise AulightError(f"{folder}: a run of model=blendshapes, which has no network; give one with another model=")
     return record
 
 
@@ -52,27 +54,24 @@ def of_checkpoint(file: Path, folder: Path) -> Model:
     Raises:
         AulightError: When it is missing or none, or the directory is no run of stage two with a network.
     """
-    record = _record(folder)
+    run = complete(_record(folder), BegunFinetune, folder)
+    if not run.is_network:
+        raise AulightError(f"{folder}: a run of model=blendshapes, which has no network; give one with another model=")
     if not file.is_file():
         raise AulightError(f"{file}: missing; run `aulight finetune` again in another folder")
-    try:
-        saved = torch.load(file, map_location="cpu", weights_only=True)
-        settings, weights = saved["hyper_parameters"], saved["state_dict"]
-        encoder = NetworkSettings(**settings["encoder"]).model_dump()
-        mean, std = weights["regressor.mean"].tolist(), weights["regressor.std"].tolist()
-        aus, stride = [int(au) for au in settings["aus"]], int(settings["stride"])
-    except Exception as error:
-        raise AulightError(f"{file}: not a checkpoint of `aulight finetune` ({type(error).__name__})") from error
-    normalisation = {"image_mean": encoder.pop("mean"), "image_std": encoder.pop("std")}
-    normalisation |= {"label_mean": mean, "label_std": std}
-    run = complete(record, BegunFinetune, folder)
+    saved = read_checkpoint(file)
+    weights, normalisation = saved.weights, saved.network.model_dump()
+    encoder = {name: normalisation.pop(name) for name in Architecture.model_fields}
+    normalisation = {f"image_{name}": value for name, value in normalisation.items()}
+    normalisation |= {f"label_{name}": _scale(weights, name, file) for name in ("mean", "std")}
+    aus = _aus(saved.settings.get("aus"), file)
     who = run.protocol or ProtocolRecord()
     tested = run.done and file.name == "best.ckpt"
     about = {
         "name": run.name,
         "aus": aus,
         "architecture": encoder,
-        "stride": stride,
+        "stride": saved.settings.get("stride"),
         "normalisation": normalisation,
         **_faces(run, folder),
         "dataset": run.dataset.model_dump(include={"name", "fingerprint", "fps"}),
@@ -84,7 +83,26 @@ def of_checkpoint(file: Path, folder: Path) -> Model:
         "intervals": _intervals(folder, aus) if tested else None,
         "versions": run.versions,
     }
-    return build(ModelDescription.model_validate(about), weights, file)
+    try:
+        description = ModelDescription.checked(to_json(about, inf_nan_mode="constants"), file)
+    except ValueError as error:
+        raise AulightError(f"{folder}: what its run.yaml and its checkpoint say is no model ({error})") from error
+    return build(description, weights, file)
+
+
+def _aus(given: object, file: Path) -> list[int]:
+    if not isinstance(given, list | tuple) or not all(isinstance(au, int) and 1 <= au <= MOST_AUS for au in given):
+        raise AulightError(f"{file}: not a checkpoint of `aulight finetune` (aus are no numbers of AUs)")
+    return list(given)
+
+
+def _scale(weights: Mapping[str, Tensor], name: str, file: Path) -> list[float]:
+    """What intensities were scaled by, one number an AU, as the weights have it."""
+    values = weights.get(f"regressor.{name}")
+    if values is None or values.dim() != 1 or not 1 <= len(values) <= MOST_AUS:
+        raise AulightError(f"{file}: not a checkpoint of `aulight finetune` (regressor.{name} is missing, or odd)")
+    scale: list[float] = values.tolist()
+    return scale
 
 
 def _faces(run: BegunFinetune, folder: Path) -> dict[str, object]:
@@ -93,18 +111,20 @@ def _faces(run: BegunFinetune, folder: Path) -> dict[str, object]:
     Runs of an earlier aulight do not say all of it; then their dataset does, where it is still there.
     """
     said = run.dataset.model_dump(exclude_unset=True, include={"crop_size", "alignment", "smooth_s"})
-    file = Path(run.config["data"]["root"]).expanduser() / "dataset.yaml"
+    data = run.config.get("data")
+    file = Path(str(data.get("root") if isinstance(data, dict) else None)).expanduser() / "dataset.yaml"
     if not {"crop_size", "smooth_s"} <= said.keys():
         try:
-            dataset = dict(yaml.safe_load(file.read_text(encoding="utf-8")))
-        except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
+            dataset = dict(read_yaml(file))
+            source = dict(dataset.get("source") or {})
+        except (AulightError, TypeError, ValueError) as error:
             if "crop_size" not in said:
                 raise AulightError(
                     f"{folder / 'run.yaml'}: does not say how faces were cut, and neither does {file}; "
                     "go to the folder from which the run was started, or train it again"
                 ) from error
         else:
-            dataset["smooth_s"] = (dataset.get("source") or {}).get("smooth_s")
+            dataset["smooth_s"] = source.get("smooth_s")
             said = {key: dataset.get(key) for key in ("crop_size", "alignment", "smooth_s")} | said
     if said.get("smooth_s") is None:  # nobody looked for faces, or nobody knows
         said.pop("smooth_s", None)

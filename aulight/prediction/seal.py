@@ -10,6 +10,10 @@ from aulight.files import whole
 _SEAL, OPEN = re.compile(rb"aulight-sha256:([0-9a-f]{64})"), b"aulight-sha256:" + b"0" * 64
 
 
+MOST_BYTES = 2**31
+"""Of a file: protobuf, in which ONNX is written, has no more."""
+
+
 def write_sealed(path: Path, data: bytes) -> None:
     """Writes a file that holds the ``seal`` of :func:`header`."""
     digest = hashlib.sha256(data).hexdigest().encode()
@@ -17,11 +21,22 @@ def write_sealed(path: Path, data: bytes) -> None:
         temporary.write_bytes(data.replace(OPEN, b"aulight-sha256:" + digest))
 
 
-def check_seal(path: Path) -> None:
-    """Raises :class:`AulightError` for a file whose seal does not fit the rest of it."""
-    data = path.read_bytes()
+def check_seal(path: Path) -> bytes:
+    """What is in a file whose seal fits the rest of it.
+
+    Raises:
+        AulightError: When it does not fit, there is none, or the file cannot be read.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise AulightError(f"{path}: {size >> 30} GB, which no model of `aulight export` has; give another")
+        data = path.read_bytes()
+    except OSError as error:
+        raise AulightError(f"{path}: cannot be read ({error.strerror})") from error
     seals = _SEAL.findall(data)
     if len(seals) != 1:
         raise AulightError(f"{path}: not a file of `aulight export`, or cut short; give another, or export it again")
     if hashlib.sha256(_SEAL.sub(OPEN, data)).hexdigest().encode() != seals[0]:
         raise AulightError(f"{path}: cut short or changed since it was written; copy it or export it again")
+    return data

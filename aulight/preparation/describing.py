@@ -16,7 +16,6 @@ from aulight.data.writer import StoreReviser, StoreWriter, label_rows
 from aulight.errors import shorten, shorten_lines
 from aulight.preparation.summary import Summary
 
-
 SHOWN = "`aulight predict input=<video> faces.all=true overlay=true` shows everybody"
 """What a user may do who wonders who was followed."""
 

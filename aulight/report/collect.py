@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from aulight.errors import AulightError
 from aulight.facs import column
+from aulight.foreign.yaml import read_yaml
 from aulight.report.records import Command
 from aulight.runs.record import RECORD, FinetuneRecord, FinishedFinetune, OriginRecord, Record, complete, read_record
 
@@ -113,9 +113,9 @@ def _records(runs: Path) -> Iterator[tuple[Path, str, Record]]:
 def _typed(folder: Path, record: Record) -> str | None:
     """The command that has this one run again; None where Hydra kept no overrides."""
     try:
-        overrides = yaml.safe_load((folder / ".hydra/overrides.yaml").read_text(encoding="utf-8"))
+        overrides = read_yaml(folder / ".hydra/overrides.yaml")
         return shlex.join(["aulight", record.command, *map(str, overrides)])
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError):
+    except (AulightError, TypeError):
         return None
 
 
@@ -156,5 +156,5 @@ def read_predictions(run: Run, videos: Sequence[str] | None = None, name: str = 
     for value in values:
         table[value] = table[value].to_numpy(dtype=np.float64, na_value=np.nan)
         if value.endswith("_pred") and not np.isfinite(table[value]).all():
-            raise AulightError(f"{file}: {value} is not finite everywhere; the run diverged, remove it")
+            raise AulightError(f"{file}: {value} is not finite everywhere; the run diverged; leave it out")
     return table

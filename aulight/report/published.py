@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from aulight.data.sources.cells import Problem, columns_found, parse_number_between, read_cells, refuse_rows
-from aulight.errors import AulightError, shorten
+from aulight.errors import AulightError, shorten, shown
 from aulight.facs import MAX_INTENSITY, au_of, column, is_column
 from aulight.report.records import Published
 
@@ -42,7 +42,7 @@ def read_published(path: Path, datasets: Iterable[str]) -> tuple[list[Published]
     lacking = [name for name in ("source", "dataset") if name not in table.header]
     results = [name for name in ("icc", "mae", "mse", *units) if name in table.header]
     if strange or lacking or not results or len(set(units.values())) < len(units):
-        problem = f"unknown column {shorten(strange)}" if strange else "two columns for one AU"
+        problem = f"unknown column {shorten(map(shown, strange))}" if strange else "two columns for one AU"
         if lacking or not results:
             problem = f"no column {' and '.join(lacking) or 'icc, mae, mse or of an AU'}"
         raise AulightError(f"{path}: {problem}; {','.join(expected)} and AU01 ... are expected{columns_found(table)}")

@@ -8,15 +8,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
 
 from aulight.errors import AulightError, one_line
+from aulight.foreign.yaml import read_yaml
 from aulight.settings.model import ModelSettings, NetworkSettings
 from aulight.settings.walk import kind_of
 
 RECORD = "run.yaml"
 """Its name in the run directory."""
+
+ADVICE = "move the run directory away, or run it under another name="
+"""What to do about a record that cannot be used."""
 
 
 class _Part(BaseModel):
@@ -272,11 +276,11 @@ def read_record(folder: Path) -> Record | None:
     if not path.is_file():
         return None
     try:
-        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise AulightError(f"{path}: not readable as YAML ({one_line(error)}); remove the run directory") from error
+        plain = read_yaml(path)
+    except AulightError as error:
+        raise AulightError(f"{error}; {ADVICE}") from error
     if not isinstance(plain, dict) or not plain.keys() & {"command", "config"}:
-        raise AulightError(f"{path}: not the record of a run; remove the run directory")
+        raise AulightError(f"{path}: not the record of a run; {ADVICE}")
     if plain.get("command") == "finetune":
         return _checked(FinetuneRecord, plain, path)
     return _checked(PretrainRecord, plain, path)
@@ -293,7 +297,21 @@ def complete(record: RunRecord, kind: type[Kind], folder: Path) -> Kind:
     Raises:
         AulightError: When it lacks one, with its name.
     """
-    return _checked(kind, record.plain(), folder / RECORD)
+    whole = _checked(kind, record.plain(), folder / RECORD)
+    _check_settings(whole, folder / RECORD)
+    return whole
+
+
+def _check_settings(record: RunRecord, path: Path) -> None:
+    """Raises for settings that lack what the properties of a record tell."""
+    try:
+        for key in ("name", "model"):
+            record.config[key]
+        _ = record.is_network
+    except KeyError as error:
+        raise AulightError(f"{path}: lacks the key 'config.{error.args[0]}'; {ADVICE}") from error
+    except PydanticCustomError as error:
+        raise AulightError(f"{path}: config.model: {one_line(error)}; {ADVICE}") from error
 
 
 def _checked(kind: type[Kind], plain: Mapping[str, Any], path: Path) -> Kind:
@@ -303,8 +321,8 @@ def _checked(kind: type[Kind], plain: Mapping[str, Any], path: Path) -> Kind:
         first = error.errors(include_url=False)[0]
     key = ".".join(map(str, first["loc"]))
     if first["type"] == "missing":
-        raise AulightError(f"{path}: lacks the key '{key}'; remove the run directory or run it again")
-    raise AulightError(f"{path}: {key}: {one_line(first['msg'])}; remove the run directory or run it again")
+        raise AulightError(f"{path}: lacks the key '{key}'; {ADVICE}")
+    raise AulightError(f"{path}: {key}: {one_line(first['msg'])}; {ADVICE}")
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], free: Sequence[str]) -> list[str]:

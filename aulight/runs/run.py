@@ -14,7 +14,7 @@ from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError, reason
 from aulight.files import alone, remove_leftovers, write_table, write_yaml
 from aulight.runs.machine import git_revision, peak_gpu_mb, peak_rss_mb, versions
-from aulight.runs.record import RECORD, FinetuneRecord, PretrainRecord, Record, differences, read_record
+from aulight.runs.record import ADVICE, RECORD, FinetuneRecord, PretrainRecord, Record, differences, read_record
 from aulight.settings.commands import settings_of
 from aulight.settings.finetune import FinetuneSettings
 from aulight.settings.group import CHANGES_NO_RESULT
@@ -60,7 +60,7 @@ class Run:
         follows = config.get("pretrained") is not None and not typed_network(typed)
         if earlier is not None:
             if "config" not in earlier.model_fields_set:
-                raise AulightError(f"{folder / RECORD}: not the record of a run; give another name=")
+                raise AulightError(f"{folder / RECORD}: not the record of a run; {ADVICE}")
             differing = differences(earlier.config, config, (*_free(command), *(["model"] if follows else [])))
             if differing and self.last is None and str(earlier.outcome).startswith(("failed", "interrupted")):
                 return  # it got nowhere: a second try with a setting put right

@@ -11,7 +11,8 @@ BACKBONES = ("resnet_tiny", "resnet18", "resnet34", "seresnet_tiny", "seresnet18
 
 
 def _known_backbone(name: str) -> str:
-    if name not in BACKBONES[:-1] and not re.fullmatch(r"timm:\S+", name):
+    # no `timm:hf-hub:...`, for which timm would go to the network, and no `timm:local-dir:...`
+    if name not in BACKBONES[:-1] and not re.fullmatch(r"timm:\w[\w.-]*", name, re.ASCII):
         raise ValueError(name)
     return name
 
@@ -19,7 +20,7 @@ def _known_backbone(name: str) -> str:
 Backbone = Annotated[
     str, AfterValidator(_known_backbone), Needed(f"one of {', '.join(BACKBONES)} is needed", BACKBONES)
 ]
-Colour = Annotated[list[float], AsList]
+Colour = Annotated[list[Annotated[float, Field(ge=-1000, le=1000)]], AsList]
 
 
 class NetworkSettings(Group):
@@ -34,14 +35,14 @@ class NetworkSettings(Group):
     temporal: Literal["gru", "convgru", "none"] = Field(
         description="Recurrence over frames: gru, convgru (keeps the spatial map), none"
     )
-    size: int = Field(ge=1, description="Height and width of the frames, in pixels; videos are decoded to it")
-    embedding: int = Field(ge=1, description="Channels of a frame's embedding")
-    hidden: int = Field(ge=1, description="Channels of the recurrent state")
+    size: int = Field(ge=1, le=1024, description="Height and width of the frames, in pixels; videos are decoded to it")
+    embedding: int = Field(ge=1, le=2**14, description="Channels of a frame's embedding")
+    hidden: int = Field(ge=1, le=2**14, description="Channels of the recurrent state")
     skip: bool = Field(description="Whether a frame's own embedding stands beside the recurrent state in its features")
     norm: Literal["batch", "group"] = Field(description="Normalisation in the backbone and after the embedding")
     small_input: bool = Field(description="3x3 stem without pooling, for larger backbones on small faces")
     mean: Colour = Field(min_length=3, max_length=3, description="Of each colour channel, on pixels of 0 to 1")
-    std: Annotated[list[Annotated[float, Field(gt=0)]], AsList] = Field(
+    std: Annotated[list[Annotated[float, Field(gt=0, le=1000)]], AsList] = Field(
         min_length=3, max_length=3, description="Standard deviation of each colour channel, on pixels of 0 to 1"
     )
 

@@ -1,7 +1,7 @@
 """What a run goes on from: a checkpoint of stage one, or its own last one."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import pytorch_lightning as pl
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from aulight.errors import AulightError
 from aulight.files import whole
+from aulight.foreign.checkpoint import read_checkpoint
 from aulight.nets.encoder import Encoder
 from aulight.protocol import TrainedOn
 from aulight.settings.model import NetworkSettings
@@ -45,21 +46,23 @@ def read_stage_one(path: Path) -> StageOne:
     if not file.is_file():
         raise AulightError(f"pretrained={path}: no checkpoint at {file}; give a stage-one run directory or .ckpt file")
     try:
-        saved = torch.load(file, map_location="cpu", weights_only=True)
-        if not isinstance(saved, dict):
-            raise TypeError
-        settings = saved["hyper_parameters"]
-        network = NetworkSettings(**settings["encoder"])
-        prefix = "encoder."
-        weights = {k.removeprefix(prefix): v for k, v in saved["state_dict"].items() if k.startswith(prefix)}
-    except Exception as error:
-        reason = type(error).__name__
-        raise AulightError(f"pretrained={file}: not a checkpoint of `aulight pretrain` ({reason})") from error
-    if "objective" not in settings:
+        saved = read_checkpoint(file)
+    except AulightError as error:
+        raise AulightError(f"pretrained={error}; give one of `aulight pretrain`") from error
+    prefix = "encoder."
+    weights = {k.removeprefix(prefix): v for k, v in saved.weights.items() if k.startswith(prefix)}
+    if "objective" not in saved.settings:
         raise AulightError(f"pretrained={file}: a checkpoint of `aulight finetune`; give one of `aulight pretrain`")
-    if not settings.get("trained_on"):
+    trained_on = saved.settings.get("trained_on")
+    if not isinstance(trained_on, dict) or not _says_whose(trained_on):
         raise AulightError(f"pretrained={file}: does not say whose videos it was trained on; run stage one again")
-    return StageOne(network, weights, settings["trained_on"], file)
+    return StageOne(saved.network, weights, trained_on, file)
+
+
+def _says_whose(trained_on: dict[str, Any]) -> TypeGuard[TrainedOn]:
+    subjects = trained_on.get("subjects")
+    names = [trained_on.get("dataset"), *subjects] if isinstance(subjects, list) and subjects else [None]
+    return all(isinstance(name, str) for name in names)
 
 
 def load_encoder(encoder: Encoder, weights: dict[str, Tensor], source: Path) -> None:
@@ -107,6 +110,6 @@ def step_of(checkpoint: Path) -> int:
         AulightError: When it is damaged.
     """
     try:
-        return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
-    except Exception as error:
-        raise AulightError(f"{checkpoint}: damaged ({type(error).__name__}); remove the run directory") from error
+        return read_checkpoint(checkpoint).step
+    except AulightError as error:
+        raise AulightError(f"{error}; move the run directory away, or run it under another name=") from error

@@ -64,7 +64,7 @@ def test_whether_faces_are_found_follows_from_the_alignment(
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"format_version": None}, "NoneType"),
+        ({"format_version": None}, "'format_version'"),
         ({"aus": "all"}, "'aus'"),
         ({"smooth_s": -1}, "'smooth_s'"),
         ({"crop_size": None}, "'crop_size'"),

@@ -113,7 +113,7 @@ def test_fields_that_must_be_there(tmp_path: Path) -> None:
     assert record is not None
     begun = complete(record, BegunFinetune, tmp_path)
     assert (begun.fold, begun.dataset.fps, begun.dataset.aus) == (1, 25.0, [1])
-    with pytest.raises(AulightError, match=r"run\.yaml: lacks the key 'steps'; remove the run directory or run it"):
+    with pytest.raises(AulightError, match=r"run\.yaml: lacks the key 'steps'; move the run directory away"):
         complete(record, FinishedFinetune, tmp_path)
     assert complete(record.updated(**ENDED), FinishedFinetune, tmp_path).steps == 20
 
@@ -129,7 +129,7 @@ def test_fields_are_typed_and_known(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="sede"):
         record.updated(sede=3)
     _write(tmp_path, OLD | {"label_fraction": "some"})
-    with pytest.raises(AulightError, match=r"run\.yaml: label_fraction: .*valid number.*; remove the run") as caught:
+    with pytest.raises(AulightError, match=r"run\.yaml: label_fraction: .*valid number.*; move the run") as caught:
         read_record(tmp_path)
     assert "\n" not in str(caught.value)
 

@@ -123,7 +123,7 @@ def test_time_adds_up_over_the_parts_of_a_run(tmp_path: Path, monkeypatch: pytes
 )
 def test_damaged_record(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_bytes(content)
-    with pytest.raises(AulightError, match="remove the run directory") as caught:
+    with pytest.raises(AulightError, match="move the run directory away") as caught:
         Run(tmp_path, "pretrain", CONFIG)
     assert str(tmp_path / "run.yaml") in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -1,16 +1,28 @@
 """Tables that people write, as text: read in any spreadsheet's spelling, and their cells understood or found wrong."""
 
+import codecs
 import csv
 import io
 import math
-from collections import defaultdict
-from collections.abc import Mapping
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from aulight.errors import AulightError, shorten, shorten_lines
+from aulight.errors import AulightError, shorten, shorten_lines, shown
 from aulight.facs import MAX_INTENSITY
 from aulight.spelling import exactly, fold
+
+MOST_BYTES = 128 * 2**20
+"""Of a table."""
+
+MOST_COLUMNS = 1000
+
+# nothing else that Python takes for a number: no 1_000, no +1, no inf, no digits of other scripts
+_NUMBER = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
+_WHOLE = re.compile(r"-?[0-9]{1,15}(?:\.0*)?")  # no 1E+05, in which a spreadsheet has dropped digits
+_GROUPED = re.compile(r"[1-9][0-9]{0,2}(\.[0-9]{3})+")
 
 
 class Cells(NamedTuple):
@@ -41,45 +53,90 @@ def read_cells(path: Path) -> Cells:
     """
     text = read_text(path)
     separator = max(",;\t", key=text.partition("\n")[0].count)
+    header, rows, problems = list[str](), list[tuple[int, dict[str, str]]](), list[tuple[int, str]]()
     try:
-        records = [[cell.strip() for cell in record] for record in csv.reader(io.StringIO(text), delimiter=separator)]
+        for number, record in enumerate(csv.reader(io.StringIO(text), delimiter=separator), start=1):
+            cells = [cell.strip() for cell in record]
+            if number == 1:
+                header = _header(path, cells)
+            elif any("\n" in cell for cell in cells):
+                problems.append((number, "a cell of several lines; perhaps a quotation mark is not closed"))
+            elif any(cells[len(header) :]):
+                problems.append((number, "more cells than the header has columns"))
+            elif any(cells):
+                cells += [""] * (len(header) - len(cells))
+                rows.append((number, dict(zip(header, cells, strict=False))))
     except csv.Error as error:
         raise AulightError(f"{path}: not a CSV file ({error})") from error
-    if not records or not any(records[0]):
+    if not header:
         raise AulightError(f"{path}: its first row is empty; the names of the columns are expected there")
-    header = records[0]
-    while not header[-1]:  # spreadsheets like to add empty columns
+    return Cells(header, rows, _decimal(separator, (cells for _, cells in rows)), problems)
+
+
+def _header(path: Path, header: list[str]) -> list[str]:
+    """The names in a table's first row."""
+    while header and not header[-1]:  # spreadsheets like to add empty columns
         header.pop()
-    for name in header:
-        if header.count(name) > 1 or not name:
-            raise AulightError(f"{path}: " + (f"two columns are called {name!r}" if name else "a column has no name"))
-    rows, problems = list[tuple[int, dict[str, str]]](), list[tuple[int, str]]()
-    for number, record in enumerate(records[1:], start=2):
-        if any(record[len(header) :]):
-            problems.append((number, "more cells than the header has columns"))
-        elif any(record):
-            cells = [*record, *[""] * len(header)][: len(header)]
-            rows.append((number, dict(zip(header, cells, strict=True))))
-    return Cells(header, rows, "." if separator == "," else ",", problems)
+    if len(header) > MOST_COLUMNS:
+        raise AulightError(f"{path}: {len(header)} columns; at most {MOST_COLUMNS} are read")
+    if "" in header:
+        raise AulightError(f"{path}: a column has no name")
+    for name, count in Counter(header).items():
+        if count > 1:
+            raise AulightError(f"{path}: two columns are called {shown(repr(name))}")
+    return header
+
+
+def _decimal(separator: str, rows: Iterable[Mapping[str, str]]) -> str:
+    """The sign in a table's numbers.
+
+    Where semicolons or tabs separate, it is the comma, unless no number has one and points are seen to be no thousands:
+    ``0.04`` and ``2.5``, of which a German ``1.000`` is neither.
+    """
+    if separator == ",":
+        return "."
+    point = False
+    for cells in rows:
+        for name, text in cells.items():
+            if name in _TEXTS or not re.fullmatch(r"-?[0-9.,]+", text):
+                continue
+            if "," in text:
+                return ","
+            point = point or ("." in text and not _GROUPED.fullmatch(text))
+    return "." if point else ","
+
+
+_TEXTS = ("video", "subject", "source", "dataset")
+"""Columns of names, which may look like numbers."""
 
 
 def read_text(path: Path) -> str:
-    """The text of a file, in UTF-8 or what old spreadsheets write.
+    """The text of a file, in UTF-8 or what spreadsheets call Unicode text.
 
     Raises:
-        AulightError: When there is no such file, or it is no text.
+        AulightError: When there is no such file, it is no text, or too large.
     """
-    if not path.is_file():
-        raise AulightError(f"{path}: no such file")
     try:
-        return path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark before the text
+        if not path.is_file():
+            raise AulightError(f"{path}: no such file")
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise AulightError(f"{path}: {size >> 20} MB; tables of at most {MOST_BYTES >> 20} MB are read")
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: no file can be called so
+        raise AulightError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from error
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        text = data.decode(encoding)  # the mark before the text goes
     except UnicodeDecodeError as error:
         raise AulightError(f"{path}: not UTF-8 text; save it as CSV (UTF-8)") from error
+    if "\0" in text:
+        raise AulightError(f"{path}: not a text file; save it as CSV (UTF-8)")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def columns_found(table: Cells) -> str:
     """The columns that were found, for the end of a message."""
-    return f"; found {shorten(table.header, 8)}"
+    return f"; found {shorten(map(shown, table.header), 8)}"
 
 
 def refuse_rows(path: Path, problems: list[tuple[int, str]]) -> None:
@@ -118,21 +175,23 @@ class VideoNames:
 
     def _unknown(self, name: str) -> Problem:
         example = next(iter(self._names), None)
-        return Problem(f"no video {name!r} in the raw data" + (f" (one there is {example!r})" if example else ""))
+        return Problem(f"no video {_cut(name)} in the raw data" + (f" (one there is {example!r})" if example else ""))
 
 
 def parse_number(name: str, text: str, decimal: str) -> float | Problem:
     """The number from 0 on in a cell, or what is wrong with it."""
-    value = _number(text, decimal)
     if not text:
         return Problem(f"no {name}")
-    return value if 0 <= value < math.inf else Problem(f"{name} {text!r} is not a number from 0 on")
+    value = _number(text, decimal)
+    return value if 0 <= value < math.inf else Problem(f"{name} {_cut(text)} is not a number from 0 on{_hint(text)}")
 
 
 def parse_number_between(name: str, text: str, decimal: str, least: float, most: float) -> float | Problem:
     """The number in a cell, from ``least`` to ``most``, or what is wrong with it."""
     value = _number(text, decimal)
-    return value if least <= value <= most else Problem(f"{name} {text!r} is not a number from {least:g} to {most:g}")
+    if least <= value <= most:
+        return value
+    return Problem(f"{name} {_cut(text)} is not a number from {least:g} to {most:g}{_hint(text)}")
 
 
 def parse_whole_number(name: str, text: str, decimal: str) -> int | Problem:
@@ -140,20 +199,31 @@ def parse_whole_number(name: str, text: str, decimal: str) -> int | Problem:
     value = parse_number(name, text, decimal)
     if isinstance(value, Problem):
         return value
-    return int(value) if value == int(value) and value < 2**53 else Problem(f"{name} {text!r} is not a whole number")
+    if _WHOLE.fullmatch(text.replace(decimal, ".")) is None:
+        return Problem(f"{name} {_cut(text)} is not a whole number")
+    return int(value)
 
 
 def parse_intensity(name: str, text: str, decimal: str) -> int | Problem:
     """The intensity 0..5 in a cell, or what is wrong with it."""
     value = parse_whole_number(name, text, decimal)
     if isinstance(value, Problem) or value > MAX_INTENSITY:
-        return Problem(f"{name} {text!r} is not a whole number from 0 to {MAX_INTENSITY} (empty where unknown)")
+        return Problem(f"{name} {_cut(text)} is not a whole number from 0 to {MAX_INTENSITY} (empty where unknown)")
     return value
 
 
 def _number(text: str, decimal: str) -> float:
-    """The number in a cell, NaN where there is none."""
-    try:
-        return float(text.replace(decimal, "."))
-    except ValueError:
+    """The number in a cell, NaN where there is none or its sign is not the table's."""
+    if {".", ","}.difference(decimal).intersection(text):
         return math.nan
+    plain = text.replace(decimal, ".")
+    return float(plain) if _NUMBER.fullmatch(plain) and (not plain.startswith("-") or float(plain) < 0) else math.nan
+
+
+def _cut(text: str) -> str:
+    return repr(text) if len(text) <= 40 else f"{text[:40]!r}..."
+
+
+def _hint(text: str) -> str:
+    grouped = re.fullmatch(r"[0-9]{1,3}([.,][0-9]{3})+([.,][0-9]*)?", text)
+    return "; write it without a sign for thousands, and decimals with the sign of the other numbers" if grouped else ""

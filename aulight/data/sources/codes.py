@@ -1,10 +1,13 @@
 """Label files of one AU, as DISFA and BP4D have them: ``frame,intensity`` a line."""
 
+import re
 from pathlib import Path
 
 from aulight.data.sources.cells import read_text
 from aulight.errors import AulightError
 from aulight.facs import MAX_INTENSITY
+
+_LINE = re.compile(r"[ \t]*([0-9]{1,15})[ \t]*,[ \t]*(-?[0-9]{1,15})[ \t]*")
 
 
 def read_codes(path: Path, unknown: int | None = None) -> tuple[list[int], list[int | None]]:
@@ -21,16 +24,16 @@ def read_codes(path: Path, unknown: int | None = None) -> tuple[list[int], list[
         AulightError: For a line that is anything else.
     """
     frames, values = list[int](), list[int | None]()
-    lines = read_text(path).rstrip().splitlines()
-    if not lines:
+    text = read_text(path).rstrip()
+    if not text:
         raise AulightError(f"{path}: empty; lines of frame,intensity are expected")
-    for number, line in enumerate(lines, start=1):
-        try:
-            frame, value = map(int, line.split(","))
-        except ValueError:
+    for number, line in enumerate(text.split("\n"), start=1):
+        match = _LINE.fullmatch(line)
+        if match is None:
             raise AulightError(
                 f"{path} line {number}: {line[:40]!r} is not frame,intensity, two whole numbers (there is no header)"
-            ) from None
+            )
+        frame, value = int(match[1]), int(match[2])
         if not (0 <= value <= MAX_INTENSITY or value == unknown):
             allowed = f"0 to {MAX_INTENSITY}" + (f", or {unknown} for unknown" if unknown is not None else "")
             raise AulightError(f"{path} line {number}: intensity {value} is not one of {allowed}")

@@ -19,9 +19,12 @@ from aulight.data.sources.cells import (
 )
 from aulight.data.sources.raw import RawVideo
 from aulight.data.video.types import VIDEO_SUFFIXES
-from aulight.errors import AulightError, shorten, shorten_lines
+from aulight.errors import AulightError, shorten, shorten_lines, shown
 from aulight.facs import au_of, column, is_column, short_name
 from aulight.spelling import clean
+
+LONGEST_NAME = 200
+"""Characters of a subject's."""
 
 
 def video_names(videos: Iterable[RawVideo], source: Path) -> VideoNames:
@@ -59,15 +62,17 @@ def read_subjects(path: Path, names: VideoNames) -> tuple[dict[str, str], list[s
         )
     subjects, first, problems, notes = dict[str, str](), dict[str, int](), table.problems, list[str]()
     if others := [name for name in table.header if name not in ("video", "subject")]:
-        notes.append(f"{path.name}: columns not used: {shorten(others)}")
+        notes.append(f"{path.name}: columns not used: {shorten(map(shown, others))}")
     for row, cells in table.rows:
         video, subject = names.find(cells["video"]), clean(cells["subject"])
         if isinstance(video, Problem):
             problems.append((row, video))
         elif not subject:
             problems.append((row, "no subject"))
+        elif len(cells["subject"]) > LONGEST_NAME or not cells["subject"].isprintable():
+            problems.append((row, f"subject {shown(repr(cells['subject']))} is no name that can be told"))
         elif first.setdefault(video, row) != row:
-            problems.append((row, f"video {cells['video']!r} is in row {first[video]} already"))
+            problems.append((row, f"video {cells['video'][:100]!r} is in row {first[video]} already"))
         else:
             subjects[video] = subject
     refuse_rows(path, problems)
@@ -144,7 +149,7 @@ def _label_columns(path: Path, table: Cells) -> dict[str, int]:
             strange.append(name)
     problem = ""
     if strange:
-        problem = f"unknown column {shorten(strange)}"
+        problem = f"unknown column {shorten(map(shown, strange))}"
     elif "video" not in table.header:
         problem = "no column video"
     elif "frame" not in table.header and "time_s" not in table.header:

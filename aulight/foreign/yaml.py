@@ -1,0 +1,90 @@
+"""YAML that anybody may have written: small files of plain values grow into gigabytes if their aliases are followed."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from aulight.errors import AulightError, one_line
+
+MOST_BYTES = 16 * 2**20
+MOST_VALUES = 200_000
+"""With what aliases stand for counted each time."""
+DEEPEST = 50
+LONGEST_NUMBER = 1000
+"""Characters of what looks like a number: Python makes integers of any length, slowly, and cannot print them."""
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times faster, and not everywhere
+
+
+class _Collection:
+    """A list or mapping whose end has not come yet."""
+
+    def __init__(self, anchor: str | None, mapping: bool) -> None:
+        self.anchor, self.keys = anchor, set[str]() if mapping else None
+        self.values, self.size = 0, 1  # what stands directly in it, and all that is in it, itself included
+
+
+def read_yaml(path: Path) -> Any:
+    """The plain values in a YAML file: numbers, texts, lists, mappings.
+
+    Raises:
+        AulightError: When it cannot be read, is not YAML, has a key twice, or is too large, too deep or refers to
+            itself; the file's name comes first.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: no path can be of this name
+        raise AulightError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from error
+    if len(data) > MOST_BYTES:
+        raise AulightError(f"{path}: not readable as YAML (larger than {MOST_BYTES >> 20} MB)")
+    try:
+        text = data.decode("utf-8-sig")
+        _check(yaml.parse(text, _LOADER))
+        return yaml.load(text, _LOADER)
+    # of a value that is none of its tag PyYAML has errors of all kinds
+    except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise AulightError(f"{path}: not readable as YAML ({one_line(error)[:200]})") from error
+
+
+def _check(events: Iterable[yaml.Event]) -> None:
+    """Raises ValueError for what would take too much to build; nothing is built for it."""
+    sizes: dict[str, int] = {}  # of what has an anchor
+    inside, total = [_Collection(None, False)], 0
+    for event in events:
+        if isinstance(event, yaml.CollectionStartEvent):
+            inside.append(_Collection(event.anchor, isinstance(event, yaml.MappingStartEvent)))
+            if len(inside) > DEEPEST:
+                raise ValueError(f"deeper than {DEEPEST} lists or mappings in one another")
+            continue
+        if isinstance(event, yaml.CollectionEndEvent):
+            ended = inside.pop()
+            size, anchor = ended.size, ended.anchor
+        elif isinstance(event, yaml.ScalarEvent):
+            size, anchor = 1, event.anchor
+            _check_scalar(event, inside[-1])
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor not in sizes:
+                raise ValueError(f"*{event.anchor} stands in what it refers to, or refers to nothing")
+            size, anchor = sizes[event.anchor], None
+        else:
+            continue
+        if anchor is not None:
+            sizes[anchor] = size
+        inside[-1].values += 1
+        inside[-1].size += size
+        total += size if isinstance(event, yaml.AliasEvent) else 1
+        if total > MOST_VALUES:
+            raise ValueError(f"more than {MOST_VALUES} values")
+
+
+def _check_scalar(event: yaml.ScalarEvent, inside: _Collection) -> None:
+    text = event.value
+    if event.implicit[0] and len(text) > LONGEST_NUMBER and text[0] in "+-.0123456789":
+        raise ValueError(f"a number of {len(text)} characters")
+    if inside.keys is not None and inside.values % 2 == 0:
+        if text in inside.keys and text != "<<":
+            raise ValueError(f"the key {text[:40]!r} is there twice")
+        inside.keys.add(text)
