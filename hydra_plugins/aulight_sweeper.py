@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
 
 class GridSweeper(BasicSweeper):
@@ -29,15 +28,16 @@ class GridSweeper(BasicSweeper):
             AulightError: Before anything is launched, for a wrong setting or two runs in one folder.
             RunsFailed: At the end, when runs failed.
         """
+        from aulight.runs.overrides import combinations
         from aulight.runs.sweep_plan import carry_out, grids, planned
 
         assert self.config is not None
         assert self.hydra_context is not None
         assert self.launcher is not None
         command, config, compose = self.config.hydra.job.config_name, self.config, self.hydra_context.config_loader
-        parser, combinations = OverridesParser.create(), list[list[str]]()
-        for grid in grids(command, self.grids.get(command, {})):
-            combinations += self.split_arguments(parser.parse_overrides([*grid, *arguments]), None)[0]
-        jobs = planned(command, combinations, lambda overrides: compose.load_sweep_config(config, overrides))
+        runs = [
+            run for grid in grids(command, self.grids.get(command, {})) for run in combinations([*grid, *arguments])
+        ]
+        jobs = planned(command, runs, lambda overrides: compose.load_sweep_config(config, overrides))
         queued = str(config.hydra.launcher._target_).endswith("SlurmLauncher")
         carry_out(jobs, self.launcher, queued)

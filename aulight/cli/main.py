@@ -4,7 +4,6 @@ Nothing heavy is imported here: ``aulight --help`` answers at once, and each com
 """
 
 import importlib
-import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -58,7 +57,9 @@ def _main(arguments: list[str]) -> None:
         live_and_die_with_the_sweep(sweep)
     command, *arguments = arguments
     if command not in COMMANDS:
-        _fail(f"{command}: no such command; one of {', '.join(COMMANDS)}")
+        from aulight.cli.arguments import no_command
+
+        _fail(no_command([command, *arguments], COMMANDS))
     try:
         _run(command, arguments)
     except KeyboardInterrupt:
@@ -72,7 +73,7 @@ def _main(arguments: list[str]) -> None:
 
         if not is_users(error):
             raise
-        _fail(message(error), 1 if isinstance(error, RunsFailed | VideosFailed) else 2)
+        _fail(message(error, command), 1 if isinstance(error, RunsFailed | VideosFailed) else 2)
 
 
 def task(command: str) -> Callable[..., None]:
@@ -84,84 +85,100 @@ def task(command: str) -> Callable[..., None]:
     return function
 
 
-def _run(command: str, arguments: Sequence[str]) -> None:
+def _run(command: str, words: Sequence[str]) -> None:
+    from aulight.cli.arguments import told_apart
     from aulight.errors import AulightError
-    from aulight.runs.composed import check_choices, composed, register_resolvers, settings_from
-    from aulight.runs.overrides import readable
+    from aulight.runs.composed import check_choices, names_of, register_resolvers
+    from aulight.runs.overrides import Typed, combinations
+    from aulight.runs.own_files import whole_files
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
     register_resolvers()
-    arguments = [readable(argument) for argument in arguments]
-    flags, overrides, folder = _told_apart(arguments)
+    typed = told_apart(command, words, names_of(command))
+    if typed.mode == "version":
+        _main(["--version"])
+        return
+    folder = typed.folder
     if folder is not None and not Path(folder).is_dir():
         raise AulightError(f"--config-dir={folder}: no such folder")
+    reading = Typed(command, typed.sweep, folder)
+    overrides = [reading.readable(setting) for setting in typed.settings]
     check_choices(command, overrides)
-    if {"-h", "--help"} & {*flags}:
-        from aulight.cli.help import print_help
+    with whole_files(folder):
+        if typed.mode == "help":
+            from aulight.cli.help import print_help
 
-        print_help(command, COMMANDS[command], overrides, folder)
-        return
-    if not flags:
-        # before Hydra makes a folder: what is wrong with the settings
-        with composed(command, overrides, folder) as config:
-            settings = settings_from(command, config)
-            if command not in SWEPT:  # nor does it need a folder of Hydra's
-                _call(command, settings, typed=tuple(overrides))
-                return
-    _run_with_hydra(command, arguments)
-
-
-def _told_apart(arguments: Sequence[str]) -> tuple[list[str], list[str], str | None]:
-    """Flags of Hydra's, settings, and the folder of ``--config-dir``, which does not count as a flag."""
-    rest, flags, overrides = list(arguments), list[str](), list[str]()
-    folder = None
-    while rest:
-        argument = rest.pop(0)
-        name, sign, value = argument.partition("=")
-        if name in ("--config-dir", "-cd") and (sign or rest):
-            folder = value if sign else rest.pop(0)
+            print_help(command, COMMANDS[command], combinations(overrides)[0] if typed.sweep else overrides, folder)
+        elif typed.mode == "show":
+            _with_hydra(command, [*typed.flags, *overrides], folder)
+        elif typed.mode == "sweep" and command in SWEPT:
+            _with_hydra(command, ["--multirun", *overrides], folder)
+        elif typed.mode == "sweep":
+            _one_after_the_other(command, overrides, folder)
         else:
-            (flags if argument.startswith("-") else overrides).append(argument)
-    return flags, overrides, folder
+            _once(command, overrides, folder, typed.settings)
 
 
-def _run_with_hydra(command: str, arguments: Sequence[str]) -> None:
-    """Leaves it to Hydra what the arguments ask for: a run with a folder, a sweep, to be shown the configuration."""
+def _once(command: str, overrides: Sequence[str], folder: str | None, typed: Sequence[str]) -> None:
+    """Runs a command; what is wrong with its settings is said before anything is made."""
+    from aulight.runs.composed import Composed, composed, settings_from
+
+    with composed(command, overrides, folder) as config:
+        settings = settings_from(command, config)
+        whole = Composed.now(config)
+    if command not in SWEPT:  # which have no folder of their own
+        _call(command, settings, typed=typed)
+        return
+    whole.configure_logging()
+    _call(command, settings, whole.folder, whole.overrides)
+    whole.keep()
+
+
+def _one_after_the_other(command: str, overrides: Sequence[str], folder: str | None) -> None:
+    """Runs a command for each combination of the values that were typed; the settings of all are checked before."""
+    from aulight.cli.messages import is_users, message
+    from aulight.errors import AulightError, RunsFailed
+    from aulight.runs.composed import composed, settings_from
+    from aulight.runs.overrides import combinations
+
+    if launchers := [override for override in overrides if override.startswith("hydra/launcher=")]:
+        raise AulightError(f"{launchers[0]}: for {' and '.join(SWEPT)} alone")
+    jobs = []
+    for each in combinations(overrides):
+        with composed(command, each, folder) as config:
+            jobs.append((each, settings_from(command, config)))
+    failed = []
+    for each, settings in jobs:
+        try:
+            _call(command, settings, typed=each)
+        except Exception as error:
+            if not is_users(error):
+                raise
+            if len(jobs) == 1:
+                raise
+            said = " ".join(setting for setting in each if any(setting not in others for others, _ in jobs))
+            failed.append(f"\n{said or ' '.join(each)}: {message(error)}")
+    if failed:
+        raise RunsFailed(f"{len(failed)} of {len(jobs)} runs failed:{''.join(failed)}")
+
+
+def _with_hydra(command: str, arguments: Sequence[str], folder: str | None) -> None:
+    """Leaves it to Hydra what the arguments ask for: a sweep, or to be shown the configuration."""
     import hydra
-    from hydra.core.hydra_config import HydraConfig
 
-    from aulight.cli.messages import is_users
-    from aulight.runs.composed import conf_dir, settings_from
-
-    mistakes: list[Exception] = []
-    typed = sys.argv
+    from aulight.runs.composed import conf_dir
 
     def run(config: Any) -> str | None:
-        hydra_config = HydraConfig.get()
-        is_job = "hydra.mode=MULTIRUN" in hydra_config.overrides.hydra
-        if is_job and command in SWEPT:
-            from aulight.runs.sweep_job import run_job
+        from aulight.runs.sweep_job import run_job
 
-            return run_job(command, config)
-        sys.argv = typed  # Lightning starts the other processes of a distributed run with it
-        _own_start_method()
-        try:
-            settings = settings_from(command, config)
-            _call(command, settings, hydra_config.runtime.output_dir, tuple(hydra_config.overrides.task))
-        except Exception as error:
-            if is_job or not is_users(error):
-                raise  # of a sweep, Hydra says which job it was and lets the others go on
-            mistakes.append(error)
-        return None
+        return run_job(command, config)
 
-    # argparse wants all overrides in one row: -m may stand anywhere in it
-    sys.argv = [f"aulight {command}", *sorted(arguments, key=lambda a: a not in ("-m", "--multirun"))]
+    typed = sys.argv
+    sys.argv = [f"aulight {command}", *([] if folder is None else [f"--config-dir={folder}"]), *arguments]
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir(command)), config_name=command)(run)()
     finally:
         sys.argv = typed
-    if mistakes:
-        raise mistakes[0]
 
 
 def _call(command: str, settings: Any, folder: str | None = None, typed: Sequence[str] = ()) -> None:
@@ -171,12 +188,6 @@ def _call(command: str, settings: Any, folder: str | None = None, typed: Sequenc
     context = {"folder": None if folder is None else Path(folder), "typed": typed}
     wanted = inspect.signature(function).parameters
     function(settings, **{name: value for name, value in context.items() if name in wanted})
-
-
-def _own_start_method() -> None:
-    """Undoes what joblib's launcher sets for its processes, from which none of ours could be started."""
-    if multiprocessing.get_start_method(allow_none=True) == "loky":
-        multiprocessing.set_start_method("fork" if sys.platform == "linux" else "spawn", force=True)
 
 
 def _fail(message: str, status: int = 2) -> None:

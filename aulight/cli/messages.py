@@ -2,12 +2,15 @@
 
 import errno
 import re
+from difflib import get_close_matches
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from aulight.errors import AulightError, is_out_of_memory, one_line, reason
+from aulight.settings.commands import settings_of
 from aulight.settings.training import Experiment
+from aulight.settings.walk import nodes
 
 
 def is_users(error: BaseException) -> bool:
@@ -19,8 +22,13 @@ def is_users(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in numbers
 
 
-def message(error: BaseException) -> str:
-    """What a user is told of it, on one line; of a table with mistakes, a line for each."""
+def message(error: BaseException, command: str = "") -> str:
+    """What a user is told of it, on one line; of a table with mistakes, a line for each.
+
+    Args:
+        error: What was raised.
+        command: The command in which it was, whose settings may be meant.
+    """
     if is_out_of_memory(error):
         return reason(error)
     if isinstance(error, AulightError):
@@ -38,7 +46,7 @@ def message(error: BaseException) -> str:
         return f"{unset[1]}: no value given; the files in conf/experiment have one, so add experiment=..."
     if unknown := re.match("Could not override '(.+)'", str(error)):
         key = max(unknown[1], whole[1] if whole else "", key=len)  # what was typed, or a key in a group that was
-        return f"{key}: no such setting; --help lists the settings"
+        return f"{key}: no such setting; {_near(key, command)}--help lists the settings"
     if lone := re.search("Error parsing override '(.*)'\nmissing EQUAL", str(error)):
         return f"{lone[1]}: a setting is needed, key=value; --help lists the settings"
     if missing := re.search("Could not load '(hydra/launcher/.+?)'", str(error)):
@@ -49,3 +57,10 @@ def message(error: BaseException) -> str:
     if error.__cause__ is not None and is_users(error.__cause__) and len(lines) < 2:
         lines += [message(error.__cause__)]
     return "; ".join(dict.fromkeys(lines)).replace(":;", ":").replace(".;", ";")
+
+
+def _near(key: str, command: str) -> str:
+    """The setting of a command that a key is much like, if there is one."""
+    names = [setting.name for setting in nodes(settings_of(command))] if command else []
+    near = get_close_matches(key, names, 1)
+    return f"did you mean {near[0]}? " if near else ""

@@ -1,21 +1,25 @@
 """From the files in ``conf/`` and what was typed to the settings of a command; Hydra does the composing."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.utils import configure_log
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from aulight.errors import AulightError
 from aulight.runs.equal_compute import equal_steps
-from aulight.runs.overrides import own_folders
+from aulight.runs.overrides import misread, own_folders, quoted_text, typed_overrides
+from aulight.runs.own_files import file_with
 from aulight.settings.commands import settings_of
 from aulight.settings.group import Group
 from aulight.settings.reading import read
+from aulight.settings.walk import nodes
 
 OWN_CONF = ("predict",)
 """Commands whose configuration is a folder of its own, where ``model`` is a path and not a group."""
@@ -70,7 +74,7 @@ def composed(command: str, overrides: Sequence[str], folder: str | None = None) 
         overrides: As typed: ``key=value`` and ``group=choice``.
         folder: A further folder of configurations, as ``--config-dir`` gives it.
     """
-    further = [] if folder is None else [f"hydra.searchpath=[{Path(folder).absolute()}]"]
+    further = [] if folder is None else [f"hydra.searchpath=[{quoted_text(str(Path(folder).absolute()))}]"]
     with initialize_config_dir(str(conf_dir(command)), job_name=command, version_base="1.3"):
         whole = compose(command, [*overrides, *further], return_hydra_config=True)
         before = HydraConfig.instance().cfg
@@ -79,6 +83,51 @@ def composed(command: str, overrides: Sequence[str], folder: str | None = None) 
             yield without_hydra(whole)
         finally:
             HydraConfig.instance().cfg = before
+
+
+class Composed(NamedTuple):
+    """A composed configuration of a run that has a folder, with Hydra's part of it.
+
+    Attributes:
+        folder: The run directory.
+        overrides: The settings as they were typed, as Hydra takes them.
+        config: The configuration.
+        hydra: Hydra's part.
+    """
+
+    folder: Path
+    overrides: tuple[str, ...]
+    config: DictConfig
+    hydra: DictConfig
+
+    @classmethod
+    def now(cls, config: DictConfig) -> Self:
+        """That of a block of :func:`composed`."""
+        folder = Path(os.path.abspath(str(HydraConfig.get().run.dir)))  # noqa: PTH100  # links stay
+        return cls(folder, tuple(typed_overrides()), config, HydraConfig.instance().cfg or DictConfig({}))
+
+    def configure_logging(self) -> None:
+        """Has Python's loggers print what, and where, the configuration says."""
+        configure_log(self.hydra.hydra.job_logging, self.hydra.hydra.verbose)
+
+    def keep(self) -> None:
+        """Writes it into the run directory, as Hydra does, unless it is there already."""
+        where = self.hydra.hydra.output_subdir
+        if where is None or os.environ.get("LOCAL_RANK", "0") != "0":
+            return
+        with read_write(self.hydra.hydra.runtime), open_dict(self.hydra.hydra.runtime):
+            self.hydra.hydra.runtime.output_dir = str(self.folder)
+        whole = OmegaConf.masked_copy(self.hydra, ["hydra"])
+        place = self.folder / where
+        place.mkdir(parents=True, exist_ok=True)
+        for name, part in (
+            ("config", self.config),
+            ("hydra", whole),
+            ("overrides", OmegaConf.create([*self.overrides])),
+        ):
+            text, file = OmegaConf.to_yaml(part), place / f"{name}.yaml"
+            if not file.exists() or file.read_text(encoding="utf-8", errors="replace") != text:
+                file.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def without_hydra(whole: DictConfig) -> DictConfig:
@@ -98,9 +147,12 @@ def settings_from(command: str, config: DictConfig) -> Group:
     Raises:
         AulightError: For a setting that does not exist, is missing, or has a value that it does not take.
     """
-    for override in HydraConfig.get().overrides.task:
+    for override in typed_overrides():
         if empty := re.fullmatch(r"\+{0,2}([\w.]+)=\{\s*\}", override):
             raise AulightError(f"{empty[1]}={{}}: changes nothing; settings in it are needed, as {empty[1]}.<name>=...")
+    raw: Any = OmegaConf.to_container(config, resolve=False)
+    for name, value in misread(command, raw):
+        raise AulightError(f"{file_with(name, value)}{name}: {value} is no text; in the file, put it in quotes")
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     settings = settings_of(command)
     if variables := plain.keys() - settings.model_fields:
@@ -110,7 +162,7 @@ def settings_from(command: str, config: DictConfig) -> Group:
 
 def _named_by_files(command: str) -> set[str]:
     """What the files that were chosen give a value to, apart from what was typed."""
-    typed = HydraConfig.get().overrides.task
+    typed = typed_overrides()
     chosen = [override for override in typed if _group(command, override.lstrip("+~").partition("=")[0]) is not None]
     return {str(key) for key in compose(command, [*chosen, *own_folders()])}
 
@@ -119,3 +171,9 @@ def _group(command: str, key: str) -> Path | None:
     """The folder of choices that a key stands for; ``None`` for a setting."""
     folder = conf_dir(command) / key
     return folder if re.fullmatch(r"[\w/]+", key) and folder.is_dir() else None
+
+
+def names_of(command: str) -> set[str]:
+    """The settings of a command and its groups of choices, as they are typed."""
+    groups = {path.name for path in conf_dir(command).iterdir() if path.is_dir()}
+    return {setting.name for setting in nodes(settings_of(command))} | (groups - {"hydra"})

@@ -3,10 +3,9 @@
 import math
 
 from hydra import compose
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from aulight.runs.overrides import own_folders
+from aulight.runs.overrides import own_folders, typed_overrides
 
 COUNTS = ("steps", "steps_per_epoch", "loader.batch_size", "objective.views", "clip.length")
 """Settings that the number of frames is made of."""
@@ -21,7 +20,7 @@ def equal_steps() -> int:
     Stage one is ``conf/pretrain.yaml`` with what was chosen and typed for stage two, as far as it decides how many
     frames there are: the same experiment, and steps, batches and clips.
     """
-    typed = [_forced(override) for override in HydraConfig.get().overrides.task if _counts(override)]
+    typed = [_forced(override) for override in typed_overrides() if _counts(override)]
     stage_one, stage_two = (compose(command, [*typed, *own_folders()]) for command in ("pretrain", "finetune"))
     frames = stage_one.steps * _frames_a_step(stage_one) + stage_two.steps * _frames_a_step(stage_two)
     epoch = stage_two.steps_per_epoch * _frames_a_step(stage_two)

@@ -18,10 +18,10 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aulight.errors import INTERRUPTED, AulightError, one_line
@@ -29,7 +29,7 @@ from aulight.files import is_taken, remove_leftovers, scratch
 from aulight.runs.composed import settings_from
 from aulight.runs.gpus import own_gpu
 from aulight.runs.machine import own_folder
-from aulight.runs.overrides import quoted
+from aulight.runs.overrides import quoted_text, typed_overrides
 from aulight.runs.record import RECORD, read_record
 from aulight.runs.run import Run
 
@@ -86,7 +86,8 @@ def run_job(command: str, config: DictConfig) -> str | None:
     Returns:
         Why it failed, on one line; ``None`` when the run is done.
     """
-    folder = Path(HydraConfig.get().runtime.output_dir)
+    runtime: Any = OmegaConf.to_container(HydraConfig.get().runtime, resolve=False)  # a folder refers to no setting
+    folder = Path(runtime["output_dir"])
     (folder / TRACEBACK).unlink(missing_ok=True)
     with ThreadPoolExecutor(2) as readers:
         with own_gpu(config.trainer) as gpu, _started(_arguments(command, folder), gpu) as process:
@@ -158,7 +159,7 @@ def _arguments(command: str, folder: Path) -> list[str]:
     hydra = HydraConfig.get()
     sources = hydra.runtime.config_sources
     own = [f"--config-dir={source.path}" for source in sources if source.provider == "command-line"]
-    return [command, *own, *hydra.overrides.task, f"hydra.run.dir={quoted(str(folder))}"]
+    return [command, *own, *typed_overrides(), f"hydra.run.dir={quoted_text(str(folder))}"]
 
 
 @contextlib.contextmanager
@@ -218,7 +219,7 @@ def _record(folder: Path, command: str, config: DictConfig, reason: str) -> None
     """Writes a failure into ``run.yaml``, unless that is of another run, done, or another process is at work on it."""
     with contextlib.suppress(AulightError, OmegaConfBaseException):
         settings = settings_from(command, config).model_dump(exclude_unset=True)
-        run = Run(folder, command, settings, HydraConfig.get().overrides.task)
+        run = Run(folder, command, settings, typed_overrides())
         if not run.done:
             with run:
                 raise AulightError(reason)

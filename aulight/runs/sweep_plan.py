@@ -12,10 +12,13 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from aulight.errors import AulightError, RunsFailed, one_line, reason
 from aulight.runs.composed import settings_from, without_hydra
+from aulight.runs.overrides import Typed
 from aulight.runs.run import Run
 from aulight.runs.sweep_job import lifeline, stamp, unfinished
 from aulight.settings.group import Group
 from aulight.settings.training import TrainingSettings
+
+_NOT_HYDRAS = "hydra.output_subdir=null"  # a job keeps its configuration itself, once it is done
 
 
 class Job(NamedTuple):
@@ -45,13 +48,14 @@ def grids(command: str, given: Mapping[str, Any]) -> list[list[str]]:
             one that is left out.
 
     Raises:
-        AulightError: When it is partly the one and partly the other.
+        AulightError: When it is partly the one and partly the other, and for a text that YAML took for something else.
     """
     named = [grid for grid in given.values() if grid is None or isinstance(grid, Mapping)]
     if named and len(named) < len(given):
         raise AulightError(f"hydra.sweeper.{command}: either settings with their values, or grids of them, are needed")
     each = [grid for grid in named if grid is not None] if named else [given]
-    return [[f"{setting}={values}" for setting, values in grid.items()] for grid in each]
+    reading = Typed(command, sweep=True)
+    return [reading.readable_grid(grid) for grid in each]
 
 
 def planned(command: str, combinations: Sequence[list[str]], compose: Callable[[list[str]], DictConfig]) -> list[Job]:
@@ -108,7 +112,7 @@ def carry_out(jobs: Sequence[Job], launcher: Launcher, queued: bool) -> None:
     early = ""
     try:
         with nullcontext() if queued else lifeline():
-            returned = launcher.launch([job.overrides for job in missing], initial_job_idx=0)
+            returned = launcher.launch([[*job.overrides, _NOT_HYDRAS] for job in missing], initial_job_idx=0)
         said = [r._return_value if r.status == JobStatus.COMPLETED else reason(r._return_value) for r in returned]
     except Exception as error:  # a process of the launcher's own died
         early = f"; the launcher ended early: {one_line(error)[:200]}"
