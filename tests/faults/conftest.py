@@ -18,6 +18,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def other_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """For a second command at the same time."""
+    with contextlib.closing(Server(tmp_path_factory.mktemp("server"))) as running:
+        yield running
+
+
 @pytest.fixture
 def tally(record_property: Callable[[str, object], None]) -> Tally:
     """The counter of one test."""

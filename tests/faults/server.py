@@ -6,7 +6,8 @@ A request has ``argv``, ``cwd``, ``log`` (where both outputs go) and a fault, wh
 
 - ``root``, ``at``, ``do``: at the ``at``-th operation (from 1) that changes files below ``root`` the process that is
   about to do it gets the signal ``do``, its whole group does if ``group``; if ``do`` is below 0 the operation fails
-  with the error of that number. Without ``at`` changes are counted, and nothing happens;
+  with the error of that number, and if ``lasting`` all later ones do. Where ``vanish`` names a folder, it is removed
+  then instead. Without ``at`` changes are counted, and nothing happens;
 - ``seconds``, ``do``: so long after its start the command gets the signal, or if ``group`` its whole group.
 
 The answer has ``status`` (of the exit, or minus the signal), ``seconds``, ``changes`` (how many there were below

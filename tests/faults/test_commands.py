@@ -5,9 +5,11 @@ The oracle is the folder that the same command leaves undisturbed, byte for byte
 
 import contextlib
 import errno
+import functools
 import random
 import shutil
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +21,12 @@ from tests.conftest import _encode, _face_video
 from tests.faults.trials import Ended, Server, Tally, copied, difference, snapshot
 
 pytestmark = pytest.mark.faults
+
+FULL = (0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99)
+"""Shares of what a command writes for which there is room."""
+
+PATIENCE_S = 120
+"""How long a command may wait for another."""
 
 KILLS_AT, KILLS_WHEN, SIGNALS, ERRORS = 12, 8, 2, 8
 """Tries of a command: kills at changes of files, at moments; of each other signal; of each error."""
@@ -58,6 +66,8 @@ class Undisturbed(NamedTuple):
     snapshot: dict[str, str]
     seconds: float
     changes: int
+    added: int
+    """Bytes that are there after it and were not before."""
 
 
 @pytest.fixture(params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in COMMANDS])
@@ -118,30 +128,40 @@ def undisturbed(before: Before, server: Server, work: Path, known: dict[str, Und
         assert ended.status == 0, ended.printed
         found.append(snapshot(work))
     assert not difference(*found), "two undisturbed runs differ"
-    return known.setdefault(before.name, Undisturbed(found[0], ended.seconds, ended.changes))
+    return known.setdefault(
+        before.name, Undisturbed(found[0], ended.seconds, ended.changes, _bytes(work) - _bytes(before.folder))
+    )
 
 
 @pytest.fixture
 def trial(before: Before, undisturbed: Undisturbed, server: Server, work: Path, tally: Tally) -> Iterator[Any]:
-    """``trial(kind, **fault)``: strikes the command, calls it again, and says what is wrong then."""
+    """``trial(kind, **fault)``: strikes the command, calls it again, and notes what is wrong then.
+
+    ``room`` is called before the first time, ``more`` before the second.
+    """
     name, argv, folder = before
 
-    def run(kind: str, healed: Callable[[Path], None] = lambda _: None, **fault: Any) -> None:
+    def run(kind: str, room: Callable[[], None] = _nothing, more: Callable[[], None] = _nothing, **fault: Any) -> None:
         copied(folder, work)
         if "seconds" not in fault:
             fault["root"] = str(work)
+        room()
         struck = server.run(work, argv, **fault)
         wrong = _wrong_in(struck, fault)
-        healed(work)
-        again = server.run(work, argv)
-        if again.status:
-            wrong += f" again: status {again.status}, {again.printed[-400:]}"
-        if differs := difference(snapshot(work), undisturbed.snapshot):
-            wrong += f" {differs}"
+        more()
+        wrong += _wrong_after(server.run(work, argv), work, undisturbed)
         tally.add(name, kind, wrong and f"{fault}: {wrong}")
 
     yield run
     assert not tally.losses, "\n".join(tally.losses)
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _nothing() -> None:
+    """Changes nothing about a disk."""
 
 
 def _wrong_in(struck: Ended, fault: dict[str, Any]) -> str:
@@ -149,9 +169,18 @@ def _wrong_in(struck: Ended, fault: dict[str, Any]) -> str:
     wrong = ""
     if struck.orphans:
         wrong += " left processes"
-    if fault.get("do", 1) < 0 and "Traceback" in struck.printed:
+    errs = fault.get("do", 0) <= 0
+    if errs and struck.status not in (0, 1, 2):
+        wrong += f" status {struck.status}"
+    if errs and "Traceback" in struck.printed:
         wrong += f" a traceback: {struck.printed[-600:]}"
     return wrong
+
+
+def _wrong_after(again: Ended, work: Path, undisturbed: Undisturbed) -> str:
+    """What is wrong after the command was called once more."""
+    failed = f" then: status {again.status}, {again.printed[-400:]}" if again.status else ""
+    return failed + difference(snapshot(work), undisturbed.snapshot)
 
 
 def _spread(count: int, over: int) -> list[int]:
@@ -188,4 +217,52 @@ def test_full_disk_at_changes_of_files(trial: Any, undisturbed: Undisturbed) -> 
 
 def test_read_only_from_a_change_on(trial: Any, undisturbed: Undisturbed) -> None:
     for at in _spread(3, undisturbed.changes):
-        trial("EROFS at a change of a file", at=at, do=-errno.EROFS)
+        trial("EROFS from a change of a file on", at=at, do=-errno.EROFS, lasting=True)
+
+
+def test_output_vanishes(trial: Any, undisturbed: Undisturbed, before: Before, work: Path) -> None:
+    new = [
+        name for name, is_ in undisturbed.snapshot.items() if is_ == "folder" and not (before.folder / name).exists()
+    ]
+    for at in _spread(3, undisturbed.changes) if new else ():
+        trial("its output vanishes", at=at, do=0, vanish=str(work / min(new, key=len)))
+
+
+def test_full_disk(trial: Any, undisturbed: Undisturbed, work: Path) -> None:
+    with _disk(work.parent) as resize:
+        for share in FULL:
+            room = functools.partial(resize, share * undisturbed.added)
+            trial("a full disk", room=room, more=functools.partial(resize, 1_000_000_000))
+
+
+def test_called_twice_at_once(
+    before: Before, undisturbed: Undisturbed, server: Server, other_server: Server, work: Path, tally: Tally
+) -> None:
+    for at in _spread(3, undisturbed.changes):
+        copied(before.folder, work)
+        with server.held(work, before.argv, at):
+            second = other_server.run(work, before.argv, seconds=PATIENCE_S, do=signal.SIGKILL)
+        first = server.end()
+        wrong = "".join(_wrong_in(ended, {}) for ended in (first, second))
+        wrong += _wrong_after(server.run(work, before.argv), work, undisturbed)
+        tally.add(before.name, "called twice at once", wrong and f"at {at}: {wrong}")
+    assert not tally.losses, "\n".join(tally.losses)
+
+
+@contextlib.contextmanager
+def _disk(folder: Path) -> Iterator[Callable[[float], None]]:
+    """A disk of its own in place of a folder; gives what sets the bytes that are left on it."""
+
+    def mount(*arguments: str) -> int:
+        return subprocess.run(["mount", *arguments], stderr=subprocess.DEVNULL).returncode
+
+    def resize(left: float) -> None:
+        usage = shutil.disk_usage(folder)
+        assert mount("-o", f"remount,size={usage.used + int(left) + 4096}", str(folder)) == 0
+
+    if mount("-t", "tmpfs", "-o", "size=1g", "aulight", str(folder)):
+        pytest.skip("no disk may be mounted here")
+    try:
+        yield resize
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)

@@ -1,17 +1,21 @@
 """Commands with a fault each, the same command after it, and what is then there against an undisturbed run's."""
 
+import contextlib
 import difflib
 import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+import psutil
 import torch
 import yaml
 
@@ -43,16 +47,41 @@ class Server:
 
     def run(self, cwd: Path, argv: list[str], **fault: Any) -> Ended:
         """Runs ``aulight argv`` in a folder, with a fault as :mod:`server` knows them."""
+        self.begin(cwd, argv, **fault)
+        return self.end()
+
+    def begin(self, cwd: Path, argv: list[str], **fault: Any) -> None:
+        """Starts it, and does not wait for its end."""
         request = {"argv": argv, "cwd": str(cwd), "log": str(self._log), "fault": fault}
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         print(json.dumps(request), file=self._process.stdin, flush=True)
+
+    def end(self) -> Ended:
+        """Waits for its end."""
+        assert self._process.stdout is not None
         answer = json.loads(self._process.stdout.readline())
         return Ended(**answer, printed=self._log.read_text(errors="replace"))
+
+    @contextlib.contextmanager
+    def held(self, cwd: Path, argv: list[str], at: int) -> Iterator[None]:
+        """Holds it at its ``at``-th change of a file for the time of the block; to be waited for after that."""
+        self.begin(cwd, argv, root=str(cwd), at=at, do=signal.SIGSTOP, group=True)
+        server = psutil.Process(self._process.pid)
+        while not any(child.status() == psutil.STATUS_STOPPED for child in _alive(server)):
+            time.sleep(0.01)  # its change comes, or the test's time is over
+        try:
+            yield
+        finally:
+            for child in _alive(server):
+                os.killpg(child.pid, signal.SIGCONT)
 
     def close(self) -> None:
         """Ends it."""
         self._process.communicate(timeout=60)
+
+
+def _alive(process: psutil.Process) -> list[psutil.Process]:
+    return [child for child in process.children() if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
 
 
 # ---- what a command leaves -------------------------------------------------------------------------------------
@@ -81,7 +110,7 @@ def _digest(path: Path) -> str:
     content: Any
     if path.suffix in (".yaml", ".json"):
         return yaml.safe_dump(_steady(yaml.safe_load(path.read_text())))
-    elif path.suffix == ".ckpt":
+    if path.suffix == ".ckpt":
         saved = torch.load(path, weights_only=True, map_location="cpu")
         content = repr([saved["global_step"], saved["epoch"]])
         content += _of_tensors([saved["state_dict"], saved["optimizer_states"]])
@@ -119,7 +148,11 @@ def difference(is_: dict[str, str], expected: dict[str, str]) -> str:
     other = [name for name in is_ if name in expected and is_[name] != expected[name]]
     lines = [line for name in other for line in difflib.ndiff(expected[name].splitlines(), is_[name].splitlines())]
     changed = [line for line in lines if line[:1] in "-+"][:8]
-    said = ((f"lost {lost}" if lost else ""), (f"left {more}" if more else ""), (f"differ {other} {changed}" if other else ""))
+    said = (
+        (f"lost {lost}" if lost else ""),
+        (f"left {more}" if more else ""),
+        (f"differ {other} {changed}" if other else ""),
+    )
     return ", ".join(filter(None, said))
 
 

@@ -7,6 +7,7 @@ file that all processes of a command share; at the chosen one the fault strikes 
 import fcntl
 import json
 import os
+import shutil
 import struct
 import sys
 import time
@@ -25,8 +26,10 @@ def start() -> None:
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         path = _changed(event, arguments)
-        if path is not None and path.startswith(root) and _count(counter) == fault.get("at"):
-            _strike(fault, path)
+        if path is not None and path.startswith(root):
+            number, at = _count(counter), fault.get("at", 0)
+            if number == at or (fault.get("lasting") and number > at > 0):
+                _strike(fault, path)
 
     sys.addaudithook(hook)
 
@@ -55,6 +58,9 @@ def _count(counter: int) -> int:
 
 def _strike(fault: dict[str, Any], path: str) -> None:
     do = fault["do"]
+    if "vanish" in fault:
+        shutil.rmtree(fault["vanish"], ignore_errors=True)
+        return
     if do < 0:
         raise OSError(-do, os.strerror(-do), path)
     if fault.get("group"):
