@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install check test test-precision test-slow test-slurm test-all bench bench-gpu \
+.PHONY: help install check test test-precision test-slow test-faults test-slurm test-all bench bench-gpu \
 	reproduce reproduce-full smoke reproduce-disfa reproduce-bp4d data faces readable report clean
 
 help: ## list the targets
@@ -55,7 +55,7 @@ check: $(INSTALLED) ## ruff and mypy
 	$(BIN)/mypy
 
 test: $(INSTALLED) ## the quick tests
-	$(BIN)/python -m pytest -m "not slow and not slurm" -n $(TEST_WORKERS)
+	$(BIN)/python -m pytest -m "not slow and not slurm and not faults" -n $(TEST_WORKERS)
 
 test-precision: $(INSTALLED) ## the tests that depend on it, with the numbers of either kind of processor: fp32, bf16
 	AULIGHT_AUTO_PRECISION=32 $(BIN)/python -m pytest -m precision -n $(TEST_WORKERS)
@@ -64,10 +64,13 @@ test-precision: $(INSTALLED) ## the tests that depend on it, with the numbers of
 test-slow: $(INSTALLED) ## the tests that train, kill and resume
 	$(BIN)/python -m pytest -m slow
 
+test-faults: $(INSTALLED) ## kills, full disks, two commands at once, hostile files: tries and losses as a table
+	$(BIN)/python -m pytest -m faults -n $(TEST_WORKERS) --dist loadgroup
+
 test-slurm: $(INSTALLED) ## the tests that need a Slurm cluster, run on one of its nodes
 	$(BIN)/python -m pytest -m slurm
 
-test-all: test test-precision test-slow ## every test
+test-all: test test-precision test-slow test-faults ## every test
 
 bench: $(INSTALLED) ## speeds and memory as ratios to their limits, as a table
 	$(BIN)/python tests/benchmarks

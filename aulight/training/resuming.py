@@ -103,6 +103,29 @@ class Reseed(Callback):
         torch.manual_seed(self.seed * 1_000_003 + trainer.current_epoch * 1009 + trainer.global_rank)
 
 
+class LastMetrics(Callback):
+    """Keeps the last metrics in the checkpoint: a run that was killed after its last step has them still."""
+
+    def __init__(self) -> None:
+        self._saved: dict[str, float] = {}
+
+    def of(self, trainer: pl.Trainer) -> dict[str, float]:
+        """The last metrics that were logged, be it before the run was resumed."""
+        return self._saved | {key: float(value) for key, value in trainer.callback_metrics.items()}
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Puts them in."""
+        checkpoint["metrics"] = self.of(trainer)
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Takes them out."""
+        self._saved = dict(checkpoint.get("metrics", {}))
+
+
 def step_of(checkpoint: Path) -> int:
     """The optimiser step of a checkpoint.
 

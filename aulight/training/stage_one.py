@@ -16,6 +16,7 @@ from aulight.settings.pretrain import PretrainSettings
 from aulight.training.contrastive import ContrastiveStage
 from aulight.training.probe import Probe
 from aulight.training.progress import duration, report_skipped
+from aulight.training.resuming import LastMetrics
 from aulight.training.tracking import Tracker
 from aulight.training.trainer import make_trainer, prepare_process
 
@@ -75,14 +76,16 @@ def learn(settings: PretrainSettings, folder: Path) -> None:
             seed=settings.seed,
             on_error=settings.data.on_error,
         )
+        metrics = LastMetrics()
         callbacks: list[Callback] = [
+            metrics,
             ModelCheckpoint(
                 run.checkpoints,
                 "step{step:06d}",
                 auto_insert_metric_name=False,
                 every_n_epochs=settings.keep_every_epochs,
                 save_top_k=-1,
-            )
+            ),
         ]
         if settings.probe is not None and split is not None and labelled:
             looks = settings.probe.model_dump() | {"on_error": settings.data.on_error}
@@ -97,7 +100,7 @@ def learn(settings: PretrainSettings, folder: Path) -> None:
         run.update(
             steps=int(trainer.global_step),
             skipped=dict(module.skipped),
-            train={key: float(value) for key, value in trainer.callback_metrics.items()},
+            train=metrics.of(trainer),
         )
     run.say(f"done in {duration(run.record.wall_s)}, {run.checkpoints / 'last.ckpt'}")
 

@@ -1,0 +1,8 @@
+"""Read by Python at its start: processes that a command starts afresh are watched as it is itself."""
+
+import os
+
+if "AULIGHT_FAULT" in os.environ:
+    import watch
+
+    watch.start()
