@@ -204,3 +204,19 @@ def test_one_video_in_two_parts_of_a_dataset_of_an_earlier_aulight(lab: Lab, com
     )
     assert re.search(rf"aulight: dataset mine: {same}", outcome.err), outcome.err
     assert not (lab.folder / command / "twice" / "checkpoints").exists()
+
+
+def test_a_dataset_of_an_earlier_aulight_says_what_it_cannot_tell(lab: Lab, tmp_path: Path) -> None:
+    """Until it has been prepared once more, which decodes nothing."""
+    root = shutil.copytree(lab.data / "mine", tmp_path / "old")
+    _forget(root)
+    said = "mine was prepared by an earlier aulight, which did not note what its raw videos hold: whether another"
+    outcome = lab.train("pretrain", "mine", "old", f"data.root={root}")
+    assert outcome.status == 0, outcome.err
+    assert said in outcome.out
+    lab.prepare("other", "crop_size=80", known=True)
+    lab.prepare("mine", f"data.root={root}")
+    outcome = lab.train("pretrain", "mine", "new", f"data.root={root}")
+    assert outcome.status == 0, outcome.err
+    assert said not in outcome.out
+    _refused(lab.finetune("other", pretrained="new"), "other, in mine")

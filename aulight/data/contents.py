@@ -40,3 +40,14 @@ def shown(data: PreparedDataset, rows: npt.NDArray[np.int64] | None = None) -> S
         subjects=tuple(videos["subject"].astype(str)),
         contents=tuple(frozenset(name[:LENGTH] for name in known) for known in contents),
     )
+
+
+def forgotten(data: PreparedDataset) -> str | None:
+    """What to say of a dataset whose raw videos cannot be known again, since an earlier aulight prepared it."""
+    noted = data.videos.get(DIGESTS[0])
+    if not (data.meta.get("source") or {}).get("folder") or (noted is not None and noted.notna().all()):
+        return None
+    return (
+        f"{data.name} was prepared by an earlier aulight, which did not note what its raw videos hold: whether another "
+        "dataset has them too cannot be told; `aulight prepare` as before notes it"
+    )
