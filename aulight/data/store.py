@@ -211,7 +211,7 @@ class PreparedDataset:
         if not names:
             raise AulightError(
                 f"{self.root}: has no blendshape scores; "
-                "prepare it again with data.faces=mediapipe faces.blendshapes=true"
+                "prepare the raw videos under another data.name= with data.faces=mediapipe faces.blendshapes=true"
             )
         return table.rename(columns={name: name.removeprefix(BLENDSHAPE) for name in names})
 
