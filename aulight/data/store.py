@@ -207,7 +207,7 @@ class PreparedDataset:
         """
         kinds = {name: _FRAMES[name] for name in ("video_id", "frame")}
         table = self._table("frames", kinds, only=lambda name: name.startswith(BLENDSHAPE))
-        names = [name for name in table if name.startswith(BLENDSHAPE)]
+        names = [name for name in map(str, table) if name.startswith(BLENDSHAPE)]
         if not names:
             raise AulightError(
                 f"{self.root}: has no blendshape scores; "

@@ -240,7 +240,7 @@ def replace_labels(
         labels: The new ``labels.parquet``; ``None`` for none.
         videos: The new ``videos.parquet``, of the same videos.
     """
-    meta = {**data.meta, **meta, "subjects": int(videos["subject"].nunique())}  # type: ignore[typeddict-item]
+    meta = {**data.meta, **meta, "subjects": int(videos["subject"].nunique())}
     same = labels is None if not data.has_labels else labels is not None and data.labels.equals(labels)
     if same and meta == data.meta and data.videos.equals(videos):
         return

@@ -19,6 +19,7 @@ from aulight.data.video.prepared import Reader
 from aulight.data.video.write import write_video
 from aulight.data.writer import partial_folder
 from aulight.errors import AulightError
+from aulight.files import alone
 from aulight.preparation.dataset import prepare_dataset
 from aulight.preparation.recipe import Recipe
 from aulight.preparation.relabelling import Replaceable
@@ -442,6 +443,16 @@ def test_a_folder_of_the_users_is_not_written_into(mine: Path) -> None:
     with pytest.raises(AulightError, match="notes: is there and no prepared dataset; give another data"):
         _prepare(mine, "notes")
     assert _beside(mine / "notes") == ["thesis.txt"]
+
+
+def test_one_at_a_time(mine: Path) -> None:
+    for name in ("data", "new"):
+        with (
+            alone(mine / name, None),
+            pytest.raises(AulightError, match=f"{name}: another process is preparing it"),
+        ):
+            _prepare(mine, name)
+    assert _beside(mine) == ["data", "labels.csv", "raw", "subjects.csv"]
 
 
 @pytest.mark.parametrize("content", [b"", b"format: 1\n", bytes(100)])
