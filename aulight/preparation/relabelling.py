@@ -114,12 +114,13 @@ def _known(labels: pd.DataFrame | None, anew: Collection[str]) -> "pd.Series[flo
 
 
 def _refuse_changed_subjects(data: PreparedDataset, subjects: Mapping[str, str], recipe: Recipe) -> None:
-    """A video that was a subject of its own may get one."""
+    """A video that was a subject of its own, with its copies, may get one."""
     was = dict(zip(data.videos["video_id"], data.videos["subject"], strict=True))
+    of_their_own = {fold(video) for video in was}
     wrong = [
         f"{video} from {before} to {subjects[video]}"
         for video, before in was.items()
-        if fold(before) not in (fold(subjects[video]), fold(video))
+        if fold(before) != fold(subjects[video]) and fold(before) not in of_their_own
     ]
     if wrong:
         given = f"subjects={recipe.subjects}" if recipe.subjects is not None else f"the subjects in {recipe.folder}"
