@@ -120,7 +120,7 @@ def test_the_same_folder_in_another_size(lab: Lab) -> None:
     _refused(lab.finetune("large"), "large, in mine")
 
 
-@pytest.mark.parametrize("suffix", [".mkv", ".ts"])
+@pytest.mark.parametrize("suffix", [".mkv"])
 def test_the_same_videos_in_other_containers_under_other_names(lab: Lab, suffix: str, tmp_path: Path) -> None:
     source = _remuxed(lab.raw, tmp_path / "raw", suffix)
     names = {
@@ -176,13 +176,12 @@ def test_a_checkpoint_that_does_not_tell_what_it_saw(lab: Lab, tmp_path: Path) -
     assert "stage one is of an earlier aulight and does not tell which videos it saw: names alone" in outcome.out
 
 
-def test_a_stage_one_of_the_fold_is_taken_and_one_of_another_fold_is_not(lab: Lab, tmp_path: Path) -> None:
+def test_a_stage_one_of_the_fold_is_taken_and_one_of_another_fold_is_not(lab: Lab) -> None:
     for name in ("one", "two"):
         lab.prepare(name, known=True)
     assert lab.train("pretrain", "one", "of_fold_1", "fold=1").status == 0
-    for data in ("one", "two"):
-        outcome = lab.finetune(data, "fold=1", pretrained="of_fold_1")
-        assert outcome.status == 0, outcome.err
+    outcome = lab.finetune("two", "fold=1", pretrained="of_fold_1")
+    assert outcome.status == 0, outcome.err
     for data in ("one", "two"):
         outcome = lab.finetune(data, "fold=2", pretrained="of_fold_1")
         assert outcome.status == 2
