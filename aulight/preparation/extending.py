@@ -127,10 +127,11 @@ def _with_sources(data: PreparedDataset, raw: RawDataset, sources: Mapping[str, 
     """The table of videos with the subjects of the raw data, and what is known of the raw videos."""
     names = data.videos["video_id"]
     videos = data.videos.assign(subject=names.map({video.video_id: video.subject for video in raw.videos}))
-    for column, kind in zip(SOURCE_COLUMNS, ("string", "Int64", "Int64"), strict=True):
-        known = videos[column] if column in videos else pd.Series(pd.NA, videos.index)
-        now = names.map({name: source[column] for name, source in sources.items()})
-        videos[column] = now.where(names.isin(list(sources)), known).astype(kind)
+    for column, kind in zip(SOURCE_COLUMNS, (object, "Int64", "Int64"), strict=True):
+        before = videos[column] if column in videos else [pd.NA] * len(videos)
+        now = [sources[name][column] if name in sources else old for name, old in zip(names, before, strict=True)]
+        # not by map: a number of nanoseconds is no float
+        videos[column] = pd.Series(now, dtype=videos[column].dtype if column in videos else kind)
     return videos
 
 

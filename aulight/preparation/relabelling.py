@@ -90,13 +90,13 @@ def _refuse_lost_labels(
     changed = ~gone & (after != before)
     if not (gone | changed).any():
         return
-    frames = before.index.droplevel("au")
-    lost, other = frames[gone].nunique(), frames[changed].nunique()
+    frames = before.index.to_frame(index=False).groupby(["video_id", "frame"]).ngroup().to_numpy()
+    lost, other = len(set(frames[gone.to_numpy()])), len(set(frames[changed.to_numpy()]))
     what = [f"{lost:,} would lose labels"] * bool(lost) + [f"{other:,} would have others"] * bool(other)
     given = f"labels={','.join(map(str, recipe.labels))}" if recipe.labels else f"the labels in {recipe.folder}"
     every = "give all tables (labels=[first.csv,second.csv]), or " if recipe.format in ("folder", "affwild2") else ""
     raise AulightError(
-        f"{given}: of {frames.nunique():,} labelled frames in {data.root} {' and '.join(what)}; "
+        f"{given}: of {len(set(frames)):,} labelled frames in {data.root} {' and '.join(what)}; "
         f"{every}add labels_replace=true if that is meant"
     )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 
 from aulight import protocol
-from aulight.data.contents import shown
+from aulight.data.contents import forgotten, shown
 from aulight.data.loaders import ContrastiveData
 from aulight.data.opening import open_data
 from aulight.data.store import PreparedDataset
@@ -45,6 +45,8 @@ def learn(settings: PretrainSettings, folder: Path) -> None:
     if not labelled:
         everybody = f", and all {len(subjects)} subjects, whom no stage two may be tested on then"
         run.say(f"{data.name} has no labels: no probe{'' if split else everybody}")
+    if said := forgotten(data):
+        run.say(said)
     rows = data.rows(subjects)
     if split is not None:
         protocol.check_contents(shown(data), split)

@@ -10,7 +10,7 @@ import pandas as pd
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from aulight import protocol
-from aulight.data.contents import shown
+from aulight.data.contents import forgotten, shown
 from aulight.data.loaders import RegressionData
 from aulight.data.opening import open_data
 from aulight.data.store import PreparedDataset
@@ -78,6 +78,8 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
     videos = shown(data)
     protocol.check_contents(videos, split)
     origin = None if stage_one is None else protocol.check_stage_one(stage_one.trained_on, videos, split)
+    if stage_one is not None and (said := forgotten(data)):
+        run.say(said)
     if stage_one is not None and "contents" not in stage_one.trained_on:
         run.say("stage one is of an earlier aulight and does not tell which videos it saw: names alone are compared")
     candidates = protocol.usable_labels(data.labels, data.frames, data.videos, split.train)

@@ -19,6 +19,7 @@ from aulight.data.video.prepared import Reader
 from aulight.data.video.write import write_video
 from aulight.data.writer import partial_folder
 from aulight.errors import AulightError
+from aulight.files import alone
 from aulight.preparation.dataset import prepare_dataset
 from aulight.preparation.recipe import Recipe
 from aulight.preparation.relabelling import Replaceable
@@ -93,6 +94,7 @@ def _beside(folder: Path) -> list[str]:
 
 
 def test_nothing_is_written_when_nothing_has_changed(mine: Path) -> None:
+    _prepare(mine)  # it has moved
     before = {path: path.stat().st_mtime_ns for path in (mine / "data").rglob("*")}
     assert _prepare(mine).was_there
     assert {path: path.stat().st_mtime_ns for path in (mine / "data").rglob("*")} == before
@@ -110,7 +112,7 @@ def test_a_replaced_video_is_made_anew_and_said(mine: Path, coded: Coded, decode
     assert (data.root / "videos" / "b.mp4").stat().st_ino == before, "the others stay"
     _prepare(mine, "other")
     assert _content(mine / "data") == _content(mine / "other"), "as if made now"
-    assert not _prepare(mine).notes
+    assert len(_prepare(mine).notes) == 1, "on the pictures"
     assert _beside(mine) == ["data", "labels.csv", "other", "raw", "subjects.csv"]
 
 
@@ -202,7 +204,7 @@ def test_an_older_dataset_remembers_from_now_on(mine: Path, coded: Coded) -> Non
     after = PreparedDataset(root)
     assert after.fingerprint == before, "its finished runs stay done"
     assert list(after.videos["source_sha256"]) == list(videos["source_sha256"])
-    assert not _prepare(mine).notes
+    assert len(_prepare(mine).notes) == 1, "on the pictures"
     write_video(mine / "raw" / "a.mp4", coded(7, 6), 25)
     assert any("prepared anew" in note for note in _prepare(mine).notes)
 
@@ -441,6 +443,16 @@ def test_a_folder_of_the_users_is_not_written_into(mine: Path) -> None:
     with pytest.raises(AulightError, match="notes: is there and no prepared dataset; give another data"):
         _prepare(mine, "notes")
     assert _beside(mine / "notes") == ["thesis.txt"]
+
+
+def test_one_at_a_time(mine: Path) -> None:
+    for name in ("data", "new"):
+        with (
+            alone(mine / name, None),
+            pytest.raises(AulightError, match=f"{name}: another process is preparing it"),
+        ):
+            _prepare(mine, name)
+    assert _beside(mine) == ["data", "labels.csv", "raw", "subjects.csv"]
 
 
 @pytest.mark.parametrize("content", [b"", b"format: 1\n", bytes(100)])

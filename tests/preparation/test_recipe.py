@@ -97,7 +97,7 @@ def test_tables_are_remembered_until_others_are_given(tmp_path: Path, whole: boo
 @pytest.mark.parametrize("whole", [True, False])
 def test_settings_are_remembered_unless_typed(tmp_path: Path, whole: bool) -> None:
     root = tmp_path / "data"
-    reader = {"camera": "both", "drop_untracked": True}
+    reader: dict[str, str | float] = {"camera": "both", "drop_untracked": True}
     before = replace(RECIPE, crop_size=256, finding=Finding(False, 2, 0), reader=reader)
     _leave(root, before, whole)
     recipe, notes = RECIPE.remembering(root, typed=["data.source"])

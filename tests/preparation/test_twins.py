@@ -102,7 +102,8 @@ def test_one_video_in_two_containers_is_one(prepare: Command, tmp_path: Path) ->
 
 def test_a_copy_that_is_added_later_is_found(prepare: Command, tmp_path: Path) -> None:
     assert prepare(x_a="anna", y_b="anna", x_c="cleo").status == 0
-    _repack(shutil.copy(tmp_path / "raw" / "x" / "c.mp4", tmp_path / "raw" / "d.mp4"), tmp_path / "raw" / "d.mkv")
+    copy = Path(shutil.copy(tmp_path / "raw" / "x" / "c.mp4", tmp_path / "raw" / "d.mp4"))
+    _repack(copy, copy.with_suffix(".mkv"))
     outcome = prepare()
     assert outcome.status == 0, outcome.err
     assert "x__c and d" in outcome.out or "d and x__c" in outcome.out
