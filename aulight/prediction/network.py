@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from aulight.errors import AulightError, one_line
 from aulight.nets.encoder import Encoder
+from aulight.nets.finite import not_finite
 from aulight.nets.heads import IntensityRegressor
 from aulight.nets.stream import FrameStream
 from aulight.prediction.description import ModelDescription
@@ -56,6 +57,10 @@ def build(about: ModelDescription, weights: dict[str, Tensor], source: Path) -> 
         network.load_state_dict(weights, strict=True)
     except RuntimeError as error:
         raise AulightError(f"{source}: its weights do not fit its network: {one_line(error)}") from error
+    if (name := not_finite(network.state_dict())) is not None:
+        raise AulightError(
+            f"{source}: its weight {name} is not finite: its training came to nothing; give another model"
+        )
     network.eval().requires_grad_(False)
     copies: dict[torch.device, nn.ModuleDict] = {torch.device("cpu"): network}
 

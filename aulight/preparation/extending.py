@@ -3,8 +3,6 @@
 import shutil
 from pathlib import Path
 
-from tqdm import tqdm
-
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.sources.raw import RawDataset, RawVideo
 from aulight.data.store import BLENDSHAPE, PreparedDataset
@@ -52,7 +50,7 @@ def take_over(data: PreparedDataset, recipe: Recipe) -> None:
     recipe.leave_in(folder)
     columns = {"source_frame": "number", "time_s": "time_s", "face_confidence": "face_confidence"}
     columns |= {f"{BLENDSHAPE}{name}": name for name in BLENDSHAPES}
-    for row, video in enumerate(tqdm(data.videos.itertuples(), total=len(data.videos), desc="Taking over")):
+    for row, video in enumerate(data.videos.itertuples()):
         name = str(video.video_id)
         part, copy = part_of(folder, name), video_of(folder, name)
         if part.is_file():

@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from tqdm import tqdm
 
 from aulight.data.faces.aligner import FaceAligner
 from aulight.data.faces.crop import AlignedFrame, squares
@@ -23,7 +22,7 @@ from aulight.data.video.write import write_video
 from aulight.errors import AulightError, VideoError
 from aulight.files import write_table
 from aulight.preparation.recipe import Recipe
-from aulight.processes import Item, ahead, cpus, pump
+from aulight.processes import Bar, Item, ahead, cpus, pump
 
 Seen = tuple[int, float, float, npt.NDArray[np.float32]]
 """Of one frame: number, time, confidence, blendshapes."""
@@ -86,7 +85,7 @@ def make_videos(
     done = total - sum(frames[video.video_id] for video in missing)
     skipped: dict[str, str] = {}
     with (
-        tqdm(total=total, initial=done, desc="Preparing", unit="frame", smoothing=0.05) as bar,
+        Bar(total, "Preparing", "frame", initial=done) as bar,
         pump(missing, VideoMaker, given, workers, bar) as results,
     ):
         for video, reason in results:

@@ -12,6 +12,7 @@ from torch import Tensor
 from aulight.errors import AulightError
 from aulight.files import whole
 from aulight.nets.encoder import Encoder
+from aulight.nets.finite import not_finite
 from aulight.protocol import TrainedOn
 from aulight.settings.model import NetworkSettings
 
@@ -68,6 +69,8 @@ def load_encoder(encoder: Encoder, weights: dict[str, Tensor], source: Path) -> 
     Raises:
         AulightError: When they do not fit, naming what does not.
     """
+    if (name := not_finite(weights)) is not None:
+        raise AulightError(f"pretrained={source}: its weight {name} is not finite; run stage one again, to its end")
     try:
         encoder.load_state_dict(weights, strict=True)
     except RuntimeError as error:
