@@ -40,6 +40,8 @@ def shown(text: object, most: int = 60) -> str:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, of a GPU or of the system."""
+    if isinstance(error, AulightError):
+        return False  # it says what is wrong; a damaged file may claim more than there is memory
     kinds = {kind.__name__ for kind in type(error).__mro__}  # torch's own, which is not imported for this
     return bool(kinds & {"MemoryError", "OutOfMemoryError"}) or "DefaultCPUAllocator: can't allocate" in str(error)
 
@@ -49,7 +51,7 @@ def reason(error: BaseException) -> str:
     said = one_line(error)
     if is_out_of_memory(error):
         what = said.rpartition("DefaultCPUAllocator: ")[2].partition(". ")[0]
-        advice = "make loader.batch_size smaller, or clip.length or model.size"
+        advice = "in training make loader.batch_size smaller, or clip.length or model.size; elsewhere workers=1"
         return f"out of memory{f' ({what})' if what else ''}: {advice}"
     return said or type(error).__name__
 

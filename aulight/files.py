@@ -102,13 +102,14 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def scratch(folder: Path) -> Iterator[Path]:
+def scratch(folder: Path, to: Path | None = None) -> Iterator[Path]:
     """A hidden folder inside another one for what is on its way there (:func:`publish`); gone after the block.
 
     Args:
         folder: It is there.
+        to: Where its files are to go, for errors; ``None``: that folder.
     """
-    with told_of(folder), _temporary(folder) as temporary:
+    with told_of(to or folder), _temporary(folder) as temporary:
         temporary.mkdir()
         yield temporary
 

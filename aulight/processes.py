@@ -145,6 +145,41 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
+LINE_S = 30
+"""Seconds from one line of a :class:`Bar` to the next, where it is no terminal that shows it."""
+
+
+class Bar(tqdm):  # type: ignore[type-arg]  # it is generic for type checkers alone
+    """A progress bar; where standard error is no terminal but a file, a line now and then in place of a bar.
+
+    Args:
+        total: What it goes up to.
+        desc: What is done, in a word or two.
+        unit: What is counted.
+        initial: What was done before.
+        disable: Whether nothing is shown.
+    """
+
+    def __init__(self, total: int | None, desc: str, unit: str, initial: int = 0, disable: bool = False) -> None:
+        rare: dict[str, Any] = {}
+        if not sys.stderr.isatty():
+            rare = {"file": _Lines(), "mininterval": LINE_S, "maxinterval": LINE_S, "miniters": 1, "ncols": 100}
+        super().__init__(
+            total=total, desc=desc, unit=unit, initial=initial, disable=disable, smoothing=0.05, leave=True, **rare
+        )
+
+
+class _Lines:
+    """Standard error, with what would be written over one line on lines of their own."""
+
+    def write(self, text: str) -> None:
+        if said := text.strip():
+            sys.stderr.write(f"{said}\n")
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 @contextmanager
 def pump(
     jobs: Iterable[Job],
@@ -173,7 +208,13 @@ def pump(
         AulightError: When a process is killed.
     """
     context = multiprocessing.get_context("spawn")
-    counter, stop = context.Value("q", 0), context.Event()
+    try:
+        counter, stop = context.Value("q", 0), context.Event()
+    except OSError as error:
+        raise AulightError(
+            f"/dev/shm: no shared memory for the locks of worker processes ({error.strerror}); docker run --shm-size "
+            "gives a container more"
+        ) from error
     before = bar.n
 
     def results(pool: ProcessPoolExecutor) -> Iterator[tuple[Job, Result]]:

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pytest
 from tqdm import tqdm
 
 from aulight.errors import AulightError
-from aulight.processes import Report, ahead, cpus, pump
+from aulight.processes import LINE_S, Bar, Report, ahead, cpus, pump
 
 V2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate"
 V1 = (
@@ -261,3 +262,36 @@ def test_a_caller_that_stops_early_stops_the_thread_and_closes_the_source() -> N
     assert len(closed) == 1
     assert closed[0] is not threading.current_thread()
     assert threading.active_count() == before
+
+
+def test_a_bar_in_a_file_is_a_line_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: the lines that a clock of our own makes due, one each half minute, and those of the begin and the end."""
+    now = [1000.0]
+    file = tmp_path / "log"
+    with file.open("w") as log:
+        monkeypatch.setattr(sys, "stderr", log)
+        with Bar(10_000, "Predicting", "frame") as bar:
+            monkeypatch.setattr(bar, "_time", lambda: now[0])
+            bar.last_print_t = bar.start_t = now[0]
+            for _ in range(10_000):
+                now[0] += 0.01
+                bar.update()
+    text = file.read_text()
+    assert "\r" not in text
+    lines = text.splitlines()
+    assert len(lines) == 2 + 100 // LINE_S
+    assert all(line.startswith("Predicting: ") for line in lines)
+    assert "100%" in lines[-1]
+
+
+def test_a_bar_on_a_terminal_stays_on_its_line() -> None:
+    code = "from aulight.processes import Bar\nwith Bar(3, 'Predicting', 'frame') as bar:\n    bar.update(3)\n"
+    parent, child = os.openpty()
+    termios.tcsetwinsize(child, (24, 80))
+    done = subprocess.run([sys.executable, "-c", code], stderr=child, check=False)
+    os.close(child)
+    text = os.read(parent, 10_000).decode()
+    os.close(parent)
+    assert done.returncode == 0
+    assert text.count("\r") >= 2
+    assert text.count("\n") == 1

@@ -8,6 +8,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from aulight.errors import AulightError, is_out_of_memory, one_line, reason
+from aulight.files import ROOM
 from aulight.settings.commands import settings_of
 from aulight.settings.training import Experiment
 from aulight.settings.walk import nodes
@@ -18,7 +19,7 @@ def is_users(error: BaseException) -> bool:
     if isinstance(error, AulightError | HydraException | OmegaConfBaseException) or is_out_of_memory(error):
         return True
     # no right to write there, or no room
-    numbers = (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.ENOTDIR, errno.EDQUOT)
+    numbers = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ESTALE, *ROOM)
     return isinstance(error, OSError) and error.errno in numbers
 
 

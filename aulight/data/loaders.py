@@ -1,8 +1,12 @@
 """A LightningDataModule for each stage."""
 
+import multiprocessing
+import shutil
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +33,13 @@ def _quiet_worker(_: int) -> None:
     torch.set_num_threads(1)
 
 
+SHARED = Path("/dev/shm")
+"""Where the system keeps memory that processes share, on Linux."""
+
+AHEAD = 3
+"""Batches that each loader process makes before they are wanted."""
+
+
 class _LateLoader(DataLoader[Any]):
     """A DataLoader whose workers begin with the first batch that is asked for, not with ``iter()``.
 
@@ -37,20 +48,72 @@ class _LateLoader(DataLoader[Any]):
     """
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # DataLoader promises its own kind of iterator
-        yield from super().__iter__()
+        for batch in super().__iter__():
+            # what came through a pipe: arrays in place of tensors
+            yield {name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in batch.items()}
 
 
-def _loader(dataset: Dataset[Any], sampler: Sampler[Any] | None, workers: int) -> DataLoader[Any]:
+def _shared(batch: dict[str, Any]) -> dict[str, Any]:
+    """A batch in shared memory, in a loader process; what finds no room there goes through a pipe, as an array.
+
+    torch itself would put it there as it is sent, in a thread whose errors nobody hears of: training would wait for
+    ever.
+    """
+    try:
+        return {name: v.share_memory_() if isinstance(v, torch.Tensor) else v for name, v in batch.items()}
+    except RuntimeError:
+        return _as_arrays(batch)
+
+
+def _as_arrays(batch: dict[str, Any]) -> dict[str, Any]:
+    """A batch for a pipe: torch sends tensors through shared memory, numpy its arrays as they are."""
+    return {name: np.array(v) if isinstance(v, torch.Tensor) else v for name, v in batch.items()}
+
+
+def usable_workers(workers: int, batch_bytes: int) -> tuple[int, bool]:
+    """How many loader processes there can be, and whether there is shared memory for their batches; says what is not.
+
+    A container has little of it: 64 MB is docker's own choice.
+
+    Args:
+        workers: How many are wanted.
+        batch_bytes: Size of a batch.
+    """
+    if not workers:
+        return 0, True
+    try:
+        multiprocessing.get_context().Lock()  # lies in shared memory, too
+    except OSError as error:
+        print(f"no loader processes: there is no shared memory for their locks ({error.strerror})", file=sys.stderr)
+        return 0, True
+    needed = batch_bytes * workers * (AHEAD + 2)  # one is being made, and one in use
+    free = shutil.disk_usage(SHARED).free if SHARED.is_dir() else needed
+    if free < needed:
+        print(
+            f"{SHARED}: {free / 1e6:.1f} MB of shared memory, {needed / 1e6:.1f} MB are wanted for {workers} loader "
+            "processes: batches go through pipes, a little slower; docker run --shm-size gives a container more",
+            file=sys.stderr,
+        )
+    return workers, free >= needed
+
+
+def _loader(dataset: Dataset[Any], sampler: Sampler[Any] | None, workers: int, batch_bytes: int) -> DataLoader[Any]:
+    workers, shared = usable_workers(workers, batch_bytes)
     return _LateLoader(
         dataset,
         batch_size=None,  # datasets here give whole batches
         sampler=sampler,
         num_workers=workers,
         persistent_workers=workers > 0,
-        prefetch_factor=3 if workers else None,
+        prefetch_factor=AHEAD if workers else None,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_quiet_worker,
+        collate_fn=(_shared if shared else _as_arrays) if workers else _as_it_is,
     )
+
+
+def _as_it_is(batch: dict[str, Any]) -> dict[str, Any]:
+    return batch
 
 
 class _StreamingData(pl.LightningDataModule):
@@ -66,9 +129,11 @@ class _StreamingData(pl.LightningDataModule):
         """This process among how many."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
-    def _clips(self, dataset: ClipBatches) -> DataLoader[Any]:
+    def _clips(self, dataset: ClipBatches, frames: int) -> DataLoader[Any]:
         rank, world = self._place()
-        return _loader(dataset, EpochBatches(self.batch_size, self.batches_per_epoch, rank, world), self.workers)
+        places = EpochBatches(self.batch_size, self.batches_per_epoch, rank, world)
+        size = dataset.readers.size
+        return _loader(dataset, places, self.workers, self.batch_size // world * dataset.views * frames * size**2 * 3)
 
     def on_before_batch_transfer(self, batch: ClipBatch | Piece, dataloader_idx: int) -> ClipBatch | Piece:
         """Keeps count of the files that were skipped."""
@@ -111,13 +176,14 @@ class ContrastiveData(_StreamingData):
         on_error: OnError,
     ) -> None:
         super().__init__(batch_size, batches_per_epoch, workers, on_error)
+        self._frames = clip.length
         segments = data.segments[data.segments["video"].isin(rows)]
         choose = UnlabelledClips(segments, clip.length, clip.stride, batch_size * batches_per_epoch, seed)
         self._train = ClipBatches(data, choose, Augmentation(augment), views, size, seed, self.on_error)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of :class:`ClipBatches`."""
-        return self._clips(self._train)
+        return self._clips(self._train, self._frames)
 
 
 class RegressionData(_StreamingData):
@@ -156,6 +222,7 @@ class RegressionData(_StreamingData):
         on_error: OnError,
     ) -> None:
         super().__init__(batch_size, batches_per_epoch, workers, on_error)
+        self._frames = clip.length
         row_of = {video: row for row, video in enumerate(data.videos["video_id"])}
         drawn = labels.assign(video=labels["video_id"].map(row_of))
         choose = LabelledClips(
@@ -172,12 +239,12 @@ class RegressionData(_StreamingData):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of :class:`ClipBatches` with one view."""
-        return self._clips(self._train)
+        return self._clips(self._train, self._frames)
 
     def _whole(self, part: str) -> DataLoader[Any]:
         rank, world = self._place()
         videos = WholeVideos(self._data, self._rows[part], self._size, self._chunk, self.on_error, rank, world)
-        return _loader(videos, None, self.workers)
+        return _loader(videos, None, self.workers, self._chunk * self._size**2 * 3)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Pieces of the validation subjects' videos (:class:`WholeVideos`)."""

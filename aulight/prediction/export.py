@@ -62,7 +62,7 @@ def write_model(source: str, output: Path, licence: str | None = None) -> Export
         if there is not None:
             exported, names = there, [card.name]
         else:
-            exported, names = _written(model, made / output.name, output), [card.name, output.name]  # the model last
+            exported, names = _written(model, made / output.name), [card.name, output.name]  # the model last
         difference = largest_difference(model, exported)
         if not difference <= TOLERANCE:
             raise AulightError(
@@ -73,18 +73,18 @@ def write_model(source: str, output: Path, licence: str | None = None) -> Export
         if there is None and card.exists() and _undated(card) != text.rpartition(" on ")[0]:
             raise AulightError(f"{card}: already there, and not the card of this model; give another output=")
         if there is None or not card.exists():
-            (made / card.name).write_text(text, encoding="utf-8")
+            with told_of(made / card.name):
+                (made / card.name).write_text(text, encoding="utf-8")
             publish(made, output.parent, names)
     return Exported(card, len(model.aus), difference)
 
 
-def _written(model: Model, file: Path, output: Path) -> Model:
+def _written(model: Model, file: Path) -> Model:
     """Writes a model, and reads it again."""
-    with told_of(output):
-        if file.suffix == ".onnx":
-            write_onnx(model, file)
-        else:
-            model.save(file)
+    if file.suffix == ".onnx":
+        write_onnx(model, file)
+    else:
+        model.save(file)
     return load(file)
 
 

@@ -95,7 +95,7 @@ class Model:
         """
         if precision not in ("32", "bf16"):
             raise AulightError(f"precision={precision}: 32 or bf16")
-        return Scorer(self._start(device, precision), self.size, self.aus)
+        return Scorer(self._start(device, precision), self.size, self.aus, str(self.file))
 
     def predict(
         self,
@@ -278,8 +278,8 @@ def _picture(image: Any) -> Frames:
 class Scorer:
     """Scores the aligned faces of one person in one video, in order; :meth:`Model.scorer` makes it."""
 
-    def __init__(self, stream: Stream, size: int, aus: Sequence[int]) -> None:
-        self._stream, self._size, self._aus = stream, size, tuple(aus)
+    def __init__(self, stream: Stream, size: int, aus: Sequence[int], name: str = "model") -> None:
+        self._stream, self._size, self._aus, self._name = stream, size, tuple(aus), name
 
     def push(self, crops: Frames) -> Intensities:
         """Scores the next frames; frames without a face are given as well, cut where the face was.
@@ -292,7 +292,7 @@ class Scorer:
         """
         if not len(crops):
             return np.empty((0, len(self._aus)), np.float32)
-        return self._stream.push(self._clip(crops)).numpy()
+        return self._finite(self._stream.push(self._clip(crops))).numpy()
 
     def explain(self, crops: Frames, au: int) -> tuple[Intensities, npt.NDArray[np.float32]]:
         """In place of :meth:`push`: scores the next frames, and says where in each of them one AU is seen.
@@ -319,8 +319,17 @@ class Scorer:
             return self.push(crops), np.empty(crops.shape[:3], np.float32)
         output = self._aus.index(au)
         intensities, heat = self._stream.explain(self._clip(crops), output)
+        self._finite(intensities)
         heat = heat * (intensities[:, output] / MAX_INTENSITY)[:, None, None]
         return intensities.numpy(), _over_crop(heat, self._size, crops.shape[1]).numpy()
+
+    def _finite(self, intensities: Tensor) -> Tensor:
+        """Intensities as they are, if they are numbers: others come of a damaged model."""
+        if not bool(torch.isfinite(intensities).all()):
+            raise AulightError(
+                f"{self._name}: its scores are not finite numbers; it is damaged, or its training came to nothing"
+            )
+        return intensities
 
     def _clip(self, crops: Frames) -> Tensor:
         clip = torch.from_numpy(np.ascontiguousarray(crops))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from aulight.errors import AulightError, one_line, shorten, shown
 from aulight.nets.encoder import Encoder
+from aulight.nets.finite import not_finite
 from aulight.nets.heads import IntensityRegressor
 from aulight.nets.stream import FrameStream
 from aulight.prediction.description import ModelDescription
@@ -58,6 +59,10 @@ def build(about: ModelDescription, weights: dict[str, Tensor], source: Path) -> 
         raise AulightError(f"{source}: {error}") from error
     except (RuntimeError, TypeError) as error:
         raise AulightError(f"{source}: no network can be built of it ({one_line(error)[:200]})") from error
+    if (name := not_finite(network.state_dict())) is not None:
+        raise AulightError(
+            f"{source}: its weight {name} is not finite: its training came to nothing; give another model"
+        )
     network.eval().requires_grad_(False)
     copies: dict[torch.device, nn.ModuleDict] = {torch.device("cpu"): network}
 

@@ -5,14 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from aulight.errors import AulightError
 from aulight.files import remove_leftovers
 from aulight.prediction.predictor import Found, Predictor
 from aulight.prediction.videos import Video, expected, find_videos
 from aulight.prediction.webcam import record_webcam
-from aulight.processes import cpus, pump
+from aulight.processes import Bar, cpus, pump
 from aulight.settings.predict import PredictSettings
 
 PER_GPU = 4
@@ -65,7 +63,7 @@ def score_input(settings: PredictSettings) -> Predicted:
     todo = sorted(frames, key=lambda video: -frames[video])  # the longest first, so that all processes end together
     processes = processes_for(len(todo), settings.workers, cpus(), predictor.pipeline.on_gpu)
     made: dict[Video, Found] = {}
-    with tqdm(total=sum(frames.values()), desc="Predicting", unit="frame", smoothing=0.05, disable=not todo) as bar:
+    with Bar(sum(frames.values()), "Predicting", "frame", disable=not todo) as bar:
         if processes > 1:
             with pump(todo, begin_work, (settings, processes), processes, bar) as finished:
                 made.update(finished)

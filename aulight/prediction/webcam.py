@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from aulight.data.video.opencv import no_windows
 from aulight.data.video.types import Frames, RawFrame
 from aulight.errors import AulightError
 from aulight.prediction.predictor import Found, Predictor
 from aulight.prediction.videos import Source, Video
+from aulight.processes import Bar
 
 
 def open_camera(number: int) -> Any:
@@ -90,7 +90,7 @@ def record_webcam(predictor: Predictor, camera: int, most: int | None) -> tuple[
     try:
         predictor.pipeline.share_cpus(1)
         fps = opened.get(cv2.CAP_PROP_FPS) or 25.0
-        with tqdm(total=most, desc="Recording", unit="frame") as bar:
+        with Bar(most, "Recording", "frame") as bar:
             source = Source(path=f"webcam:{camera}")
             seen = None if why else show
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import Reader
 from aulight.data.video.types import Frames
 from aulight.files import told_of
+from aulight.processes import Bar
 
 NEIGHBOURS = 2
 """Frames shown on each side of a drawn one."""
@@ -33,7 +33,7 @@ def pictures(data: PreparedDataset, drawn: pd.DataFrame, folder: Path) -> None:
     frames = data.frames[data.frames["video_id"].isin(drawn["video_id"].unique())]
     source = {video_id: rows.to_numpy() for video_id, rows in frames.groupby("video_id")["source_frame"]}
     number, sheet, tiles = 0, 0, list[Frames]()
-    with tqdm(total=len(drawn), desc="Pictures", unit="frame") as bar:
+    with Bar(len(drawn), "Pictures", "frame") as bar:
         for video_id, mine in drawn.groupby("video_id", sort=False):
             row = row_of[video_id]
             reader = Reader(data.path(row), frames=len(source[video_id]))

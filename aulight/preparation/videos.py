@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from aulight.data.faces.aligner import FaceAligner
 from aulight.data.faces.crop import AlignedFrame, squares
@@ -25,7 +24,7 @@ from aulight.data.video.write import write_video
 from aulight.errors import AulightError, VideoError
 from aulight.files import write_table
 from aulight.preparation.recipe import Recipe
-from aulight.processes import Item, ahead, cpus, pump
+from aulight.processes import Bar, Item, ahead, cpus, pump
 
 NO_PICTURE = np.empty((0, 0, 3), np.uint8)
 
@@ -96,7 +95,7 @@ def make_videos(
     done = total - sum(frames[video.video_id] for video in missing)
     skipped: dict[str, str] = {}
     with (
-        tqdm(total=total, initial=done, desc="Preparing", unit="frame", smoothing=0.05) as bar,
+        Bar(total, "Preparing", "frame", initial=done) as bar,
         pump(missing, VideoMaker, given, workers, bar) as results,
     ):
         for video in missing:

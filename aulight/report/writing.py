@@ -60,16 +60,15 @@ def write(summary: Summary, runs: Sequence[Run], output: Path, count: int, video
     remove_leftovers(output.parent)
     remove_former(output.parent, output.name, rf"{_KIND}|{re.escape(PAGE)}|{re.escape(SUMMARY)}")
     with (
-        told_of(output),
         alone(output, f"output={output}: another process is writing it; give another folder"),
-        scratch(output.parent) as whole,
+        scratch(output.parent, output) as whole,
     ):
         _write_tables(summary, whole)
         _write_figures(summary, whole)
         timelines = _write_timelines(summary, runs, count, videos, whole)
         pictures = {caption: (whole / name).read_bytes() for caption, name in timelines.items()}
         curve, bars = ((whole / f"{name}.png").read_bytes() for name in ("label_efficiency", "per_au"))
-        (whole / PAGE).write_text(page(summary, curve, bars, pictures), encoding="utf-8")
+        _write_text(page(summary, curve, bars, pictures), whole / PAGE)
         names = sorted(file.name for file in whole.iterdir())
         _publish(whole, output, names, summary)
     return sorted([*names, SUMMARY])
@@ -102,16 +101,22 @@ def _older(output: Path) -> dict[str, list[str] | None]:
 
 def _write_tables(summary: Summary, folder: Path) -> None:
     whole, per_au = flat(summary)
-    whole.to_csv(folder / "table.csv", index=False)
-    per_au.to_csv(folder / "per_au.csv", index=False)
+    for name, table in {"table.csv": whole, "per_au.csv": per_au}.items():
+        with told_of(folder / name):
+            table.to_csv(folder / name, index=False)
     tables = tables_of(summary)
     parts = [f"## {title}\n\n{formats.markdown(table)}" for title, table in tables.items()]
     if lines := summary.notes + remarks(summary):
         parts.append("## Remarks\n\n" + "".join(f"- {line}\n" for line in lines))
-    (folder / "table.md").write_text("\n".join(parts), encoding="utf-8")
+    _write_text("\n".join(parts), folder / "table.md")
     parts = [formats.latex(table, title) for title, table in tables.items()]
     text = "% Needs \\usepackage{booktabs}\n" + "\n".join(parts)
-    (folder / "table.tex").write_text(text, encoding="utf-8")
+    _write_text(text, folder / "table.tex")
+
+
+def _write_text(text: str, path: Path) -> None:
+    with told_of(path):
+        path.write_text(text, encoding="utf-8")
 
 
 def _write_figures(summary: Summary, folder: Path) -> None:

@@ -166,6 +166,9 @@ class Run:
             outcome = "interrupted"
         try:
             self.update(outcome=outcome)
+        except OSError:
+            if kind is None:
+                raise  # else a full disk, perhaps, of which the first error tells more
         finally:
             if _is_first():
                 self._alone.close()

@@ -39,4 +39,8 @@ class PretrainSettings(TrainingSettings):
         context, furthest = self.objective.context, max(self.objective.horizons)
         if context + furthest >= self.clip.length:
             raise mistake("clip.length", f"too short for objective.context={context} and horizons up to {furthest}")
+        moments = self.clip.length - context - furthest
+        if self.model.norm == "batch" and not self.objective.spatial and self.loader.batch_size * moments == 1:
+            problem = "one clip with one moment to predict has no mean: more are needed, or model.norm=group"
+            raise mistake("loader.batch_size", problem)
         return self

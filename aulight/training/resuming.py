@@ -13,6 +13,7 @@ from aulight.errors import AulightError
 from aulight.files import whole
 from aulight.foreign.checkpoint import read_checkpoint
 from aulight.nets.encoder import Encoder
+from aulight.nets.finite import not_finite
 from aulight.protocol import TrainedOn
 from aulight.settings.model import NetworkSettings
 
@@ -71,6 +72,8 @@ def load_encoder(encoder: Encoder, weights: dict[str, Tensor], source: Path) -> 
     Raises:
         AulightError: When they do not fit, naming what does not.
     """
+    if (name := not_finite(weights)) is not None:
+        raise AulightError(f"pretrained={source}: its weight {name} is not finite; run stage one again, to its end")
     try:
         encoder.load_state_dict(weights, strict=True)
     except RuntimeError as error:

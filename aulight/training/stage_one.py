@@ -18,7 +18,7 @@ from aulight.training.probe import Probe
 from aulight.training.progress import duration, report_skipped
 from aulight.training.resuming import LastMetrics
 from aulight.training.tracking import Tracker
-from aulight.training.trainer import make_trainer, prepare_process
+from aulight.training.trainer import Kept, fit, make_trainer, prepare_process
 
 
 def learn(settings: PretrainSettings, folder: Path) -> None:
@@ -81,12 +81,13 @@ def learn(settings: PretrainSettings, folder: Path) -> None:
         metrics = LastMetrics()
         callbacks: list[Callback] = [
             metrics,
-            ModelCheckpoint(
+            (Kept if settings.keep_every_epochs == 1 else ModelCheckpoint)(
                 run.checkpoints,
                 "step{step:06d}",
                 auto_insert_metric_name=False,
                 every_n_epochs=settings.keep_every_epochs,
                 save_top_k=-1,
+                enable_version_counter=False,  # one that was kept before a kill is kept once
             ),
         ]
         if settings.probe is not None and split is not None and labelled:
@@ -94,7 +95,7 @@ def learn(settings: PretrainSettings, folder: Path) -> None:
             callbacks.append(Probe(data, split, settings.clip.stride[0], settings.encoder.size, **looks))
         with Tracker(run, settings.logger) as tracker:
             trainer = make_trainer(run, settings, callbacks, tracker)
-            trainer.fit(stage, module, ckpt_path=run.last, weights_only=True)
+            fit(trainer, stage, module, run)
         for callback in callbacks:
             if isinstance(callback, Probe):
                 module.skipped.update(callback.skipped)

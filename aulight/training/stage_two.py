@@ -25,7 +25,7 @@ from aulight.training.progress import duration, report_skipped
 from aulight.training.regression import RegressionStage
 from aulight.training.resuming import StageOne, load_encoder, read_stage_one
 from aulight.training.tracking import Tracker
-from aulight.training.trainer import make_trainer, prepare_process
+from aulight.training.trainer import fit, make_trainer, prepare_process
 
 
 class Fitted(NamedTuple):
@@ -212,7 +212,7 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
         enable_version_counter=False,
     )
     trainer = make_trainer(run, settings, [best], tracker)
-    trainer.fit(stage, module, ckpt_path=run.last, weights_only=True)
+    fit(trainer, stage, module, run)
     steps = int(trainer.global_step)
     trainer.validate(stage, module, ckpt_path=best.best_model_path, verbose=False, weights_only=True)
     stage.gather_predictions()

@@ -16,12 +16,37 @@ from aulight.errors import AulightError, one_line
 from aulight.processes import cpus
 from aulight.runs.run import Run
 from aulight.settings.training import TrainingSettings
+from aulight.training.divergence import Divergence
 from aulight.training.logs import RunLogger
 from aulight.training.progress import Progress
 from aulight.training.resuming import AtomicCheckpoints, Reseed, step_of
 
 AUTO = "AULIGHT_AUTO_PRECISION"
 """Environment variable with what ``trainer.precision=auto`` takes, ``32`` or ``bf16-mixed``, whatever the hardware."""
+
+
+class Kept(ModelCheckpoint):
+    """Checkpoints of every epoch, kept for good.
+
+    Lightning knows two of one class by their settings, which are those of ``last.ckpt`` where every epoch is kept.
+    """
+
+
+def fit(trainer: pl.Trainer, stage: pl.LightningModule, data: pl.LightningDataModule, run: Run) -> None:
+    """Trains, or goes on with it from the run's last checkpoint.
+
+    Raises:
+        AulightError: When it comes to nothing, or a batch is too small for the network.
+    """
+    try:
+        trainer.fit(stage, data, ckpt_path=run.last, weights_only=True)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise AulightError(
+            "loader.batch_size: too few clips a device for model.norm=batch, which takes a mean over them; "
+            "a larger one is needed, or model.norm=group"
+        ) from error
 
 
 class Layout(Callback):
@@ -78,7 +103,7 @@ def make_trainer(
             **arguments,
             max_epochs=settings.epochs,
             logger=[RunLogger(run.folder, before), *([] if tracker is None else [tracker])],
-            callbacks=[*callbacks, *ours],
+            callbacks=[Divergence(), *callbacks, *ours],
             default_root_dir=run.folder,
             plugins=[AtomicCheckpoints()],
             use_distributed_sampler=False,  # the samplers here know their rank

@@ -1,5 +1,8 @@
 """Loaders on real mp4 files whose every frame is known: the same clips however they are loaded, and no others."""
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +46,56 @@ def test_workers_load_the_same_batches_as_none(
     loader.sampler.set_epoch(1)  # type: ignore[attr-defined]  # as Lightning calls it
     later = list(loader)
     assert any(not torch.equal(one["clips"], two["clips"]) for one, two in zip(later, expected, strict=True))
+
+
+SMALL = """
+import sys
+from pathlib import Path
+import torch
+from aulight.data import loaders
+from aulight.data.store import PreparedDataset
+from tests.data.coded import contrastive, regression
+torch.set_num_threads(1)
+if sys.argv[2] == "unmeasured":  # as when other processes have taken it meanwhile
+    loaders.usable_workers = lambda workers, size: (workers, True)
+data = PreparedDataset(Path(sys.argv[1]))
+def same(one, other):
+    return all(torch.equal(v.nan_to_num(-1), other[k].nan_to_num(-1)) for k, v in one.items() if hasattr(v, "shape"))
+for stage in (contrastive, regression):
+    for part in ("train_dataloader", "test_dataloader") if stage is regression else ("train_dataloader",):
+        own, given = (list(getattr(stage(data, workers=workers), part)()) for workers in (0, 2))
+        key = lambda batch: (batch["start"], batch["video"]) if part == "test_dataloader" else 0
+        own, given = sorted(own, key=key), sorted(given, key=key)
+        assert len(own) == len(given) and all(map(same, own, given)), part
+print("the same")
+"""
+
+
+@pytest.mark.parametrize(
+    ("size", "way", "told"),
+    [
+        ("64k", "measured", "batches go through pipes, a little slower"),
+        ("64k", "unmeasured", ""),
+        ("4k", "measured", "no loader processes: there is no shared memory for their locks"),
+    ],
+)
+def test_little_shared_memory_makes_loading_slower_and_no_more(
+    size: str, way: str, told: str, data: PreparedDataset
+) -> None:
+    """As in a container. Oracle: batches of this process."""
+    fill = "dd if=/dev/zero of=/dev/shm/full bs=4k count=1 status=none; " if size == "4k" else ""
+    mount = f"mount -t tmpfs -o size={size} tmpfs /dev/shm && {fill}"
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-m", "sh", "-c", mount + "true"]).returncode:
+        pytest.skip("no right to another /dev/shm")
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", mount + 'exec "$@"', "sh", sys.executable, "-c", SMALL, str(data.root), way],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "the same\n"), done.stderr
+    assert told in done.stderr
 
 
 def test_labels_that_were_not_drawn_change_no_batch(tmp_path: Path, data: PreparedDataset, make_store: Make) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from aulight.data.alignment import Alignment
 from aulight.data.description import DatasetDescription
@@ -23,7 +22,7 @@ from aulight.data.video.write import write_video
 from aulight.data.writer import StoreWriter
 from aulight.datasets import DISFA_AUS
 from aulight.errors import AulightError
-from aulight.processes import worker_pool
+from aulight.processes import Bar, worker_pool
 
 FPS = 25.0
 
@@ -116,10 +115,9 @@ def generate(root: Path, size: str = "default", seed: int = 0, workers: int | No
     }
     with StoreWriter(root, meta) as store:
         jobs = [(store.videos / f"{name}.mp4", (seed, index), chosen) for index, name in enumerate(names)]
-        with worker_pool(workers) as pool:
-            drawn = pool.map(_make, jobs)
-            results = tqdm(drawn, total=len(jobs), desc="Drawing synthetic faces", unit="video")
-            for index, labels in enumerate(results):
+        with worker_pool(workers) as pool, Bar(len(jobs), "Drawing synthetic faces", "video") as bar:
+            for index, labels in enumerate(pool.map(_make, jobs)):
+                bar.update()
                 store.add(
                     video_id=names[index],
                     subject=f"S{index:05d}",
