@@ -52,7 +52,12 @@ PATIENCE_S = 60  # that an interrupted job has to write down how far it came
 def lifeline() -> Iterator[None]:
     """In the block this process is the sweep: the jobs that are started in it end with it, however it ends."""
     with tempfile.NamedTemporaryFile(prefix="aulight-sweep-") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:  # ENOLCK: a folder of a network without locks
+            print(f"{file.name}: {error.strerror}; jobs outlive a sweep that is killed", file=sys.stderr, flush=True)
+            yield
+            return
         os.environ[SWEEP] = file.name
         try:
             yield

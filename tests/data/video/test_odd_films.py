@@ -21,45 +21,9 @@ from PIL import Image, ImageCms
 from aulight.data.video.raw import late_start, raw_frames, raw_info
 from aulight.data.video.write import write_video
 from aulight.errors import VideoError
-from tests.data.video.films import Decode, Frames, numbers, until_error
+from tests.data.video.films import Decode, Frames, added, encoded, late, mux, numbers, silence, until_error
 
 COUNT = 20
-VP8 = {"deadline": "realtime", "cpu-used": "8"}
-
-
-def _mux(container: Any, packets: list[Any]) -> None:
-    for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
-        container.mux(packet)
-
-
-def _film(stream: Any, frames: Sequence[Frames], times_ms: Sequence[int] | None = None) -> list[Any]:
-    packets = []
-    for number, frame in enumerate(frames):
-        picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-        if times_ms is not None:
-            picture.pts, picture.time_base = times_ms[number], Fraction(1, 1000)
-        packets += stream.encode(picture)
-    return packets + stream.encode()
-
-
-def _added(container: Any, codec: str, size: tuple[int, int], times: bool = False) -> Any:
-    stream = container.add_stream(codec, rate=25, options=VP8 if codec == "libvpx" else {})
-    stream.width, stream.height = size
-    stream.pix_fmt = {"mjpeg": "yuvj420p", "png": "rgb24"}.get(codec, "yuv420p")
-    if times:
-        stream.codec_context.time_base = Fraction(1, 1000)
-    return stream
-
-
-def _silence(container: Any, seconds: float, start_s: float = 0) -> list[Any]:
-    stream = container.add_stream("aac" if container.name.endswith(("mp4", "mov")) else "libopus", 48000)
-    stream.layout = "mono"
-    packets = []
-    for first in range(0, round(seconds * 48000), 960):
-        sound = av.AudioFrame.from_ndarray(np.zeros((1, 960), np.float32), "fltp", "mono")
-        sound.sample_rate, sound.pts, sound.time_base = 48000, first + round(start_s * 48000), Fraction(1, 48000)
-        packets += stream.encode(sound)
-    return packets + stream.encode()
 
 
 def _stored(container: Any, stream: Any, pictures: Sequence[bytes]) -> None:
@@ -81,9 +45,9 @@ def _jpeg(image: Frames, kind: str = "JPEG", **options: Any) -> bytes:
 def _browser(path: Path, frames: Sequence[Frames], times_ms: Sequence[int], sound_s: float = 0) -> Path:
     """As browsers record: no length, no rate, times in milliseconds."""
     with av.open(str(path), "w", options={"live": "1"}) as container:
-        stream = _added(container, "libvpx", (64, 64), times=True)
-        packets = _silence(container, sound_s) if sound_s else []
-        _mux(container, packets + _film(stream, frames, times_ms))
+        stream = added(container, "libvpx", (64, 64), times=True)
+        packets = silence(container, sound_s) if sound_s else []
+        mux(container, packets + encoded(stream, frames, times_ms))
     data = path.read_bytes()
     rate = b"\x23\xe3\x83\x84"  # how long a frame is: 4 bytes follow
     assert data.count(rate) == 1
@@ -101,12 +65,12 @@ def test_a_cover_in_the_first_stream_is_passed_over(
     tmp_path: Path, pictures: list[Frames], decode: Decode, name: str, called: bool
 ) -> None:
     with av.open(str(tmp_path / name), "w") as container:
-        cover = _added(container, "mjpeg", (400, 400))
+        cover = added(container, "mjpeg", (400, 400))
         if called:
             cover.disposition = Disposition.attached_pic
-        packets = _film(_added(container, "libx264", (64, 64)), pictures[:COUNT])
+        packets = encoded(added(container, "libx264", (64, 64)), pictures[:COUNT])
         _stored(container, cover, [_jpeg(np.full((400, 400, 3), 90, np.uint8))])
-        _mux(container, packets)
+        mux(container, packets)
     assert numbers(decode, list(raw_frames(tmp_path / name))) == list(range(COUNT))
     assert raw_info(tmp_path / name).frames == COUNT
     assert raw_info(tmp_path / name).note is None
@@ -116,11 +80,11 @@ def test_an_attached_picture_is_passed_over(tmp_path: Path, pictures: list[Frame
     cover = _jpeg(np.full((400, 400, 3), 90, np.uint8))
     for name in ("film.mkv", "sound.mkv"):
         with av.open(str(tmp_path / name), "w") as container:
-            packets = _silence(container, 0.2)
+            packets = silence(container, 0.2)
             if name == "film.mkv":
-                packets += _film(_added(container, "libx264", (64, 64)), pictures[:COUNT])
+                packets += encoded(added(container, "libx264", (64, 64)), pictures[:COUNT])
             container.add_attachment("cover.jpg", "image/jpeg", cover)
-            _mux(container, packets)
+            mux(container, packets)
     assert numbers(decode, list(raw_frames(tmp_path / "film.mkv"))) == list(range(COUNT))
     assert "no pictures but a cover" in until_error(tmp_path / "sound.mkv")[1]
 
@@ -131,14 +95,14 @@ def test_of_several_videos_the_chosen_or_largest_is_read(
     tmp_path: Path, pictures: list[Frames], name: str, sizes: tuple[int, int], default: int | None, read: int
 ) -> None:
     with av.open(str(tmp_path / name), "w") as container:
-        streams = [_added(container, "libx264", (size, size)) for size in sizes]
+        streams = [added(container, "libx264", (size, size)) for size in sizes]
         for place, stream in enumerate(streams):
             chosen = place == (read if default is None else default)
             stream.disposition = Disposition.default if chosen else Disposition(0)
         packets = []
         for place, (stream, size) in enumerate(zip(streams, sizes, strict=True)):
-            packets += _film(stream, [np.full((size, size, 3), 60 + 120 * place, np.uint8)] * (5 + place))
-        _mux(container, packets)
+            packets += encoded(stream, [np.full((size, size, 3), 60 + 120 * place, np.uint8)] * (5 + place))
+        mux(container, packets)
     frames = list(raw_frames(tmp_path / name))
     assert len(frames) == 5 + read
     assert frames[0].image.shape == (sizes[read], sizes[read], 3)
@@ -179,7 +143,7 @@ def test_a_single_frame_has_the_usual_rate(tmp_path: Path, pictures: list[Frames
 def test_the_rate_of_uneven_times_is_their_mean(tmp_path: Path, pictures: list[Frames], flags: str) -> None:
     times = np.cumsum(np.random.default_rng(4).integers(20, 90, COUNT)).tolist()
     with av.open(str(tmp_path / "phone.mp4"), "w", options={"movflags": flags} if flags else {}) as container:
-        _mux(container, _film(_added(container, "libx264", (64, 64), times=True), pictures[:COUNT], times))
+        mux(container, encoded(added(container, "libx264", (64, 64), times=True), pictures[:COUNT], times))
     fps = raw_info(tmp_path / "phone.mp4").fps
     assert fps == pytest.approx(1000 * (COUNT - 1) / (times[-1] - times[0]), rel=0.02)
 
@@ -187,7 +151,7 @@ def test_the_rate_of_uneven_times_is_their_mean(tmp_path: Path, pictures: list[F
 def test_pictures_hours_apart_are_read_to_their_end(tmp_path: Path, pictures: list[Frames]) -> None:
     with av.open(str(tmp_path / "lapse.mkv"), "w") as container:
         times = [0, 3_600_000, 7_200_000]
-        for packet in _film(_added(container, "libx264", (64, 64), times=True), pictures[:3], times):
+        for packet in encoded(added(container, "libx264", (64, 64), times=True), pictures[:3], times):
             container.mux(packet)
     assert [frame.time_s for frame in raw_frames(tmp_path / "lapse.mkv")] == [0, 3600, 7200]
     fps = raw_info(tmp_path / "lapse.mkv").fps
@@ -205,10 +169,7 @@ def test_no_rate_is_too_odd_for_a_file(tmp_path: Path, pictures: list[Frames], f
 @pytest.mark.parametrize("name", ["late.mp4", "late.mov", "late.mkv"])
 def test_times_count_from_the_start_of_the_file(tmp_path: Path, pictures: list[Frames], name: str) -> None:
     """As players and annotation programs count; ``ffmpeg -itsoffset 0.5`` makes such files."""
-    with av.open(str(tmp_path / name), "w") as container:
-        times = [500 + 40 * number for number in range(COUNT)]
-        packets = _film(_added(container, "libx264", (64, 64), times=True), pictures[:COUNT], times)
-        _mux(container, packets + _silence(container, 1.5))
+    late(tmp_path / name, pictures[:COUNT])
     frames = list(raw_frames(tmp_path / name))
     np.testing.assert_allclose([frame.time_s for frame in frames], 0.5 + np.arange(COUNT) / 25, atol=1e-6)
     assert [frame.number for frame in frames] == list(range(COUNT))
@@ -226,8 +187,8 @@ def test_a_browsers_recording_may_start_late_as_well(tmp_path: Path, pictures: l
 @pytest.mark.parametrize("name", ["late.mp4", "late.mkv"])
 def test_sound_that_starts_later_moves_no_frame(tmp_path: Path, pictures: list[Frames], name: str) -> None:
     with av.open(str(tmp_path / name), "w") as container:
-        packets = _film(_added(container, "libx264", (64, 64)), pictures[:COUNT])
-        _mux(container, packets + _silence(container, 0.5, start_s=0.3))
+        packets = encoded(added(container, "libx264", (64, 64)), pictures[:COUNT])
+        mux(container, packets + silence(container, 0.5, start_s=0.3))
     assert [frame.time_s for frame in raw_frames(tmp_path / name)] == pytest.approx(np.arange(COUNT) / 25)
     assert late_start("late", 0.0, 25) is None
 
@@ -247,7 +208,7 @@ def test_frames_may_carry_what_pyav_does_not_know(tmp_path: Path, name: str, cod
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     data = _jpeg(picture, "PNG" if codec == "png" else "JPEG", exif=exif, icc_profile=profile)
     with av.open(str(tmp_path / name), "w") as container:
-        _stored(container, _added(container, codec, (64, 48)), [data] * 4)
+        _stored(container, added(container, codec, (64, 48)), [data] * 4)
     frames = list(raw_frames(tmp_path / name))
     assert len(frames) == 4
     for frame in frames:
@@ -266,7 +227,7 @@ def test_pictures_are_turned_and_mirrored_as_the_track_says(
         stream = container.add_stream("libx264", rate=25, options={"crf": "4"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.set_display_rotation(turned, hflip=flips[0], vflip=flips[1])
-        _mux(container, _film(stream, [picture] * 2))
+        mux(container, encoded(stream, [picture] * 2))
     expected = np.rot90(picture, turned // 90)
     expected = expected[:, ::-1] if flips[0] else expected[::-1] if flips[1] else expected
     for frame in raw_frames(tmp_path / "phone.mp4"):
@@ -296,7 +257,7 @@ def test_a_frame_that_claims_to_be_huge_is_damaged(tmp_path: Path, name: str, fi
     huge[start + 5 : start + 9] = struct.pack(">HH", 60000, 60000)
     with av.open(str(tmp_path / name), "w") as container:
         stored = [bytes(small)] * first + [bytes(huge)] * (6 - first)
-        _stored(container, _added(container, "mjpeg", (64, 48)), stored)
+        _stored(container, added(container, "mjpeg", (64, 48)), stored)
     frames, says = until_error(tmp_path / name)
     assert len(frames) == first
     assert says.endswith("damaged after frame 2" if first else "damaged from its first frame on")
@@ -306,15 +267,15 @@ def test_frames_may_change_their_size(tmp_path: Path) -> None:
     sizes = [(48, 64), (48, 64), (100, 80), (1, 1), (2, 30)]
     with av.open(str(tmp_path / "call.mkv"), "w") as container:
         stored = [_jpeg(np.zeros((*size, 3), np.uint8)) for size in sizes]
-        _stored(container, _added(container, "mjpeg", (64, 48)), stored)
+        _stored(container, added(container, "mjpeg", (64, 48)), stored)
     assert [frame.image.shape[:2] for frame in raw_frames(tmp_path / "call.mkv")] == sizes
 
 
 def test_pixels_as_wide_as_a_street_are_taken_for_square(tmp_path: Path, pictures: list[Frames]) -> None:
     with av.open(str(tmp_path / "odd.mkv"), "w") as container:
-        stream = _added(container, "libx264", (64, 64))
+        stream = added(container, "libx264", (64, 64))
         stream.codec_context.sample_aspect_ratio = Fraction(60000, 1)
-        _mux(container, _film(stream, pictures[:2]))
+        mux(container, encoded(stream, pictures[:2]))
     assert next(raw_frames(tmp_path / "odd.mkv")).image.shape == (64, 64, 3)
 
 
@@ -345,7 +306,7 @@ def test_names_are_only_names(tmp_path: Path, pictures: list[Frames], name: str 
 def test_titles_may_be_in_any_encoding(tmp_path: Path, pictures: list[Frames]) -> None:
     with av.open(str(tmp_path / "old.avi"), "w") as container:
         container.metadata["title"] = "Xabcdefg"
-        _mux(container, _film(_added(container, "mpeg4", (64, 64)), pictures[:3]))
+        mux(container, encoded(added(container, "mpeg4", (64, 64)), pictures[:3]))
     data = (tmp_path / "old.avi").read_bytes()
     assert data.count(b"Xabcdefg") == 1
     (tmp_path / "old.avi").write_bytes(data.replace(b"Xabcdefg", b"\xe9\xfcbcdefg"))
