@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from aulight.cli.streams import let_go, make_usable
+
 COMMANDS = {
     "prepare": "raw videos to a prepared dataset of aligned faces",
     "sample": "which frames to label: a random draw, as a table to fill in and pictures",
@@ -27,14 +29,20 @@ SWEPT = ("pretrain", "finetune")
 
 def main() -> None:
     """Entry point of ``aulight``; exits with status 2 for a user's mistake, 1 when a part of the work failed."""
+    make_usable()
     try:
         try:
             _main(sys.argv[1:])
         finally:
             sys.stdout.flush()
     except BrokenPipeError:  # who reads it has had enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        let_go()
         sys.exit(1)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        let_go()
+        _fail(f"what is printed cannot be written ({error.strerror})", 1)
 
 
 def _main(arguments: list[str]) -> None:

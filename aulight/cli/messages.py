@@ -13,13 +13,19 @@ from aulight.settings.commands import settings_of
 from aulight.settings.training import Experiment
 from aulight.settings.walk import nodes
 
+_HOMELESS = "Could not determine home directory."
+"""What pathlib says where there is no HOME and the system does not know the user."""
+
 
 def is_users(error: BaseException) -> bool:
     """Whether an error is a user's mistake, or a lack of room or rights: not a bug."""
     if isinstance(error, AulightError | HydraException | OmegaConfBaseException) or is_out_of_memory(error):
         return True
-    # no right to write there, or no room
-    numbers = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ESTALE, *ROOM)
+    if isinstance(error, RuntimeError) and str(error) == _HOMELESS:
+        return True
+    # no right to write there, no room, what is gone meanwhile, or a name that no file can have
+    numbers = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.ESTALE, *ROOM)
+    numbers += (errno.ENAMETOOLONG, errno.ELOOP, errno.EILSEQ)
     return isinstance(error, OSError) and error.errno in numbers
 
 
@@ -35,6 +41,8 @@ def message(error: BaseException, command: str = "") -> str:
     if isinstance(error, AulightError):
         wrong = str(error)  # of a table, a line for each row with a mistake
         return one_line(error) if "Traceback" in wrong else "\n".join(map(one_line, wrong.splitlines()))
+    if str(error) == _HOMELESS:
+        return "~: no such home folder is known; give the whole path"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     whole = re.search(r"full_key: (\S+)", "\n".join(map(str, (error, error.__cause__))))  # OmegaConf's word for it

@@ -54,7 +54,12 @@ def lifeline() -> Iterator[None]:
     folder = own_folder()
     remove_leftovers(folder)
     with scratch(folder) as place, (place / "sweep").open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:  # ENOLCK: a folder of a network without locks
+            print(f"{file.name}: {error.strerror}; jobs outlive a sweep that is killed", file=sys.stderr, flush=True)
+            yield
+            return
         os.environ[SWEEP] = file.name
         try:
             yield

@@ -101,8 +101,16 @@ def install_model() -> Path:
 
 
 def _cached() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("AULIGHT_CACHE") or Path(base) / "aulight") / MODEL
+    if given := os.environ.get("AULIGHT_CACHE"):
+        return Path(given) / MODEL
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "aulight" / MODEL
+    try:
+        return Path.home() / ".cache" / "aulight" / MODEL
+    except RuntimeError as error:  # no HOME, and the system does not know the user
+        raise AulightError(
+            f"no home folder is known, where {MODEL} would be; set the environment variable AULIGHT_CACHE to a folder"
+        ) from error
 
 
 def _digest(path: Path) -> str:

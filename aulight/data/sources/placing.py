@@ -22,7 +22,7 @@ def place_labels(
     Args:
         raw: The video.
         numbers: ``(frames,)`` number of each frame in the raw video, unique.
-        times: ``(frames,)`` seconds since its first frame, ascending.
+        times: ``(frames,)`` seconds since the start of its file, ascending.
 
     Returns:
         AU number to ``(frames,)`` Int8 array, NA where unknown, or ``None`` for an unlabelled video; and a note on

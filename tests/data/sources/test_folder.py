@@ -1,5 +1,6 @@
 """Any folder: what is a video is found wherever it lies, and has a name of its own."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -94,10 +95,62 @@ def test_two_videos_of_one_name_are_refused(tmp_path: Path, names: tuple[str, st
     assert all(str(root / name) in str(caught.value) for name in names)
 
 
-def test_a_name_that_is_too_long_for_a_file_is_refused(tmp_path: Path) -> None:
-    root = _files(tmp_path / "raw", f"{'a' * 120}/{'b' * 120}.mp4")
-    with pytest.raises(AulightError, match="too long a path for a name"):
-        _read(root)
+def test_a_name_that_is_too_long_for_a_file_ends_in_a_mark_of_its_own(tmp_path: Path) -> None:
+    names = [f"{'a' * 120}/{'b' * 120}{end}.mp4" for end in "xy"] + ["漢" * 83 + ".mp4", "c" * 196 + ".mp4"]
+    root = _files(tmp_path / "raw", *names)
+    found = _found(_read(root), root)
+    assert sorted(found.values()) == sorted(names), "none is lost, and no two have one name"
+    assert all(len(name.encode()) <= 200 for name in found)
+    assert found["c" * 196] == "c" * 196 + ".mp4", "short enough"
+    assert _found(_read(root), root) == found, "and the same ones the next time"
+
+
+def test_what_is_called_a_video_and_is_no_file_is_named(tmp_path: Path) -> None:
+    root = _files(tmp_path / "raw", "a.mp4")
+    (root / "loop.mp4").symlink_to("loop.mp4")
+    (root / "gone.avi").symlink_to("nowhere.avi")
+    (root / "zero.mkv").symlink_to("/dev/zero")
+    (root / "loop").symlink_to("loop")
+    os.mkfifo(root / "pipe.mp4")
+    os.mkfifo(root / "1.jpg")
+    data = _read(root)
+    assert _found(data, root) == {"a": "a.mp4"}
+    says = {"gone.avi": "a link that leads nowhere", "zero.mkv": "a device, where a file is needed"}
+    says |= {"pipe.mp4": "a pipe, where a file is needed"}
+    for name, reason in says.items():
+        assert f"not used: {root / name}: {reason}" in data.notes
+    assert any("loop.mp4: cannot be read (Too many levels of symbolic links)" in note for note in data.notes)
+
+
+def test_a_folder_that_cannot_be_looked_into_is_named(tmp_path: Path) -> None:
+    """By a user who may not; one who may do everything is made one first, in a process of its own."""
+    root = _files(tmp_path / "raw", "a.mp4", "lost+found/b.mp4", "listed/c.mp4", "deep/er/d.mp4")
+    modes = {"lost+found": 0o000, "listed": 0o444}
+    for name, mode in modes.items():
+        (root / name).chmod(mode)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & 0o001:
+            folder.chmod(folder.stat().st_mode | 0o111)
+    reading, writing = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            if os.getuid() == 0:
+                os.setuid(65534)
+            data = _read(root)
+            said = "\n".join([*_found(data, root).values(), *data.notes])
+        except BaseException as error:
+            said = repr(error)
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as file:
+        said = file.read().splitlines()
+    os.waitpid(child, 0)
+    for name in modes:
+        (root / name).chmod(0o755)
+    assert said[:2] == ["deep/er/d.mp4", "a.mp4"] or said[:2] == ["a.mp4", "deep/er/d.mp4"]
+    assert f"not looked into: {root / 'lost+found'} (Permission denied)" in said
+    assert f"not used: {root / 'listed' / 'c.mp4'}: cannot be read (Permission denied)" in said
 
 
 def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:

@@ -1,0 +1,81 @@
+"""`aulight predict` on odd files among others: those are named, and the rest is done."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+import skimage.data
+from PIL import Image
+
+from aulight.data.video.raw import raw_frames
+from aulight.data.video.write import write_video
+from tests.data.video.films import late
+
+Command = Callable[..., Any]
+Frames = npt.NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def face() -> Frames:
+    """A picture of a real face, which lies around (112, 116)."""
+    picture: Frames = skimage.data.astronaut()[:240, 110:350]  # type: ignore[no-untyped-call]
+    return np.ascontiguousarray(picture)
+
+
+def test_a_photo_of_a_phone(aulight: Command, face: Frames, tmp_path: Path) -> None:
+    """Stored on its side, with all that phones write; the oracle is the same picture without."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Maker"
+    Image.fromarray(np.rot90(face)).save(tmp_path / "photo.jpg", quality=98, exif=exif)
+    Image.fromarray(face).save(tmp_path / "plain.jpg", quality=98)
+    tables = []
+    for name in ("photo", "plain"):
+        outcome = aulight("predict", f"input={tmp_path / name}.jpg", f"output={tmp_path / 'out'}", "overlay=true")
+        assert outcome.status == 0, outcome.err
+        tables.append(pd.read_csv(tmp_path / "out" / f"{name}.csv"))
+    assert tables[0]["success"].tolist() == [1]
+    np.testing.assert_allclose(tables[0], tables[1], atol=0.3)
+    (picture,) = raw_frames(tmp_path / "out" / "photo.overlay.mp4")
+    assert picture.image.shape[0] >= 240
+
+
+def test_odd_files_are_named_and_the_rest_is_done(aulight: Command, face: Frames, tmp_path: Path) -> None:
+    given, out = tmp_path / "in", tmp_path / "out"
+    given.mkdir()
+    late(given / "late.mkv", [face] * 10)
+    names = ["漢" * 83, "a" * 251, os.fsdecode(b"\xff\xfe")]
+    for name in names:
+        write_video(tmp_path / "clip.mp4", [face] * 3, 25)
+        (tmp_path / "clip.mp4").rename(given / f"{name}.mp4")
+    os.mkfifo(given / "pipe.mp4")
+    (given / "loop.mp4").symlink_to("loop.mp4")
+    (given / "zero.mp4").symlink_to("/dev/zero")
+    outcome = aulight("predict", f"input={given}", f"output={out}", "overlay=true", "workers=1")
+    assert outcome.status == 1
+    assert "3 of 7 videos could not be read to their end" in outcome.err
+    for name in ("pipe", "loop", "zero"):
+        assert f"{given / name}.mp4: " in outcome.err
+    assert f"{given / 'late.mkv'}: its first frame is at 0.50 s" in outcome.out
+    assert len(list(out.glob("*.csv"))) == len(list(out.glob("*.overlay.mp4"))) == 4
+    table, note = pd.read_csv(out / "late.csv"), json.loads((out / "late.json").read_text())
+    np.testing.assert_allclose(table["timestamp"], 0.5 + np.arange(10) / 25, atol=1e-6)
+    assert note["fps"] == 25
+    assert "times count from the start of the file" in note["notes"][0]
+    again = aulight("predict", f"input={given}", f"output={out}", "overlay=true", "workers=1")
+    assert (again.status, again.out) == (1, outcome.out.replace(" frames\n", " frames; 4 done before\n"))
+
+
+@pytest.mark.parametrize("name", ["pipe.mp4", "loop.mp4", "gone.mp4", "a" * 300])
+def test_a_single_input_that_is_no_file(aulight: Command, tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "loop.mp4").symlink_to("loop.mp4")
+    outcome = aulight("predict", f"input={tmp_path / name}", f"output={tmp_path / 'out'}")
+    assert (outcome.status, len(outcome.err.splitlines())) == (2, 1)
+    assert str(tmp_path / name) in outcome.err
+    assert not (tmp_path / "out").exists()
