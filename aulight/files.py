@@ -15,7 +15,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,20 +171,29 @@ def _to_disk(path: Path) -> None:
 
 @contextlib.contextmanager
 def told_of(path: Path) -> Iterator[None]:
-    """Makes errors of writing say where: those that name no file, or a temporary one, name this."""
+    """Makes errors of writing say where: those that name no file name this one, and those in a hidden folder, below it.
+
+    Args:
+        path: What is written in the block, or made of what is written there.
+    """
     try:
         yield
     except OSError as error:
         number = error.errno
         if number is None and (said := re.search(r"\[errno (\d+)\]", str(error), re.IGNORECASE)):
             number = int(said[1])  # as Arrow says it
-        named = error.filename
-        hidden = named is not None and any(_OURS.fullmatch(part) for part in Path(os.fsdecode(named)).parts)
-        if number is None or not (hidden or (named is None and number in ROOM)):
+        named = () if error.filename is None else Path(os.fsdecode(error.filename)).parts
+        hidden = next((place for place, part in enumerate(named) if _OURS.fullmatch(part)), None)
+        if number is None or not (hidden is not None or (error.filename is None and number in ROOM)):
             raise
         if number == errno.ENOENT and not path.parent.is_dir():
             raise AulightError(f"{path}: its folder is not there any more") from error
-        raise OSError(number, os.strerror(number), str(path)) from error
+        below = [] if hidden is None else [part for part in named[hidden + 1 :] if not _OURS.fullmatch(part)]
+        raise OSError(number, os.strerror(number), str(path.joinpath(*below))) from error
+
+
+class Taken(AulightError):
+    """Another process is at work there."""
 
 
 @contextlib.contextmanager
@@ -198,7 +207,7 @@ def alone(path: Path, taken: str | None) -> Iterator[None]:
         taken: What to say when there is another one; ``None``: wait for it.
 
     Raises:
-        AulightError: With ``taken``, when there is another one.
+        Taken: Says ``taken``, when there is another one.
     """
     lock = _lock_of(path)
     with told_of(path):
@@ -206,7 +215,7 @@ def alone(path: Path, taken: str | None) -> Iterator[None]:
         while (descriptor := _hold(lock)) is None:
             tries += 1
             if taken is not None and tries == _TRIES:
-                raise AulightError(taken)
+                raise Taken(taken)
             time.sleep(0.05)
     try:
         yield
@@ -219,7 +228,7 @@ def is_taken(path: Path) -> bool:
     try:
         with alone(path, "taken"):
             return False
-    except AulightError:
+    except Taken:
         return True
 
 
@@ -368,10 +377,27 @@ def _idle_s(path: Path) -> float:
     return time.time() - max(changed)
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def refuse_foreign(paths: Iterable[Path], known: Mapping[str, Sequence[str] | None]) -> None:
+    """Refuses to write where there is something that aulight did not write, or that was changed since.
+
+    Args:
+        paths: What is to be written.
+        known: By name the SHA-256 that a file may have to be aulight's; ``None`` for any.
+
+    Raises:
+        AulightError: For the first path that is there and not known.
+    """
+    for path in paths:
+        if path.is_symlink() or path.exists():
+            told = known.get(path.name, ())
+            if not path.is_file() or (told is not None and sha256(path) not in told):
+                raise AulightError(f"{path}: there already, and not as aulight wrote it; give another output=")
 
 
 def write_yaml(content: Mapping[str, Any], path: Path) -> None:

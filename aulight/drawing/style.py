@@ -1,5 +1,6 @@
 """What all figures share."""
 
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any, Literal, TypedDict
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+
+from aulight.files import told_of
 
 
 class Look(TypedDict):
@@ -66,5 +69,6 @@ def looks_of(names: list[str]) -> dict[str, Look]:
 
 def save(figure: Figure, file: Path) -> None:
     """Write a figure as the kind of file that its suffix names; the same figure gives the same bytes."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), told_of(file), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a name in another script: boxes
         figure.savefig(file, metadata={"CreationDate": None} if file.suffix == ".pdf" else None)

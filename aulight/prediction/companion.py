@@ -1,11 +1,15 @@
 """``<video>.json``: what the files of a video were made from and how, so that nothing is made twice."""
 
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from aulight.prediction.videos import OVERLAY, Source
+from aulight.errors import AulightError, VideoError
+from aulight.files import publish, refuse_foreign, remove_former, remove_leftovers, sha256, whole
+from aulight.prediction.videos import OVERLAY, Source, Video
 from aulight.prediction.writing import PARTIAL
 
 
@@ -93,7 +97,9 @@ class Companion(BaseModel):
         whole: Whether it was scored to its end.
         problem: Why not.
         files: Names of what was written, beside this file.
+        sha256: Of each of them; while they are put in their places, also of what was there before. 0.1.0 did not say.
         fps: Frames per second of the video, on average.
+        notes: What is odd about the video; an earlier aulight did not say.
         frames: How many were scored.
         frames_with_a_face: In how many of them there is one that has a row.
         frames_not_followed: In how many others there are faces, but none that is followed; an earlier aulight did not
@@ -112,7 +118,9 @@ class Companion(BaseModel):
     whole: bool
     problem: str | None = None
     files: list[str]
+    sha256: dict[str, list[str]] | None = None
     fps: float | None = None
+    notes: list[str] = []
     frames: int
     frames_with_a_face: int
     frames_not_followed: int = 0
@@ -137,8 +145,42 @@ def read_companion(output: Path, name: str) -> Companion | None:
         return None
 
 
+def make_room(output: Path, video: Video, endings: Sequence[str]) -> None:
+    """Removes what killed processes left, and refuses to go on where there are files of another video, or not of ours.
+
+    Args:
+        output: As of :func:`read_companion`.
+        video: The video.
+        endings: Of what is wanted of it: ``.csv``, ...
+
+    Raises:
+        AulightError: Naming the file that is in the way.
+    """
+    folder, stem = (output / video.name).parent, Path(video.name).name
+    remove_leftovers(folder)
+    remove_former(folder, stem, rf"{re.escape(stem)}\..+")
+    companion, record = folder / f"{stem}.json", read_companion(output, video.name)
+    known: dict[str, Sequence[str] | None] = {}
+    if record is not None:
+        try:
+            same = record.source.is_of(video.path)
+        except (OSError, VideoError):
+            same = False
+        if not same:
+            raise AulightError(f"{companion}: is of another video, {record.source.path}; give another output=")
+        known = {companion.name: None, **(dict.fromkeys(record.files) if record.sha256 is None else record.sha256)}
+    refuse_foreign([companion, *(folder / name for name in _names(stem, endings))], known)
+
+
+def _names(stem: str, endings: Sequence[str]) -> list[str]:
+    return [stem + ending + part for ending in endings for part in ("", PARTIAL)]
+
+
 def put(made: Path, output: Path, name: str, record: Companion) -> None:
-    """Moves files to where they belong, their companion last; what was there of another try goes.
+    """Moves files to where they belong; what was there of another try goes, if nobody has changed it.
+
+    Their companion says from before the first to after the last what may be there, so that none of them is ever taken
+    for a file of the user's.
 
     Args:
         made: The folder that they are in.
@@ -147,13 +189,24 @@ def put(made: Path, output: Path, name: str, record: Companion) -> None:
         record: Of these files.
     """
     folder, stem = (output / name).parent, Path(name).name
-    before, companion = read_companion(output, name), f"{stem}.json"
-    text = json.dumps(record.model_dump(mode="json", exclude_unset=True), indent=1, ensure_ascii=False)
-    (made / companion).write_text(text + "\n", encoding="utf-8")
-    (folder / companion).unlink(missing_ok=True)
-    endings = (".csv", ".parquet", OVERLAY, ".png")
-    known = {stem + ending + part for ending in endings for part in ("", PARTIAL)}
-    for old in known.intersection([] if before is None else before.files).difference(record.files):
+    before = read_companion(output, name)
+    there: dict[str, list[str]] = {}
+    for old in () if before is None else before.files if before.sha256 is None else before.sha256:
+        if old in _names(stem, (".csv", ".parquet", OVERLAY, ".png")) and (folder / old).is_file():
+            found = sha256(folder / old)
+            if before is not None and (before.sha256 is None or found in before.sha256[old]):
+                there[old] = [found]
+    new = {file: [sha256(made / file)] for file in record.files}
+    both = {file: there.get(file, []) + new.get(file, []) for file in sorted({*there, *new})}
+    moving = {"whole": False, "problem": "the files were being put in their places", "sha256": both}
+    _write(record.model_copy(update=moving), folder / f"{stem}.json")
+    for old in there.keys() - new.keys():
         (folder / old).unlink(missing_ok=True)
-    for new in (*record.files, companion):
-        (made / new).replace(folder / new)
+    publish(made, folder, record.files)
+    _write(record.model_copy(update={"sha256": new}), folder / f"{stem}.json")
+
+
+def _write(record: Companion, path: Path) -> None:
+    text = json.dumps(record.model_dump(mode="json", exclude_unset=True), indent=1, ensure_ascii=False)
+    with whole(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")

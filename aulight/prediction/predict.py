@@ -1,13 +1,14 @@
 """Scores what ``aulight predict`` is given: a video, a folder of them, or what a webcam sees."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from aulight.errors import AulightError
+from aulight.files import remove_leftovers
 from aulight.prediction.predictor import Found, Predictor
 from aulight.prediction.videos import Video, expected, find_videos
 from aulight.prediction.webcam import record_webcam
@@ -26,11 +27,13 @@ class Predicted:
         predictor: What scored the videos, or would have.
         results: What came of each video, be it now or before.
         before: How many of them were done before.
+        closed: Of folders that cannot be looked into, the reason.
     """
 
     predictor: Predictor
     results: dict[Video, Found]
     before: int = 0
+    closed: Mapping[Path, str] = field(default_factory=dict)
 
 
 def score_input(settings: PredictSettings) -> Predicted:
@@ -50,10 +53,15 @@ def score_input(settings: PredictSettings) -> Predicted:
         predictor = Predictor(settings)
         video, found = record_webcam(predictor, settings.camera, settings.max_frames)
         return Predicted(predictor, {video: found})
-    videos = find_videos(Path(settings.input).expanduser(), output)
+    videos, closed = find_videos(Path(settings.input).expanduser(), output)
+    for folder in {(output / video.name).parent for video in videos}:
+        remove_leftovers(folder)
     predictor = Predictor(settings)
     before = {video: predictor.done(video) for video in videos}
-    frames = {video: expected(video, settings.fps) for video in videos if before[video] is None}
+    missing = [video for video in videos if before[video] is None]
+    for video in missing:
+        predictor.make_room(video)  # before hours of work, not after
+    frames = {video: expected(video, settings.fps) for video in missing}
     todo = sorted(frames, key=lambda video: -frames[video])  # the longest first, so that all processes end together
     processes = processes_for(len(todo), settings.workers, cpus(), predictor.pipeline.on_gpu)
     made: dict[Video, Found] = {}
@@ -66,7 +74,7 @@ def score_input(settings: PredictSettings) -> Predicted:
             for video in todo:
                 made[video] = predictor.make(video, bar.update)
     results = {video: before[video] or made[video] for video in videos}
-    return Predicted(predictor, results, len(videos) - len(todo))
+    return Predicted(predictor, results, len(videos) - len(todo), closed)
 
 
 def processes_for(videos: int, workers: int | None, usable: int, on_gpu: bool) -> int:

@@ -1,10 +1,9 @@
 """AU intensities of videos as tables, with pictures of what was seen, if wished: one video after the other."""
 
 import itertools
-import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,14 +13,15 @@ import numpy as np
 import pandas as pd
 
 from aulight.data.video.photos import photos_at
-from aulight.data.video.raw import raw_frames, raw_info
-from aulight.data.video.types import Frames, RawFrame
+from aulight.data.video.raw import late_start, raw_frames, raw_info
+from aulight.data.video.types import Frames, RawFrame, RawInfo
 from aulight.data.video.write import write_video
 from aulight.drawing.annotate import Shown, annotate
 from aulight.errors import AulightError, VideoError, shorten
 from aulight.facs import MAX_INTENSITY, column
+from aulight.files import Taken, alone, scratch
 from aulight.prediction.clock import Clock
-from aulight.prediction.companion import Companion, Wanted, put, read_companion
+from aulight.prediction.companion import Companion, Wanted, make_room, put, read_companion
 from aulight.prediction.pipeline import Pipeline
 from aulight.prediction.rows import Scored, Table, Tally
 from aulight.prediction.untrained import NOTE
@@ -46,11 +46,15 @@ class Found:
         tally: How many frames were scored, and what was in them.
         problem: Why there are no more, or ``None`` when it is whole.
         photos: Whether the frames are photos, each on its own.
+        taken: Whether that is because another process is scoring it.
+        notes: What is odd about the video.
     """
 
     tally: Tally = field(default_factory=Tally)
     problem: str | None = None
     photos: bool = False
+    taken: bool = False
+    notes: tuple[str, ...] = ()
 
 
 class Predictor:
@@ -138,16 +142,26 @@ class Predictor:
             photos = photos_at(video.path, self._settings.pictures) is not None
         except VideoError:
             return None
-        now = about(video.path), self._wanted_of(photos).with_pictures_of(record.settings), __version__
-        if (record.source, record.settings, record.aulight) != now:
+        wanted = self._wanted_of(photos).with_pictures_of(record.settings)
+        if (record.settings, record.aulight) != (wanted, __version__):
+            return None
+        if not record.source.is_unchanged(video.path):
             return None
         folder = (self.output / video.name).parent
         if not all((folder / name).is_file() for name in record.files):
             return None
-        return Found(
-            Tally(record.frames, record.frames_with_a_face, record.frames_not_followed, record.faces_elsewhere),
-            photos=photos,
-        )
+        tally = Tally(record.frames, record.frames_with_a_face, record.frames_not_followed, record.faces_elsewhere)
+        return Found(tally, photos=photos, notes=tuple(record.notes))
+
+    def make_room(self, video: Video) -> None:
+        """Sees to it that the files of a video can be written.
+
+        Raises:
+            AulightError: When there are files that are not ours to replace.
+        """
+        pictures = {OVERLAY: self._wanted.overlay, ".png": self._wanted.plot}
+        wanted = [f".{self._settings.format}", *(ending for ending, drawn in pictures.items() if drawn)]
+        make_room(self.output, video, wanted)
 
     def make(self, video: Video, report: Callable[[int], Any]) -> Found:
         """Scores a video and writes what is wanted of it, unless not even one frame can be read.
@@ -158,8 +172,8 @@ class Predictor:
         """
         problems: list[str] = []
         try:
-            source, photos = about(video.path), photos_at(video.path, self._settings.pictures)
-            fps = PHOTOS_A_SECOND if photos else raw_info(video.path, self._settings.fps).fps
+            photos, source = photos_at(video.path, self._settings.pictures), about(video.path, whole=True)
+            info = RawInfo(PHOTOS_A_SECOND, None) if photos else raw_info(video.path, self._settings.fps)
         except VideoError as error:
             return Found(problem=str(error))
 
@@ -168,7 +182,8 @@ class Predictor:
                 return photos.frames(problems)
             return _until_damaged(raw_frames(video.path, self._settings.fps, self.pipeline.square), problems)
 
-        return self.write(video, film, fps, source, problems, report, apart=photos is not None)
+        odd = [] if info.note is None else [info.note]
+        return self.write(video, film, info.fps, source, problems, report, odd=odd, apart=photos is not None)
 
     def write(
         self,
@@ -181,6 +196,7 @@ class Predictor:
         live: bool = False,
         show: Callable[[Frames], Any] | None = None,
         apart: bool = False,
+        odd: Sequence[str] = (),
     ) -> Found:
         """Scores frames and writes what is wanted of them, under other names until all of it is there.
 
@@ -194,6 +210,7 @@ class Predictor:
             live: Whether to score one frame at a time, as they come.
             show: Shows pictures with bars, as they come.
             apart: Whether the frames are photos, as :meth:`Pipeline.scored` has it.
+            odd: What is odd about the video.
         """
         wanted = self._wanted_of(apart)
         clock, begin, tally = Clock(), time.perf_counter(), Tally()
@@ -203,6 +220,7 @@ class Predictor:
             first = next(stream, None)
             if first is None:
                 return Found(problem=_told(problems) or f"{video.path}: no frames came")
+            notes = [*odd, *([late] if (late := late_start(video.path, first.frame.time_s, fps)) else [])]
 
             def written(rows: Rows) -> Iterator[Frames]:
                 for scored in itertools.chain([first], clock.made_by("writing", stream, -1)):
@@ -218,39 +236,46 @@ class Predictor:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise AulightError(f"output={self.output}: cannot be made ({error.strerror}); give another") from error
-            with tempfile.TemporaryDirectory(prefix=f".{stem}-", dir=folder) as temporary:
-                made = Path(temporary)
-                file = made / f"{stem}.{wanted.format}"
-                start = time.perf_counter()
-                with Rows(file, table.names) as rows:
-                    if wanted.overlay:
-                        write_video(made / f"{stem}{OVERLAY}", of_one_size(written(rows)), fps)
-                    else:
-                        deque(written(rows), maxlen=0)
-                if wanted.plot:
-                    self._plot(file, made / f"{stem}.png", video.name, apart)
-                clock.seconds["writing"] += time.perf_counter() - start
-                if problems:
-                    for path in list(made.iterdir()):
-                        path.rename(f"{path}{PARTIAL}")
-                record = Companion(
-                    source=source,
-                    whole=not problems,
-                    problem=_told(problems),
-                    files=sorted(path.name for path in made.iterdir()),
-                    fps=fps,
-                    frames=tally.frames,
-                    frames_with_a_face=tally.seen,
-                    frames_not_followed=tally.not_followed,
-                    faces_elsewhere=tally.elsewhere,
-                    model=self._about,
-                    coverage=wanted.coverage if self.pipeline.intervals is not None else None,
-                    settings=wanted,
-                    aulight=__version__,
-                    seconds={"all": time.perf_counter() - begin, **clock.seconds},
-                )
-                put(made, self.output, video.name, record)
-        return Found(tally, _told(problems), apart)
+            try:
+                with alone(folder / f"{stem}.json", f"{video.path}: another process is scoring it"):
+                    if not live and (found := self.done(video)) is not None:
+                        return found  # by another process, meanwhile
+                    self.make_room(video)
+                    with scratch(folder) as made:
+                        file = made / f"{stem}.{wanted.format}"
+                        start = time.perf_counter()
+                        with Rows(file, table.names) as rows:
+                            if wanted.overlay:
+                                write_video(made / f"{stem}{OVERLAY}", of_one_size(written(rows)), fps)
+                            else:
+                                deque(written(rows), maxlen=0)
+                        if wanted.plot:
+                            self._plot(file, made / f"{stem}.png", video.name, apart)
+                        clock.seconds["writing"] += time.perf_counter() - start
+                        if problems:
+                            for path in list(made.iterdir()):
+                                path.rename(f"{path}{PARTIAL}")
+                        record = Companion(
+                            source=source,
+                            whole=not problems,
+                            problem=_told(problems),
+                            files=sorted(path.name for path in made.iterdir()),
+                            fps=fps,
+                            notes=notes,
+                            frames=tally.frames,
+                            frames_with_a_face=tally.seen,
+                            frames_not_followed=tally.not_followed,
+                            faces_elsewhere=tally.elsewhere,
+                            model=self._about,
+                            coverage=wanted.coverage if self.pipeline.intervals is not None else None,
+                            settings=wanted,
+                            aulight=__version__,
+                            seconds={"all": time.perf_counter() - begin, **clock.seconds},
+                        )
+                        put(made, self.output, video.name, record)
+            except Taken as taken:
+                return Found(problem=str(taken), taken=True)
+        return Found(tally, _told(problems), apart, notes=tuple(notes))
 
     def _table(self, photos: bool) -> Table:
         return Table(self.pipeline.columns, self.pipeline.intervals, self._settings.coverage, photos)

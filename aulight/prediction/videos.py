@@ -1,17 +1,25 @@
 """The videos that are to be scored, and what their files are called."""
 
+import hashlib
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from aulight.data.sources.folder import videos_below
+from aulight.data.video.digest import digest
+from aulight.data.video.images import is_file, is_folder, no_file
 from aulight.data.video.raw import raw_info
 from aulight.errors import AulightError, VideoError, shorten
 
 OVERLAY = ".overlay.mp4"
 """What the names of videos with bars end with; in a folder of videos to score they are passed over."""
+
+LONGEST = 255 - len(f"{OVERLAY}.partial")
+"""Most bytes of a name, so that file systems have room for its endings."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,19 @@ class Video:
     name: str
 
 
-def find_videos(given: Path, output: Path) -> list[Video]:
+class Listing(NamedTuple):
+    """The videos that are to be scored.
+
+    Attributes:
+        videos: They, in order; what is called as a video and is no file is among them.
+        closed: Of folders that cannot be looked into, the reason.
+    """
+
+    videos: list[Video]
+    closed: dict[Path, str]
+
+
+def find_videos(given: Path, output: Path) -> Listing:
     """The video at a path, or all videos and folders of pictures below it, each with a name of its own.
 
     Folders are kept. Of ``a.mp4`` and ``a.mov`` beside each other, the names are ``a.mp4`` and ``a.mov``, else ``a``.
@@ -39,15 +59,17 @@ def find_videos(given: Path, output: Path) -> list[Video]:
     Raises:
         AulightError: When there is nothing.
     """
-    if not given.is_dir():
-        if not any(path.is_file() for path in (given, *given.parents)):  # in a zip file, perhaps
-            raise AulightError(f"input={given}: no such video or folder")
-        return [Video(given, given.stem)]
+    if not is_folder(given):
+        if not any(is_file(path) for path in (given, *given.parents)):  # in a zip file, perhaps
+            raise AulightError(f"input={given}: {no_file(given)}")
+        return Listing([Video(given, _fitting(given.stem))], {})
     if output.resolve() == given.resolve():
         raise AulightError(f"output={output}: the folder of the videos; give another")
-    paths = [path for path in videos_below(given)[0] if not path.name.endswith(OVERLAY)]
+    below = videos_below(given)
+    paths = sorted(path for path in (*below.videos, *below.no_files) if not path.name.endswith(OVERLAY))
     if output.resolve().is_relative_to(given.resolve()):
-        paths = [path for path in paths if not path.resolve().is_relative_to(output.resolve())]
+        # of links in a circle, Path.resolve raises
+        paths = [path for path in paths if not Path(os.path.realpath(path)).is_relative_to(output.resolve())]
     if not paths:
         raise AulightError(f"input={given}: no videos, nor pictures, in it")
     names = {}
@@ -61,13 +83,23 @@ def find_videos(given: Path, output: Path) -> list[Video]:
     twice = [name for name, count in Counter(name.casefold() for name in names.values()).items() if count > 1]
     if twice:
         raise AulightError(f"input={given}: two videos would be called {shorten(twice, 3)}; rename one")
-    return [Video(path, name) for path, name in names.items()]
+    return Listing([Video(path, _fitting(name)) for path, name in names.items()], below.closed)
+
+
+def _fitting(name: str) -> str:
+    """A name as text, and short enough for the longest ending; one that is cut has a mark of its own."""
+    name = name.encode(errors="backslashreplace").decode()  # bytes that are no UTF-8
+    *folders, last = name.split("/")
+    if len(last.encode()) > LONGEST:
+        mark = hashlib.sha256(last.encode()).hexdigest()[:8]
+        last = f"{last.encode()[: LONGEST - 9].decode(errors='ignore')}~{mark}"
+    return "/".join([*folders, last])
 
 
 def expected(video: Video, fps: float) -> int:
     """How many frames a video claims to have, 0 where it does not say."""
     try:
-        return raw_info(video.path, fps).frames or 0
+        return raw_info(video.path, fps, exact=False).frames or 0
     except VideoError:
         return 0
 
@@ -79,6 +111,7 @@ class Source(BaseModel):
         path: Where it is; of a webcam, ``webcam:0``.
         bytes: How large it was; ``None`` of a webcam, as the next.
         modified_ns: When it was last changed, in nanoseconds since 1970.
+        sha256: Of its content (:func:`aulight.data.video.digest.digest`); 0.1.0 did not say.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -86,15 +119,46 @@ class Source(BaseModel):
     path: str
     bytes: int | None = None
     modified_ns: int | None = None
+    sha256: str | None = None
+
+    def is_of(self, video: Path) -> bool:
+        """Whether it tells of this video: of what is at its place, or of a copy."""
+        return self.path == _text(video) or self._is_copy(video)
+
+    def is_unchanged(self, video: Path) -> bool:
+        """Whether it tells of this video as it is now."""
+        now = about(video)
+        if self.path == now.path:
+            return (self.bytes, self.modified_ns) == (now.bytes, now.modified_ns)
+        return self._is_copy(video)
+
+    def _is_copy(self, video: Path) -> bool:
+        now = about(video)
+        if self.bytes != now.bytes:
+            return False
+        return self.modified_ns == now.modified_ns if self.sha256 is None else self.sha256 == digest(video)
 
 
-def about(path: Path) -> Source:
-    """What tells whether a video has changed."""
+def _text(path: Path) -> str:
+    return str(path.resolve()).encode(errors="backslashreplace").decode()
+
+
+def about(path: Path, whole: bool = False) -> Source:
+    """What tells whether a video has changed, or is another.
+
+    Args:
+        path: The video.
+        whole: Whether to read it for its digest.
+
+    Raises:
+        VideoError: When it cannot be read.
+    """
     file = next(place for place in (path, *path.parents) if place.exists())
     files = [file] if file.is_file() else sorted(entry for entry in file.iterdir() if entry.is_file())
     stats = [entry.stat() for entry in files]
     return Source(
-        path=str(path.resolve()),
+        path=_text(path),
         bytes=sum(stat.st_size for stat in stats),
         modified_ns=max((stat.st_mtime_ns for stat in stats), default=0),
+        sha256=digest(path) if whole else None,
     )

@@ -76,6 +76,8 @@ def record_webcam(predictor: Predictor, camera: int, most: int | None) -> tuple[
     import cv2
 
     name = f"webcam{camera}-{datetime.now():%Y%m%d-%H%M%S}"
+    video = Video(Path(name), name)
+    predictor.make_room(video)
     opened, stop, why = open_camera(camera), threading.Event(), no_window()
     print("Q or Esc in the window ends it" if why is None else f"without a window: {why}\nCtrl-C ends it", flush=True)
 
@@ -89,7 +91,7 @@ def record_webcam(predictor: Predictor, camera: int, most: int | None) -> tuple[
         predictor.pipeline.share_cpus(1)
         fps = opened.get(cv2.CAP_PROP_FPS) or 25.0
         with tqdm(total=most, desc="Recording", unit="frame") as bar:
-            source, video = Source(path=f"webcam:{camera}"), Video(Path(name), name)
+            source = Source(path=f"webcam:{camera}")
             seen = None if why else show
 
             def film() -> Iterator[RawFrame]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from aulight.data.video.types import Frames
+from aulight.files import told_of
 from aulight.prediction.rows import FILE, Row
 
 DIGITS = 6
@@ -58,7 +59,8 @@ class Rows:
             schema = pyarrow.schema([(name, kinds.get(name, pyarrow.float32())) for name in self._names])
             self._parquet = pyarrow.parquet.ParquetWriter(self._file, schema)
         else:
-            pd.DataFrame(columns=list(self._names)).to_csv(self._file, index=False)
+            with told_of(self._file):
+                pd.DataFrame(columns=list(self._names)).to_csv(self._file, index=False)
         return self
 
     def add(self, rows: Iterable[Row]) -> None:
@@ -68,6 +70,10 @@ class Rows:
             self._flush()
 
     def _flush(self) -> None:
+        with told_of(self._file):
+            self._append()
+
+    def _append(self) -> None:
         table = pd.DataFrame(self._waiting, columns=list(self._names))
         if self._parquet is None:
             table.round(DIGITS).to_csv(self._file, index=False, header=False, mode="a")
@@ -81,4 +87,5 @@ class Rows:
         if self._waiting:
             self._flush()
         if self._parquet is not None:
-            self._parquet.close()
+            with told_of(self._file):
+                self._parquet.close()

@@ -11,10 +11,10 @@ from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.sources.placing import place_labels
 from aulight.data.sources.raw import RawDataset, RawVideo
 from aulight.data.store import FOLLOWING, NOTED
+from aulight.data.video.raw import late_start
 from aulight.data.writer import StoreReviser, StoreWriter, label_rows
-from aulight.errors import shorten
+from aulight.errors import shorten, shorten_lines
 from aulight.preparation.summary import Summary
-
 
 SHOWN = "`aulight predict input=<video> faces.all=true overlay=true` shows everybody"
 """What a user may do who wonders who was followed."""
@@ -52,6 +52,7 @@ def describe(
     """
     notes, rates, faceless, subjects = [*raw.notes, *notes], list[float](), list[str](), set[str]()
     all_noted = list[Mapping[str, Any]]()
+    lates = list[str]()
     frames = without = labelled = 0
     for video, table, path in videos:
         numbers, times = table["number"].to_numpy(), table["time_s"].to_numpy()
@@ -64,6 +65,8 @@ def describe(
         if unseen > len(table) / 2:
             faceless.append(f"{video.video_id} ({unseen / len(table):.0%})")
         rates.append(float(table["fps"].to_numpy()[0]))
+        if (late := late_start(video.video_id, times[0], rates[-1])) is not None:
+            lates.append(late)
         subjects.add(video.subject)
         scores = {name: table[name].to_numpy() for name in BLENDSHAPES if name in table}
         columns = {**video.columns, **noted}
@@ -71,6 +74,7 @@ def describe(
         frames += len(table)
         without += unseen
         labelled += 0 if labels is None else len(label_rows(video.video_id, labels))
+    notes += shorten_lines(lates)
     if faceless:
         notes.append(f"no face found in more than half of the frames of {shorten(faceless)}")
     notes += of_following(all_noted)

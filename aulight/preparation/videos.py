@@ -20,7 +20,7 @@ from aulight.data.store import DIGESTS, FOLLOWING, SOURCE_COLUMNS
 from aulight.data.video.digest import Pictures, digest, stamp
 from aulight.data.video.prepared import stream_frames
 from aulight.data.video.raw import raw_frames, raw_info
-from aulight.data.video.types import Frames, RawFrame
+from aulight.data.video.types import USUAL_FPS, Frames, RawFrame, RawInfo
 from aulight.data.video.write import write_video
 from aulight.errors import AulightError, VideoError
 from aulight.files import write_table
@@ -84,7 +84,8 @@ def make_videos(
     """
     for kind in (video_of, part_of):
         kind(folder, "").parent.mkdir(exist_ok=True)
-    frames = {video.video_id: _expected(video) for video in videos}
+    claims = {video.video_id: _expected(video) for video in videos}
+    frames = {name: claim.frames or 0 for name, claim in claims.items()}
     missing = [video for video in videos if not _is_made(folder, video)]
     if not missing:
         return {}
@@ -98,6 +99,9 @@ def make_videos(
         tqdm(total=total, initial=done, desc="Preparing", unit="frame", smoothing=0.05) as bar,
         pump(missing, VideoMaker, given, workers, bar) as results,
     ):
+        for video in missing:
+            if (note := claims[video.video_id].note) is not None:
+                bar.write(f"note: {note}")
         for video, reason in results:
             if reason is not None:
                 if on_error == "raise":
@@ -123,12 +127,12 @@ def _is_made(folder: Path, video: RawVideo) -> bool:
         return False
 
 
-def _expected(video: RawVideo) -> int:
-    """How many frames a video claims to have, 0 where it does not say."""
+def _expected(video: RawVideo) -> RawInfo:
+    """What a video claims, no frames where it does not say."""
     try:
-        return raw_info(video.path, video.fps).frames or 0
+        return raw_info(video.path, video.fps, exact=False)
     except VideoError:
-        return 0
+        return RawInfo(USUAL_FPS, None)
 
 
 class VideoMaker:

@@ -318,13 +318,13 @@ def test_names_are_kept_apart(tmp_path: Path) -> None:
     ):
         (given / name).parent.mkdir(parents=True, exist_ok=True)
         (given / name).touch()
-    names = {video.name: video.path.relative_to(given).as_posix() for video in find_videos(given, given / "out")}
+    names = {video.name: video.path.relative_to(given).as_posix() for video in find_videos(given, given / "out").videos}
     assert names == {
         "a.mp4": "a.mp4", "a.mov": "a.mov", "b": "b.mp4", "sub/a": "sub/a.mp4", "sub/c.d": "sub/c.d.avi",
         "pictures": "pictures", "pictures.mp4": "pictures.mp4",
     }  # fmt: skip
-    assert find_videos(given / "pictures", tmp_path) == [Video(given / "pictures", "pictures")]
-    assert find_videos(given / "b.mp4", tmp_path) == [Video(given / "b.mp4", "b")]
+    assert find_videos(given / "pictures", tmp_path).videos == [Video(given / "pictures", "pictures")]
+    assert find_videos(given / "b.mp4", tmp_path).videos == [Video(given / "b.mp4", "b")]
 
 
 def test_what_is_broken_is_told_and_the_rest_is_done(
@@ -399,7 +399,7 @@ def test_interrupted_it_leaves_nothing_half_written_and_goes_on(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     end = time.monotonic() + 60
-    while not list(out.glob(".long*/*")) and time.monotonic() < end:  # being written
+    while not list(out.glob(".aulight-*.tmp/long*")) and time.monotonic() < end:  # being written
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)

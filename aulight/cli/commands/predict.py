@@ -1,7 +1,7 @@
 """``aulight predict``: AU intensities in any video, as a table."""
 
 from aulight.data.faces.following import about_following
-from aulight.errors import VideoError, VideosFailed, shorten
+from aulight.errors import AulightError, VideoError, VideosFailed, shorten, shorten_lines
 from aulight.prediction.predict import Predicted, score_input
 from aulight.prediction.rows import Tally
 from aulight.prediction.writing import PARTIAL
@@ -26,20 +26,23 @@ def _say(predicted: Predicted) -> None:
     predictor, results, before = predicted.predictor, predicted.results, predicted.before
     whole = {video: found for video, found in results.items() if found.problem is None}
     problems = []
+    taken = [video for video, found in results.items() if found.taken]
     for video, found in results.items():
-        if found.problem is not None:
+        if found.problem is not None and not found.taken:
             count, what = found.tally.frames, "other photos" if found.photos else "frames up to there"
             kept = f"; its {count} {what} are in {predictor.file(video)}{PARTIAL}"
             problems.append(found.problem + (kept if found.tally.frames else ""))
     if problems and len(results) == 1 and not any(found.tally.frames for found in results.values()):
         raise VideoError(problems[0])
+    if taken and len(results) == 1:
+        raise AulightError(str(results[taken[0]].problem))
     if whole:
         tally = sum((found.tally for found in whole.values()), Tally())
         frames, faceless = tally.frames, tally.faceless
         share = f", {faceless:,} of them ({faceless / frames:.1%}) without a face" if faceless else ""
         what = str(predictor.file(next(iter(whole))))
         if len(results) > 1:
-            what = f"{predictor.output}: {len(whole)}{f' of {len(results)}' if problems else ''} videos"
+            what = f"{predictor.output}: {len(whole)}{f' of {len(results)}' if problems or taken else ''} videos"
         print(f"{what}, {frames:,} frames{share}" + (f"; {before} done before" if before else ""))
         if faceless > frames / 2:
             advice = "" if predictor.untrained else "; faces=none takes pictures as they are"
@@ -48,8 +51,17 @@ def _say(predicted: Predicted) -> None:
             print(f"  note: taken for photos, each on its own: the pictures of {shorten(photos)}; else pictures=film")
         for line in about_following(tally.not_followed, tally.elsewhere, "faces.all=true gives everybody"):
             print(f"  note: {line}")
+    for line in shorten_lines([note for found in results.values() for note in found.notes]):
+        print(f"  note: {line}")
+    for folder, reason in predicted.closed.items():
+        print(f"  note: {folder} was not looked into ({reason})")
     for note in predictor.notes:
         print(f"  note: {note}")
     if problems:
         told = f"{len(problems)} of {len(results)} videos could not be read to their end:\n  "
         raise VideosFailed((told if len(results) > 1 else "") + "\n  ".join(problems))
+    if taken:
+        raise VideosFailed(
+            f"{predictor.output}: another process is scoring {len(taken)} of {len(results)} videos; "
+            "the same command does what is left when it has ended"
+        )

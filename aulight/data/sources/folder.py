@@ -1,17 +1,39 @@
 """Any folder: the videos, and the folders of images, anywhere below it."""
 
+import hashlib
+import os
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from aulight.data.own import is_own_folder, store_around, without_own
 from aulight.data.sources.layout import add_once, entries, file_name, wrong_layout
 from aulight.data.sources.raw import RawDataset, RawVideo
+from aulight.data.video.images import is_file, is_folder, no_file
 from aulight.data.video.types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from aulight.errors import AulightError, shorten
+from aulight.errors import shorten
 
 LONGEST = 200
-"""Most bytes of a video's name; file systems allow 255, and names are added to."""
+"""Most bytes of a video's name; file systems allow 255, and names are added to. Longer ones end in a mark instead."""
+
+
+class Below(NamedTuple):
+    """What is below a folder.
+
+    Attributes:
+        videos: The videos and the folders of images, in order.
+        others: How many other files there are of each suffix.
+        own: What aulight has written itself, and was passed over.
+        no_files: Of what is called as a video and is no file (links that lead nowhere, pipes, devices), the reason.
+        closed: Of folders that cannot be looked into, the reason.
+    """
+
+    videos: list[Path]
+    others: Counter[str]
+    own: list[Path]
+    no_files: dict[Path, str]
+    closed: dict[Path, str]
 
 
 def read(source: Path, fps: float, apart: Collection[Path] = ()) -> RawDataset:
@@ -29,28 +51,38 @@ def read(source: Path, fps: float, apart: Collection[Path] = ()) -> RawDataset:
         AulightError: Without videos, or when two would have one name.
     """
     found = dict[str, Path]()
-    paths, others, own = videos_below(source, apart)
-    for path in paths:
+    below = videos_below(source, apart)
+    for path in below.videos:
         text = (path if path.is_dir() else path.with_suffix("")).relative_to(source).as_posix()
-        name = file_name(source.resolve().name if text == "." else text)
-        if len(name.encode()) > LONGEST:
-            raise AulightError(f"{path}: too long a path for a name; rename folders, or give one further down")
+        name = _fitting(file_name(source.resolve().name if text == "." else text))
         add_once(found, name, path, f"video {name}")
     if not found:
-        raise wrong_layout(source, "videos, or folders of images, anywhere in it", [path.name for path in own])
+        raise wrong_layout(source, "videos, or folders of images, anywhere in it", [path.name for path in below.own])
     notes = []
-    if own:
-        notes.append(f"passed over what aulight made: {shorten([str(path.relative_to(source)) for path in own], 8)}")
+    if below.own:
+        own = [str(path.relative_to(source)) for path in below.own]
+        notes.append(f"passed over what aulight made: {shorten(own, 8)}")
+    notes += [f"not used: {path}: {reason}" for path, reason in below.no_files.items()]
+    notes += [f"not looked into: {path} ({reason})" for path, reason in below.closed.items()]
     if images := [path for path in found.values() if path.is_dir()]:
         notes.append(f"{len(images)} folders of images, taken to have {fps:g} frames a second (data.reader.fps)")
-    if others:
-        counts = shorten(f"{count} {suffix or 'without suffix'}" for suffix, count in sorted(others.items()))
-        notes.append(f"passed over {others.total()} files that are neither videos nor images: {counts}")
+    if below.others:
+        counts = shorten(f"{count} {suffix or 'without suffix'}" for suffix, count in sorted(below.others.items()))
+        notes.append(f"passed over {below.others.total()} files that are neither videos nor images: {counts}")
     videos = [RawVideo(name, name, path, fps if path.is_dir() else None) for name, path in found.items()]
     return RawDataset((), videos, notes)
 
 
-def videos_below(folder: Path, apart: Collection[Path] = ()) -> tuple[list[Path], Counter[str], list[Path]]:
+def _fitting(name: str) -> str:
+    """A name that is short enough; one that is cut ends in a mark of the whole."""
+    whole = name.encode()
+    if len(whole) <= LONGEST:
+        return name
+    mark = hashlib.sha256(whole).hexdigest()[:12]
+    return f"{whole[: LONGEST - len(mark) - 1].decode(errors='ignore')}_{mark}"
+
+
+def videos_below(folder: Path, apart: Collection[Path] = ()) -> Below:
     """The videos and the folders of images below a folder.
 
     What aulight has written itself is none of them: prepared datasets, run directories, pictures for coders, overlays
@@ -60,11 +92,12 @@ def videos_below(folder: Path, apart: Collection[Path] = ()) -> tuple[list[Path]
         folder: The folder.
         apart: Folders that are not looked into either, nor below them.
 
-    Returns:
-        They in order; how many other files there are of each suffix; and the folders that were passed over.
+    Raises:
+        OSError: When the folder itself cannot be looked into; of those below it, that is told.
     """
     walk = _Walk(folder, apart)
-    return list(walk.below(folder)), walk.others, walk.own
+    videos = list(walk.below(folder, entries(folder)))
+    return Below(videos, walk.others, walk.own, walk.no_files, walk.closed)
 
 
 class _Walk:
@@ -74,32 +107,50 @@ class _Walk:
         around = store_around(root)
         self._around = {None, around}  # whoever asks for the inside of a dataset gets it
         self._apart = {path.resolve() for path in apart} - {root.resolve(), *root.resolve().parents}
-        self._seen = set[Path]()
+        self._seen = set[str]()
         self.others, self.own = Counter[str](), list[Path]()
+        self.no_files, self.closed = dict[Path, str](), dict[Path, str]()
 
-    def below(self, folder: Path) -> Iterator[Path]:
-        """Videos and folders of images."""
-        if folder.resolve() in self._seen:
+    def below(self, folder: Path, inside: list[Path]) -> Iterator[Path]:
+        """Videos and folders of images.
+
+        Args:
+            folder: The folder.
+            inside: What is in it.
+        """
+        if (place := os.path.realpath(folder)) in self._seen:
             return
-        self._seen.add(folder.resolve())
-        inside = [path for path in without_own(entries(folder)) if not self._is_own(path)]
-        if any(path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() for path in inside):
+        self._seen.add(place)
+        inside = [path for path in without_own(inside) if not self._is_own(path)]
+        if any(path.suffix.lower() in IMAGE_SUFFIXES and is_file(path) for path in inside):
             yield folder
         for path in inside:
             suffix = path.suffix.lower()
-            if suffix in IMAGE_SUFFIXES:
+            if is_folder(path):
+                try:
+                    deeper = entries(path)
+                except OSError as error:
+                    self.closed[path] = str(error.strerror)
+                    continue
+                yield from self.below(path, deeper)
+            elif suffix in IMAGE_SUFFIXES:
                 continue
-            if path.is_dir():
-                yield from self.below(path)
-            elif suffix in VIDEO_SUFFIXES:
+            elif suffix not in VIDEO_SUFFIXES:
+                self.others[suffix] += 1
+            elif is_file(path):
                 yield path
             else:
-                self.others[suffix] += 1
+                self.no_files[path] = no_file(path)
 
     def _is_own(self, path: Path) -> bool:
         """Whether a folder is aulight's or to be left alone, or a link leads into one."""
+        if not is_file(path) and not is_folder(path):  # Path.resolve raises at links in a circle
+            return False
         place = path.resolve()
-        own = path.is_dir() and (is_own_folder(path) or place in self._apart)
+        try:
+            own = is_folder(path) and (is_own_folder(path) or place in self._apart)
+        except PermissionError:  # it cannot be looked into
+            return False
         if not own and path.is_symlink():
             own = store_around(path) not in self._around or any(folder in self._apart for folder in place.parents)
         if own:

@@ -1,17 +1,17 @@
 """Folders of images, also inside zip files, as raw videos."""
 
 import itertools
+import os
 import re
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
-from typing import Any
-
-import numpy as np
 
 from aulight.data.own import without_own
+from aulight.data.video.pictures import decoded
 from aulight.data.video.types import IMAGE_SUFFIXES, RawFrame
 from aulight.errors import AulightError, VideoError
 
@@ -24,11 +24,15 @@ def images_of(path: Path) -> tuple[Path | None, list[tuple[int, str]]] | None:
 
 def images_in(path: Path) -> tuple[Path | None, list[Path]] | None:
     """The zip file that holds a folder of images, and their paths in natural order; ``None`` for a video file."""
-    if path.is_dir():
-        return None, _images(path, [str(entry) for entry in without_own(path.iterdir()) if entry.is_file()])
-    file = next((place for place in (path, *path.parents) if place.is_file()), None)
+    if is_folder(path):
+        try:
+            inside = without_own(path.iterdir())
+        except OSError as error:
+            raise VideoError(f"{path}: cannot be looked into ({error.strerror})") from error
+        return None, _images(path, [str(entry) for entry in inside if is_file(entry)])
+    file = next((place for place in (path, *path.parents) if is_file(place)), None)
     if file is None:
-        raise VideoError(f"{path}: no such video or folder")
+        raise VideoError(f"{path}: {no_file(path)}")
     if file == path and not zipfile.is_zipfile(file):
         return None
     try:
@@ -38,6 +42,29 @@ def images_in(path: Path) -> tuple[Path | None, list[Path]] | None:
         raise VideoError(f"{file}: not a readable zip file") from error
     folder = PurePosixPath(path.relative_to(file).as_posix())
     return file, _images(path, [name for name in names if PurePosixPath(name).parent == folder])
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file, or a link to one; unlike Path's own, it does not raise at closed folders."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder, or a link to one; as :func:`is_file`."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def no_file(path: Path) -> str:
+    """Why there is no file at a path, nor a folder; it is not opened, which could wait for ever."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return "a link that leads nowhere" if path.is_symlink() else "no such video or folder"
+    except OSError as error:  # links in a circle, names that are too long
+        return f"cannot be read ({error.strerror})"
+    kinds = {stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket", stat.S_ISCHR: "a device", stat.S_ISBLK: "a device"}
+    kind = next((kind for holds, kind in kinds.items() if holds(mode)), "something else")
+    return f"{kind}, where a file is needed"
 
 
 def _images(path: Path, names: Iterable[str]) -> list[Path]:
@@ -81,8 +108,6 @@ def image_frames(path: Path, file: Path | None, numbered: list[tuple[int, str]],
     Raises:
         VideoError: At an image that cannot be read.
     """
-    import cv2
-
     with ExitStack() as stack:
         archive = None if file is None else stack.enter_context(zipfile.ZipFile(file))
         for number, name in numbered:
@@ -90,10 +115,5 @@ def image_frames(path: Path, file: Path | None, numbered: list[tuple[int, str]],
                 data = Path(name).read_bytes() if archive is None else archive.read(name)
             except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:  # RuntimeError: it has a password
                 raise VideoError(f"{path}: image {Path(name).name} cannot be read ({error})") from error
-            # a jpg that is cut off has no end after the start of its data; not every version of OpenCV refuses it
-            cut = data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
-            image = None if cut or not data else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-            if image is None:
-                raise VideoError(f"{path}: image {Path(name).name} is damaged")
-            rgb: Any = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-            yield RawFrame(number, (number - numbered[0][0]) / fps, rgb)
+            image = decoded(data, f"{path}: image {Path(name).name}")
+            yield RawFrame(number, (number - numbered[0][0]) / fps, image)

@@ -3,35 +3,41 @@
 import itertools
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from aulight.data.video.images import image_frames, image_rate, images_of
+from aulight.data.video.opened import Film, measured, opened
+from aulight.data.video.pictures import decoded, is_picture
 from aulight.data.video.scaling import averaged, fit_multiple
-from aulight.data.video.types import Frames, RawFrame, RawInfo
+from aulight.data.video.types import MOST_PIXELS, USUAL_FPS, Frames, RawFrame, RawInfo
+from aulight.data.video.upright import Upright
 from aulight.errors import VideoError
 
 
-def raw_info(path: Path, fps: float | None = None) -> RawInfo:
-    """What a raw video says of itself, without reading it.
+def raw_info(path: Path, fps: float | None = None, exact: bool = True) -> RawInfo:
+    """What a raw video says of itself, without decoding it.
 
     Args:
         path: As :func:`raw_frames` takes it.
         fps: Frames per second of images; a video file says its own.
+        exact: Whether to read the times of all frames, where the header may be wrong about their rate.
 
     Raises:
         VideoError: When there is nothing to read.
-        AulightError: For images without ``fps``.
+        AulightError: For a folder of images without ``fps``.
     """
     images = images_of(path)
     if images is not None:
         return RawInfo(image_rate(path, fps), len(images[1]))
-    with _open_raw(path) as (container, stream):
-        rate = _rate(stream)
-        return RawInfo(rate, stream.frames or round((container.duration or 0) / 1e6 * rate) or None)
+    if is_picture(path):
+        return RawInfo(fps or USUAL_FPS, 1)
+    with opened(path) as film:
+        said = film.stream.frames or round((film.container.duration or 0) / 1e6 * film.fps) or None
+        rate, frames = measured(film) if exact else (film.fps, said)
+        return RawInfo(rate, frames or said, film.note)
 
 
 def raw_frames(path: Path, fps: float | None = None, square: int | None = None) -> Iterator[RawFrame]:
@@ -39,63 +45,61 @@ def raw_frames(path: Path, fps: float | None = None, square: int | None = None) 
 
     A video is turned upright as its file says and keeps its timestamps. Images are numbered by their names:
     ``0643.jpg``, ``643.png`` and ``frame_0643.jpg`` are frame 643. Names that are not all of one such kind are put in
-    natural order and numbered from 0.
+    natural order and numbered from 0. A single picture is a video of one frame.
 
     Args:
-        path: A video file, a folder of jpg or png, or such a folder inside a zip file (``F001.zip/F001/T1``).
+        path: A video file, a picture, a folder of jpg or png, or such a folder inside a zip file
+            (``F001.zip/F001/T1``).
         fps: Frames per second of images; ignored for a video file.
         square: Square pictures of a video file are scaled to this side, just as prepared ones are decoded.
 
     Raises:
         VideoError: When the file is missing, empty or damaged, has no pictures or ends before its end. The frames
             before the damage have been given by then.
-        AulightError: For images without ``fps``.
+        AulightError: For a folder of images without ``fps``.
     """
     images = images_of(path)
-    if images is None:
-        return _video_frames(path, square)
-    return image_frames(path, *images, image_rate(path, fps))
+    if images is not None:
+        return image_frames(path, *images, image_rate(path, fps))
+    if is_picture(path):
+        return iter([RawFrame(0, 0.0, decoded(path.read_bytes(), f"{path}: the picture"))])
+    return _video_frames(path, square)
 
 
-@contextmanager
-def _open_raw(path: Path) -> Iterator[tuple[Any, Any]]:
-    """An open video file and its stream of pictures."""
-    import av
+def late_start(what: object, first_s: float, fps: float) -> str | None:
+    """What is to be said of a video whose first frame is later than its sound; ``None`` where it is not.
 
-    if not path.stat().st_size:
-        raise VideoError(f"{path}: the file is empty")
-    try:
-        container = av.open(str(path))
-    except av.FFmpegError as error:
-        raise VideoError(f"{path}: not a readable video, or one that is cut off") from error
-    with container:
-        stream = next(iter(container.streams.video), None)
-        if stream is None or stream.codec_context is None:
-            raise VideoError(f"{path}: has no pictures that can be decoded")
-        yield container, stream
-
-
-def _rate(stream: Any) -> float:
-    return float(stream.average_rate or stream.guessed_rate or 25)
+    Args:
+        what: The video, as the note is to call it.
+        first_s: When its first frame is shown.
+        fps: Frames per second.
+    """
+    if first_s * fps < 0.5:
+        return None
+    return (
+        f"{what}: its first frame is at {first_s:.2f} s; times count from the start of the file, as players show them"
+    )
 
 
 def _video_frames(path: Path, square: int | None, strict: bool = True) -> Iterator[RawFrame]:
     import av
 
     number, time_s, start_s = 0, -1.0, 0.0
-    with _open_raw(path) as (container, stream):
-        stream.codec_context.thread_count = 1  # other cores are better used on other videos
+    with opened(path) as film:
+        film.stream.codec_context.thread_count = 1  # other cores are better used on other videos
+        # a frame that claims to be huge is refused before memory is asked for it
+        options = {"max_pixels": str(MOST_PIXELS)}
         if strict:  # or the decoder shows its guess at what is damaged
-            stream.codec_context.options = {"err_detect": "explode"}
-        rate = _rate(stream)
-        picture = _Picture(stream, square)
+            options["err_detect"] = "explode"
+        film.stream.codec_context.options = options
+        picture, upright = _Picture(film.stream, square), Upright(path, film.container, film.stream)
         try:
-            for frame, shown_s in _decoded(container, stream):
+            for frame, shown_s in _decoded(film):
                 if number == 0:
-                    start_s = shown_s or 0.0
-                shown_s = number / rate if shown_s is None else shown_s - start_s
-                time_s = shown_s if shown_s > time_s else time_s + 1 / rate
-                yield RawFrame(number, time_s, _upright(frame, picture(frame)))
+                    start_s = film.starts_s(shown_s or 0.0)
+                shown_s = number / film.fps if shown_s is None else shown_s - start_s
+                time_s = shown_s if shown_s > time_s else time_s + 1 / film.fps
+                yield RawFrame(number, time_s, upright(frame, picture(frame)))
                 number += 1
         except av.FFmpegError as error:
             if number or not strict:
@@ -110,7 +114,7 @@ def _video_frames(path: Path, square: int | None, strict: bool = True) -> Iterat
         yield from _video_frames(path, square, strict=False)
 
 
-def _decoded(container: Any, stream: Any) -> Iterator[tuple[Any, float | None]]:
+def _decoded(film: Film) -> Iterator[tuple[Any, float | None]]:
     """The frames of a video in the order in which they are shown, and when (s), where that is known.
 
     Raises:
@@ -119,14 +123,16 @@ def _decoded(container: Any, stream: Any) -> Iterator[tuple[Any, float | None]]:
     """
     import av
 
-    kind, rate = container.format.name, _rate(stream)
+    container, stream = film.container, film.stream
+    kind = container.format.name
     packets, end_s, cut = 0, 0.0, False
     stored_s: deque[float] = deque()  # avi only has the times of the frames as they are stored, not as they are shown
     damage: av.FFmpegError | None = None
     try:
         for packet in container.demux():
-            if packet.dts is not None:
-                end_s = max(end_s, float((packet.dts + (packet.duration or 0)) * packet.time_base))
+            ticks = packet.dts if packet.dts is not None else packet.pts
+            if ticks is not None:
+                end_s = max(end_s, float((ticks + (packet.duration or 0)) * packet.time_base))
             if packet.stream is stream:
                 packets += packet.size > 0
                 cut = packet.is_corrupt
@@ -137,12 +143,20 @@ def _decoded(container: Any, stream: Any) -> Iterator[tuple[Any, float | None]]:
     except av.FFmpegError as error:
         damage = error  # frames that still wait for their turn may wait for the damaged one: they are lost
     listed = len(stream.index_entries)  # all frames of an mp4 or avi, fewer of others
-    said = {"avi": stream.frames, "matroska,webm": round((container.duration or 0) / 1e6 * rate)}.get(kind, 0)
+    lengths_s = {
+        "avi": float(stream.frames / stream.average_rate) if stream.average_rate else 0.0,
+        "matroska,webm": (container.duration or 0) / 1e6,
+    }
+    said_s = lengths_s.get(kind, 0.0)
     # half a second: what is said of a length is not always exact
-    if (cut or damage is None) and (packets < listed or said - round(end_s * rate) > rate / 2):
-        raise EOFError(max(listed, said)) from damage
+    if (cut or damage is None) and (packets < listed or said_s - end_s > 0.5):
+        raise EOFError(max(listed, round(said_s * film.fps))) from damage
     if damage is not None:
         raise damage
+
+
+STRETCH = 4
+"""Most that pixels are wider than high, or the other way: more is a mistake, and would be a picture of any size."""
 
 
 class _Picture:
@@ -154,8 +168,8 @@ class _Picture:
         self._scaled: Any = None  # decord's own filter; another way to scale is some grey levels off
 
     def __call__(self, frame: Any) -> Frames:
-        pixel = self._stream.sample_aspect_ratio
-        width = round(frame.width * pixel) if pixel else frame.width
+        pixel = self._stream.sample_aspect_ratio or 1
+        width = round(frame.width * pixel) if 1 / STRETCH <= pixel <= STRETCH else frame.width
         if self._side is None or not frame.width == width == frame.height:
             return np.asarray(frame.reformat(width=width, format="rgb24", threads=1).to_ndarray(), np.uint8)
         if self._scaled is None:
@@ -174,14 +188,3 @@ class _Picture:
             node.link_to(following)
         graph.configure()
         return graph
-
-
-def _upright(frame: Any, image: Frames) -> Frames:
-    """The picture of a decoded frame, turned as its file says it is to be shown."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return image
-    a, b, _, c, d = np.frombuffer(matrix, np.int32, 5)  # x' = ax + cy, y' = bx + dy
-    if abs(b) > abs(a):
-        image, a, d = image.swapaxes(0, 1), c, b
-    return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])

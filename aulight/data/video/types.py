@@ -13,6 +13,12 @@ VIDEO_SUFFIXES = frozenset(
 IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
 """What raw images are called, in small letters."""
 
+USUAL_FPS = 25.0
+"""Frames per second of a video that does not tell them and has no two frames that would."""
+
+MOST_PIXELS = 2**27
+"""Most pixels of a picture or of a frame: four times 8K. A header can claim any number, and memory is asked for it."""
+
 Frames = npt.NDArray[np.uint8]
 
 
@@ -22,7 +28,8 @@ class RawFrame:
 
     Attributes:
         number: Its position in a video file, from 0; what an image is numbered by its name.
-        time_s: Seconds since the first frame.
+        time_s: Seconds since the start of the file, as players count them: the first frame is later than 0 where the
+            sound starts earlier. Of images, seconds since the first.
         image: ``(H, W, 3)`` uint8 RGB, upright.
         name: Of its file, where it is a photo and no frame of a film.
     """
@@ -40,7 +47,9 @@ class RawInfo:
     Attributes:
         fps: Frames per second, on average.
         frames: About how many frames it has; ``None`` where it does not say.
+        note: What is odd about it, or ``None``.
     """
 
     fps: float
     frames: int | None
+    note: str | None = None

@@ -16,6 +16,9 @@ from aulight.files import whole
 GOP = 12
 """Frames between key frames: a random access decodes at most this many; larger saves space, smaller time."""
 
+SLOWEST, FASTEST = 1e-4, 1000.0
+"""Frames per second that a file can be played at; others are played at the nearest."""
+
 
 def write_video(path: Path, frames: Iterable[Frames], fps: float, crf: int = 18) -> int:
     """Encodes frames as h264 mp4 whose random access is exact: closed GOPs of 12 frames, no B-frames.
@@ -23,7 +26,7 @@ def write_video(path: Path, frames: Iterable[Frames], fps: float, crf: int = 18)
     Args:
         path: Where the file goes.
         frames: RGB frames ``(H, W, 3)`` uint8, all of one size, H and W even.
-        fps: Frames per second.
+        fps: Frames per second; beyond :data:`SLOWEST` and :data:`FASTEST` those.
         crf: x264 quality, 0 (lossless) to 51.
 
     Returns:
@@ -42,7 +45,8 @@ def write_video(path: Path, frames: Iterable[Frames], fps: float, crf: int = 18)
             if stream is None:
                 if height % 2 or width % 2:
                     raise VideoError(f"{path}: h264 needs an even width and height, got {width}x{height}")
-                stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+                rate = Fraction(min(max(fps, SLOWEST), FASTEST)).limit_denominator(1001 if fps > 1 else 1_000_000)
+                stream = container.add_stream("libx264", rate=rate)
                 stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
                 stream.thread_count = 1  # the same bytes on every machine
                 stream.options = {

@@ -1,0 +1,118 @@
+"""One picture, as a phone, a camera or a program wrote it: its pixels, upright, or why there are none."""
+
+import io
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aulight.data.video.types import MOST_PIXELS, Frames
+from aulight.errors import VideoError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+"""What can be read, as Pillow calls it."""
+
+_FOREIGN = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"
+)
+_RAW = frozenset({".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw"})
+_HEAD = 64  # bytes that tell what a file is
+_ADVICE = "save it as jpg or png"
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is a single picture, by its first bytes, whatever it is called.
+
+    Raises:
+        VideoError: For a picture of a kind that cannot be read, as phones (HEIC) and cameras (raw) make them.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be read ({error.strerror})") from error
+    suffix = path.suffix.lower()
+    _refuse_foreign(head, f"{path}: the picture")
+    if suffix in _RAW:
+        raise VideoError(f"{path}: a camera's raw picture, which cannot be read; {_ADVICE}")
+    if head.startswith(b"\xff\xd8\xff"):
+        return suffix not in (".mjpeg", ".mjpg")  # pictures one after the other
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return not (head[12:16] == b"VP8X" and head[20] & 2)  # it does not move
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return b"acTL" not in head
+    return suffix in (".bmp", ".tif", ".tiff")
+
+
+def decoded(data: bytes, what: str) -> Frames:
+    """The pixels of a picture, ``(H, W, 3)`` uint8 RGB: upright as its EXIF says, of whatever depth and colours.
+
+    Args:
+        data: The bytes of its file.
+        what: What a message begins with.
+
+    Raises:
+        VideoError: When it is damaged, cut off, of a kind that cannot be read, or claims more than
+            :data:`aulight.data.video.types.MOST_PIXELS`.
+    """
+    import cv2
+
+    _refuse_foreign(data[:_HEAD], what)
+    width, height = _size(data, what)
+    if width * height > MOST_PIXELS:
+        raise VideoError(f"{what} claims {width} x {height} pixels, more than can be read; make it smaller")
+    try:
+        whole = not _is_cut(data)
+        image: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if whole else None
+    except cv2.error:  # what it takes for impossible
+        image = None
+    if image is None:
+        raise VideoError(f"{what} is damaged")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _refuse_foreign(head: bytes, what: str) -> None:
+    kind = _FOREIGN.get(head[8:12]) if head[4:8] == b"ftyp" else None
+    if kind is not None:
+        raise VideoError(f"{what} is of the kind {kind}, which cannot be read; {_ADVICE}")
+
+
+def _size(data: bytes, what: str) -> tuple[int, int]:
+    """Width and height as the header has them; nothing is decoded."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of large ones, and of odd metadata
+            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+                return picture.size
+    except Image.DecompressionBombError as error:
+        claimed = re.search("[0-9]+", str(error))
+        count = f"{int(claimed[0]):,} pixels" if claimed else "many pixels"
+        raise VideoError(f"{what} claims {count}, more than can be read; make it smaller") from error
+    except Exception as error:  # its plugins raise whatever their parsing comes upon
+        raise VideoError(f"{what} is damaged") from error
+
+
+def _is_cut(data: bytes) -> bool:
+    """Whether the end of a picture is missing; not every version of OpenCV refuses those."""
+    if data.startswith(b"\x89PNG"):
+        return b"IEND" not in data
+    if data.startswith(b"RIFF"):
+        return len(data) < int.from_bytes(data[4:8], "little") + 8
+    if not data.startswith(b"\xff\xd8"):
+        return False
+    # From marker to marker, over what phones put into and behind a jpg: small pictures, whole videos.
+    place = 2
+    while found := _MARKER.search(data, place):
+        kind, place = found[1][0], found.end()
+        if kind == 0xD9:
+            return False
+        if kind != 0x01:  # the one other marker without a length
+            place += max(2, int.from_bytes(data[place : place + 2], "big"))
+    return True
+
+
+_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd8])", re.DOTALL)  # not bytes of the picture, nor what divides them
