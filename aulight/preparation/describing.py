@@ -82,13 +82,13 @@ def describe(
     return Summary(store.root, len(rates), len(subjects), frames, without, labelled, skipped, notes)
 
 
-def counted(noted: Mapping[str, Any], name: str) -> int:
+def counted(noted: Mapping[Any, Any], name: str) -> int:
     """What is noted of a video under a name of :data:`aulight.data.store.FOLLOWING`; 0 where nothing is."""
     count = noted.get(name)
     return 0 if count is None or pd.isna(count) else int(count)
 
 
-def of_following(videos: Iterable[Mapping[str, Any]]) -> list[str]:
+def of_following(videos: Iterable[Mapping[Any, Any]]) -> list[str]:
     """Notes on what came of following one person.
 
     Args:
