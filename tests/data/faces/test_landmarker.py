@@ -1,7 +1,11 @@
-"""MediaPipe's landmarker: started without a word, with a model that is one, and closed in the end."""
+"""The landmarker: started without a word, with a model that is one, and with the same result wherever it is run."""
 
+import multiprocessing
 import subprocess
 import sys
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,45 +13,38 @@ import pytest
 
 from aulight.data.faces.aligner import FaceAligner
 from aulight.data.faces.landmarker import Landmarker
-from aulight.data.faces.model_file import model_file
-from aulight.data.faces.pose import BLENDSHAPES
+from aulight.data.faces.model_file import DETECTOR, EXPRESSIONS, MESH, MOST_BYTES, model_file
+from aulight.data.faces.pose import Array
 from aulight.errors import AulightError
-from tests.data.faces.astronaut import SETTINGS, film
+from tests.data.faces.astronaut import ASTRONAUT, SETTINGS, film
 
 
-def test_blendshapes_are_named_as_the_landmarker_names_them() -> None:
-    import mediapipe
-
-    landmarker = Landmarker(blendshapes=True, max_faces=1)
-    image = mediapipe.Image(mediapipe.ImageFormat.SRGB, next(film(1)).image)
-    scores = landmarker._start("VIDEO", 1).detect_for_video(image, 0).face_blendshapes[0]
-    landmarker.close()
-    assert tuple(score.category_name for score in scores) == BLENDSHAPES
-
-
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="only Linux tells what threads block")
-def test_threads_of_the_landmarker_are_deaf_to_profilers() -> None:
-    """Its library ends the process otherwise, now and then. The oracle is the kernel."""
+@pytest.mark.parametrize("stderr", ["open", "closed"])
+def test_it_starts_no_thread_and_says_nothing(stderr: str, tmp_path: Path) -> None:
+    """The oracle is the kernel's list of threads, before and after."""
     script = """
-import pathlib, signal
+import pathlib, sys
 from skimage.data import astronaut
-from aulight.data.faces.aligner import FaceAligner
-from aulight.data.video.types import RawFrame
-def deaf():
-    for task in pathlib.Path("/proc/self/task").iterdir():
-        status = dict(line.split(":", 1) for line in (task / "status").read_text().splitlines())
-        if status["Name"].strip() == "drishti":  # that work for mediapipe's graphs
-            yield int(status["SigBlk"], 16) >> signal.SIGPROF - 1 & 1
-with FaceAligner(64, blendshapes=True, max_faces=4, smooth_s=0.1) as aligner:
-    frames = aligner.align(RawFrame(number, number / 25, astronaut()) for number in range(60))
-    next(frames)
-    print(set(deaf()), signal.pthread_sigmask(signal.SIG_BLOCK, []))
+from aulight.data.faces.landmarker import Landmarker
+tasks = pathlib.Path("/proc/self/task")
+def threads():
+    return len(list(tasks.iterdir())) if tasks.is_dir() else 0
+image, before = astronaut(), threads()
+import cv2
+cv2.setNumThreads(1)
+landmarker = Landmarker(blendshapes=True, max_faces=2)
+(face,) = landmarker.look(image)
+print(len(landmarker.detect(image)), threads() - before)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
-    assert (done.stdout, done.stderr) == ("{1} set()\n", "")
+    (tmp_path / "script.py").write_text(script)
+    command = [sys.executable, str(tmp_path / "script.py")]
+    if stderr == "closed":
+        command = ["sh", "-c", 'exec "$0" "$1" 2>&-', *command]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1 0\n", "")
 
 
-def test_leaving_an_unfinished_video_closes_the_landmarker() -> None:
+def test_leaving_an_unfinished_video_ends_well() -> None:
     script = """
 import sys, numpy as np
 from skimage.data import astronaut
@@ -64,23 +61,84 @@ keep = unfinished
     assert (done.returncode, done.stdout, done.stderr) == (0, "1.0\n40\n", "")
 
 
+def _landmarks(landmarker: Landmarker) -> tuple[Array, Array]:
+    (face,) = landmarker.look(next(film(1)).image)
+    return face.landmarks, np.asarray(face.blendshapes, np.float64)
+
+
+def _once() -> tuple[Array, Array]:
+    return _landmarks(Landmarker(blendshapes=True, max_faces=1))
+
+
+@pytest.mark.parametrize("start", ["spawn", "fork"])
+def test_a_worker_finds_the_same(start: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the last bit, also one that is forked from a process that has one open."""
+    if start not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system cannot {start}")
+    opened = Landmarker(blendshapes=True, max_faces=1)
+    expected = _landmarks(opened)
+    with ProcessPoolExecutor(1, multiprocessing.get_context(start)) as pool:
+        for own, found in zip(expected, pool.submit(_once).result(), strict=True):
+            np.testing.assert_array_equal(own, found)
+
+
 def test_a_model_of_ones_own(tmp_path: Path) -> None:
     with pytest.raises(AulightError, match=r"nowhere\.task: no such face model"):
         FaceAligner(*SETTINGS, tmp_path / "nowhere.task")
-    (tmp_path / "wrong.task").write_bytes(b"no model")
-    with (
-        FaceAligner(*SETTINGS, tmp_path / "wrong.task") as aligner,
-        pytest.raises(AulightError, match=r"wrong\.task: medi"),
-    ):
-        list(aligner.align(film(1)))
     (tmp_path / "own.task").write_bytes(model_file().read_bytes())
     with FaceAligner(*SETTINGS, tmp_path / "own.task") as aligner:
         assert [frame.confidence for frame in aligner.align(film(2))] == [1, 1]
 
 
-def test_without_mediapipe_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mediapipe", None)
-    with pytest.raises(AulightError, match=r'pip install "aulight\[faces\]"'):
+def _changed(change: Callable[[dict[str, bytes]], object]) -> Callable[[Path], None]:
+    """A landmarker with other members, whole as a zip."""
+
+    def write(path: Path) -> None:
+        with zipfile.ZipFile(model_file()) as archive:
+            members = {name: archive.read(name) for name in (DETECTOR, MESH, EXPRESSIONS)}
+        change(members)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+
+    return write
+
+
+def _damaged(path: Path) -> None:
+    content = bytearray(model_file().read_bytes())
+    for place in range(2000, len(content) - 2000, 5000):
+        content[place] ^= 0xFF
+    path.write_bytes(content)
+
+
+FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no zip": (lambda path: path.write_bytes(b"no model"), "not a zip file"),
+    "empty": (lambda path: path.write_bytes(b""), "not a zip file"),
+    "cut off": (lambda path: path.write_bytes(model_file().read_bytes()[:1_000_000]), "not a zip file"),
+    "damaged": (_damaged, "CRC"),
+    "something missing": (_changed(lambda members: members.pop(EXPRESSIONS)), "no item named"),
+    "another network": (_changed(lambda members: members.update({DETECTOR: members[EXPRESSIONS]})), "something else"),
+    "no network": (_changed(lambda members: members.update({MESH: b"TFL3" * 1000})), MESH),
+    "an empty network": (_changed(lambda members: members.update({DETECTOR: b""})), DETECTOR),
+    "a cut network": (_changed(lambda members: members.update({MESH: members[MESH][:10_000]})), MESH),
+    "a bomb": (_changed(lambda members: members.update({DETECTOR: bytes(MOST_BYTES + 1)})), "larger than 64 MB"),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_file_that_is_no_landmarker(kind: str, tmp_path: Path) -> None:
+    write, reason = FOREIGN[kind]
+    path = tmp_path / "foreign.task"
+    write(path)
+    with pytest.raises(AulightError, match=rf"^{path}: not a face landmarker: face_\w+\.tflite") as refused:
+        Landmarker(blendshapes=True, max_faces=1, model=path).look(ASTRONAUT)
+    assert reason in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_without_litert_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    with pytest.raises(AulightError, match=r'needs ai-edge-litert: pip install "aulight\[faces\]"'):
         FaceAligner(*SETTINGS)
 
 
