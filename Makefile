@@ -1,13 +1,12 @@
 # Every target makes .venv and installs what it needs first, so each works from a fresh clone.
 # Variables: PYTHON (3.11 or newer), VENV, JOBS (training processes side by side), TEST_WORKERS; DATA (folder of prepared
-# datasets), SIZE (of the synthetic one), RUNS (folder of runs and report); OPENCV (which of its packages to keep).
+# datasets), SIZE (of the synthetic one), RUNS (folder of runs and report).
 
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
 TEST_WORKERS ?= 2
 DATA ?= data
-OPENCV ?= opencv-contrib-python
 SIZE := default
 EXPERIMENT := reproduce
 RUNS ?= runs/$(EXPERIMENT)
@@ -33,13 +32,11 @@ help: ## list the targets
 install: $(INSTALLED) ## make .venv and install aulight, with the tested versions and the face landmarker
 
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
+# an OpenCV put there by hand or by an older aulight would lie under the one that comes now
+	@$(BIN)/python -m pip uninstall -qy opencv-contrib-python opencv-python 2>/dev/null
 	$(BIN)/python -m pip install -c constraints.txt -e ".[faces,sweep,export,dev]"
-# albumentations and mediapipe bring an OpenCV each, one over the other: see aulight/data/video/opencv.py
-	$(BIN)/python -m pip uninstall -qy opencv-contrib-python opencv-python-headless
-	$(BIN)/python -m pip install -c constraints.txt --no-deps $(OPENCV)
-	@$(BIN)/python -c "import cv2" || { echo "no libGL for windows: OpenCV without them"; \
-		$(BIN)/python -m pip uninstall -qy $(OPENCV); \
-		$(BIN)/python -m pip install -c constraints.txt --no-deps opencv-python-headless; }
+# What the landmarker is tested against. It asks for another OpenCV, which would lie over the one that is there.
+	$(BIN)/python -m pip install -c constraints.txt --no-deps mediapipe
 	$(BIN)/python -m aulight.data.faces
 	@touch $@
 

@@ -174,13 +174,14 @@ def test_every_import_is_a_declared_dependency(installed: Installed) -> None:
     for path in (path for folder in PACKAGES for path in (ROOT / folder).rglob("*.py")):
         for module in _imports(path) - sys.stdlib_module_names - {"aulight"}:
             owners = {canonicalize_name(name) for name in distributions.get(module, [module])}
+            if owners & {*opencv.PACKAGES}:  # any of them may be put in the place of the one that is named
+                owners |= {*opencv.PACKAGES}
             assert owners & declared, f"{path}: imports {module}, which pyproject.toml does not name"
 
 
 def test_one_package_brings_opencv() -> None:
     """In this environment, which `make install` made; two would lie over each other, by the order of installation."""
-    assert len(set(importlib.metadata.packages_distributions()["cv2"])) == 1, opencv.doubled()
-    assert opencv.doubled() is None
+    assert len(set(importlib.metadata.packages_distributions()["cv2"])) == 1
 
 
 def _imports(path: Path) -> set[str]:
@@ -245,16 +246,15 @@ def test_make_target_expands(target: str, tmp_path: Path) -> None:
 
 
 @needs_make
-def test_make_install_ends_with_one_opencv(tmp_path: Path) -> None:
-    """The last packages that are installed, and after all that bring one along have been."""
+def test_make_install_brings_one_opencv(tmp_path: Path) -> None:
+    """That of albumentations, after any other is gone; mediapipe, which would bring one, comes without what it needs."""
     planned = run(["make", "-C", ROOT, "-n", "install", f"VENV={tmp_path / 'venv'}"], tmp_path).stdout.splitlines()
     pip = [line.partition(" -m pip ")[2] for line in planned if " -m pip " in line]
-    assert {"opencv-contrib-python", "opencv-python-headless"} <= {*pip[1].split()}
-    assert pip[2] == f"install -c constraints.txt --no-deps {opencv.WINDOWED}"
-    # where that one cannot be imported, another in its place
-    assert pip[3].startswith(f"uninstall -qy {opencv.WINDOWED}")
-    assert pip[4].startswith("install -c constraints.txt --no-deps opencv-python-headless")
-    assert [line.split()[0] for line in pip] == ["install", "uninstall", "install", "uninstall", "install"]
+    assert pip == [
+        "uninstall -qy opencv-contrib-python opencv-python 2>/dev/null",
+        'install -c constraints.txt -e ".[faces,sweep,export,dev]"',
+        "install -c constraints.txt --no-deps mediapipe",
+    ]
 
 
 @needs_make

@@ -14,7 +14,7 @@ import pandas as pd
 
 from aulight.data.video.photos import photos_at
 from aulight.data.video.raw import late_start, raw_frames, raw_info
-from aulight.data.video.types import Frames, RawFrame
+from aulight.data.video.types import Frames, RawFrame, RawInfo
 from aulight.data.video.write import write_video
 from aulight.drawing.annotate import Shown, annotate
 from aulight.errors import AulightError, VideoError, shorten
@@ -45,16 +45,16 @@ class Found:
     Attributes:
         tally: How many frames were scored, and what was in them.
         problem: Why there are no more, or ``None`` when it is whole.
+        photos: Whether the frames are photos, each on its own.
         taken: Whether that is because another process is scoring it.
         notes: What is odd about the video.
-        photos: Whether the frames are photos, each on its own.
     """
 
     tally: Tally = field(default_factory=Tally)
     problem: str | None = None
+    photos: bool = False
     taken: bool = False
     notes: tuple[str, ...] = ()
-    photos: bool = False
 
 
 class Predictor:
@@ -143,16 +143,15 @@ class Predictor:
         except VideoError:
             return None
         wanted = self._wanted_of(photos).with_pictures_of(record.settings)
-        if (record.settings, record.aulight) != (wanted, __version__) or not record.source.is_unchanged(video.path):
+        if (record.settings, record.aulight) != (wanted, __version__):
+            return None
+        if not record.source.is_unchanged(video.path):
             return None
         folder = (self.output / video.name).parent
         if not all((folder / name).is_file() for name in record.files):
             return None
-        return Found(
-            Tally(record.frames, record.frames_with_a_face, record.frames_not_followed, record.faces_elsewhere),
-            notes=tuple(record.notes),
-            photos=photos,
-        )
+        tally = Tally(record.frames, record.frames_with_a_face, record.frames_not_followed, record.faces_elsewhere)
+        return Found(tally, photos=photos, notes=tuple(record.notes))
 
     def make_room(self, video: Video) -> None:
         """Sees to it that the files of a video can be written.
@@ -173,8 +172,8 @@ class Predictor:
         """
         problems: list[str] = []
         try:
-            source, photos = about(video.path, whole=True), photos_at(video.path, self._settings.pictures)
-            info = None if photos else raw_info(video.path, self._settings.fps)
+            photos, source = photos_at(video.path, self._settings.pictures), about(video.path, whole=True)
+            info = RawInfo(PHOTOS_A_SECOND, None) if photos else raw_info(video.path, self._settings.fps)
         except VideoError as error:
             return Found(problem=str(error))
 
@@ -183,9 +182,8 @@ class Predictor:
                 return photos.frames(problems)
             return _until_damaged(raw_frames(video.path, self._settings.fps, self.pipeline.square), problems)
 
-        fps = PHOTOS_A_SECOND if info is None else info.fps
-        odd = [] if info is None or info.note is None else [info.note]
-        return self.write(video, film, fps, source, problems, report, odd=odd, apart=photos is not None)
+        odd = [] if info.note is None else [info.note]
+        return self.write(video, film, info.fps, source, problems, report, odd=odd, apart=photos is not None)
 
     def write(
         self,
@@ -197,8 +195,8 @@ class Predictor:
         report: Callable[[int], Any],
         live: bool = False,
         show: Callable[[Frames], Any] | None = None,
-        odd: Sequence[str] = (),
         apart: bool = False,
+        odd: Sequence[str] = (),
     ) -> Found:
         """Scores frames and writes what is wanted of them, under other names until all of it is there.
 
@@ -211,8 +209,8 @@ class Predictor:
             report: As of :meth:`make`.
             live: Whether to score one frame at a time, as they come.
             show: Shows pictures with bars, as they come.
-            odd: What is odd about the video.
             apart: Whether the frames are photos, as :meth:`Pipeline.scored` has it.
+            odd: What is odd about the video.
         """
         wanted = self._wanted_of(apart)
         clock, begin, tally = Clock(), time.perf_counter(), Tally()
@@ -222,8 +220,7 @@ class Predictor:
             first = next(stream, None)
             if first is None:
                 return Found(problem=_told(problems) or f"{video.path}: no frames came")
-            late = None if apart else late_start(video.path, first.frame.time_s, fps)
-            notes = [*odd, *([] if late is None else [late])]
+            notes = [*odd, *([late] if (late := late_start(video.path, first.frame.time_s, fps)) else [])]
 
             def written(rows: Rows) -> Iterator[Frames]:
                 for scored in itertools.chain([first], clock.made_by("writing", stream, -1)):
@@ -278,7 +275,7 @@ class Predictor:
                         put(made, self.output, video.name, record)
             except Taken as taken:
                 return Found(problem=str(taken), taken=True)
-        return Found(tally, _told(problems), notes=tuple(notes), photos=apart)
+        return Found(tally, _told(problems), apart, notes=tuple(notes))
 
     def _table(self, photos: bool) -> Table:
         return Table(self.pipeline.columns, self.pipeline.intervals, self._settings.coverage, photos)

@@ -51,7 +51,8 @@ def describe(
         notes: What was odd so far.
     """
     notes, rates, faceless, subjects = [*raw.notes, *notes], list[float](), list[str](), set[str]()
-    lates, all_noted = list[str](), list[Mapping[str, Any]]()
+    all_noted = list[Mapping[str, Any]]()
+    lates = list[str]()
     frames = without = labelled = 0
     for video, table, path in videos:
         numbers, times = table["number"].to_numpy(), table["time_s"].to_numpy()
@@ -81,13 +82,13 @@ def describe(
     return Summary(store.root, len(rates), len(subjects), frames, without, labelled, skipped, notes)
 
 
-def counted(noted: Mapping[str, Any], name: str) -> int:
+def counted(noted: Mapping[Any, Any], name: str) -> int:
     """What is noted of a video under a name of :data:`aulight.data.store.FOLLOWING`; 0 where nothing is."""
     count = noted.get(name)
     return 0 if count is None or pd.isna(count) else int(count)
 
 
-def of_following(videos: Iterable[Mapping[str, Any]]) -> list[str]:
+def of_following(videos: Iterable[Mapping[Any, Any]]) -> list[str]:
     """Notes on what came of following one person.
 
     Args:

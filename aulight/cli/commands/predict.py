@@ -47,14 +47,14 @@ def _say(predicted: Predicted) -> None:
         if faceless > frames / 2:
             advice = "" if predictor.untrained else "; faces=none takes pictures as they are"
             print(f"  note: most frames are without a face{advice}")
-    for line in shorten_lines([note for found in results.values() for note in found.notes]):
-        print(f"  note: {line}")
-    for folder, reason in predicted.closed.items():
-        print(f"  note: {folder} was not looked into ({reason})")
         if photos := [video.name for video, found in whole.items() if found.photos and video.path.is_dir()]:
             print(f"  note: taken for photos, each on its own: the pictures of {shorten(photos)}; else pictures=film")
         for line in about_following(tally.not_followed, tally.elsewhere, "faces.all=true gives everybody"):
             print(f"  note: {line}")
+    for line in shorten_lines([note for found in results.values() for note in found.notes]):
+        print(f"  note: {line}")
+    for folder, reason in predicted.closed.items():
+        print(f"  note: {folder} was not looked into ({reason})")
     for note in predictor.notes:
         print(f"  note: {note}")
     if problems:

@@ -3,7 +3,6 @@
 import sys
 
 from aulight.data.faces.model_file import install_model
-from aulight.data.video.opencv import doubled
 from aulight.errors import AulightError
 
 if __name__ == "__main__":
@@ -11,5 +10,3 @@ if __name__ == "__main__":
         print(install_model())
     except AulightError as error:
         sys.exit(f"aulight: {error}")
-    if problem := doubled():
-        print(f"note: {problem}", file=sys.stderr)

@@ -1,9 +1,8 @@
-"""Which OpenCV is installed.
+"""Which OpenCV is installed, and whether it has windows.
 
-Four packages bring the module ``cv2``, each meant to be there without the others, and what was installed last lies over
-the rest. albumentations asks for ``opencv-python-headless`` and mediapipe for ``opencv-contrib-python``, by name, so no
-requirement of ours can keep one out: ``make install`` takes both away and puts one back, and whoever installs by pip
-is told how to.
+Four packages bring the module ``cv2``, each meant to be there without the others. albumentations asks for
+``opencv-python-headless``, which has no windows and needs no libraries of the system; whoever wants windows puts
+another in its place.
 """
 
 from importlib.metadata import PackageNotFoundError, distribution
@@ -15,8 +14,8 @@ PACKAGES = (
     "opencv-python-headless",
 )
 
-WINDOWED = "opencv-contrib-python"
-"""The one to keep: it has windows and all that mediapipe and albumentations want."""
+WINDOWED = "opencv-python"
+"""One that has windows."""
 
 
 def installed() -> list[str]:
@@ -32,20 +31,6 @@ def _is_installed(name: str) -> bool:
     return True
 
 
-def mend(keep: str = WINDOWED) -> str:
-    """The command that leaves one of the packages, and whole."""
-    there = " ".join(installed())
-    return f"pip uninstall -y {there} && pip install --no-deps {keep}"
-
-
-def doubled() -> str | None:
-    """What is wrong where several packages bring ``cv2``, and how to mend it; ``None`` where one does."""
-    there = installed()
-    if len(there) < 2:
-        return None
-    return f"{' and '.join(there)} install OpenCV over each other; keep one: {mend()}"
-
-
 def no_windows() -> str | None:
     """Why the OpenCV that is installed cannot show windows, and how to mend it; ``None`` where it can."""
     import cv2
@@ -54,4 +39,8 @@ def no_windows() -> str | None:
     gui = next((line for line in lines if line.startswith("GUI:")), "")
     if "NONE" not in gui:
         return None
-    return f"this OpenCV has no windows ({', '.join(installed()) or 'built without them'}); {mend()}"
+    there = installed()
+    mend = f"pip install --no-deps {WINDOWED}"
+    if there:
+        mend = f"pip uninstall -y {' '.join(there)} && {mend}"
+    return f"this OpenCV has no windows ({', '.join(there) or 'built without them'}); {mend}"
