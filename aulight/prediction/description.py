@@ -184,7 +184,7 @@ class ModelDescription(Part):
     format_version: int | None = None
     written_by: Line | None = None
     created: Line | None = None
-    name: Annotated[Line, Field(min_length=1)]
+    name: Line
     aus: tuple[ActionUnit, ...] = Field(min_length=1)
     architecture: Architecture
     stride: int = Field(ge=1, le=10_000)

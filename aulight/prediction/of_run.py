@@ -15,7 +15,7 @@ from aulight.foreign.yaml import read_yaml
 from aulight.prediction.description import Architecture, MeanScores, ModelDescription, Reach, Scores
 from aulight.prediction.model import Model
 from aulight.prediction.network import build
-from aulight.runs.record import BegunFinetune, FinetuneRecord, ProtocolRecord, complete, read_record
+from aulight.runs.record import BegunFinetune, FinetuneRecord, ProtocolRecord, check_settings, complete, read_record
 from aulight.scoring.agreement import mean
 from aulight.scoring.conformal import calibrate
 from aulight.scoring.scores import scores
@@ -55,6 +55,7 @@ def of_checkpoint(file: Path, folder: Path) -> Model:
         AulightError: When it is missing or none, or the directory is no run of stage two with a network.
     """
     run = complete(_record(folder), BegunFinetune, folder)
+    check_settings(run, folder)
     if not run.is_network:
         raise AulightError(f"{folder}: a run of model=blendshapes, which has no network; give one with another model=")
     if not file.is_file():

@@ -297,21 +297,25 @@ def complete(record: RunRecord, kind: type[Kind], folder: Path) -> Kind:
     Raises:
         AulightError: When it lacks one, with its name.
     """
-    whole = _checked(kind, record.plain(), folder / RECORD)
-    _check_settings(whole, folder / RECORD)
-    return whole
+    return _checked(kind, record.plain(), folder / RECORD)
 
 
-def _check_settings(record: RunRecord, path: Path) -> None:
-    """Raises for settings that lack what the properties of a record tell."""
+def check_settings(record: RunRecord, folder: Path) -> None:
+    """Refuses settings that do not tell a run's ``name`` and whether it ``is_network``.
+
+    Args:
+        record: What :func:`read_record` gave.
+        folder: The run directory, for messages.
+
+    Raises:
+        AulightError: With what they lack.
+    """
     try:
-        for key in ("name", "model"):
-            record.config[key]
-        _ = record.is_network
+        _ = record.name, record.is_network
     except KeyError as error:
-        raise AulightError(f"{path}: lacks the key 'config.{error.args[0]}'; {ADVICE}") from error
+        raise AulightError(f"{folder / RECORD}: lacks the key 'config.{error.args[0]}'; {ADVICE}") from error
     except PydanticCustomError as error:
-        raise AulightError(f"{path}: config.model: {one_line(error)}; {ADVICE}") from error
+        raise AulightError(f"{folder / RECORD}: config.model: {one_line(error)}; {ADVICE}") from error
 
 
 def _checked(kind: type[Kind], plain: Mapping[str, Any], path: Path) -> Kind:

@@ -653,7 +653,7 @@ def random_model(path: Path, name: str) -> Path:
     about |= {"aus": list(range(1, 13)), "architecture": config, "normalisation": normalisation, "stride": 4}
     about |= {"crop_size": 128, "alignment": Alignment.TEMPLATE}
     weights = {f"{part}.{key}": value for part, net in parts.items() for key, value in net.state_dict().items()}
-    build(ModelDescription.model_validate(about), weights, path).save(path)
+    build(ModelDescription.checked(json.dumps(about), path), weights, path).save(path)
     return path
 
 

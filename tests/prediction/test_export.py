@@ -212,22 +212,25 @@ def _untrained(settings: dict[str, Any], stride: int) -> Model:
         features = encoder.eval()(torch.randn(1, 8, 3, encoder.config.size, encoder.config.size))[0]
     nn.init.normal_(regressor.linear.weight, std=1 / float(features.square().mean().sqrt()) / encoder.channels**0.5)
     regressor.set_scale(torch.tensor([1.0, 2.0, 2.5]), torch.tensor([0.5, 1.0, 0.7]))
-    about = ModelDescription.model_validate(
-        {
-            "name": "untrained",
-            "aus": [1, 4, 12],
-            "architecture": config,
-            "stride": stride,
-            "normalisation": {
-                **{"image_mean": settings["mean"], "image_std": settings["std"]},
-                **{"label_mean": [1.0, 2.0, 2.5], "label_std": [0.5, 1.0, 0.7]},
-            },
-            "crop_size": 64,
-            "dataset": {"name": "none", "fingerprint": "", "fps": 25.0},
-            **{"stage_one": None, "arm": "scratch", "fold": 0, "label_fraction": 1.0, "labelled_frames": 0},
-            **{"label_seed": 0, "seed": 0, "subjects": {"train": 0, "validation": 0, "test": 0}},
-            **{"validation": None, "test": None, "versions": {}},
-        }
+    about = ModelDescription.checked(
+        json.dumps(
+            {
+                "name": "untrained",
+                "aus": [1, 4, 12],
+                "architecture": config,
+                "stride": stride,
+                "normalisation": {
+                    **{"image_mean": settings["mean"], "image_std": settings["std"]},
+                    **{"label_mean": [1.0, 2.0, 2.5], "label_std": [0.5, 1.0, 0.7]},
+                },
+                "crop_size": 64,
+                "dataset": {"name": "none", "fingerprint": "", "fps": 25.0},
+                **{"stage_one": None, "arm": "scratch", "fold": 0, "label_fraction": 1.0, "labelled_frames": 0},
+                **{"label_seed": 0, "seed": 0, "subjects": {"train": 0, "validation": 0, "test": 0}},
+                **{"validation": None, "test": None, "versions": {}},
+            }
+        ),
+        Path("untrained"),
     )
     return build(about, nn.ModuleDict({"encoder": encoder, "regressor": regressor}).state_dict(), Path("untrained"))
 
@@ -309,7 +312,7 @@ def meta(finetuned: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
 
 def _card(meta: dict[str, Any]) -> str:
-    return model_card(ModelDescription.model_validate(meta))
+    return model_card(ModelDescription.checked(json.dumps(meta), Path("model.aulight")))
 
 
 def test_card_of_drawn_faces(meta: dict[str, Any]) -> None:

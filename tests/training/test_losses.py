@@ -166,6 +166,21 @@ def test_masked_regression_is_a_mean_over_known_entries(kind: str) -> None:
     torch.testing.assert_close(grad, known)
 
 
+@pytest.mark.parametrize("kind", ["mse", "smooth_l1"])
+@pytest.mark.parametrize("unknown", [0.0, 7.0, math.nan, math.inf])
+def test_masked_regression_goes_by_the_mask_alone(unknown: float, kind: str) -> None:
+    """Whatever stands in a target that is not known; and what is said to be known is not passed over."""
+    torch.manual_seed(0)
+    outputs = torch.randn(4, 3, requires_grad=True)
+    targets, mask = torch.randn(4, 3), torch.tensor([[True, False, True]] * 2 + [[False, False, True]] * 2)
+    loss = masked_regression(outputs, targets.masked_fill(~mask, unknown), mask, kind)
+    expected = getattr(F, f"{kind}_loss")(outputs[mask], targets[mask])
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-6)
+    (grad,) = torch.autograd.grad(loss, outputs)
+    assert torch.equal(grad != 0, mask)
+    assert masked_regression(outputs, targets.masked_fill(mask, math.nan), mask, kind).isnan()
+
+
 def test_masked_regression_with_nothing_known() -> None:
     outputs = torch.randn(2, 3, requires_grad=True)
     loss = masked_regression(outputs, torch.full((2, 3), float("nan")), torch.zeros(2, 3, dtype=torch.bool))
