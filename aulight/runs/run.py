@@ -55,14 +55,13 @@ class Run:
         follows = config.get("pretrained") is not None and not typed_network(typed)
         if earlier is not None:
             if "config" not in earlier.model_fields_set:
-                raise AulightError(f"{folder / RECORD}: not the record of a run; remove the run directory")
+                raise AulightError(f"{folder / RECORD}: not the record of a run; give another name=")
             differing = differences(earlier.config, config, (*_free(command), *(["model"] if follows else [])))
             if differing and self.last is None and str(earlier.outcome).startswith(("failed", "interrupted")):
                 return  # it got nowhere: a second try with a setting put right
             if differing:
                 raise AulightError(
-                    f"{folder}: holds a run with other settings ({'; '.join(differing[:4])}); "
-                    "give another name= or remove the folder"
+                    f"{folder}: holds a run with other settings ({'; '.join(differing[:4])}); give another name="
                 )
             if follows:
                 config = {**config, "model": earlier.config.get("model", config["model"])}
@@ -120,7 +119,7 @@ class Run:
         if before != fingerprint and (self.done or self.last is not None):
             raise AulightError(
                 f"{self.folder}: was {'done' if self.done else 'begun'} on another version of the dataset, with other "
-                f"labels, subjects or videos ({before}, now {fingerprint}); give another name= or remove the folder"
+                f"labels, subjects or videos ({before}, now {fingerprint}); give another name="
             )
 
     def __enter__(self) -> Self:

@@ -13,6 +13,7 @@ from aulight.errors import AulightError
 from aulight.files import whole
 from aulight.nets.encoder import Encoder
 from aulight.protocol import TrainedOn
+from aulight.runs.ahead import checkpoint_of
 from aulight.settings.model import NetworkSettings
 
 
@@ -41,9 +42,7 @@ def read_stage_one(path: Path) -> StageOne:
     Raises:
         AulightError: When there is no such file, it is not a checkpoint of stage one, or does not say what it saw.
     """
-    file = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
-    if not file.is_file():
-        raise AulightError(f"pretrained={path}: no checkpoint at {file}; give a stage-one run directory or .ckpt file")
+    file = checkpoint_of(path)
     try:
         saved = torch.load(file, map_location="cpu", weights_only=True)
         if not isinstance(saved, dict):
@@ -109,4 +108,6 @@ def step_of(checkpoint: Path) -> int:
     try:
         return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
     except Exception as error:
-        raise AulightError(f"{checkpoint}: damaged ({type(error).__name__}); remove the run directory") from error
+        raise AulightError(
+            f"{checkpoint}: damaged ({type(error).__name__}); give another name= to begin anew"
+        ) from error

@@ -2,6 +2,7 @@
 
 from aulight.errors import VideoError, VideosFailed
 from aulight.prediction.predict import Predicted, score_input
+from aulight.prediction.there import check_there
 from aulight.prediction.writing import PARTIAL
 from aulight.settings.predict import PredictSettings
 
@@ -16,6 +17,8 @@ def predict(settings: PredictSettings) -> None:
         VideosFailed: When some of the videos could not be read to their end; the others are done.
         AulightError: For an input, an output, a model or a video that cannot be used.
     """
+    if settings.model is not None:
+        check_there(settings.model)
     _say(score_input(settings))
 
 
