@@ -12,6 +12,7 @@ from aulight.prediction.network import build
 from aulight.prediction.of_run import of_checkpoint, of_run
 from aulight.prediction.onnx import of_onnx
 from aulight.prediction.seal import check_seal
+from aulight.prediction.there import check_there
 
 
 def load(path: str | Path) -> Model:
@@ -24,17 +25,9 @@ def load(path: str | Path) -> Model:
     Raises:
         AulightError: When there is no model, it is not finished, is damaged, or is of a newer aulight.
     """
-    path = Path(path).expanduser()
-    try:
-        folder, file = path.is_dir(), path.is_file()
-    except (OSError, ValueError):  # a name that no file can have
-        folder = file = False
-    if folder:
+    path = check_there(path)
+    if path.is_dir():
         return of_run(path)
-    if not file:
-        raise AulightError(
-            f"{path}: no such model; give a run directory of `aulight finetune` or a file of `aulight export`"
-        )
     if path.suffix == ".ckpt":
         return of_checkpoint(path, path.resolve().parent.parent)
     return of_onnx(path) if path.suffix == ".onnx" else of_file(path)

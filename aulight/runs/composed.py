@@ -157,6 +157,8 @@ def settings_from(command: str, config: DictConfig) -> Group:
     settings = settings_of(command)
     if variables := plain.keys() - settings.model_fields:
         variables &= _named_by_files(command)
+        if lost := sorted(variables & names_of(command)):
+            raise AulightError(f"{lost[0]}: a file of yours brings it in; its first line must be '# @package _global_'")
     return read(settings, {key: value for key, value in plain.items() if key not in variables})
 
 

@@ -1,5 +1,6 @@
 """A user's own files of configurations, in the folder of ``--config-dir``: what is wrong with them, in one line."""
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,16 @@ def whole_files(folder: str | None) -> Iterator[None]:
         if not isinstance(error, RecursionError):
             raise
         raise AulightError("settings refer to each other in a circle") from error
+    except (ValueError, TypeError, RuntimeError, AssertionError) as error:
+        if folder is None or not _of_configurations(error):
+            raise
+        raise AulightError(f"--config-dir={folder}: {one_line(error)}") from error
+
+
+def _of_configurations(error: Exception) -> bool:
+    """Whether it was raised by what reads and composes configurations: no bug of a command's."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__")).partition(".")[0] in ("hydra", "omegaconf", "antlr4", "yaml")
 
 
 def _what(error: Exception) -> str:

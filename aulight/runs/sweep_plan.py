@@ -1,7 +1,7 @@
 """What a sweep runs: grids of settings to runs, of which no two share a folder, and those that are not done yet."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +10,9 @@ from hydra.core.utils import JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, open_dict, read_write
 
+from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError, RunsFailed, one_line, reason
+from aulight.runs.ahead import check_ahead
 from aulight.runs.composed import settings_from, without_hydra
 from aulight.runs.overrides import Typed
 from aulight.runs.run import Run
@@ -67,9 +69,11 @@ def planned(command: str, combinations: Sequence[list[str]], compose: Callable[[
         compose: Settings to the whole configuration, with Hydra's part.
 
     Raises:
-        AulightError: For a wrong setting, or two runs in one folder.
+        AulightError: For a wrong setting, two runs in one folder, and runs that would fail, as far as it can be told.
     """
     jobs: dict[Path, Job] = {}
+    opened: dict[Path, PreparedDataset] = {}
+    refused: list[str] = []
     sweeps_own = HydraConfig.instance().cfg
     try:
         for overrides in combinations:
@@ -86,11 +90,19 @@ def planned(command: str, combinations: Sequence[list[str]], compose: Callable[[
                 _refuse_another(jobs[folder], overrides, settings)
                 continue
             done = False
-            with suppress(AulightError):  # said again, and listed, when it is run
+            try:
                 done = Run.begin(folder, settings, overrides).done
+                if not done:
+                    check_ahead(settings, opened)
+            except AulightError as error:
+                refused.append(f"{config.name}: {one_line(error)}")
             jobs[folder] = Job(overrides, str(config.name), folder, settings, done)
     finally:
         HydraConfig.instance().cfg = sweeps_own
+    if refused:
+        raise AulightError(
+            "\n".join([f"{len(refused)} of {len(jobs)} runs cannot be done, so none is begun:", *refused])
+        )
     return list(jobs.values())
 
 

@@ -17,6 +17,12 @@ class ProtocolSettings(Group):
     validation: float = Field(gt=0, lt=1, description="Share of the subjects not tested that validate")
     seed: Seed = Field(description="Of the draw of validation subjects and of the folds of kfold")
 
+    @model_validator(mode="after")
+    def _tests_a_part(self) -> Self:
+        if self.name == "kfold" and self.folds < 2:
+            raise mistake("folds", "at least 2 are needed with name=kfold: those who are tested cannot train")
+        return self
+
 
 class _DataSettings(Group):
     """What all datasets have."""

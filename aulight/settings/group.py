@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationError,
+)
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 MISTAKE = "mistake"
@@ -144,8 +152,16 @@ def _as_list(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+def _each_once(values: list[int] | None) -> list[int] | None:
+    twice = next((value for value in values or () if (values or []).count(value) > 1), None)
+    if twice is not None:
+        raise mistake("", f"{twice} is in it twice; each once is needed")
+    return values
+
+
 AsText = BeforeValidator(_as_text)
 AsList = BeforeValidator(_as_list)
+EachOnce = AfterValidator(_each_once)
 
 Name = Annotated[str, AsText, Field(min_length=1), Needed("a name is needed")]
 FilePath = Annotated[str, AsText, Field(min_length=1), Needed("a path is needed")]

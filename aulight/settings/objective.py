@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from aulight.settings.group import AsList, Group, mistake
+from aulight.settings.group import AsList, EachOnce, Group, mistake
 
 
 class ObjectiveSettings(Group):
@@ -13,7 +13,7 @@ class ObjectiveSettings(Group):
     views: int = Field(ge=1, description="Independently augmented views of each clip")
     instance: float = Field(ge=0, description="Weight of the instance term")
     predictive: float = Field(ge=0, description="Weight of the predictive term")
-    horizons: Annotated[list[Annotated[int, Field(ge=0)]], AsList] = Field(
+    horizons: Annotated[list[Annotated[int, Field(ge=0)]], AsList, EachOnce] = Field(
         min_length=1, description="How far ahead is predicted, in samples of a clip"
     )
     context: int = Field(ge=0, description="Samples seen before the first prediction")

@@ -5,10 +5,13 @@ from typing import Annotated
 from pydantic import Field
 
 from aulight.settings.data import DataSettings
-from aulight.settings.group import ActionUnit, FilePath, Group, Needed, Seed
+from aulight.settings.group import ActionUnit, EachOnce, FilePath, Group, Needed, Seed
 
 ActionUnits = Annotated[
-    list[ActionUnit] | None, Field(min_length=1), Needed("a list of AU numbers is needed, for example aus=[1,4,12]")
+    list[ActionUnit] | None,
+    Field(min_length=1),
+    Needed("a list of AU numbers is needed, for example aus=[1,4,12]"),
+    EachOnce,
 ]
 
 

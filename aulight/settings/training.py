@@ -1,5 +1,6 @@
 """What ``aulight pretrain`` and ``aulight finetune`` have in common."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -115,6 +116,22 @@ class TrainingSettings(Experiment):
     def _has_a_folder(self) -> Self:
         if self.name in (".", ".."):
             raise mistake("name", "a name is needed that a folder can have")
+        return self
+
+    @model_validator(mode="after")
+    def _has_the_fold(self) -> Self:
+        protocol = self.data.protocol
+        if protocol.name == "kfold" and self.fold > protocol.folds:
+            raise mistake("fold", f"protocol kfold has {protocol.folds} folds here")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_stage_one(self) -> Self:
+        """A list of an experiment says which stage one each seed starts from."""
+        named = (self.name, Path(getattr(self, "pretrained", None) or "").name)
+        if isinstance(self.stage_one, list) and self.seed >= len(self.stage_one) and self.stage_one_run in named:
+            problem = f"stage_one={self.stage_one} says what seeds 0 to {len(self.stage_one) - 1} start from, no more; "
+            raise mistake("seed", f"{problem}type a longer list")
         return self
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from aulight.foreign.checkpoint import read_checkpoint
 from aulight.nets.encoder import Encoder
 from aulight.nets.finite import not_finite
 from aulight.protocol import TrainedOn
+from aulight.runs.ahead import checkpoint_of
 from aulight.settings.model import NetworkSettings
 
 
@@ -43,9 +44,7 @@ def read_stage_one(path: Path) -> StageOne:
     Raises:
         AulightError: When there is no such file, it is not a checkpoint of stage one, or does not say what it saw.
     """
-    file = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
-    if not file.is_file():
-        raise AulightError(f"pretrained={path}: no checkpoint at {file}; give a stage-one run directory or .ckpt file")
+    file = checkpoint_of(path)
     try:
         saved = read_checkpoint(file)
     except AulightError as error:

@@ -43,9 +43,10 @@ _COLUMNS = ("command", "arm", "fold", "label_fraction", "labelled_frames", "labe
 class Tracker(Logger):
     """Logs a run to Weights & Biases, online or into its own directory; does nothing with ``logger=csv``.
 
-    As a context manager it finishes the page in every outcome, so that the next job of a sweep has its own. The page's
-    id is in ``run.yaml``: a run that goes on goes on there. Steps are steps of the optimiser, and a row that is there
-    already (a resumed run repeats those since its checkpoint) is not logged again.
+    As a context manager it finishes the page in every outcome, so that the next job of a sweep has its own. The page is
+    opened with the first row, so that a run that is refused leaves none behind. Its id is in ``run.yaml``: a run that
+    goes on goes on there. Steps are steps of the optimiser, and a row that is there already (a resumed run repeats
+    those since its checkpoint) is not logged again.
 
     Args:
         run: The run, whose record says already what becomes a column.
@@ -56,6 +57,7 @@ class Tracker(Logger):
         super().__init__()
         self._record = run
         self._page: Any = None
+        self._asked = False
         self._failed = False
         self._settings = settings
 
@@ -70,11 +72,6 @@ class Tracker(Logger):
         return self._record.record.wandb_id or ""
 
     def __enter__(self) -> Self:
-        if self._settings.kind == "wandb" and getattr(rank_zero_only, "rank", 0) == 0:
-            try:
-                self._open(self._settings)
-            except Exception as error:
-                self._give_up(error)
         return self
 
     def __exit__(
@@ -109,7 +106,7 @@ class Tracker(Logger):
             scores: Of the chosen network, named as in :func:`aulight.scoring.scores.named`.
             step: The last one.
         """
-        if self._page is None or self._settings.kind != "wandb":
+        if self._settings.kind != "wandb":
             return
         import wandb
 
@@ -183,6 +180,12 @@ class Tracker(Logger):
             run.say(f"W&B is offline ({reason}); to upload the run: {_sync(self._page)}")
 
     def _attempt(self, action: Callable[[Any], None]) -> None:
+        if not self._asked and self._settings.kind == "wandb" and getattr(rank_zero_only, "rank", 0) == 0:
+            self._asked = True
+            try:
+                self._open(self._settings)
+            except Exception as error:
+                self._give_up(error)
         if self._page is not None and not self._failed:
             try:
                 action(self._page)

@@ -1,6 +1,6 @@
 """``aulight export``: a finished model as one file, with a card that describes it."""
 
-from aulight.prediction.export import CHECKED_FRAMES, write_model
+from aulight.prediction.there import check_there
 from aulight.settings.export import ExportSettings
 
 
@@ -13,6 +13,9 @@ def export(settings: ExportSettings) -> None:
     Raises:
         AulightError: When there is no finished model, the output is there already, or the file scores otherwise.
     """
+    check_there(settings.run)
+    from aulight.prediction.export import CHECKED_FRAMES, write_model  # torch, which takes its time
+
     file = settings.file
     exported = write_model(settings.run, file, settings.licence)
     print(

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from aulight.runs.ahead import check_ahead
+from aulight.runs.run import Run
 from aulight.settings.finetune import FinetuneSettings
-from aulight.training import stage_two
 
 
 def finetune(settings: FinetuneSettings, folder: Path | None = None, typed: Sequence[str] = ()) -> None:
@@ -18,4 +19,10 @@ def finetune(settings: FinetuneSettings, folder: Path | None = None, typed: Sequ
     Raises:
         AulightError: For anything that a user can mend.
     """
-    stage_two.learn(settings, folder or Path(settings.root, settings.name), typed)
+    folder = folder or Path(settings.root, settings.name)
+    if Run.begin(folder, settings, typed).done:
+        return
+    check_ahead(settings)
+    from aulight.training import stage_two  # torch and Lightning, which take their time
+
+    stage_two.learn(settings, folder, typed)

@@ -4,6 +4,7 @@ from aulight.data.faces.following import about_following
 from aulight.errors import AulightError, VideoError, VideosFailed, shorten, shorten_lines
 from aulight.prediction.predict import Predicted, score_input
 from aulight.prediction.rows import Tally
+from aulight.prediction.there import check_there
 from aulight.prediction.writing import PARTIAL
 from aulight.settings.predict import PredictSettings
 
@@ -18,6 +19,8 @@ def predict(settings: PredictSettings) -> None:
         VideosFailed: When some of the videos could not be read to their end; the others are done.
         AulightError: For an input, an output, a model or a video that cannot be used.
     """
+    if settings.model is not None:
+        check_there(settings.model)
     _say(score_input(settings))
 
 

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from aulight.runs.ahead import check_ahead
+from aulight.runs.run import Run
 from aulight.settings.pretrain import PretrainSettings
-from aulight.training import stage_one
 
 
 def pretrain(settings: PretrainSettings, folder: Path | None = None) -> None:
@@ -16,4 +17,10 @@ def pretrain(settings: PretrainSettings, folder: Path | None = None) -> None:
     Raises:
         AulightError: For anything that a user can mend.
     """
-    stage_one.learn(settings, folder or Path(settings.root, settings.name))
+    folder = folder or Path(settings.root, settings.name)
+    if Run.begin(folder, settings).done:
+        return
+    check_ahead(settings)
+    from aulight.training import stage_one  # torch and Lightning, which take their time
+
+    stage_one.learn(settings, folder)
