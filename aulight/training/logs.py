@@ -7,6 +7,7 @@ from typing import Any
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
+from aulight.errors import AulightError
 from aulight.files import whole
 
 
@@ -14,6 +15,19 @@ class _KeepingWriter(ExperimentWriter):
     """Goes on with the ``metrics.csv`` of an earlier part of the run instead of deleting it."""
 
     before_step: int = 0
+    _begun = False
+
+    def save(self) -> None:
+        """Appends the rows that are new.
+
+        Raises:
+            AulightError: When the file is not there any more: rows that are gone would be missed by nobody.
+        """
+        path = Path(self.metrics_file_path)
+        if self._begun and not path.is_file():
+            raise AulightError(f"{path}: is gone while it is being written; give the same command again")
+        super().save()
+        self._begun = path.is_file()
 
     def _check_log_dir_exists(self) -> None:
         if Path(self.metrics_file_path).is_file():

@@ -89,7 +89,6 @@ class AtomicCheckpoints(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Writes it whole."""
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         with whole(path) as temporary:
             torch.save(checkpoint, temporary)
 
