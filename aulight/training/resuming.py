@@ -59,7 +59,16 @@ def read_stage_one(path: Path) -> StageOne:
         raise AulightError(f"pretrained={file}: a checkpoint of `aulight finetune`; give one of `aulight pretrain`")
     if not settings.get("trained_on"):
         raise AulightError(f"pretrained={file}: does not say whose videos it was trained on; run stage one again")
+    if not _says_what(settings["trained_on"]):
+        raise AulightError(f"pretrained={file}: what it says of the videos it saw is damaged; run stage one again")
     return StageOne(network, weights, settings["trained_on"], file)
+
+
+def _says_what(trained_on: Any) -> bool:
+    """Whether it says what was in the videos, or nothing of it as those of an earlier aulight, but nothing odd."""
+    collection, contents = trained_on.get("collection", ""), trained_on.get("contents", [""])
+    whole = isinstance(contents, list) and contents and all(isinstance(content, str) for content in contents)
+    return isinstance(collection, str) and bool(whole)
 
 
 def load_encoder(encoder: Encoder, weights: dict[str, Tensor], source: Path) -> None:
