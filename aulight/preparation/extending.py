@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pandas as pd
 
@@ -127,11 +127,12 @@ def _with_sources(data: PreparedDataset, raw: RawDataset, sources: Mapping[str, 
     """The table of videos with the subjects of the raw data, and what is known of the raw videos."""
     names = data.videos["video_id"]
     videos = data.videos.assign(subject=names.map({video.video_id: video.subject for video in raw.videos}))
-    for column, kind in zip(SOURCE_COLUMNS, (object, "Int64", "Int64"), strict=True):
+    for column in SOURCE_COLUMNS:
         before = videos[column] if column in videos else [pd.NA] * len(videos)
         now = [sources[name][column] if name in sources else old for name, old in zip(names, before, strict=True)]
         # not by map: a number of nanoseconds is no float
-        videos[column] = pd.Series(now, dtype=videos[column].dtype if column in videos else kind)
+        kind: Any = "Int64" if column != SOURCE_COLUMNS[0] else videos[column].dtype if column in videos else object
+        videos[column] = pd.Series(now, dtype=kind)
     return videos
 
 
@@ -145,7 +146,7 @@ def _lengthen(
 ) -> Summary:
     """Puts the videos that were made now beside the others, and describes all of them."""
     folder, root = partial_folder(data.root), data.root
-    there = {str(row["video_id"]): row for row in data.videos.to_dict("records")}
+    there = {str(row["video_id"]): cast(dict[str, Any], row) for row in data.videos.to_dict("records")}
     replaced = sorted(made & there.keys())
     taken = set(data.videos["path"])
     revision = data.meta.get("revision", 0) + 1
@@ -173,7 +174,7 @@ def _lengthen(
 
 def _part(data: PreparedDataset, video: Mapping[str, Any], source: Mapping[str, Any] | None) -> pd.DataFrame:
     """The table of a video of a finished dataset, as it was when it was made."""
-    noted = {column: video[column] for column in NOTED if column in video} | (source or {})
+    noted = {column: video[column] for column in NOTED if column in video} | dict(source or {})
     columns = {"source_frame": "number", "time_s": "time_s", "face_confidence": "face_confidence"}
     columns |= {f"{BLENDSHAPE}{name}": name for name in BLENDSHAPES}
     table = data.frames_of(video["video_id"]).rename(columns=columns)

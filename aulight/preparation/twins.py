@@ -13,13 +13,15 @@ def digests_of_likely(videos: Iterable[RawVideo]) -> dict[str, set[str]]:
     """Digests of those raw videos that are as large as another one: no others can be the same, file for file."""
     of_size = defaultdict[int, list[RawVideo]](list)
     for video in videos:
+        if not video.path.exists():  # inside a zip file, whose size is that of all
+            continue
         try:
             of_size[stamp(video.path).size].append(video)
         except VideoError:  # said when it is read
             continue
     digests = {}
-    for alike in of_size.values():
-        for video in alike if len(alike) > 1 else ():
+    for size, alike in of_size.items():
+        for video in alike if size and len(alike) > 1 else ():  # empty files are none
             try:
                 digests[video.video_id] = {digest(video.path)}
             except VideoError:

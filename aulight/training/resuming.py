@@ -56,6 +56,8 @@ def read_stage_one(path: Path) -> StageOne:
     trained_on = saved.settings.get("trained_on")
     if not isinstance(trained_on, dict) or not _says_whose(trained_on):
         raise AulightError(f"pretrained={file}: does not say whose videos it was trained on; run stage one again")
+    if not _says_what(trained_on):
+        raise AulightError(f"pretrained={file}: what it says of the videos it saw is damaged; run stage one again")
     return StageOne(saved.network, weights, trained_on, file)
 
 
@@ -63,6 +65,13 @@ def _says_whose(trained_on: dict[str, Any]) -> TypeGuard[TrainedOn]:
     subjects = trained_on.get("subjects")
     names = [trained_on.get("dataset"), *subjects] if isinstance(subjects, list) and subjects else [None]
     return all(isinstance(name, str) for name in names)
+
+
+def _says_what(trained_on: Any) -> bool:
+    """Whether it says what was in the videos, or nothing of it as those of an earlier aulight, but nothing odd."""
+    collection, contents = trained_on.get("collection", ""), trained_on.get("contents", [""])
+    whole = isinstance(contents, list) and contents and all(isinstance(content, str) for content in contents)
+    return isinstance(collection, str) and bool(whole)
 
 
 def load_encoder(encoder: Encoder, weights: dict[str, Tensor], source: Path) -> None:

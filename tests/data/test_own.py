@@ -103,10 +103,10 @@ def test_what_all_commands_write_is_passed_over(
     shutil.copy(older / "report" / "per_au.png", older / "report" / "photo.png")  # the user's
     (older / "runs" / "mine.mp4").symlink_to(older / "clip.mp4")
     found = _below(older)
-    assert found == ["clip.mp4", "raw/a.mp4", "raw/b.mp4", "raw/c.mp4", "report", "runs/mine.mp4"]
+    assert found == ["clip.mp4", "raw/a.mp4", "raw/c.mp4", "raw/day two/b.mp4", "report", "runs/mine.mp4"]
     assert [Path(name).name for _, name in (images_of(older / "report") or (None, []))[1]] == ["photo.png"]
     names = [video.name for video in find_videos(older, tmp_path / "scored")]
-    assert names == ["clip", "raw/a", "raw/b", "raw/c", "report", "runs/mine"]
+    assert names == ["clip", "raw/a", "raw/c", "raw/day two/b", "report", "runs/mine"]
 
 
 @pytest.mark.parametrize(

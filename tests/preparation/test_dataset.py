@@ -335,7 +335,7 @@ def test_the_three_steps_as_readme_has_them(
         "data/mine: made with other settings (crop_size was 96, is 128)",
         "another data.name= for a dataset of its own",
     )
-    one = table.assign(AU01=[1, 1, None])
+    one = table.assign(AU01=["1", "1", ""])
     one.to_csv(tmp_path / "round2.csv", index=False)
     _refused(
         aulight(*step, "labels=round2.csv"),

@@ -87,6 +87,14 @@ def test_one_video_of_two_subjects_is_refused_at_once(prepare: Command, tmp_path
     assert set(_subjects(tmp_path).values()) == {"ANNA", "x__c"}
 
 
+def test_empty_files_are_not_one_video(prepare: Command, tmp_path: Path) -> None:
+    for name in ("x/a", "y/b"):
+        (tmp_path / "raw" / f"{name}.mp4").write_bytes(b"")
+    outcome = prepare(x_a="anna", y_b="bob", x_c="cleo")
+    assert outcome.status == 0, outcome.err
+    assert _subjects(tmp_path) == {"x__c": "cleo"}
+
+
 def test_one_video_in_two_containers_is_one(prepare: Command, tmp_path: Path) -> None:
     """Which is known once it has been decoded, and then nothing is decoded again."""
     _repack(tmp_path / "raw" / "y" / "b.mp4", tmp_path / "raw" / "y" / "b.mkv")

@@ -369,6 +369,18 @@ def test_a_checkpoint_that_does_not_say_whom_it_saw_is_refused(
     assert outcome.err.endswith("older.ckpt: does not say whose videos it was trained on; run stage one again\n")
 
 
+@pytest.mark.parametrize("odd", [{"contents": None}, {"contents": []}, {"contents": [7]}, {"collection": ["disfa"]}])
+def test_a_checkpoint_that_says_oddly_what_it_saw_is_refused(
+    aulight: Command, tiny_finetune: list[str], pretrained: Path, tmp_path: Path, odd: dict[str, object]
+) -> None:
+    saved = torch.load(pretrained / "checkpoints" / "last.ckpt", weights_only=True)
+    saved["hyper_parameters"]["trained_on"] |= odd
+    torch.save(saved, tmp_path / "odd.ckpt")
+    outcome = aulight(*tiny_finetune, f"root={tmp_path}", "name=run", f"pretrained={tmp_path}/odd.ckpt")
+    assert outcome.status == 2
+    assert outcome.err.endswith("odd.ckpt: what it says of the videos it saw is damaged; run stage one again\n")
+
+
 def test_a_run_is_not_taken_for_done_on_other_labels(
     aulight: Command, tiny_finetune: list[str], smoke_data: Path, tmp_path: Path
 ) -> None:
