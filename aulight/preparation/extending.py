@@ -1,7 +1,9 @@
 """A dataset that is there as the beginning of a larger one."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.sources.raw import RawDataset, RawVideo
@@ -50,7 +52,8 @@ def take_over(data: PreparedDataset, recipe: Recipe) -> None:
     recipe.leave_in(folder)
     columns = {"source_frame": "number", "time_s": "time_s", "face_confidence": "face_confidence"}
     columns |= {f"{BLENDSHAPE}{name}": name for name in BLENDSHAPES}
-    for row, video in enumerate(data.videos.itertuples()):
+    videos: Iterable[Any] = data.videos.itertuples()
+    for row, video in enumerate(videos):
         name = str(video.video_id)
         part, copy = part_of(folder, name), video_of(folder, name)
         if part.is_file():
