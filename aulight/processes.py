@@ -149,7 +149,7 @@ LINE_S = 30
 """Seconds from one line of a :class:`Bar` to the next, where it is no terminal that shows it."""
 
 
-class Bar(tqdm):  # type: ignore[type-arg]  # it is generic for type checkers alone
+class Bar(tqdm):  # type: ignore[misc]  # tqdm has no types
     """A progress bar; where standard error is no terminal but a file, a line now and then in place of a bar.
 
     Args:

@@ -60,9 +60,12 @@ def _shared(batch: dict[str, Any]) -> dict[str, Any]:
     ever.
     """
     try:
-        return {name: v.share_memory_() if isinstance(v, torch.Tensor) else v for name, v in batch.items()}
+        for value in batch.values():
+            if isinstance(value, torch.Tensor):
+                value.share_memory_()  # type: ignore[no-untyped-call]
     except RuntimeError:
         return _as_arrays(batch)
+    return batch
 
 
 def _as_arrays(batch: dict[str, Any]) -> dict[str, Any]:
@@ -99,6 +102,7 @@ def usable_workers(workers: int, batch_bytes: int) -> tuple[int, bool]:
 
 def _loader(dataset: Dataset[Any], sampler: Sampler[Any] | None, workers: int, batch_bytes: int) -> DataLoader[Any]:
     workers, shared = usable_workers(workers, batch_bytes)
+    collate: Any = (_shared if shared else _as_arrays) if workers else _as_it_is
     return _LateLoader(
         dataset,
         batch_size=None,  # datasets here give whole batches
@@ -108,7 +112,7 @@ def _loader(dataset: Dataset[Any], sampler: Sampler[Any] | None, workers: int, b
         prefetch_factor=AHEAD if workers else None,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_quiet_worker,
-        collate_fn=(_shared if shared else _as_arrays) if workers else _as_it_is,
+        collate_fn=collate,
     )
 
 
@@ -132,7 +136,7 @@ class _StreamingData(pl.LightningDataModule):
     def _clips(self, dataset: ClipBatches, frames: int) -> DataLoader[Any]:
         rank, world = self._place()
         places = EpochBatches(self.batch_size, self.batches_per_epoch, rank, world)
-        size = dataset.readers.size
+        size = dataset.readers.size or 0
         return _loader(dataset, places, self.workers, self.batch_size // world * dataset.views * frames * size**2 * 3)
 
     def on_before_batch_transfer(self, batch: ClipBatch | Piece, dataloader_idx: int) -> ClipBatch | Piece:

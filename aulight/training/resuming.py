@@ -1,5 +1,6 @@
 """What a run goes on from: a checkpoint of stage one, or its own last one."""
 
+import os
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
@@ -9,7 +10,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
-from aulight.errors import AulightError
+from aulight.errors import AulightError, one_line
 from aulight.files import whole
 from aulight.foreign.checkpoint import read_checkpoint
 from aulight.nets.encoder import Encoder
@@ -99,7 +100,13 @@ class AtomicCheckpoints(TorchCheckpointIO):
         """Writes it whole."""
         path = Path(path)
         with whole(path) as temporary:
-            torch.save(checkpoint, temporary)
+            try:
+                torch.save(checkpoint, temporary)
+            except RuntimeError as error:  # torch's word for a disk that is full
+                with temporary.open("ab", buffering=0) as file:
+                    file.write(bytes(1 << 20))  # the system's own
+                    os.fsync(file.fileno())
+                raise AulightError(f"{path}: cannot be written ({one_line(error)})") from error
 
 
 class Reseed(Callback):

@@ -74,9 +74,9 @@ print("the same")
 @pytest.mark.parametrize(
     ("size", "way", "told"),
     [
-        ("64k", "measured", "batches go through pipes, a little slower"),
+        pytest.param("64k", "measured", "batches go through pipes, a little slower", marks=pytest.mark.slow),
         ("64k", "unmeasured", ""),
-        ("4k", "measured", "no loader processes: there is no shared memory for their locks"),
+        pytest.param("4k", "measured", "no loader processes: there is no shared", marks=pytest.mark.slow),
     ],
 )
 def test_little_shared_memory_makes_loading_slower_and_no_more(

