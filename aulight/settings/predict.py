@@ -32,7 +32,7 @@ class PredictSettings(Group):
     """``conf/predict/predict.yaml``."""
 
     faces: FacesSettings = Field(description="How faces are found")
-    input: FilePath = Field(description="Video, photo, folder of numbered pictures, folder of any of these, or webcam:0")
+    input: FilePath = Field(description="Video, photo, folder of numbered pictures or of any of these, or webcam:0")
     output: FilePath = Field(description="Folder to write into: <name>.csv and <name>.json for every video")
     model: FilePath | None = Field(
         description="Run directory, checkpoint, .aulight or .onnx; null: the landmarker's own scores by a fixed table"
