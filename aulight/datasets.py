@@ -1,6 +1,7 @@
 """Facts of the datasets that are known by name: what DISFA and BP4D code, of whom, and how they are tested."""
 
 import re
+from collections.abc import Iterable
 
 from aulight.spelling import fold
 
@@ -48,19 +49,20 @@ BP4D_PLUS_TASKS = ("T1", "T6", "T7", "T8")
 _DISFA_PLUS, _DATA = r"disfa\+|extendeddisfa|disfaextended", "(raw|data|dataset|database|videos)?"
 
 
-def collection(dataset: str, format: str = "", folder: str = "") -> str:
+def collection(dataset: str, format: str = "", folder: str = "", videos: Iterable[str] = ()) -> str:
     """What tells collections of people apart, however a dataset and its folder are called: my-DISFA_Plus is disfa+.
 
     Args:
         dataset: The dataset's name.
         format: The layout of its raw data.
         folder: Where they were.
+        videos: What its videos are called.
     """
     name, folders = _plain(dataset), [_plain(part) for part in re.split(r"[/\\]", folder)]
-    if re.search(_DISFA_PLUS, name) or any(re.fullmatch(rf"({_DISFA_PLUS}){_DATA}", part) for part in folders):
+    if re.search(_DISFA_PLUS, name) or any(re.fullmatch(f"({_DISFA_PLUS}){_DATA}", part) for part in folders):
         return "disfa+"
-    disfa = "disfa" in name or format == "disfa" or re.fullmatch(f"disfa{_DATA}", folders[-1])
-    return "disfa" if disfa else name
+    disfa = "disfa" in name or format == "disfa" or any(re.fullmatch(f"disfa{_DATA}", part) for part in folders)
+    return "disfa" if disfa or any(re.search(r"videosn\d{3}_comp", fold(video)) for video in videos) else name
 
 
 def _plain(name: str) -> str:
@@ -69,5 +71,5 @@ def _plain(name: str) -> str:
 
 def person(subject: str, collection: str) -> str:
     """What is equal for all names of a person: people of DISFA have numbers, which its files are named by."""
-    number = re.search(r"sn0*(\d+)", fold(subject)) if collection in ("disfa", "disfa+") else None
+    number = re.search(r"sn0*(\d+)", fold(subject)) if collection == "disfa" else None
     return f"sn{number[1]}" if number else fold(subject)

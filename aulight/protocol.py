@@ -283,7 +283,7 @@ def check_stage_one(trained_on: TrainedOn, shown: Shown, split: Split) -> Origin
             f"pretrained: stage one saw {source}, and all people of DISFA+ are in DISFA, so a test on {dataset} would "
             "be no test of new faces; run stage one on other videos"
         )
-    own, seen = before == now, {person(name, now) for name in trained_on["subjects"]}
+    seen = {person(name, now) for name in trained_on["subjects"]}
     contents = frozenset(trained_on.get("contents", ()))
     for part in ("test", "validation"):
         held_out, known = set(getattr(split, part)), set[str]()
@@ -291,7 +291,7 @@ def check_stage_one(trained_on: TrainedOn, shown: Shown, split: Split) -> Origin
             if subject not in held_out:
                 continue
             # a subject may have got its name since then: until it has one, a video is a subject of its own
-            if contents & content or (own and {person(subject, now), person(video, now)} & seen):
+            if contents & content or (before == now and {person(subject, now), person(video, now)} & seen):
                 known.add(subject)
         if known:
             more = f" and {len(known) - 1} more" if len(known) > 1 else ""
@@ -302,7 +302,7 @@ def check_stage_one(trained_on: TrainedOn, shown: Shown, split: Split) -> Origin
             )
     return {
         "dataset": source,
-        "own_frames": own,
+        "own_frames": collection(source) == collection(dataset),
         "subjects": len(seen),
         "unlabelled_subjects": len(seen - {person(name, now) for name in split.train}),
     }

@@ -1,5 +1,6 @@
 """The trust centre: who is learned from, and which labels are drawn, against slow loops."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -210,9 +211,12 @@ def test_settings_of_a_protocol_out_of_range_are_named(setting: str, value: floa
 # -- one video in two parts --------------------------------------------------------------------------------------
 
 
-def shown(dataset: str = "faces", collection: str | None = None, **videos: tuple[str, set[str]]) -> protocol.Shown:
-    """Videos, by name: who is in each, and its digests; without any, one of each subject of ``split()``."""
-    videos = videos or {f"video_{name}": (name, {f"of {name}"}) for name in "abcde"}
+def shown(
+    dataset: str = "faces", collection: str | None = None, videos: Mapping[str, tuple[str, set[str]]] | None = None
+) -> protocol.Shown:
+    """Videos, by name: who is in each, and its digests; where none are given, one of each subject of ``split()``."""
+    if videos is None:
+        videos = {f"video_{name}": (name, {f"of {name}"}) for name in "abcde"}
     return protocol.Shown(
         dataset,
         datasets.collection(dataset) if collection is None else collection,
@@ -220,9 +224,6 @@ def shown(dataset: str = "faces", collection: str | None = None, **videos: tuple
         tuple(subject for subject, _ in videos.values()),
         tuple(frozenset(digests) for _, digests in videos.values()),
     )
-
-
-NOTHING = protocol.Shown("faces", "faces", (), (), ())
 
 
 def _numbered(name: str, videos: list[tuple[str, set[int]]]) -> dict[str, tuple[str, set[str]]]:
@@ -238,7 +239,7 @@ def test_a_video_in_two_parts_is_refused(videos: list[tuple[str, set[int]]]) -> 
         for one, one_digests in videos
         for other, other_digests in videos
     )
-    everything = shown(**_numbered("v", videos)) if videos else NOTHING
+    everything = shown("faces", None, _numbered("v", videos))
     if not twice:
         protocol.check_contents(everything, split())
         return
@@ -291,9 +292,7 @@ def test_stage_one_that_saw_who_is_scored_is_refused(subjects: list[str], part: 
 def test_stage_one_that_saw_a_video_of_who_is_scored_is_refused_whatever_the_names(
     seen: list[tuple[str, set[int]]], now: list[tuple[str, set[int]]]
 ) -> None:
-    one, two = (
-        shown(name, **_numbered(name, videos)) if videos else NOTHING for name, videos in (("one", seen), ("two", now))
-    )
+    one, two = (shown(name, None, _numbered(name, videos)) for name, videos in (("one", seen), ("two", now)))
     tested = {who for who, digests in now if who in "cd" and any(digests & others for _, others in seen)}
     if not tested:
         protocol.check_stage_one(one.trained_on(), two, split())
@@ -330,17 +329,42 @@ def test_disfa_plus_and_disfa_do_not_mix(plus: str, plain: str) -> None:
         assert protocol.check_stage_one({"dataset": both, "subjects": ["a"]}, shown(both), split())["own_frames"]
 
 
-def test_people_of_disfa_are_known_by_their_numbers() -> None:
+@pytest.mark.parametrize(
+    "before",
+    [
+        datasets.collection("disfa_right"),
+        datasets.collection("mine", "disfa"),
+        datasets.collection("mine", "folder", "/data/DISFA/Videos_RightCamera"),
+        datasets.collection("mine", "folder", "C:\\Disfa Dataset"),
+        datasets.collection("mine", "folder", "/cam2", ["a", "RightVideoSN004_Comp"]),
+    ],
+)
+def test_people_of_disfa_are_known_by_their_numbers(before: str) -> None:
     """The other camera's videos show the same people, in other pictures."""
     one = split(train=("SN001", "SN002"), validation=("SN003",), test=("SN004",), unlabelled=())
-    now = shown("disfa", LeftVideoSN004_comp=("SN004", {"1"}), LeftVideoSN003_comp=("SN003", {"2"}))
+    now = shown("disfa", None, {"SN004_left": ("SN004", {"1"}), "SN003_left": ("SN003", {"2"})})
     for name, refused in (("RightVideoSN004_Comp", True), ("sn4", True), ("RightVideoSN002_Comp", False)):
-        seen: protocol.TrainedOn = {"dataset": "disfa_right", "subjects": [name], "contents": ["9"]}
+        seen: protocol.TrainedOn = {"dataset": "mine", "collection": before, "subjects": [name], "contents": ["9"]}
         if refused:
-            with pytest.raises(AulightError, match="stage one saw videos of SN004, of the test subjects"):
+            with pytest.raises(AulightError, match=r"stage one saw videos of SN004, of the test subjects .*, in mine;"):
                 protocol.check_stage_one(seen, now, one)
         else:
-            protocol.check_stage_one(seen, now, one)
+            assert not protocol.check_stage_one(seen, now, one)["own_frames"]
+
+
+@pytest.mark.parametrize(
+    ("others", "collection"),
+    [
+        (("mine", "folder", "/home/me/disfa_tools/raw"), "mine"),
+        (("mine", "folder", "/data/DISFA+/Videos"), "disfa+"),
+        (("mine", "disfa", "/data/DISFA Plus"), "disfa+"),
+        (("\u60a3\u8005",), "\u60a3\u8005"),
+        (("mine-v2",), "minev2"),
+        (("bp4d_plus",), "bp4d+"),
+    ],
+)
+def test_collections_of_people(others: tuple[str, ...], collection: str) -> None:
+    assert datasets.collection(*others) == collection
 
 
 # -- usable labels -----------------------------------------------------------------------------------------------

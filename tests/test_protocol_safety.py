@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 import torch
@@ -125,6 +127,16 @@ def test_test_labels_change_no_weight_when_few_frames_are_labelled_and_folds_are
     assert not _same(shown, plain, "last")
 
 
+def _exchange(data: PreparedDataset, rows: npt.NDArray[np.int64]) -> None:
+    """Shows another face in each of these videos: that of the next one."""
+    paths = [data.path(int(row)) for row in rows]
+    assert len({path.read_bytes() for path in paths}) > 1
+    for path in paths:
+        path.rename(path.with_suffix(".old"))
+    for path, other in zip(paths, [*paths[1:], paths[0]], strict=True):
+        other.with_suffix(".old").rename(path)
+
+
 @pytest.mark.parametrize("part", ["validation", "test"])
 def test_stage_one_sees_no_frame_of_held_out_subjects(
     part: str, aulight: Command, tiny_pretrain: list[str], pretrained: Path, smoke_data: Path, tmp_path: Path
@@ -132,10 +144,7 @@ def test_stage_one_sees_no_frame_of_held_out_subjects(
     root = tmp_path / "data"
     shutil.copytree(smoke_data, root, copy_function=os.link)
     data = PreparedDataset(root)
-    other = data.path(int(data.rows(protocol.own_split(data.videos, data.name).unlabelled)[0]))
-    for row in data.rows(getattr(protocol.own_split(data.videos, data.name), part)):
-        data.path(int(row)).unlink()
-        os.link(other, data.path(int(row)))  # another face
+    _exchange(data, data.rows(getattr(protocol.own_split(data.videos, data.name), part)))
     outcome = aulight(*tiny_pretrain, "data.synthetic=null", f"data.root={root}", f"root={tmp_path}", "name=run")
     assert outcome.status == 0, outcome.err
     assert _same(tmp_path / "run", pretrained, "last")
@@ -166,9 +175,7 @@ def test_stage_one_of_a_fold_sees_no_frame_of_those_it_does_not_train_on(
     data = PreparedDataset(root)
     unseen = data.rows([subject for subject in data.videos["subject"] if subject not in seen])
     assert 0 < len(unseen) < len(data.videos)
-    for row in unseen:
-        data.path(int(row)).unlink()
-        os.link(data.path(int(data.rows(seen)[0])), data.path(int(row)))  # another face
+    _exchange(data, unseen)
     outcome = aulight("pretrain", *settings, f"data.root={root}", "name=run")
     assert outcome.status == 0, outcome.err
     assert _same(tmp_path / "run", tmp_path / "plain", "last")

@@ -1,7 +1,5 @@
 """By what the videos of a prepared dataset are known again, whatever they and their dataset are called."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
@@ -14,7 +12,7 @@ LENGTH = 16
 """Digits of a digest that are kept: among a million videos two are taken for one with a chance of one in 10 million."""
 
 
-def shown(data: PreparedDataset, rows: Sequence[int] | npt.NDArray[np.int64] | None = None) -> Shown:
+def shown(data: PreparedDataset, rows: npt.NDArray[np.int64] | None = None) -> Shown:
     """Which videos of a dataset show whom.
 
     A video is known again by the content of its raw file, by the decoded pictures of that (however they are packed) and
@@ -34,11 +32,11 @@ def shown(data: PreparedDataset, rows: Sequence[int] | npt.NDArray[np.int64] | N
     for source, pictures, file, path in table.itertuples(index=False):
         noted = [name for name in (source, pictures, file) if isinstance(name, str)]
         contents.append(noted if isinstance(file, str) else [*noted, digest(data.root / path)])
-    made = data.meta.get("source") or {}
+    made, names = data.meta.get("source") or {}, tuple(videos["video_id"].astype(str))
     return Shown(
         dataset=data.name,
-        collection=collection(data.name, str(made.get("format", "")), str(made.get("folder", ""))),
-        videos=tuple(videos["video_id"].astype(str)),
+        collection=collection(data.name, str(made.get("format", "")), str(made.get("folder", "")), names),
+        videos=names,
         subjects=tuple(videos["subject"].astype(str)),
         contents=tuple(frozenset(name[:LENGTH] for name in known) for known in contents),
     )

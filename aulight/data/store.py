@@ -207,11 +207,11 @@ class PreparedDataset:
         """
         kinds = {name: _FRAMES[name] for name in ("video_id", "frame")}
         table = self._table("frames", kinds, only=lambda name: name.startswith(BLENDSHAPE))
-        names = [name for name in table if name.startswith(BLENDSHAPE)]
+        names = [name for name in map(str, table) if name.startswith(BLENDSHAPE)]
         if not names:
             raise AulightError(
                 f"{self.root}: has no blendshape scores; "
-                "prepare it again with data.faces=mediapipe faces.blendshapes=true"
+                "prepare the raw videos under another data.name= with data.faces=mediapipe faces.blendshapes=true"
             )
         return table.rename(columns={name: name.removeprefix(BLENDSHAPE) for name in names})
 

@@ -159,7 +159,8 @@ class StoreWriter(_Tables):
         if not self.resume:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.videos.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(self.videos)
+        for folder in (self.folder, self.videos):
+            remove_leftovers(folder)
         for table in self.folder.glob("*.parquet"):  # of the earlier writer: they are made anew
             table.unlink()
         return self
@@ -239,7 +240,7 @@ def replace_labels(
         labels: The new ``labels.parquet``; ``None`` for none.
         videos: The new ``videos.parquet``, of the same videos.
     """
-    meta = {**data.meta, **meta, "subjects": int(videos["subject"].nunique())}  # type: ignore[typeddict-item]
+    meta = {**data.meta, **meta, "subjects": int(videos["subject"].nunique())}
     same = labels is None if not data.has_labels else labels is not None and data.labels.equals(labels)
     if same and meta == data.meta and data.videos.equals(videos):
         return
@@ -260,7 +261,7 @@ def _commit(root: Path, meta: Mapping[str, Any]) -> None:
 def settle(root: Path) -> None:
     """Gives the tables of a dataset's revision their own names, and removes those of one that never was.
 
-    That is what is left to do when a process was killed while it replaced them.
+    That is what is left to do when a process was killed while it replaced them. What else it left goes as well.
 
     Args:
         root: The dataset's folder, which nobody else writes into now.
@@ -268,6 +269,8 @@ def settle(root: Path) -> None:
     Raises:
         AulightError: When ``dataset.yaml`` is damaged.
     """
+    for folder in (root, root / "videos"):
+        remove_leftovers(folder)
     revision = read_description(root).get("revision", 0)
     for path in sorted(root.glob(".*.parquet")):
         match = re.fullmatch(r"\.(videos|frames|labels)\.([0-9]+)\.parquet", path.name)

@@ -7,7 +7,7 @@ from typing import Literal
 import pandas as pd
 
 from aulight.data.alignment import Alignment
-from aulight.data.description import DatasetDescription, is_store
+from aulight.data.description import DESCRIPTION, DatasetDescription, is_store
 from aulight.data.faces.model_file import model_file
 from aulight.data.sources import reading
 from aulight.data.sources.raw import RawDataset
@@ -58,7 +58,7 @@ def prepare_dataset(
         _restore(root)
         if not root.exists():
             return _make(root, name, raw, recipe, landmarker, on_error, workers)
-        if not is_store(root):
+        if not any((root / name).is_file() for name in (DESCRIPTION, "videos.parquet")):
             raise AulightError(f"{root}: is there and no prepared dataset; give another data.name= or data.root=")
         settle(root)
         return extend(root, raw, recipe, landmarker, on_error, workers, may)

@@ -13,7 +13,7 @@ from aulight.data.contents import LENGTH, shown
 from aulight.data.description import DatasetDescription
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.sources.raw import RawDataset
-from aulight.data.store import BLENDSHAPE, NOTED, SOURCE_COLUMNS, PreparedDataset
+from aulight.data.store import BLENDSHAPE, DIGESTS, NOTED, SOURCE_COLUMNS, PreparedDataset
 from aulight.data.writer import StoreReviser, partial_folder, replace_labels
 from aulight.errors import AulightError, shorten
 from aulight.files import whole
@@ -55,8 +55,8 @@ def extend(
     data = PreparedDataset(root)
     recipe.refuse_other(root, data.meta.get("source") or {})
     _refuse_gone(data, raw, recipe)
-    there, contents = set(data.videos["video_id"]), _contents(data)
-    changes = look(data, raw)
+    there, changes = set(data.videos["video_id"]), look(data, raw)
+    contents = _contents(data, changes)
     known, twins = _of_one_subject(raw, there, contents)
     labels, notes = placed(data, known)
     refuse_loss(data, labels, known, recipe, may, {video.video_id for video in changes.replaced})
@@ -98,10 +98,11 @@ def extend(
     return summary
 
 
-def _contents(data: PreparedDataset) -> dict[str, Collection[str]]:
-    """By what the videos of a dataset are known again."""
+def _contents(data: PreparedDataset, changes: Changes) -> dict[str, Collection[str]]:
+    """By what the videos of a dataset are known again, also of raw videos whose content was not remembered so far."""
     known = shown(data)
-    return dict(zip(known.videos, known.contents, strict=True))
+    now = {video: {str(source[DIGESTS[0]])[:LENGTH]} for video, source in changes.sources.items()}
+    return {name: content | now.get(name, set()) for name, content in zip(known.videos, known.contents, strict=True)}
 
 
 def _of_one_subject(
@@ -125,10 +126,11 @@ def _with_sources(data: PreparedDataset, raw: RawDataset, sources: Mapping[str, 
     """The table of videos with the subjects of the raw data, and what is known of the raw videos."""
     names = data.videos["video_id"]
     videos = data.videos.assign(subject=names.map({video.video_id: video.subject for video in raw.videos}))
-    for column, kind in zip(SOURCE_COLUMNS, ("string", "Int64", "Int64"), strict=True):
-        known = videos[column] if column in videos else pd.Series(pd.NA, videos.index)
-        now = names.map({name: source[column] for name, source in sources.items()})
-        videos[column] = now.where(names.isin(list(sources)), known).astype(kind)
+    for column, kind in zip(SOURCE_COLUMNS, (object, "Int64", "Int64"), strict=True):
+        before = videos[column] if column in videos else [pd.NA] * len(videos)
+        now = [sources[name][column] if name in sources else old for name, old in zip(names, before, strict=True)]
+        # not by map: a number of nanoseconds is no float
+        videos[column] = pd.Series(now, dtype=videos[column].dtype if column in videos else kind)
     return videos
 
 

@@ -172,7 +172,7 @@ class _Record(BaseModel):
     faces: Literal["none", "mediapipe"] | None = None
     blendshapes: bool | None = None
     max_faces: int | None = None
-    smooth_s: float | None = None
+    smooth_s: int | float | None = None
 
     @property
     def plain(self) -> dict[str, Any]:

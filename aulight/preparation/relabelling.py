@@ -90,13 +90,13 @@ def _refuse_lost_labels(
     changed = ~gone & (after != before)
     if not (gone | changed).any():
         return
-    frames = before.index.droplevel("au")
-    lost, other = frames[gone].nunique(), frames[changed].nunique()
+    frames = before.index.to_frame(index=False).groupby(["video_id", "frame"]).ngroup().to_numpy()
+    lost, other = len(set(frames[gone.to_numpy()])), len(set(frames[changed.to_numpy()]))
     what = [f"{lost:,} would lose labels"] * bool(lost) + [f"{other:,} would have others"] * bool(other)
     given = f"labels={','.join(map(str, recipe.labels))}" if recipe.labels else f"the labels in {recipe.folder}"
     every = "give all tables (labels=[first.csv,second.csv]), or " if recipe.format in ("folder", "affwild2") else ""
     raise AulightError(
-        f"{given}: of {frames.nunique():,} labelled frames in {data.root} {' and '.join(what)}; "
+        f"{given}: of {len(set(frames)):,} labelled frames in {data.root} {' and '.join(what)}; "
         f"{every}add labels_replace=true if that is meant"
     )
 
@@ -114,12 +114,13 @@ def _known(labels: pd.DataFrame | None, anew: Collection[str]) -> "pd.Series[flo
 
 
 def _refuse_changed_subjects(data: PreparedDataset, subjects: Mapping[str, str], recipe: Recipe) -> None:
-    """A video that was a subject of its own may get one."""
+    """A video that was a subject of its own, with its copies, may get one."""
     was = dict(zip(data.videos["video_id"], data.videos["subject"], strict=True))
+    of_their_own = {fold(video) for video in was}
     wrong = [
         f"{video} from {before} to {subjects[video]}"
         for video, before in was.items()
-        if fold(before) not in (fold(subjects[video]), fold(video))
+        if fold(before) != fold(subjects[video]) and fold(before) not in of_their_own
     ]
     if wrong:
         given = f"subjects={recipe.subjects}" if recipe.subjects is not None else f"the subjects in {recipe.folder}"

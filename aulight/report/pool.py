@@ -67,7 +67,7 @@ def cells_of(runs: Sequence[Run]) -> dict[tuple[str, float], Cell]:
                     arm, fraction = key
                     raise AulightError(
                         f"{other.name} and {run.name} both test subject {subject} with {arm}, "
-                        f"{percent(fraction)} labels, seed {seed}: remove one of them"
+                        f"{percent(fraction)} labels, seed {seed}: give runs= a folder that holds one of them"
                     )
                 owner[seed, subject] = run
                 at = seeds.index(seed), place[subject]

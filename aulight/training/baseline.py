@@ -113,7 +113,7 @@ def features(data: PreparedDataset, subjects: Sequence[str], relative: bool) -> 
         video, frame = lacking[0]
         raise AulightError(
             f"{data.root / 'frames.parquet'}: frame {frame} of video {video} shows a face but has no blendshape "
-            "scores; prepare the dataset again"
+            "scores; prepare the raw videos under another data.name="
         )
     if relative:
         scores = scores.join((scores - scores.groupby(subject).transform("median")).add_suffix(" - median"))

@@ -138,7 +138,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no description": (lambda root: (root / "dataset.yaml").unlink(), r"dataset\.yaml: missing; restore it"),
     "not yaml": (_bytes("dataset.yaml", b"a: [1\nb: {"), r"dataset\.yaml: damaged \(.*\); restore it"),
     "not text": (_bytes("dataset.yaml", b"\xff\xfe\x80"), r"dataset\.yaml: damaged \(.*\); restore it"),
-    "nested": (_bytes("dataset.yaml", b"[" * 5000), r"dataset\.yaml: damaged \(.*\); restore it"),
+    "nested": (_bytes("dataset.yaml", b"[" * 1200), r"dataset\.yaml: damaged \(.*\); restore it"),
     "a list": (_bytes("dataset.yaml", b"- 1"), r"dataset\.yaml: damaged; restore it"),
     "no names": (_bytes("dataset.yaml", b"1: 2"), r"dataset\.yaml: damaged; restore it"),
     "empty": (_bytes("dataset.yaml", b""), r"dataset\.yaml: empty; restore it"),
@@ -250,18 +250,21 @@ def test_damage_that_opening_does_not_see_is_named_when_read(faces: PreparedData
     damage, message = FRAMES[kind]
     damage(faces.root)
     data = PreparedDataset(faces.root)
-    for look in (lambda: data.frames, lambda: data.segments):
-        with pytest.raises(AulightError, match=message):
-            look()
+    with pytest.raises(AulightError, match=message):
+        _ = data.frames
+    with pytest.raises(AulightError, match=message):
+        _ = data.segments
 
 
 def test_tables_that_were_replaced_meanwhile_are_not_mixed(faces: PreparedDataset) -> None:
     """One who opened the dataset before does not get the labels of after."""
     early = PreparedDataset(faces.root)
     replace_labels(faces, {**faces.meta, "aus": [4]}, label_rows("v1", {4: [1, None, None, None]}), faces.videos)
-    for look in (lambda: early.labels, lambda: early.frames, lambda: early.segments, lambda: early.frames_of("v0")):
+    for table in ("labels", "frames", "segments", "blendshapes", "fingerprint"):
         with pytest.raises(AulightError, match="has changed it meanwhile; give the same command again"):
-            look()
+            getattr(early, table)
+    with pytest.raises(AulightError, match="has changed it meanwhile; give the same command again"):
+        early.frames_of("v0")
     assert len(PreparedDataset(faces.root).labels) == 1
 
 

@@ -128,12 +128,13 @@ def test_generated_dataset_is_what_it_was(aulight: Command, tiny_finetune: list[
 
 
 def test_prepared_dataset_takes_another_video(aulight: Command) -> None:
-    """Its videos are not made again."""
+    """Its videos are not made again; this one shows who is in the one that it is a copy of."""
     made = Path("data/faces/videos/a.mp4").read_bytes()
     shutil.copy("raw/a.mp4", "raw/d.mp4")
     outcome = aulight(*PREPARE, "labels=labels.csv")
     assert outcome.status == 0, outcome.err
-    assert "4 videos of 4 subjects, 100 frames, 0 of them (0.0%) without a face, 39 labelled" in outcome.out
+    assert "4 videos of 3 subjects, 100 frames, 0 of them (0.0%) without a face, 39 labelled" in outcome.out
+    assert "a and d are the same video, of one subject: a" in outcome.out
     assert Path("data/faces/videos/a.mp4").read_bytes() == made
     frames = pd.read_parquet("data/faces/frames.parquet")
     one, other = (frames[frames["video_id"] == name].drop(columns="video_id").to_numpy() for name in "ad")

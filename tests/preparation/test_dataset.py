@@ -158,7 +158,7 @@ def test_what_was_begun_is_not_continued_with_other_settings(
 ) -> None:
     (raw / "b.mp4").write_bytes(b"")
     assert aulight(*plain, "on_error=raise").status == 2
-    _refused(aulight(*plain, "crop_size=96"), "crop_size was 64, is 96", "remove it")
+    _refused(aulight(*plain, "crop_size=96"), "crop_size was 64, is 96", "another data.name=")
 
 
 def test_nothing_readable(aulight: Command, plain: list[str], raw: Path, tmp_path: Path) -> None:
@@ -310,6 +310,42 @@ def test_blendshapes_stay_when_videos_are_added(aulight: Command, folder_tree: A
     assert len(after) == len(before) + 8
 
 
+def test_the_three_steps_as_readme_has_them(
+    aulight: Command, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Settings of the first step are not typed again in the third."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "subjects.csv").write_text("video,subject\na,Ann\nb,Ann\nday two/c.mp4,Ben\n")
+    step = ["prepare", "data.name=mine", "data.source=raw", "workers=1"]
+    first = aulight(*step, "subjects=subjects.csv", "data.faces=none", "crop_size=96", "data.reader.fps=10")
+    assert first.status == 0, first.err
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "data" / "mine" / "videos").iterdir()}
+    assert aulight("sample", "data.name=mine", "label_count=3", "aus=[1,12]", "output=to_label").status == 0
+    table = pd.read_csv(tmp_path / "to_label" / "to_label.csv").assign(AU01=1, AU12=3)
+    table.to_csv(tmp_path / "to_label" / "to_label.csv", index=False)
+    third = aulight(*step, "labels=to_label/to_label.csv")
+    assert third.status == 0, third.err
+    for line in ("crop_size=96", "data.faces=none", "data.reader.fps=10.0", f"subjects={tmp_path / 'subjects.csv'}"):
+        assert f"data/mine: {line}, as before" in third.out
+    assert "3 videos of 2 subjects" in third.out
+    assert "3 labelled" in third.out
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    _refused(
+        aulight(*step, "crop_size=128"),
+        "data/mine: made with other settings (crop_size was 96, is 128)",
+        "another data.name= for a dataset of its own",
+    )
+    one = table.assign(AU01=[1, 1, None])
+    one.to_csv(tmp_path / "round2.csv", index=False)
+    _refused(
+        aulight(*step, "labels=round2.csv"),
+        "of 3 labelled frames in data/mine 1 would lose labels; give all tables (labels=[first.csv,second.csv]), or ",
+        "add labels_replace=true",
+    )
+    assert aulight(*step, "labels=round2.csv", "labels_replace=true").status == 0
+    assert PreparedDataset(tmp_path / "data" / "mine").labels["AU01"].isna().sum() == 1
+
+
 def test_a_finished_dataset_is_not_mixed_with_others(
     aulight: Command, plain: list[str], raw: Path, tmp_path: Path
 ) -> None:
@@ -393,7 +429,7 @@ def test_a_real_face_from_raw_video_to_clips(aulight: Command, folder_tree: Any,
     assert outcome.status == 0, outcome.err
     other = PreparedDataset(tmp_path / "other")
     pd.testing.assert_frame_equal(other.frames, data.frames)
-    with pytest.raises(Exception, match="no blendshape scores; prepare it again"):
+    with pytest.raises(Exception, match="no blendshape scores; prepare the raw videos under another"):
         _ = other.blendshapes
 
 
@@ -426,6 +462,8 @@ def test_from_python_without_a_command_line(
         "data_dir": str(tmp_path),
         "labels": None,
         "subjects": None,
+        "labels_replace": False,
+        "subjects_replace": False,
         "crop_size": 64,
         "faces": {"blendshapes": True, "max_faces": 4, "smooth_s": 0.1, "model": None},
         "on_error": "skip",

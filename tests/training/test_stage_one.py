@@ -1,3 +1,4 @@
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -54,7 +55,13 @@ def test_the_checkpoint_says_whose_videos_it_saw(pretrained: Path, smoke_data: P
     data = PreparedDataset(smoke_data)
     saved = torch.load(pretrained / "checkpoints" / "last.ckpt", weights_only=True)["hyper_parameters"]
     seen = protocol.own_split(data.videos, data.name).stage_one
-    assert saved["trained_on"] == {"dataset": "synthetic", "subjects": list(seen)}
+    files = [data.path(int(row)).read_bytes() for row in data.rows(seen)]
+    assert saved["trained_on"] == {
+        "dataset": "synthetic",
+        "collection": "synthetic",
+        "subjects": sorted(seen),
+        "contents": sorted(hashlib.sha256(file).hexdigest()[:16] for file in files),
+    }
     assert yaml.safe_load((pretrained / "run.yaml").read_text())["protocol"]["stage_one"] == list(seen)
 
 

@@ -4,6 +4,7 @@ One file a layout. A reader lists files and reads label tables; it decodes nothi
 user's own tables of labels and subjects.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,11 @@ import pandas as pd
 
 from aulight.data.own import store_around
 from aulight.data.sources import affwild2, bp4d, disfa, folder
-from aulight.data.sources.raw import RawDataset
-from aulight.data.sources.tables import read_labels, read_subjects, video_names
+from aulight.data.sources.raw import RawDataset, RawVideo
+from aulight.data.sources.tables import name_of, read_labels, read_subjects, video_names
 from aulight.errors import AulightError, shorten, shorten_lines
 from aulight.facs import MAX_INTENSITY, column
-from aulight.spelling import ambiguous, clean, exactly
+from aulight.spelling import ambiguous, clean, exactly, fold
 
 _READERS: dict[str, Callable[..., RawDataset]] = {
     "disfa": disfa.read,
@@ -80,7 +81,7 @@ def read(
         dataset = _with_subjects(dataset, source, subjects.expanduser())
     for table in labels:
         dataset = _with_labels(dataset, source, table.expanduser())
-    dataset = _one_spelling(dataset)
+    dataset = _one_spelling(dataset, source)
     return replace(dataset, notes=dataset.notes + _check_intensities(dataset, labels[0] if labels else source))
 
 
@@ -95,14 +96,27 @@ def _with_subjects(dataset: RawDataset, source: Path, path: Path) -> RawDataset:
     return replace(dataset, videos=videos, notes=dataset.notes + notes)
 
 
-def _one_spelling(dataset: RawDataset) -> RawDataset:
-    """Takes subjects for one whose names differ in nothing but spelling: as two they could train and be tested."""
-    twice = ambiguous(video.subject for video in dataset.videos)
-    if not twice:
-        return dataset
-    name = {spelling: clean(group[0]) for group in twice for spelling in group}
-    videos = [replace(video, subject=name.get(video.subject, video.subject)) for video in dataset.videos]
-    notes = [f"{clean(group[0])}: one subject, spelt {' and '.join(map(exactly, group))}" for group in twice]
+def _one_spelling(dataset: RawDataset, source: Path) -> RawDataset:
+    """Gives one subject to those whose names, or whose videos' names, differ in spelling alone.
+
+    Taken for two people they could train a model and test it. Who is in a video that has no row in the table of
+    subjects, that table may tell of one that is spelt like it.
+    """
+    subject_of = {video.video_id: video.subject for video in dataset.videos}
+    alike, notes = defaultdict[str, list[RawVideo]](list), list[str]()
+    for video in dataset.videos:
+        alike[fold(name_of(video, source))].append(video)
+    for group in alike.values():
+        known = {video.subject for video in group if video.subject != video.video_id} or {group[0].subject}
+        if len(known) == 1 and (others := [v.video_id for v in group if v.subject == v.video_id not in known]):
+            subject_of |= dict.fromkeys(others, *known)
+            spelt = " and ".join(exactly(name_of(video, source)) for video in group)
+            notes.append(f"videos {spelt}: one name in several spellings, taken for one subject, {min(known)}")
+    for spellings in ambiguous(subject_of.values()):
+        subject, spelt = clean(spellings[0]), " and ".join(map(exactly, spellings))
+        subject_of |= {video: subject for video, before in subject_of.items() if before in spellings}
+        notes.append(f"subjects {spelt}: one name in several spellings, taken for one subject, {subject}")
+    videos = [replace(video, subject=subject_of[video.video_id]) for video in dataset.videos]
     return replace(dataset, videos=videos, notes=dataset.notes + shorten_lines(notes))
 
 

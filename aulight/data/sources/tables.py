@@ -28,11 +28,15 @@ def video_names(videos: Iterable[RawVideo], source: Path) -> VideoNames:
     """What a table may call a video: its path in ``source`` with or without suffix, and its id."""
     names = {}
     for video in videos:
-        path = video.path.relative_to(source)
-        names[path.as_posix()] = video.video_id
-        if path.suffix.lower() in VIDEO_SUFFIXES:
-            names[path.with_suffix("").as_posix()] = video.video_id
+        names[video.path.relative_to(source).as_posix()] = video.video_id
+        names[name_of(video, source)] = video.video_id
     return VideoNames(names | {video.video_id: video.video_id for video in videos})
+
+
+def name_of(video: RawVideo, source: Path) -> str:
+    """The path of a video in ``source``, without suffix."""
+    path = video.path.relative_to(source)
+    return (path.with_suffix("") if path.suffix.lower() in VIDEO_SUFFIXES else path).as_posix()
 
 
 def read_subjects(path: Path, names: VideoNames) -> tuple[dict[str, str], list[str]]:

@@ -72,7 +72,7 @@ def _numbered(path: Path, names: Iterable[str]) -> list[tuple[int, str]]:
     numbered = sorted((int(part[2]), image) for part, image in zip(parts, images, strict=True) if part)
     for (number, image), (next_number, other) in itertools.pairwise(numbered):
         if number == next_number:
-            raise VideoError(f"{path}: {image.name} and {other.name} are both frame {number}; remove one")
+            raise VideoError(f"{path}: {image.name} and {other.name} are both frame {number}; rename one")
     return [(number, str(image)) for number, image in numbered]
 
 

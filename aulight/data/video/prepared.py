@@ -15,6 +15,9 @@ from aulight.data.video.types import Frames
 from aulight.data.video.write import GOP
 from aulight.errors import VideoError
 
+DAMAGED = "restore it from a backup, or pass over it with data.on_error=skip"
+"""What to do about a prepared video that cannot be read."""
+
 TRIES = 3
 """Readings of frames after which they count as damaged."""
 
@@ -64,7 +67,7 @@ class Reader:
         self._side = -1 if size is None else self._shrink * size
         self._video = self._open()
         if frames is not None and len(self._video) != frames:
-            raise VideoError(f"{path}: has {len(self._video)} frames, its table says {frames}; prepare it again")
+            raise VideoError(f"{path}: has {len(self._video)} frames, its table says {frames}; {DAMAGED}")
 
     def _open(self) -> Any:
         import decord
@@ -72,7 +75,7 @@ class Reader:
         try:
             return _decord_reader()(str(self.path), width=self._side, height=self._side, num_threads=1)
         except (RuntimeError, decord.DECORDError) as error:
-            raise VideoError(f"{self.path}: not a readable video; prepare it again or remove it") from error
+            raise VideoError(f"{self.path}: not a readable video; {DAMAGED}") from error
 
     def __len__(self) -> int:
         return len(self._video)
@@ -109,8 +112,7 @@ class Reader:
                 self._video = self._open()
                 if tries == 1:
                     raise VideoError(
-                        f"{self.path}: damaged between frames {unique[0]} and {unique[-1]}; "
-                        "prepare it again or remove it"
+                        f"{self.path}: damaged between frames {unique[0]} and {unique[-1]}; {DAMAGED}"
                     ) from error
         frames = frames if np.array_equal(where, np.arange(len(unique))) else frames[where]
         return averaged(frames, self._shrink)

@@ -191,7 +191,7 @@ def test_two_files_of_one_video_are_refused(tmp_path: Path, disfa_tree: Tree) ->
     root = disfa_tree(tmp_path / "disfa", frames=2, size=SMALL)
     (root / "copy").mkdir()
     (root / "copy" / "LeftVideoSN002_comp.avi").write_bytes(b"")
-    with pytest.raises(AulightError, match=r"LeftVideoSN002_comp\.avi: both would be SN002_left; rename or remove one"):
+    with pytest.raises(AulightError, match=r"LeftVideoSN002_comp\.avi: both would be SN002_left; rename one"):
         _read(root)
 
 

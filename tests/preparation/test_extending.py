@@ -1,0 +1,471 @@
+"""A dataset that is there: what is new or another in its raw videos is made anew, and no kill loses any of it."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+import yaml
+
+from aulight.data.store import NOTED, PreparedDataset
+from aulight.data.video.prepared import Reader
+from aulight.data.video.write import write_video
+from aulight.data.writer import partial_folder
+from aulight.errors import AulightError
+from aulight.files import alone
+from aulight.preparation.dataset import prepare_dataset
+from aulight.preparation.recipe import Recipe
+from aulight.preparation.relabelling import Replaceable
+from aulight.preparation.summary import Summary
+from tests.preparation.killed import Killed, killed_at
+
+Frames = npt.NDArray[np.uint8]
+Coded = Callable[..., Iterator[Frames]]
+Decode = Callable[[Frames], list[tuple[int, int]]]
+
+LABELS = "video,frame,AU12\na,0,1\na,3,2\nb,1,5\n"
+SUBJECTS = "video,subject\na,Ann\nb,Ben\nc,Ann\n"
+
+
+def _prepare(folder: Path, name: str = "data", **changed: Any) -> Summary:
+    """Prepares the raw videos in ``raw``, with the tables beside it, without looking for faces."""
+    recipe = Recipe(
+        "folder", folder / "raw", (folder / "labels.csv",), folder / "subjects.csv", {"fps": 25.0}, 64, None
+    )
+    may = changed.pop("may", Replaceable())
+    return prepare_dataset(folder / name, "mine", replace(recipe, **changed), None, "skip", 1, may)
+
+
+def _codes(data: PreparedDataset, video: str, decode: Decode) -> list[tuple[int, int]]:
+    row = list(data.videos["video_id"]).index(video)
+    return decode(Reader(data.path(row)).read(range(int(data.videos["frames"][row]))))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, coded: Coded) -> Path:
+    """Two videos and a folder of pictures with labels and subjects, prepared; not to be changed."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "raw" / "c").mkdir(parents=True)
+    for video, name in enumerate("ab"):
+        write_video(folder / "raw" / f"{name}.mp4", coded(video, 6), 25)
+    for number, picture in enumerate(coded(2, 5)):
+        cv2.imwrite(str(folder / "raw" / "c" / f"{number}.png"), picture)
+    (folder / "labels.csv").write_text(LABELS)
+    (folder / "subjects.csv").write_text(SUBJECTS)
+    _prepare(folder)
+    return folder
+
+
+@pytest.fixture
+def mine(made: Path, tmp_path: Path) -> Path:
+    """A copy of it, with the times of its files."""
+    return Path(shutil.copytree(made, tmp_path / "mine"))
+
+
+def _content(root: Path) -> dict[str, object]:
+    """All that is in a dataset, but how often its tables were replaced, and when raw videos were changed."""
+    data = PreparedDataset(root)
+    files = {path.name: path.read_bytes() for path in (root / "videos").iterdir()}
+    videos = data.videos.drop(columns="path").to_dict("list")
+    names = [files[Path(path).name] for path in data.videos["path"]]
+    labels = data.labels.to_csv() if data.has_labels else ""
+    assert len(names) == len(files), "no other files"
+    return {
+        "print": data.fingerprint,
+        "videos": videos,
+        "files": names,
+        "frames": data.frames.to_csv(),
+        "labels": labels,
+    }
+
+
+def _beside(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# ---- what has changed ---------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_written_when_nothing_has_changed(mine: Path) -> None:
+    _prepare(mine)  # it has moved
+    before = {path: path.stat().st_mtime_ns for path in (mine / "data").rglob("*")}
+    assert _prepare(mine).was_there
+    assert {path: path.stat().st_mtime_ns for path in (mine / "data").rglob("*")} == before
+
+
+def test_a_replaced_video_is_made_anew_and_said(mine: Path, coded: Coded, decode: Decode) -> None:
+    """As long as the one before, so that all of its labels would fit."""
+    before = (mine / "data" / "videos" / "b.mp4").stat().st_ino
+    write_video(mine / "raw" / "a.mp4", coded(7, 6), 25)
+    summary = _prepare(mine)
+    assert any("prepared anew" in note and ": a;" in note for note in summary.notes), summary.notes
+    data = PreparedDataset(mine / "data")
+    assert _codes(data, "a", decode) == [(7, frame) for frame in range(6)]
+    assert _codes(data, "b", decode) == [(1, frame) for frame in range(6)]
+    assert (data.root / "videos" / "b.mp4").stat().st_ino == before, "the others stay"
+    _prepare(mine, "other")
+    assert _content(mine / "data") == _content(mine / "other"), "as if made now"
+    assert len(_prepare(mine).notes) == 1, "on the pictures"
+    assert _beside(mine) == ["data", "labels.csv", "other", "raw", "subjects.csv"]
+
+
+def test_a_replaced_video_of_the_same_size_and_one_replaced_again(mine: Path, coded: Coded, decode: Decode) -> None:
+    path = mine / "raw" / "a.mp4"
+    for video in (7, 8):
+        write_video(path, coded(video, 6), 25)
+        os.truncate(path, 20_000)  # what is after a video's end does not count for it
+        os.utime(path, ns=(video, video))  # back in time, as by cp -p
+        assert any("prepared anew" in note for note in _prepare(mine).notes)
+        assert _codes(PreparedDataset(mine / "data"), "a", decode) == [(video, frame) for frame in range(6)]
+    assert len(list((mine / "data" / "videos").iterdir())) == 3
+
+
+def test_labels_are_placed_on_the_frames_of_the_new_video(mine: Path, coded: Coded) -> None:
+    """It is shorter: a label that was on its fourth frame has no place, and that is no loss to ask about."""
+    write_video(mine / "raw" / "a.mp4", coded(7, 2), 25)
+    summary = _prepare(mine)
+    assert any("frame 3: not used, the video has no frame there" in note for note in summary.notes)
+    labels = PreparedDataset(mine / "data").labels
+    assert labels[["video_id", "frame"]].to_numpy().tolist() == [["a", 0], ["b", 1]]
+
+
+def test_one_picture_replaced(mine: Path, coded: Coded, decode: Decode) -> None:
+    pictures = list(coded(3, 5))
+    old = mine / "raw" / "c" / "2.png"
+    time_ns = old.stat().st_mtime_ns
+    cv2.imwrite(str(old), pictures[4])
+    os.utime(old, ns=(time_ns - 10**9, time_ns - 10**9))
+    assert any("prepared anew" in note for note in _prepare(mine).notes)
+    codes = _codes(PreparedDataset(mine / "data"), "c", decode)
+    assert codes == [(3, 4) if frame == 2 else (2, frame) for frame in range(5)]
+
+
+def test_a_touched_or_copied_video_stays(mine: Path) -> None:
+    before = _content(mine / "data")
+    os.utime(mine / "raw" / "a.mp4", ns=(10**18, 10**18))
+    shutil.copy(mine / "raw" / "b.mp4", mine / "b.mp4")
+    (mine / "b.mp4").replace(mine / "raw" / "b.mp4")
+    assert _prepare(mine).was_there
+    after = _content(mine / "data")
+    assert after.pop("videos") != before.pop("videos"), "the times are remembered"
+    assert after == before
+    assert PreparedDataset(mine / "data").videos["source_mtime_ns"].iat[0] == 10**18
+
+
+def test_replaced_by_what_cannot_be_read_the_one_before_stays(mine: Path, coded: Coded, decode: Decode) -> None:
+    before = _content(mine / "data")
+    (mine / "raw" / "a.mp4").write_bytes(b"no video")
+    for _ in range(2):
+        summary = _prepare(mine)
+        assert any("a: the raw video was replaced, and stays as it was before" in note for note in summary.notes)
+        assert "a" in summary.skipped
+        assert _content(mine / "data") == before
+    write_video(mine / "raw" / "a.mp4", coded(7, 6), 25)
+    assert not _prepare(mine).skipped
+    assert _codes(PreparedDataset(mine / "data"), "a", decode)[0] == (7, 0)
+
+
+def test_a_video_that_cannot_be_read_is_tried_again_when_it_is_another(mine: Path, coded: Coded) -> None:
+    """Even by one that is older."""
+    write_video(mine / "d.mp4", coded(7, 6), 25)
+    os.utime(mine / "d.mp4", ns=(0, 0))
+    (mine / "raw" / "d.mp4").write_bytes(b"no video")
+    assert "d" in _prepare(mine).skipped
+    before = (mine / "data" / "dataset.yaml").read_bytes()
+    assert "d" in _prepare(mine).skipped
+    assert (mine / "data" / "dataset.yaml").read_bytes() == before
+    (mine / "d.mp4").replace(mine / "raw" / "d.mp4")
+    assert _prepare(mine).videos == 4
+
+
+def test_a_video_that_is_gone_is_missed_and_nothing_is_lost(mine: Path) -> None:
+    before = _content(mine / "data")
+    (mine / "raw" / "b.mp4").rename(mine / "b.mp4")
+    (mine / "labels.csv").write_text(LABELS.replace("b,1,5\n", ""))
+    with pytest.raises(AulightError, match=r"has videos that are not in .*raw \(b\); put them back"):
+        _prepare(mine, subjects=None)
+    assert _content(mine / "data") == before
+
+
+def test_an_older_dataset_remembers_from_now_on(mine: Path, coded: Coded) -> None:
+    root = mine / "data"
+    videos = PreparedDataset(root).videos
+    videos.drop(columns=list(NOTED)).to_parquet(root / "videos.parquet", index=False)
+    before = PreparedDataset(root).fingerprint
+    assert any("the content of 3 videos is remembered from now on" in note for note in _prepare(mine).notes)
+    after = PreparedDataset(root)
+    assert after.fingerprint == before, "its finished runs stay done"
+    assert list(after.videos["source_sha256"]) == list(videos["source_sha256"])
+    assert len(_prepare(mine).notes) == 1, "on the pictures"
+    write_video(mine / "raw" / "a.mp4", coded(7, 6), 25)
+    assert any("prepared anew" in note for note in _prepare(mine).notes)
+
+
+def test_a_video_that_is_replaced_while_a_dataset_is_begun(mine: Path, coded: Coded, decode: Decode) -> None:
+    begun = partial_folder(mine / "begun")
+    (mine / "raw" / "z.mp4").write_bytes(b"")
+    recipe = Recipe("folder", mine / "raw", None, None, {"fps": 25.0}, 64, None)
+    with pytest.raises(AulightError, match=r"z\.mp4"):
+        prepare_dataset(mine / "begun", "mine", recipe, None, "raise", 1)
+    assert {path.stem for path in (begun / "parts").iterdir()} == {"a", "b", "c"}
+    kept = (begun / "videos" / "b.mp4").stat().st_ino
+    write_video(mine / "raw" / "a.mp4", coded(7, 6), 25)
+    (mine / "raw" / "z.mp4").unlink()
+    (begun / "parts" / "c.parquet").write_bytes(b"damaged")
+    prepare_dataset(mine / "begun", "mine", recipe, None, "raise", 1)
+    data = PreparedDataset(mine / "begun")
+    assert [_codes(data, video, decode)[0] for video in "abc"] == [(7, 0), (1, 0), (2, 0)]
+    assert (data.root / "videos" / "b.mp4").stat().st_ino == kept
+
+
+# ---- labels and subjects ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("video,frame,AU12\nb,2,5\n", "of 3 labelled frames in .*data 3 would lose labels;"),
+        (LABELS.replace("a,3,2", "a,3,4"), "of 3 labelled frames in .*data 1 would have others;"),
+        (LABELS.replace("a,3,2\n", "").replace("b,1,5", "b,1,4"), "1 would lose labels and 1 would have others;"),
+        (LABELS.replace("AU12", "AU06"), "3 would lose labels;"),
+    ],
+)
+def test_labels_that_would_go_need_a_word(mine: Path, table: str, message: str) -> None:
+    before = _content(mine / "data")
+    (mine / "round2.csv").write_text(table)
+    other = (mine / "round2.csv",)
+    with pytest.raises(AulightError, match=rf"labels=.*round2\.csv: .*{message}.*add labels_replace=true if"):
+        _prepare(mine, labels=other)
+    with pytest.raises(AulightError, match="labels_replace=true"):
+        _prepare(mine, labels=other, may=Replaceable(subjects=True))
+    assert _content(mine / "data") == before
+    summary = _prepare(mine, labels=other, may=Replaceable(labels=True))
+    assert summary.labelled == table.count("\n") - 1
+
+
+def test_labels_that_would_go_need_a_word_when_videos_are_added_too(mine: Path, coded: Coded) -> None:
+    write_video(mine / "raw" / "d.mp4", coded(7, 6), 25)
+    with pytest.raises(AulightError, match=r"the labels in .*raw: of 3 labelled .*labels_replace=true"):
+        _prepare(mine, labels=())
+    assert _beside(mine) == ["data", "labels.csv", "raw", "subjects.csv"], "before any work"
+    _prepare(mine, labels=(), may=Replaceable(labels=True))
+    _prepare(mine, "other", labels=())
+    assert not PreparedDataset(mine / "data").has_labels
+    assert _content(mine / "data") == _content(mine / "other")
+
+
+def test_all_labels_may_go(mine: Path) -> None:
+    _prepare(mine, labels=(), may=Replaceable(labels=True))
+    assert _beside(mine / "data") == ["dataset.yaml", "frames.parquet", "videos", "videos.parquet"]
+    with pytest.raises(AulightError, match="has no labels"):
+        _ = PreparedDataset(mine / "data").labels
+    assert _prepare(mine).labelled == 3
+
+
+def test_further_labels_need_none(mine: Path) -> None:
+    (mine / "labels.csv").write_text(LABELS.replace("AU12", "AU12,AU06").replace("b,1,5", "b,1,5,0") + "c,0,3,\n")
+    assert _prepare(mine).labelled == 4
+    assert PreparedDataset(mine / "data").aus == (6, 12)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (SUBJECTS.replace("a,Ann", "a,Ben"), r"1 of 3 videos in .*data \(a from Ann to Ben\)"),
+        (SUBJECTS.replace("b,Ben\n", ""), r"1 of 3 videos in .*data \(b from Ben to b\)"),
+    ],
+)
+def test_subjects_that_would_change_need_a_word(mine: Path, table: str, message: str) -> None:
+    before = _content(mine / "data")
+    (mine / "subjects.csv").write_text(table)
+    with pytest.raises(AulightError, match=rf"subjects=.*subjects\.csv: .*{message}.*add subjects_replace=true if"):
+        _prepare(mine, may=Replaceable(labels=True))
+    assert _content(mine / "data") == before
+    _prepare(mine, may=Replaceable(subjects=True))
+    _prepare(mine, "other")
+    assert _content(mine / "data") == _content(mine / "other")
+
+
+def test_a_video_of_nobody_in_particular_may_get_a_subject(mine: Path) -> None:
+    (mine / "subjects.csv").write_text("video,subject\na,Ann\n")
+    _prepare(mine, may=Replaceable(subjects=True))
+    (mine / "subjects.csv").write_text(SUBJECTS.replace("a,Ann", "a,ann "))
+    _prepare(mine)
+    assert [name.casefold() for name in PreparedDataset(mine / "data").videos["subject"]] == ["ann", "ben", "ann"]
+
+
+# ---- kills --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def begun(made: Path, tmp_path_factory: pytest.TempPathFactory, coded: Coded) -> Path:
+    """The same with a new video and a replaced one, both made, but not put to the others yet."""
+    folder = Path(shutil.copytree(made, tmp_path_factory.mktemp("begun") / "mine"))
+    write_video(folder / "raw" / "b.mp4", coded(7, 6), 25)
+    write_video(folder / "raw" / "d.mp4", coded(8, 4), 25)
+    (folder / "labels.csv").write_text(LABELS + "d,2,4\n")
+    (folder / "raw" / "z.mp4").write_bytes(b"")
+    recipe = Recipe(
+        "folder", folder / "raw", (folder / "labels.csv",), folder / "subjects.csv", {"fps": 25.0}, 64, None
+    )
+    with pytest.raises(AulightError, match=r"z\.mp4"):  # the last, since it is the shortest
+        prepare_dataset(folder / "data", "mine", recipe, None, "raise", 1)
+    (folder / "raw" / "z.mp4").unlink()
+    assert {path.stem for path in (partial_folder(folder / "data") / "parts").iterdir()} == {"b", "d"}
+    return folder
+
+
+def test_killed_anywhere_while_a_dataset_is_extended_nothing_is_lost(begun: Path, tmp_path: Path) -> None:
+    """At each change of a file; oracle: the same undisturbed, and before its one step the dataset as it was."""
+    whole = Path(shutil.copytree(begun, tmp_path / "whole"))
+    before = _content(whole / "data")
+    _prepare(whole)
+    wanted, beside = _content(whole / "data"), _beside(whole)
+    stood = list[str]()
+    for operation in range(1000):
+        folder = Path(shutil.copytree(begun, tmp_path / str(operation)))
+        try:
+            with killed_at(operation):
+                _prepare(folder)
+            break
+        except Killed:
+            pass
+        data = PreparedDataset(folder / "data")
+        stood.append("before" if data.fingerprint == before["print"] else "after")
+        assert data.fingerprint == (before if stood[-1] == "before" else wanted)["print"]
+        assert len(data.labels) == (3 if stood[-1] == "before" else 4)
+        _prepare(folder)
+        assert _content(folder / "data") == wanted, operation
+        assert _beside(folder) == beside, operation
+        shutil.rmtree(folder)
+    assert stood == sorted(stood, reverse=True), "one step"
+    assert stood.count("before") > 10
+    assert stood.count("after") > 5
+
+
+def test_killed_anywhere_while_labels_are_replaced_nothing_is_lost(mine: Path, tmp_path: Path) -> None:
+    (mine / "labels.csv").write_text(LABELS.replace("AU12", "AU06") + "c,1,1\n")
+    (mine / "subjects.csv").write_text(SUBJECTS.replace("a,Ann", "a,Zoe"))
+    may, stood = Replaceable(labels=True, subjects=True), list[str]()
+    whole = Path(shutil.copytree(mine, tmp_path / "whole"))
+    _prepare(whole, may=may)
+    before, wanted = _content(mine / "data"), _content(whole / "data")
+    for operation in range(1000):
+        folder = Path(shutil.copytree(mine, tmp_path / str(operation)))
+        try:
+            with killed_at(operation):
+                _prepare(folder, may=may)
+            break
+        except Killed:
+            pass
+        now = _content(folder / "data")
+        assert now in (before, wanted)
+        stood.append("before" if now == before else "after")
+        _prepare(folder, may=may)
+        assert _content(folder / "data") == wanted
+        assert _beside(folder / "data") == _beside(whole / "data")
+        shutil.rmtree(folder)
+    assert stood == sorted(stood, reverse=True), "one step"
+    assert {*stood} == {"before", "after"}
+
+
+def test_killed_anywhere_while_a_dataset_gets_its_name_the_same_command_finishes(begun: Path, tmp_path: Path) -> None:
+    """Its videos are made; labels and subjects are those that were given, and are not given again."""
+    first = Path(shutil.copytree(begun, tmp_path / "first"))
+    (first / "raw" / "z.mp4").write_bytes(b"")
+    tables = (first / "labels.csv",), first / "subjects.csv"
+    recipe = Recipe("folder", first / "raw", *tables, {"fps": 25.0}, 64, None)
+    with pytest.raises(AulightError, match=r"z\.mp4"):
+        prepare_dataset(first / "new", "mine", recipe, None, "raise", 1)
+    (first / "raw" / "z.mp4").unlink()
+    whole = Path(shutil.copytree(first, tmp_path / "whole"))
+    _prepare(whole, "new")
+    wanted, made = _content(whole / "new"), 0
+    for operation in range(1000):
+        folder = Path(shutil.copytree(first, tmp_path / str(operation)))
+        try:
+            with killed_at(operation):
+                _prepare(folder, "new")
+            break
+        except Killed:
+            made += (folder / "new").exists()
+        bare = Recipe("folder", folder / "raw", None, None, {"fps": 25.0}, 64, None)
+        recipe, notes = bare.remembering(folder / "new", typed=["data.source"])
+        assert [line.split(": ")[1].split("=")[0] for line in notes] == ["labels", "subjects"], operation
+        prepare_dataset(folder / "new", "mine", recipe, None, "skip", 1)
+        assert _content(folder / "new") == wanted, operation
+        assert _beside(folder) == _beside(whole), operation
+        assert _beside(folder / "new") == _beside(whole / "new"), operation
+        shutil.rmtree(folder)
+    assert 0 < made < operation
+
+
+def test_an_error_while_tables_are_written_leaves_all_as_it_was(begun: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(begun, tmp_path / "mine"))
+    before = _beside(folder / "data")
+    (folder / "labels.csv").write_text(LABELS + "d,2,9\n")
+    with pytest.raises(AulightError, match="not a whole number from 0 to 5"):
+        _prepare(folder)
+    part = partial_folder(folder / "data") / "parts" / "d.parquet"
+    table = pd.read_parquet(part)
+    table.assign(time_s="late").to_parquet(part)
+    (folder / "labels.csv").write_text(LABELS + "d,2,4\n")
+    with pytest.raises(Exception, match="late"):
+        _prepare(folder)
+    assert _beside(folder / "data") == before
+    assert PreparedDataset(folder / "data").meta.get("revision") is None
+
+
+def test_what_an_earlier_version_left_between_its_renames_is_found_again(mine: Path) -> None:
+    """0.1.0 renamed the old dataset, then the new one: killed in between, there was none."""
+    wanted = _content(mine / "data")
+    (mine / "data").rename(mine / ".data.old")
+    (mine / ".data.partial").mkdir()
+    assert _prepare(mine).was_there
+    assert _content(mine / "data") == wanted
+    assert _beside(mine) == ["data", "labels.csv", "raw", "subjects.csv"]
+
+
+# ---- what is in the way -------------------------------------------------------------------------------------------
+
+
+def test_a_folder_of_the_users_is_not_written_into(mine: Path) -> None:
+    (mine / "notes").mkdir()
+    (mine / "notes" / "thesis.txt").write_text("dear")
+    with pytest.raises(AulightError, match="notes: is there and no prepared dataset; give another data"):
+        _prepare(mine, "notes")
+    assert _beside(mine / "notes") == ["thesis.txt"]
+
+
+def test_one_at_a_time(mine: Path) -> None:
+    for name in ("data", "new"):
+        with (
+            alone(mine / name, None),
+            pytest.raises(AulightError, match=f"{name}: another process is preparing it"),
+        ):
+            _prepare(mine, name)
+    assert _beside(mine) == ["data", "labels.csv", "raw", "subjects.csv"]
+
+
+@pytest.mark.parametrize("content", [b"", b"format: 1\n", bytes(100)])
+def test_a_damaged_description_is_one_line_and_nothing_is_made_anew(mine: Path, content: bytes) -> None:
+    (mine / "data" / "dataset.yaml").write_bytes(content)
+    before = _beside(mine / "data")
+    with pytest.raises(AulightError, match=r"dataset\.yaml: .*; restore it from a backup") as caught:
+        _prepare(mine)
+    assert "\n" not in str(caught.value)
+    assert (_beside(mine / "data"), _beside(mine)) == (before, ["data", "labels.csv", "raw", "subjects.csv"])
+
+
+def test_a_description_of_an_unknown_source_is_refused(mine: Path) -> None:
+    described = yaml.safe_load((mine / "data" / "dataset.yaml").read_text())
+    (mine / "data" / "dataset.yaml").write_text(yaml.safe_dump(described | {"source": None}))
+    with pytest.raises(AulightError, match=r"data\.format was None, is folder"):
+        _prepare(mine)
