@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from aulight.data.video.opencv import no_windows
-from aulight.data.video.types import Frames, RawFrame
+from aulight.data.video.types import MOST_FPS, USUAL_FPS, Frames, RawFrame
 from aulight.errors import AulightError
 from aulight.prediction.predictor import Found, Predictor
 from aulight.prediction.videos import Source, Video
@@ -89,7 +89,8 @@ def record_webcam(predictor: Predictor, camera: int, most: int | None) -> tuple[
     before = signal.signal(signal.SIGINT, lambda *_: stop.set())
     try:
         predictor.pipeline.share_cpus(1)
-        fps = opened.get(cv2.CAP_PROP_FPS) or 25.0
+        said = opened.get(cv2.CAP_PROP_FPS)
+        fps = said if 0 < said < MOST_FPS else USUAL_FPS  # some say the unit of their clock, or less than nothing
         with Bar(most, "Recording", "frame") as bar:
             source = Source(path=f"webcam:{camera}")
             seen = None if why else show

@@ -8,11 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from aulight.data.video.types import MOST_PIXELS, USUAL_FPS
+from aulight.data.video.types import MOST_FPS, MOST_PIXELS, USUAL_FPS
 from aulight.errors import VideoError
-
-MOST_FPS = 1000.0
-"""More is no rate but the unit of a clock."""
 
 TICK_S = 0.001
 """What the time from a first frame to a last may be off: some files round to milliseconds."""

@@ -16,6 +16,9 @@ IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
 USUAL_FPS = 25.0
 """Frames per second of a video that does not tell them and has no two frames that would."""
 
+MOST_FPS = 1000.0
+"""As much is no rate but the unit of a clock."""
+
 MOST_PIXELS = 2**27
 """Most pixels of a picture or of a frame: four times 8K. A header can claim any number, and memory is asked for it."""
 
