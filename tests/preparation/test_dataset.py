@@ -468,7 +468,7 @@ def test_photos_with_labels_and_a_face_that_is_followed(aulight: Command, tmp_pa
         outcome = aulight(*command, "crop_size=64", "workers=1")
         assert outcome.status == 0, outcome.err
         assert "5 videos of 5 subjects, 78 frames, 11 of them (14.1%) without a face, 2 labelled" in outcome.out
-        assert "3 images in album: taken for photos" in outcome.out
+        assert f"3 images in {root}/album: taken for photos" in outcome.out
         assert "10 frames show faces, but not of the one who is followed; `aulight predict input=" in outcome.out
         assert "once a face elsewhere was taken for the one who is followed" in outcome.out
     data = PreparedDataset(tmp_path / "data")

@@ -72,7 +72,7 @@ def read(source: Path, fps: float, apart: Collection[Path] = (), pictures: Pictu
         notes.append(f"{len(images)} folders of images, taken to have {fps:g} frames a second (data.reader.fps)")
     if photos:
         count = sum(map(len, photos.values()))
-        albums = shorten([path.relative_to(source).as_posix() for path in photos])
+        albums = shorten([str(path) for path in photos])
         what = "taken for photos, each a video of one frame; else data.reader.pictures=film"
         notes.append(f"{count} images in {albums}: {what}")
     if below.others:

@@ -141,7 +141,7 @@ def test_photos_are_videos_of_one_frame_with_their_names(tmp_path: Path) -> None
         "album__carl.png": "album/carl.png",
         "film": "film",
     }
-    assert any(note.startswith("4 images in album: taken for photos") for note in data.notes)
+    assert any(note.startswith(f"4 images in {root}/album: taken for photos") for note in data.notes)
     assert any(note.startswith("1 folders of images, taken to have 25 frames") for note in data.notes)
     for video, picture in zip(data.videos, SCENES[:4], strict=False):
         (frame,) = raw_frames(video.path, video.fps)
