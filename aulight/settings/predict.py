@@ -14,7 +14,7 @@ class FoundFaces(Group):
     """Faces that are looked for."""
 
     find: Literal["auto", "mediapipe", "none"] = Field(description="auto: as for the dataset that the model knows")
-    all: bool = Field(description="Everybody, each as a person of their own, not only the largest face")
+    all: bool = Field(description="Everybody, each as a person of their own, not only who is seen longest")
     max_faces: int = Field(ge=1, description="People looked for in a frame")
     landmarker: FilePath | None = Field(description="face_landmarker.task; null: the one in the cache")
 

@@ -29,6 +29,7 @@ from aulight.preparation.recipe import Recipe
 from aulight.settings.augment import AugmentSettings
 from aulight.settings.prepare import PrepareSettings
 from aulight.settings.training import ClipSettings
+from tests.data.faces.astronaut import couple, painted, placed
 
 Command = Callable[..., Any]
 Frames = npt.NDArray[np.uint8]
@@ -455,7 +456,7 @@ def test_from_python_without_a_command_line(
         "faces": "none",
         "synthetic": None,
         "format": "folder",
-        "reader": {"fps": 25},
+        "reader": {"fps": 25, "pictures": "auto"},
     }
     settings = {
         "data": data,
@@ -480,3 +481,38 @@ def test_from_python_without_a_command_line(
     assert described[0] == described[1] == described[2]
     fingerprints = {PreparedDataset(tmp_path / root).fingerprint for root in ("data", "settings", "room")}
     assert len(fingerprints) == 1
+
+
+def test_photos_with_labels_and_a_face_that_is_followed(aulight: Command, tmp_path: Path) -> None:
+    """Labelled photos by their names; a film with a title card, a zoom, and one who may be either of two."""
+    root, size = tmp_path / "raw", (320, 240)
+
+    def shot(scale: float, x: float) -> Frames:
+        image = np.zeros((*size[::-1], 3), np.uint8)
+        painted(image, placed(scale, 0.0, (x, 110)))
+        return image
+
+    (root / "album").mkdir(parents=True)
+    for name, picture in (("anna", shot(0.7, 100)), ("bob", shot(1.6, 160)), ("wall", np.full_like(shot(1, 0), 90))):
+        assert cv2.imwrite(str(root / "album" / f"{name}.png"), picture[..., ::-1])
+    write_video(root / "film.mp4", [np.zeros_like(shot(1, 0))] * 10 + [shot(0.7, 200)] * 15 + [shot(1.6, 160)] * 10, 25)
+    two = [frame.image for frame in couple(0, range(0), 30)]
+    lone = np.zeros_like(two[0])
+    painted(lone, placed(2.2, 0.0, (320, 170)))
+    write_video(root / "two.mp4", two + [lone] * 10, 25)
+    (tmp_path / "labels.csv").write_text("video,frame,AU12\nalbum/anna.png,0,4\nalbum__bob,0,3\n")
+    command = ["prepare", f"data.source={root}", f"data.root={tmp_path}/data", f"labels={tmp_path}/labels.csv"]
+    for _ in range(2):  # and when it is there already
+        outcome = aulight(*command, "crop_size=64", "workers=1")
+        assert outcome.status == 0, outcome.err
+        assert "5 videos of 5 subjects, 78 frames, 11 of them (14.1%) without a face, 2 labelled" in outcome.out
+        assert f"3 images in {root}/album: taken for photos" in outcome.out
+        assert "10 frames show faces, but not of the one who is followed; `aulight predict input=" in outcome.out
+        assert "once a face elsewhere was taken for the one who is followed" in outcome.out
+    data = PreparedDataset(tmp_path / "data")
+    seen = data.frames.assign(seen=data.frames["face_confidence"] > 0).groupby("video_id")["seen"].sum()
+    assert seen.to_dict() == {"album__anna": 1, "album__bob": 1, "album__wall": 0, "film": 25, "two": 30}
+    counts = data.videos.set_index("video_id")[["frames_not_followed", "faces_elsewhere"]]
+    assert counts.loc["two"].tolist() == [10, 0]
+    assert counts.loc["film"].tolist() == [0, 1]
+    assert data.labels.set_index("video_id")["AU12"].to_dict() == {"album__anna": 4, "album__bob": 3}

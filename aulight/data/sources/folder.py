@@ -11,8 +11,9 @@ from aulight.data.own import is_own_folder, store_around, without_own
 from aulight.data.sources.layout import add_once, entries, file_name, wrong_layout
 from aulight.data.sources.raw import RawDataset, RawVideo
 from aulight.data.video.images import is_file, is_folder, no_file
+from aulight.data.video.photos import Photos, Pictures, photos_at
 from aulight.data.video.types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from aulight.errors import shorten
+from aulight.errors import VideoError, shorten
 
 LONGEST = 200
 """Most bytes of a video's name; file systems allow 255, and names are added to. Longer ones end in a mark instead."""
@@ -36,24 +37,27 @@ class Below(NamedTuple):
     closed: dict[Path, str]
 
 
-def read(source: Path, fps: float, apart: Collection[Path] = ()) -> RawDataset:
+def read(source: Path, fps: float, apart: Collection[Path] = (), pictures: Pictures = "auto") -> RawDataset:
     """Lists the videos below a folder, each of a subject of its own.
 
-    A folder that holds images is one video. Hidden files are passed over in silence, others with a note, as is what
-    aulight has written itself.
+    A folder that holds images is one video; where they are photos, each is a video of one frame, number 0. Hidden files
+    are passed over in silence, others with a note, as is what aulight has written itself.
 
     Args:
         source: The folder.
         fps: Frames per second of the folders of images.
         apart: Folders that are not looked into, where they are below ``source``.
+        pictures: What the images of a folder are, as :func:`aulight.data.video.photos.photos_at` has it.
 
     Raises:
         AulightError: Without videos, or when two would have one name.
     """
     found = dict[str, Path]()
     below = videos_below(source, apart)
-    for path in below.videos:
-        text = (path if path.is_dir() else path.with_suffix("")).relative_to(source).as_posix()
+    photos = {path: album.names for path in below.videos if path.is_dir() and (album := _photos(path, pictures))}
+    for path in (inside for video in below.videos for inside in photos.get(video, (video,))):
+        twice = path.parent in photos and sum(other.stem == path.stem for other in photos[path.parent]) > 1
+        text = (path if path.is_dir() or twice else path.with_suffix("")).relative_to(source).as_posix()
         name = _fitting(file_name(source.resolve().name if text == "." else text))
         add_once(found, name, path, f"video {name}")
     if not found:
@@ -66,11 +70,27 @@ def read(source: Path, fps: float, apart: Collection[Path] = ()) -> RawDataset:
     notes += [f"not looked into: {path} ({reason})" for path, reason in below.closed.items()]
     if images := [path for path in found.values() if path.is_dir()]:
         notes.append(f"{len(images)} folders of images, taken to have {fps:g} frames a second (data.reader.fps)")
+    if photos:
+        count = sum(map(len, photos.values()))
+        albums = shorten([str(path) for path in photos])
+        what = "taken for photos, each a video of one frame; else data.reader.pictures=film"
+        notes.append(f"{count} images in {albums}: {what}")
     if below.others:
         counts = shorten(f"{count} {suffix or 'without suffix'}" for suffix, count in sorted(below.others.items()))
         notes.append(f"passed over {below.others.total()} files that are neither videos nor images: {counts}")
-    videos = [RawVideo(name, name, path, fps if path.is_dir() else None) for name, path in found.items()]
+    videos = [
+        RawVideo(name, name, path, None if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() else fps)
+        for name, path in found.items()
+    ]
     return RawDataset((), videos, notes)
+
+
+def _photos(folder: Path, pictures: Pictures) -> Photos | None:
+    """The photos in a folder of images; none where those that nobody can read are left to who reads them."""
+    try:
+        return photos_at(folder, pictures)
+    except VideoError:
+        return None
 
 
 def _fitting(name: str) -> str:

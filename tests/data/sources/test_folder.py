@@ -11,6 +11,7 @@ from aulight.data.sources.raw import RawDataset
 from aulight.data.sources.reading import read
 from aulight.data.video.raw import raw_frames
 from aulight.errors import AulightError
+from tests.data.video.test_photos import SCENES, moving, save
 
 Tree = Callable[..., Path]
 SMALL = (64, 48)
@@ -178,3 +179,25 @@ def test_a_folder_without_videos_is_told_what_was_expected_and_found(tmp_path: P
     (tmp_path / "empty").mkdir()
     with pytest.raises(AulightError, match=r"; found nothing$"):
         _read(tmp_path / "empty")
+
+
+def test_photos_are_videos_of_one_frame_with_their_names(tmp_path: Path) -> None:
+    """Beside the frames of a film; the oracle is what was saved."""
+    root = tmp_path / "raw"
+    save(root / "album", SCENES[:4], ["anna.jpg", "bob.jpg", "carl.jpg", "carl.png"])
+    save(root / "film", moving(6))
+    data = _read(root)
+    assert _found(data, root) == {
+        "album__anna": "album/anna.jpg",
+        "album__bob": "album/bob.jpg",
+        "album__carl.jpg": "album/carl.jpg",
+        "album__carl.png": "album/carl.png",
+        "film": "film",
+    }
+    assert any(note.startswith(f"4 images in {root}/album: taken for photos") for note in data.notes)
+    assert any(note.startswith("1 folders of images, taken to have 25 frames") for note in data.notes)
+    for video, picture in zip(data.videos, SCENES[:4], strict=False):
+        (frame,) = raw_frames(video.path, video.fps)
+        assert (frame.number, frame.image.shape) == (0, picture.shape)
+    as_film = read("folder", root, (), None, fps=25, pictures="film")
+    assert _found(as_film, root) == {"album": "album", "film": "film"}
