@@ -247,7 +247,7 @@ def test_make_target_expands(target: str, tmp_path: Path) -> None:
 
 @needs_make
 def test_make_install_brings_one_opencv(tmp_path: Path) -> None:
-    """That of albumentations, after any other is gone; mediapipe, which would bring one, comes without its needs."""
+    """That of albumentations, after any other is gone; mediapipe, which would bring one, comes alone."""
     planned = run(["make", "-C", ROOT, "-n", "install", f"VENV={tmp_path / 'venv'}"], tmp_path).stdout.splitlines()
     pip = [line.partition(" -m pip ")[2] for line in planned if " -m pip " in line]
     assert pip == [

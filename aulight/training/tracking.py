@@ -226,6 +226,7 @@ def unreachable() -> str | None:
 
 def _wandb() -> Any:
     """The package, told to keep to itself."""
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # else it sends its own errors to its makers, offline too
     import wandb
 
     wandb.setup(wandb.Settings(silent=True))

@@ -19,7 +19,7 @@ What is counted:
   logs and one loader worker, without validation and checkpoints. A few steps before each turn use up what the worker
   made ahead while the limit ran. The limit is forward and backward of the bare backbone on random frames of the same
   shape in the same precision: no data, embedding, recurrence, heads, loss or optimiser.
-- *Preparing*: raw frames of 640x360 a second, from file to file. The limit is mediapipe's landmarker alone on the same
+- *Preparing*: raw frames of 640x360 a second, from file to file. The limit is the face landmarker alone on the same
   frames, decoded before, in as many processes. Both have their processes and models loaded. Memory: the largest process
   of an ``aulight prepare`` of a short video, and of one ten times as long.
 - *Predicting*: the same from a raw video to its table, as ``aulight predict`` does it, with random weights. The limit
@@ -543,39 +543,28 @@ def film(path: Path, frames: int) -> Path:
     return path
 
 
-class Landmarker:
+class Alone:
     """In a worker: the landmarker alone, and all the frames that it is given again and again."""
 
     def __init__(self, path: Path, max_faces: int, blendshapes: bool) -> None:
-        import mediapipe
-        from mediapipe.tasks import python as tasks
-
-        from aulight.data.faces.model_file import model_file
+        from aulight.data.faces.landmarker import Landmarker
         from aulight.data.video.raw import raw_frames
 
-        frames = (mediapipe.Image(mediapipe.ImageFormat.SRGB, frame.image) for frame in raw_frames(path))
-        self.frames, self.time_ms = list(frames), 0
-        self.landmarker = tasks.vision.FaceLandmarker.create_from_options(
-            tasks.vision.FaceLandmarkerOptions(
-                base_options=tasks.BaseOptions(model_asset_path=str(model_file())),
-                running_mode=tasks.vision.RunningMode.VIDEO,
-                num_faces=max_faces,
-                output_face_blendshapes=blendshapes,
-            )
-        )
+        self.frames, self.most = [frame.image for frame in raw_frames(path)], max_faces
+        self.landmarker = Landmarker(blendshapes, max_faces)
 
     def run(self) -> int:
-        for frame in self.frames:
-            self.time_ms += 40
-            self.landmarker.detect_for_video(frame, self.time_ms)
+        with self.landmarker.video(self.most) as track:
+            for number, image in enumerate(self.frames):
+                track(image, number)
         return len(self.frames)
 
 
-landmarkers: list[Landmarker] = []  # of this worker
+landmarkers: list[Alone] = []  # of this worker
 
 
 def start_landmarker(path: Path, max_faces: int, blendshapes: bool) -> None:
-    landmarkers.append(Landmarker(path, max_faces, blendshapes))
+    landmarkers.append(Alone(path, max_faces, blendshapes))
 
 
 def landmark(_: int) -> int:

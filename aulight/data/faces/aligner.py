@@ -45,7 +45,7 @@ class FaceAligner:
         model: Another file than :func:`model_file`'s.
 
     Raises:
-        AulightError: When mediapipe or its model is missing.
+        AulightError: When LiteRT or the face model is missing.
     """
 
     def __init__(
