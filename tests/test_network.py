@@ -137,7 +137,7 @@ def test_every_command(watch: Watch, clip: Path, tiny: list[str], tmp_path: Path
         "finetune": ["finetune", *two, "name=two"],
         "with W&B, which nobody has a key for": ["finetune", *two, "name=three", "seed=1", "logger=wandb"],
         "report": ["report", "runs=runs"],
-        "export": ["export", "run=runs/two", "output=model.onnx"],
+        "export": ["export", "run=runs/two", "format=onnx", "output=model.onnx"],
         "predict": ["predict", "model=model.onnx", "faces=mediapipe", f"input={clip}", "output=scored"],
     }
     calls = {name: watch("-m", "aulight", *arguments)[0] for name, arguments in runs.items()}

@@ -26,6 +26,7 @@ from aulight.data.video import opencv
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
 PACKAGES = ("aulight", "hydra_plugins")  # Hydra finds its plugins in the second
+OPENCV = {canonicalize_name(name) for name in opencv.PACKAGES}  # any may stand for the one that is named
 COMMANDS = sorted(path.stem for path in CONF.glob("*.yaml"))
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
@@ -174,8 +175,8 @@ def test_every_import_is_a_declared_dependency(installed: Installed) -> None:
     for path in (path for folder in PACKAGES for path in (ROOT / folder).rglob("*.py")):
         for module in _imports(path) - sys.stdlib_module_names - {"aulight"}:
             owners = {canonicalize_name(name) for name in distributions.get(module, [module])}
-            if owners & {*opencv.PACKAGES}:  # any of them may be put in the place of the one that is named
-                owners |= {*opencv.PACKAGES}
+            if owners & OPENCV:
+                owners |= OPENCV
             assert owners & declared, f"{path}: imports {module}, which pyproject.toml does not name"
 
 

@@ -378,6 +378,7 @@ def test_the_raw_data_may_move(aulight: Command, plain: list[str], raw: Path, tm
         (["data.source=/nowhere"], ["/nowhere"]),
         (["labels=/nowhere.csv"], ["/nowhere.csv"]),
         (["faces.model=/nowhere.task", "data.faces=mediapipe"], ["/nowhere.task"]),
+        ([f"faces.model={__file__}", "data.faces=mediapipe"], [f"{__file__}: not a face landmarker"]),
         (["workers=0"], ["workers=0"]),
         (["data.source="], ["data.source"]),
         (["labels=5"], ["labels=5", "CSV"]),

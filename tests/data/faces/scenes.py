@@ -18,8 +18,8 @@ def turned(yaw: float, pitch: float, size: int = 360, radius: float = 75.0) -> F
     depth = np.sqrt(np.maximum(1 - x**2 - y**2, 0))
     around = np.cos(yaw) * x - np.sin(yaw) * depth, np.sin(yaw) * x + np.cos(yaw) * depth
     height, forth = np.cos(pitch) * y - np.sin(pitch) * around[1], np.sin(pitch) * y + np.cos(pitch) * around[1]
-    places = ((NOSE[axis] + radius * value).astype(np.float32) for axis, value in enumerate((around[0], height)))
-    head = cv2.remap(ASTRONAUT, *places, interpolation=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    across, down = ((NOSE[axis] + radius * value).astype(np.float32) for axis, value in enumerate((around[0], height)))
+    head = cv2.remap(ASTRONAUT, across, down, interpolation=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.where((depth > 0)[..., None] & (forth > 0)[..., None], head, np.uint8(90)).astype(np.uint8)
 
 
