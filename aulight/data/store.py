@@ -100,6 +100,10 @@ class PreparedDataset:
         except (OverflowError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise AulightError(f"{described}: not a dataset description ({reason}); prepare it again") from error
+        if not all(1 <= au <= 99 for au in self.aus) or not 0 < self.fps < float("inf"):
+            raise AulightError(
+                f"{described}: not a dataset description (aus of 1 to 99 and fps above 0 are needed); prepare it again"
+            )
         if version > FORMAT:
             raise AulightError(f"{described}: format {version}, this aulight reads up to {FORMAT}; update aulight")
         self.videos = self._table("videos", ["video_id", "subject", "path", "frames", "fps"])
