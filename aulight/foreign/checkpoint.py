@@ -64,7 +64,7 @@ def read_checkpoint(file: Path) -> Checkpoint:
     try:
         return Checkpoint(read(NetworkSettings, network, "encoder"), settings, weights, step)
     except AulightError as error:
-        raise AulightError(f"{file}: {error}") from error
+        raise AulightError(f"{file}: {shown(error, 300)}") from error
 
 
 class _NoCheckpoint(Exception):
