@@ -129,7 +129,7 @@ def test_absurd_fields(place: int, tmp_path: Path, made: dict[str, torch.Tensor]
         part = part[group]
     part[last] = value
     path = sealed(tmp_path / "a.aulight", said, made)
-    with _one_line_at_once(path, ""):
+    with _one_line_at_once(path, "."):
         load(path)
 
 
@@ -209,7 +209,7 @@ def test_tensors_that_are_not_there(tensor: dict[str, Any], tmp_path: Path) -> N
     header = json.dumps({"__metadata__": text, "a": tensor}).encode()
     path = tmp_path / "a.aulight"
     write_sealed(path, struct.pack("<Q", len(header)) + header + bytes(4))
-    with _one_line_at_once(path, ""):
+    with _one_line_at_once(path, "."):
         load(path)
 
 
@@ -378,7 +378,7 @@ def test_absurd_fields_of_graphs(key: str, value: Any, graph: Any, tmp_path: Pat
         part = part[group]
     part[last] = value
     path = _written(tmp_path / "a.onnx", copy.deepcopy(graph), said)
-    with _one_line_at_once(path, ""):
+    with _one_line_at_once(path, "."):
         load(path)
 
 
