@@ -20,13 +20,13 @@ ALLOWED = {("aulight/foreign/yaml.py", "yaml.load"), ("aulight/foreign/checkpoin
 
 
 def _called(node: ast.Call) -> str:
-    """``torch.load`` for ``torch.load(...)``; the last name alone of what is called on something that was computed."""
+    """``torch.load`` for ``torch.load(...)``, and ``().load`` of something that was computed."""
     names = []
     function: ast.expr = node.func
     while isinstance(function, ast.Attribute):
         names.append(function.attr)
         function = function.value
-    return ".".join(reversed([*names, *([function.id] if isinstance(function, ast.Name) else [])]))
+    return ".".join(reversed([*names, function.id if isinstance(function, ast.Name) else "()"]))
 
 
 def _calls(path: Path) -> Iterator[tuple[str, ast.Call]]:

@@ -474,3 +474,10 @@ def test_a_row_of_another_subject_never_passes() -> None:
     protocol.assert_subjects(table(3), ["a", "b"], "drawn labels")
     with pytest.raises(AssertionError, match=r"drawn labels: rows of \['a'\]"):
         protocol.assert_subjects(table(3), ["b"], "drawn labels")
+
+
+def test_a_draw_of_labels_is_the_same_in_every_version() -> None:
+    """Oracle: the first of NumPy's permutation; runs of one seed are compared across versions."""
+    labels = pd.DataFrame({"frame": range(10)})
+    drawn = protocol.draw_labels(labels, 3, None, 4)
+    assert drawn["frame"].tolist() == sorted(np.random.default_rng(3).permutation(10)[:4].tolist())

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from aulight.errors import AulightError, one_line
+from aulight.errors import AulightError, one_line, shown
 from aulight.settings.model import NetworkSettings
 from aulight.settings.reading import read
 
@@ -64,7 +64,7 @@ def read_checkpoint(file: Path) -> Checkpoint:
     try:
         return Checkpoint(read(NetworkSettings, network, "encoder"), settings, weights, step)
     except AulightError as error:
-        raise AulightError(f"{file}: {error}") from error
+        raise AulightError(f"{file}: {shown(error, 300)}") from error
 
 
 class _NoCheckpoint(Exception):
@@ -93,4 +93,4 @@ def _check_pickle(data: bytes) -> None:
         if step > MOST_STEPS:
             raise _NoCheckpoint(f"more than {MOST_STEPS} steps of description")
         if operation.name in ("GLOBAL", "INST", "STACK_GLOBAL") and not _KNOWN.fullmatch(str(argument)):
-            raise _NoCheckpoint(f"it names {str(argument)[:80]}, which is no tensor and no plain value")
+            raise _NoCheckpoint(f"it names {shown(argument)}, which is no tensor and no plain value")

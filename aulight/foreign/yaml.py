@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from aulight.errors import AulightError, one_line
+from aulight.errors import AulightError, one_line, shown
 
 MOST_BYTES = 16 * 2**20
 MOST_VALUES = 200_000
@@ -46,7 +46,7 @@ def read_yaml(path: Path) -> Any:
         return yaml.load(text, _LOADER)
     # of a value that is none of its tag PyYAML has errors of all kinds
     except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise AulightError(f"{path}: not readable as YAML ({one_line(error)[:200]})") from error
+        raise AulightError(f"{path}: not readable as YAML ({shown(one_line(error), 200)})") from error
 
 
 def _check(events: Iterable[yaml.Event]) -> None:

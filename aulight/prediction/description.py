@@ -300,5 +300,5 @@ class ModelDescription(Part):
             if about.intervals is not None:
                 from_plain(about.intervals.model_dump())
         except AulightError as error:
-            raise AulightError(f"{path}: {error}") from error
+            raise AulightError(f"{path}: {shown(error, 300)}") from error
         return about

@@ -36,8 +36,8 @@ class NetworkSettings(Group):
         description="Recurrence over frames: gru, convgru (keeps the spatial map), none"
     )
     size: int = Field(ge=1, le=1024, description="Height and width of the frames, in pixels; videos are decoded to it")
-    embedding: int = Field(ge=1, le=2**14, description="Channels of a frame's embedding")
-    hidden: int = Field(ge=1, le=2**14, description="Channels of the recurrent state")
+    embedding: int = Field(ge=1, le=2**20, description="Channels of a frame's embedding")
+    hidden: int = Field(ge=1, le=2**20, description="Channels of the recurrent state")
     skip: bool = Field(description="Whether a frame's own embedding stands beside the recurrent state in its features")
     norm: Literal["batch", "group"] = Field(description="Normalisation in the backbone and after the embedding")
     small_input: bool = Field(description="3x3 stem without pooling, for larger backbones on small faces")

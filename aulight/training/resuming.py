@@ -10,7 +10,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
-from aulight.errors import AulightError, one_line
+from aulight.errors import AulightError, one_line, shorten, shown
 from aulight.files import whole
 from aulight.foreign.checkpoint import read_checkpoint
 from aulight.nets.encoder import Encoder
@@ -59,7 +59,23 @@ def read_stage_one(path: Path) -> StageOne:
         raise AulightError(f"pretrained={file}: does not say whose videos it was trained on; run stage one again")
     if not _says_what(trained_on):
         raise AulightError(f"pretrained={file}: what it says of the videos it saw is damaged; run stage one again")
+    _check_fit(saved.network, weights, file)
     return StageOne(saved.network, weights, trained_on, file)
+
+
+def _check_fit(network: NetworkSettings, weights: dict[str, Tensor], file: Path) -> None:
+    """Refuses a checkpoint whose network is none of its weights, before memory is taken for what it claims."""
+    try:
+        with torch.device("meta"):
+            claimed = Encoder(network).state_dict()
+    except (RuntimeError, TypeError) as error:
+        raise AulightError(f"pretrained={file}: no encoder can be built of it ({shown(error, 200)})") from error
+    names = sorted(claimed.keys() | weights.keys())
+    others = [
+        name for name in names if getattr(claimed.get(name), "shape", 0) != getattr(weights.get(name), "shape", 1)
+    ]
+    if others:
+        raise AulightError(f"pretrained={file}: does not fit its encoder: {shorten(map(shown, others), 3)}")
 
 
 def _says_whose(trained_on: dict[str, Any]) -> TypeGuard[TrainedOn]:

@@ -22,7 +22,7 @@ NETWORK: dict[str, Any] = {
     "backbone": "resnet_tiny", "temporal": "gru", "size": SIZE, "embedding": 8, "hidden": 8, "skip": True,
     "norm": "batch", "small_input": False,
 }  # fmt: skip
-COLOURS = {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
+COLOURS: dict[str, Any] = {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
 
 
 def description() -> dict[str, Any]:

@@ -332,6 +332,8 @@ def test_card_says_what_is_not_known(meta: dict[str, Any]) -> None:
     changed = meta | {"aus": [1, 77], "stage_one": None, "dataset": meta["dataset"] | {"name": "lab"}}
     changed["test"] = meta["test"] | {"per_au": {"AU01": scores, "AU77": scores}, "icc": None}
     changed["architecture"] = meta["architecture"] | {"temporal": "none"}
+    changed["normalisation"] = meta["normalisation"] | {"label_mean": [1.0, 2.0], "label_std": [1.0, 1.0]}
+    changed["intervals"] = None
     card = _card(changed)
     assert "| AU01 | inner brow raiser | – | 0.250 | 0.500 |\n| AU77 |  | – | 0.250 | 0.500 |" in card
     assert "mean ICC(3,1) –, " in card

@@ -60,58 +60,62 @@ def test_what_is_told_rightly_is_taken(tmp_path: Path) -> None:
         _used(sealed(tmp_path / "a.aulight", {k: v for k, v in description().items() if k != key}, weights()))
 
 
+def _each(key: str, *values: Any) -> list[tuple[str, Any]]:
+    return [(key, value) for value in values]
+
+
 ABSURD: list[tuple[str, Any]] = [
-    *[("format_version", value) for value in (None, "1", 1.0, True, 0, -1, [1], 10**30, NAN, INF)],
-    *[("name", value) for value in (None, 5, "x" * 10_000, "a\x1b[2Jb", "a\nb", "\u202ea")],
-    *[("aus", value) for value in (None, [], "abc", 5, {"a": 1}, [1, 4, 4], [0, 4, 12], [-1, 4, 12], [1, 4, 100])],
-    *[("aus", value) for value in ([1, 4], [1, 4, 12, 15], [1.5, 4, 12], ["1", 4, 12], [True, 4, 12], [NAN, 4, 12])],
-    *[("aus", value) for value in ([1, 12, 4], list(range(1, 100)), [1, 4, 10**30])],
-    *[("architecture", value) for value in (None, {}, [], "resnet18")],
-    *[("architecture.backbone", value) for value in (None, 5, "os.system", "timm:hf-hub:a/b", "timm:local-dir:/tmp")],
-    *[("architecture.backbone", value) for value in ("timm:hf_hub:a/b", "timm:../a", "x" * 10**6, "resnet18")],
-    *[("architecture.temporal", value) for value in (None, "lstm", "none", ["gru"])],
-    *[("architecture.size", value) for value in (None, 0, -1, 1.5, "32", True, 64, 1024, 10**5, 10**9, 10**30)],
-    *[("architecture.embedding", value) for value in (None, 0, -1, 4, 2**14, 10**9, 10**30)],
-    *[("architecture.hidden", value) for value in (None, 0, -1, 4, 2**14, 10**9, 10**30)],
-    *[("architecture.skip", value) for value in (None, 1, "yes", False)],
-    *[("architecture.norm", value) for value in (None, "layer", "group")],
-    *[("architecture.small_input", value) for value in (None, 0, True)],
+    *_each("format_version", None, "1", 1.0, True, 0, -1, [1], 10**30, NAN, INF),
+    *_each("name", None, 5, "x" * 10_000, "a\x1b[2Jb", "a\nb", "\u202ea"),
+    *_each("aus", None, [], "abc", 5, {"a": 1}, [1, 4, 4], [0, 4, 12], [-1, 4, 12], [1, 4, 100]),
+    *_each("aus", [1, 4], [1, 4, 12, 15], [1.5, 4, 12], ["1", 4, 12], [True, 4, 12], [NAN, 4, 12]),
+    *_each("aus", [1, 12, 4], list(range(1, 100)), [1, 4, 10**30]),
+    *_each("architecture", None, {}, [], "resnet18"),
+    *_each("architecture.backbone", None, 5, "os.system", "timm:hf-hub:a/b", "timm:local-dir:/tmp"),
+    *_each("architecture.backbone", "timm:hf_hub:a/b", "timm:../a", "x" * 10**6, "resnet18"),
+    *_each("architecture.temporal", None, "lstm", "none", ["gru"]),
+    *_each("architecture.size", None, 0, -1, 1.5, "32", True, 64, 1024, 10**5, 10**9, 10**30),
+    *_each("architecture.embedding", None, 0, -1, 4, 2**14, 10**9, 10**30),
+    *_each("architecture.hidden", None, 0, -1, 4, 2**14, 10**9, 10**30),
+    *_each("architecture.skip", None, 1, "yes", False),
+    *_each("architecture.norm", None, "layer", "group"),
+    *_each("architecture.small_input", None, 0, True),
     ("architecture.heads", 2),
-    *[("stride", value) for value in (None, 0, -1, 1.5, "2", True, 10**9, 10**30)],
-    *[("normalisation", value) for value in (None, {}, [0.5])],
-    *[("normalisation.image_mean", value) for value in (None, [0.5] * 2, [NAN] * 3, [INF] * 3, [1e300] * 3, "abc")],
-    *[("normalisation.image_std", value) for value in ([0, 0, 0], [-1, -1, -1], [NAN] * 3, [1e-300] * 3, [1e300] * 3)],
-    *[("normalisation.label_mean", value) for value in (None, [], [NAN] * 3, [0.5] * 2, ["a"] * 3)],
-    *[("normalisation.label_std", value) for value in (None, [], [0, 0, 0], [-1] * 3, [NAN] * 3, [1.0] * 4)],
-    *[("crop_size", value) for value in (None, 0, -64, 1.5, "64", 10**9, 10**30)],
-    *[("alignment", value) for value in (5, ["a"], "x" * 10**5)],
-    *[("smooth_s", value) for value in (None, -1, NAN, INF, 1e300, "0.1")],
-    *[("dataset", value) for value in (None, {}, [], "faces")],
-    *[("dataset.fps", value) for value in (None, 0, -25, NAN, INF, 1e300, "25")],
-    *[("dataset.name", value) for value in (None, 5, "\x1b]0;a\x07")],
-    *[("stage_one", value) for value in (5, {}, [])],
-    *[("stage_one.subjects", value) for value in (None, -1, "5", 10**30)],
-    *[("arm", value) for value in (None, 5, "a\rb")],
-    *[("fold", value) for value in (None, -1, 1.5, 10**30)],
-    *[("label_fraction", value) for value in (None, -0.1, 1.1, NAN, "all")],
-    *[("labelled_frames", value) for value in (None, -1, 1.5, 10**30)],
-    *[("seed", value) for value in (None, -1, 2**32, "0")],
-    *[("label_seed", value) for value in (None, -1, 2**32, "0")],
-    *[("subjects", value) for value in (None, {}, [3, 2, 3])],
-    *[("subjects.train", value) for value in (None, -1, 0.5)],
-    *[("validation", value) for value in (5, {}, {"icc": "high"})],
-    *[("test", value) for value in (5, {}, {"icc": 0.5})],
-    *[("test.per_au", value) for value in (None, [], {"AU01": 0.5}, {"AU01": {"icc": 0.5}})],
-    *[("test.labelled_frames", value) for value in (None, -1)],
-    *[("intervals", value) for value in (5, {}, [])],
-    *[("intervals.levels", value) for value in (None, [], [0.5], [2.0] * 50, [NAN] * 50)],
-    *[("intervals.edges", value) for value in (None, [], [0.5], [3, 2, 1, 0], [NAN] * 4)],
-    *[("intervals.reach", value) for value in (None, {}, {"AU01": None}, {"AU04": None, "AU01": None, "AU12": None})],
-    *[("intervals.reach.AU01", value) for value in ([], [[1.0]] * 5, [[-1.0] * 50] * 5, [[NAN] * 50] * 5, "abc")],
+    *_each("stride", None, 0, -1, 1.5, "2", True, 10**9, 10**30),
+    *_each("normalisation", None, {}, [0.5]),
+    *_each("normalisation.image_mean", None, [0.5] * 2, [NAN] * 3, [INF] * 3, [1e300] * 3, "abc"),
+    *_each("normalisation.image_std", [0, 0, 0], [-1, -1, -1], [NAN] * 3, [1e-300] * 3, [1e300] * 3),
+    *_each("normalisation.label_mean", None, [], [NAN] * 3, [0.5] * 2, ["a"] * 3),
+    *_each("normalisation.label_std", None, [], [0, 0, 0], [-1] * 3, [NAN] * 3, [1.0] * 4),
+    *_each("crop_size", None, 0, -64, 1.5, "64", 10**9, 10**30),
+    *_each("alignment", 5, ["a"], "x" * 10**5),
+    *_each("smooth_s", None, -1, NAN, INF, 1e300, "0.1"),
+    *_each("dataset", None, {}, [], "faces"),
+    *_each("dataset.fps", None, 0, -25, NAN, INF, 1e300, "25"),
+    *_each("dataset.name", None, 5, "\x1b]0;a\x07"),
+    *_each("stage_one", 5, {}, []),
+    *_each("stage_one.subjects", None, -1, "5", 10**30),
+    *_each("arm", None, 5, "a\rb"),
+    *_each("fold", None, -1, 1.5, 10**30),
+    *_each("label_fraction", None, -0.1, 1.1, NAN, "all"),
+    *_each("labelled_frames", None, -1, 1.5, 10**30),
+    *_each("seed", None, -1, 2**32, "0"),
+    *_each("label_seed", None, -1, 2**32, "0"),
+    *_each("subjects", None, {}, [3, 2, 3]),
+    *_each("subjects.train", None, -1, 0.5),
+    *_each("validation", 5, {}, {"icc": "high"}),
+    *_each("test", 5, {}, {"icc": 0.5}),
+    *_each("test.per_au", None, [], {"AU01": 0.5}, {"AU01": {"icc": 0.5}}),
+    *_each("test.labelled_frames", None, -1),
+    *_each("intervals", 5, {}, []),
+    *_each("intervals.levels", None, [], [0.5], [2.0] * 50, [NAN] * 50),
+    *_each("intervals.edges", None, [], [0.5], [3, 2, 1, 0], [NAN] * 4),
+    *_each("intervals.reach", None, {}, {"AU01": None}, {"AU04": None, "AU01": None, "AU12": None}),
+    *_each("intervals.reach.AU01", [], [[1.0]] * 5, [[-1.0] * 50] * 5, [[NAN] * 50] * 5, "abc"),
     ("intervals.reach.AU99", None),
-    *[("versions", value) for value in (None, [], {"a": 1}, {"a": "\x1b[2J"})],
-    *[("licence", value) for value in (5, [], "x" * 2 * 10**6)],
-    *[("written_by", value) for value in (5, "x" * 10**6)],
+    *_each("versions", None, [], {"a": 1}, {"a": "\x1b[2J"}),
+    *_each("licence", 5, [], "x" * 2 * 10**6),
+    *_each("written_by", 5, "x" * 10**6),
 ]
 
 
@@ -125,7 +129,7 @@ def test_absurd_fields(place: int, tmp_path: Path, made: dict[str, torch.Tensor]
         part = part[group]
     part[last] = value
     path = sealed(tmp_path / "a.aulight", said, made)
-    with _one_line_at_once(path, ""):
+    with _one_line_at_once(path, "."):
         load(path)
 
 
@@ -205,7 +209,7 @@ def test_tensors_that_are_not_there(tensor: dict[str, Any], tmp_path: Path) -> N
     header = json.dumps({"__metadata__": text, "a": tensor}).encode()
     path = tmp_path / "a.aulight"
     write_sealed(path, struct.pack("<Q", len(header)) + header + bytes(4))
-    with _one_line_at_once(path, ""):
+    with _one_line_at_once(path, "."):
         load(path)
 
 
@@ -219,7 +223,7 @@ def test_a_network_of_timm_is_built_by_its_plain_name_alone(monkeypatch: pytest.
         asked.append((name, options))
         raise RuntimeError("that will do")
 
-    monkeypatch.setitem(sys.modules, "timm", types.SimpleNamespace(create_model=create_model))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "timm", types.SimpleNamespace(create_model=create_model))
     for name in ("hf-hub:a/b", "hf_hub:a/b", "local-dir:/tmp", "../a", "a b", "", "https://a"):
         with pytest.raises(AulightError, match="the plain name of a network of timm is needed"):
             build_backbone(f"timm:{name}")
@@ -374,7 +378,7 @@ def test_absurd_fields_of_graphs(key: str, value: Any, graph: Any, tmp_path: Pat
         part = part[group]
     part[last] = value
     path = _written(tmp_path / "a.onnx", copy.deepcopy(graph), said)
-    with _one_line_at_once(path, ""):
+    with _one_line_at_once(path, "."):
         load(path)
 
 

@@ -179,6 +179,12 @@ def test_masked_regression_goes_by_the_mask_alone(unknown: float, kind: str) -> 
     (grad,) = torch.autograd.grad(loss, outputs)
     assert torch.equal(grad != 0, mask)
     assert masked_regression(outputs, targets.masked_fill(mask, math.nan), mask, kind).isnan()
+    one = torch.zeros_like(mask).index_fill(0, torch.tensor([2]), True) & mask  # a single known entry
+    assert one.sum() == 1
+    expected = getattr(F, f"{kind}_loss")(outputs[one], targets[one])
+    assert masked_regression(outputs, targets.masked_fill(~one, unknown), one, kind).item() == pytest.approx(
+        expected.item(), abs=1e-6
+    )
 
 
 def test_masked_regression_with_nothing_known() -> None:

@@ -194,3 +194,13 @@ def test_a_video_that_breaks_half_way_is_forgotten() -> None:
     for piece in _pieces(1, clip, torch.zeros(9, 3), face, 6):
         stage.test_step(piece, 2)
     assert list(stage.predictions) == [1]
+
+
+@pytest.mark.parametrize("change", [{"hidden": 20_000}, {"hidden": 2**20}, {"embedding": 2**20}, {"size": 1024}])
+def test_a_checkpoint_that_claims_another_network(pretrained: Path, tmp_path: Path, change: dict[str, int]) -> None:
+    """Gigabytes, if they were taken."""
+    saved = torch.load(pretrained / "checkpoints" / "last.ckpt", weights_only=True)
+    saved["hyper_parameters"]["encoder"].update(change)
+    torch.save(saved, tmp_path / "last.ckpt")
+    with pytest.raises(AulightError, match=r"last\.ckpt: does not fit its encoder: \w+"):
+        read_stage_one(tmp_path / "last.ckpt")
