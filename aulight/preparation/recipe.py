@@ -74,7 +74,7 @@ class Recipe:
             "subjects": None if self.subjects is None else str(self.subjects),
             "reader": dict(self.reader),
             "crop_size": self.crop_size,
-            # MediaPipe's networks, whoever runs them: its own library, as once, puts landmarks .01% of a face elsewhere.
+            # MediaPipe's networks, whoever runs them: its own library puts landmarks .01% of a face elsewhere.
             "faces": "none" if self.finding is None else "mediapipe",
             **({} if self.finding is None else vars(self.finding)),
         }
