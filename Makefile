@@ -115,8 +115,8 @@ SHARES = $(if $(FRACTIONS),label_fraction=$(FRACTIONS))
 
 define real-data
 @echo; echo "[1/5] prepare $(EXPERIMENT) $(OTHER)"
-$(AULIGHT) prepare data=$(EXPERIMENT) "data.source='$(RAW)'" data_dir=$(DATA) $(PREPARE)
-$(if $(UNLABELLED),$(AULIGHT) prepare $(OTHER_DATA) "data.source='$(UNLABELLED)'" $(PREPARE_UNLABELLED))
+$(AULIGHT) prepare data=$(EXPERIMENT) "data.source=$(RAW)" data_dir=$(DATA) $(PREPARE)
+$(if $(UNLABELLED),$(AULIGHT) prepare $(OTHER_DATA) "data.source=$(UNLABELLED)" $(PREPARE_UNLABELLED))
 @echo; echo "[2/5] stage one, without labels"
 $(AULIGHT) pretrain $(SWEEP) $(if $(UNLABELLED),$(OTHER_DATA) fold=1 name='unlabelled-seed$${seed}')
 @echo; echo "[3/5] stage two, on top of stage one and from scratch"

@@ -189,11 +189,11 @@ def _with_hydra(command: str, arguments: Sequence[str], folder: str | None) -> N
         sys.argv = typed
 
 
-def _call(command: str, settings: Any, folder: str | None = None, typed: Sequence[str] = ()) -> None:
+def _call(command: str, settings: Any, folder: Path | None = None, typed: Sequence[str] = ()) -> None:
     import inspect  # not by `aulight --help`
 
     function = task(command)
-    context = {"folder": None if folder is None else Path(folder), "typed": typed}
+    context = {"folder": folder, "typed": typed}
     wanted = inspect.signature(function).parameters
     function(settings, **{name: value for name, value in context.items() if name in wanted})
 

@@ -58,6 +58,8 @@ def message(error: BaseException, command: str = "") -> str:
         return f"{key}: no such setting; {_near(key, command)}--help lists the settings"
     if lone := re.search("Error parsing override '(.*)'\nmissing EQUAL", str(error)):
         return f"{lone[1]}: a setting is needed, key=value; --help lists the settings"
+    if bad := re.search("no viable alternative at input '(.*)'", str(error)):
+        return f"{f'{whole[1]}: ' if whole else ''}{bad[1]}: refers to no setting; ${{name of a setting}} does"
     if missing := re.search("Could not load '(hydra/launcher/.+?)'", str(error)):
         return f"{missing[1]}: is not installed; pip install 'aulight[sweep]'"
     lines = [line.strip() for line in str(error).partition("Config search path:")[0].splitlines() if line.strip()]

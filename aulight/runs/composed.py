@@ -104,7 +104,8 @@ class Composed(NamedTuple):
     def now(cls, config: DictConfig) -> Self:
         """That of a block of :func:`composed`."""
         folder = Path(os.path.abspath(str(HydraConfig.get().run.dir)))  # noqa: PTH100  # links stay
-        return cls(folder, tuple(typed_overrides()), config, HydraConfig.instance().cfg or DictConfig({}))
+        whole: Any = HydraConfig.instance().cfg
+        return cls(folder, tuple(typed_overrides()), config, whole)
 
     def configure_logging(self) -> None:
         """Has Python's loggers print what, and where, the configuration says."""

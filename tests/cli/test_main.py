@@ -72,7 +72,8 @@ def test_no_arguments_and_version(aulight: Command) -> None:
     [
         (["fintune"], ["fintune", "finetune"]),
         (["pretrain", "stpes=3"], ["stpes"]),
-        (["predict", "clip.mp4"], ["clip.mp4", "key=value"]),
+        (["predict", "clip.mp4"], ["clip.mp4", "type: aulight predict input=clip.mp4"]),
+        (["predict", "inptu=clip.mp4"], ["inptu: no such setting", "did you mean input?"]),
         (["pretrain", "+foo=1"], ["foo"]),
         (["pretrain", "+model.foo=1"], ["model.foo"]),
         (["pretrain", "~clip.length"], ["clip.length"]),
@@ -140,6 +141,12 @@ def test_no_arguments_and_version(aulight: Command) -> None:
         (["finetune", "loader.chunk=66"], ["loader.chunk=66", "clip.stride=4"]),
         (["finetune", "pretrained=/nowhere"], ["pretrained=/nowhere"]),
         (["finetune", "start=pretrained"], ["stage_one_run: no value given", "add experiment="]),
+        (["pretrain", "data.protocol.name=kfold", "data.protocol.folds=1"], ["data.protocol.folds=1", "at least 2"]),
+        (["pretrain", "data.protocol.name=kfold", "fold=4"], ["fold=4", "3 folds"]),
+        (["finetune", "experiment=reproduce", "start=pretrained", "seed=7"], ["seed=7", "seeds 0 to 2"]),
+        (["pretrain", "experiment=reproduce", "name=seedNone", "seed=3"], ["seed=3", "seeds 0 to 2"]),
+        (["pretrain", "objective.horizons=[1,2,1]"], ["objective.horizons=[1, 2, 1]", "1 is in it twice"]),
+        (["sample", "output=x", "aus=[4,4]"], ["aus=[4, 4]", "4 is in it twice"]),
         (["pretrain", "fold=0"], ["fold=0", "at least 1"]),
         (["finetune", "fold=1.5"], ["fold=1.5", "whole number"]),
         (["finetune", "fold=2"], ["fold=2", "protocol own has one fold"]),
@@ -214,6 +221,87 @@ def test_a_mistake_in_a_process_of_its_own(tmp_path: Path) -> None:
         assert done.returncode == 2
         assert done.stdout == ""
         assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["finetune", "pretrained=/nowhere"],
+        ["pretrain", "data=folder", "data.name=nope"],
+        ["finetune", "-m", "data=folder", "data.name=nope", "seed=0,1"],
+        ["predict", "input=a", "model=/nowhere"],
+        ["export", "run=/nowhere"],
+        ["sample"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_known_at_once_is_said_without_torch(arguments: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom aulight.cli.main import main\n"
+        "try: main()\nexcept SystemExit as end: assert end.code == 2\n"
+        "assert not {'torch', 'pytorch_lightning', 'wandb'} & set(sys.modules)\n"
+    )
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("aulight: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_value_is_checked_before_the_first_run(
+    aulight: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(main, "task", lambda command: seen.append)
+    monkeypatch.chdir(tmp_path)
+    _refused(aulight("predict", "-m", "input=a,b", "coverage=0.9,2"), "coverage=2", "0.5 to 0.99")
+    assert seen == []
+    (tmp_path / "a,b.mp4").touch()
+    assert aulight("predict", "-m", "input=a,b.mp4", "output=2024_01,1.10").status == 0
+    assert [(settings.input, settings.output) for settings in seen] == [("a,b.mp4", "2024_01"), ("a,b.mp4", "1.10")]
+    assert [path.name for path in tmp_path.iterdir()] == ["a,b.mp4"]
+
+
+FILES = [
+    ("name: 2024_01", ["mine.yaml: name: 202401", "in quotes"]),
+    ("name: 12:30:45", ["mine.yaml: name: 45045", "in quotes"]),
+    ("name: yes", ["mine.yaml: name: True", "in quotes"]),
+    ("defaults: [{override /logger: wandb}]\nlogger: {tags: [a, 1_0]}", ["logger.tags: 10", "in quotes"]),
+    ('name: "a', ["mine.yaml:3", "not YAML"]),
+    ("\tname: a", ["mine.yaml:2", "not YAML"]),
+    ("name: a\nname: b", ["mine.yaml:3", "duplicate"]),
+    ("name: caf\udce9", ["mine.yaml", "UTF-8"]),
+    ("arms: &a [*a]", ["mine.yaml", "circle"]),
+    ("name: ${arm}\narm: ${name}", ["ecursive"]),
+    ("defaults: 3", ["defaults must be a list"]),
+    ("steps: ${steps", ["steps: ${steps"]),
+    ("steps: ${nope:}", ["nope"]),
+    ("name: !!python/object/apply:os.getcwd []", ["mine.yaml:2", "os.getcwd"]),
+]
+
+
+@pytest.mark.parametrize(("text", "parts"), FILES, ids=[text for text, _ in FILES])
+def test_mistakes_in_a_file_of_ones_own(text: str, parts: list[str], aulight: Command, tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    file = tmp_path / "experiment" / "mine.yaml"
+    file.write_bytes(f"# @package _global_\n{text}\n".encode("utf-8", "surrogateescape"))
+    _refused(aulight("finetune", f"--config-dir={tmp_path}", "experiment=mine", f"root={tmp_path}/runs"), *parts)
+    assert [path.name for path in tmp_path.iterdir()] == ["experiment"]
+
+
+def test_a_choice_of_ones_own_may_be_called_anything(
+    aulight: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(main, "task", lambda command: seen.append)
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "2024_01.yaml").write_text("# @package _global_\nsteps: 50\n")
+    outcome = aulight("finetune", f"--config-dir={tmp_path}", "experiment=2024_01", f"root={tmp_path}/runs")
+    assert outcome.status == 0, outcome.err
+    assert [settings.steps for settings in seen] == [50]
+    (tmp_path / "experiment" / "2024_01.yaml").write_text("steps: 50\n")
+    lost = aulight("finetune", f"--config-dir={tmp_path}", "experiment=2024_01", f"root={tmp_path}/runs")
+    _refused(lost, "experiment", "# @package _global_")
 
 
 def test_a_bug_keeps_its_traceback(aulight: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

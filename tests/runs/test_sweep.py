@@ -20,8 +20,9 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from aulight.runs import gpus, sweep_job
-from aulight.runs.composed import conf_dir
+from aulight.runs import gpus, sweep_job, sweep_plan
+from aulight.runs.composed import composed, conf_dir
+from aulight.runs.overrides import Typed
 
 Command = Callable[..., Any]
 WAIT_S = 120
@@ -98,7 +99,7 @@ class Job(NamedTuple):
 
 @pytest.fixture
 def launched(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
-    """The jobs that are started; they are noted instead of run."""
+    """The jobs that are started; they are noted instead of run, whatever stage one and datasets are there."""
     jobs: list[Job] = []
 
     def note(command: str, config: Any) -> None:
@@ -106,6 +107,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
         jobs.append(Job(Path(HydraConfig.get().runtime.output_dir), plain))
 
     monkeypatch.setattr(sweep_job, "run_job", note)
+    monkeypatch.setattr(sweep_plan, "check_ahead", lambda *_: None)
     return jobs
 
 
@@ -194,6 +196,54 @@ def test_a_mistake_that_can_be_seen_before_is_refused_before(
     assert all(part in outcome.err for part in parts), outcome.err
     assert launched == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "parts"),
+    [
+        (["pretrained=null,/nowhere", "name='${seed}-${arm}'"], ["1 of 2 runs", "pretrained=/nowhere: no checkpoint"]),
+        (["data=folder", "data.name=mine", "seed=0,1"], ["2 of 2 runs", "mine: no prepared dataset there"]),
+        (["label_fraction=null", "label_count=5,100000"], ["1 of 2 runs", "label_count=100000"]),
+        (["fold=1,2"], ["1 of 2 runs", "fold=2: protocol own has one fold"]),
+    ],
+)
+def test_what_would_fail_is_refused_before(
+    settings: list[str], parts: list[str], aulight: Command, tiny_finetune: list[str], tmp_path: Path
+) -> None:
+    where = [*tiny_finetune, f"runs={tmp_path}"]
+    added = {setting.partition("=")[0] for setting in settings}
+    outcome = aulight(*(old for old in where if old.partition("=")[0] not in added), "-m", *settings)
+    assert outcome.status == 2
+    assert all(part in outcome.err for part in parts), outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_settings_than_a_run_has_are_refused_before(
+    aulight: Command, tiny_finetune: list[str], finetuned: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finetuned, tmp_path / "0")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    outcome = aulight(*tiny_finetune, "-m", f"root={tmp_path}", "name=${seed}", "seed=0,1", "pretrained=null")
+    assert outcome.status == 2
+    assert "0: " in outcome.err
+    assert "holds a run with other settings" in outcome.err
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_texts_survive_a_sweep(aulight: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The settings that a job's own process is given make what was typed for the sweep."""
+    texts = ["2024_01", "1.10", "${HOME}/it's", "a\\${x}", "null", "[b", "'q' z", "x=${seed}"]
+    typed: list[list[str]] = []
+    monkeypatch.setattr(sweep_job, "run_job", lambda command, _: typed.append(sweep_job._arguments(command, tmp_path)))
+    monkeypatch.setattr(sweep_plan, "check_ahead", lambda *_: None)
+    settings = ["label_seed=7", f"root={tmp_path}", "name=${label_seed}: ${arm}", f"arm={','.join(texts)}"]
+    outcome = aulight("finetune", "-m", *settings, "hydra/launcher=basic")
+    assert (outcome.status, outcome.err) == (0, "")
+    seen = []
+    for command, *arguments in typed:
+        with composed(command, [Typed(command).readable(argument) for argument in arguments]) as config:
+            seen.append((config.arm, config.name))
+    assert seen == [(arm, f"7: {arm}") for arm in (text.replace("${seed}", "0") for text in texts)]
 
 
 # Hydra looks for its plugins with this function.
@@ -390,11 +440,14 @@ def test_what_fails_is_recorded_and_listed_and_the_others_go_on(tiny_finetune: l
     assert record(root / "16")["outcome"] == "done"
     assert "Traceback" not in err
 
-    status, out, err = ended(swept(*settings, f"pretrained=null,{missing}", "model.hidden=8"))
-    assert status == 1
+    status, _, err = ended(swept(*settings, f"pretrained=null,{missing}", "model.hidden=8"))
+    assert status == 2
     wrong = f"pretrained={missing}: no checkpoint at {missing}; give a stage-one run directory or .ckpt file"
-    assert err.splitlines()[-2:] == ["aulight: 1 of 2 runs failed:", f"mistake: {wrong}"]
-    assert record(root / "mistake")["outcome"] == f"failed: {wrong}"
+    assert err.splitlines() == ["aulight: 1 of 2 runs cannot be done, so none is begun:", f"mistake: {wrong}"]
+    assert not (root / "mistake").exists()
+
+    status, out, err = ended(swept(*settings, "pretrained=null", "model.hidden=8"))
+    assert status == 0, err
     assert "8: resumed at step 4\n" in out
     assert record(root / "8")["outcome"] == "done"
     assert not (root / "8" / "traceback.txt").exists()

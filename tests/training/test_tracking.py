@@ -380,7 +380,7 @@ def test_a_run_survives_all_that_can_happen_to_wandb(tiny_finetune: list[str], t
     assert done.stderr == ""
     lines = done.stdout.splitlines()
     (page,) = (tmp_path / "run" / "wandb").glob("offline-run-*")
-    assert lines[0] == (
+    assert lines[1] == (  # with the first row, which comes after the first step
         f"run: W&B is offline (no answer from http://127.0.0.1:9); to upload the run: wandb sync {page}"
     )
     assert "KILLED" in lines
@@ -407,6 +407,22 @@ def test_mistakes(
     assert outcome.status == 2
     (line,) = outcome.err.splitlines()
     assert all(part in line for part in parts)
+
+
+@pytest.mark.parametrize("mistake", ["+trainer.nope=1", "augment.frame=[{name: Nope}]", "a video"])
+def test_a_refused_run_leaves_no_page(
+    mistake: str, aulight: Command, tiny_pretrain: list[str], smoke_data: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(smoke_data, tmp_path / "data", copy_function=os.link)
+    for path in (tmp_path / "data" / "videos").glob("*.mp4") if mistake == "a video" else ():
+        path.unlink()
+        path.write_bytes(b"not a video")
+    where = ["data.synthetic=null", f"data.root={tmp_path}/data", f"root={tmp_path}", "name=run", "logger=wandb"]
+    outcome = aulight(*tiny_pretrain, *where, *([mistake] if mistake != "a video" else []))
+    assert (outcome.status, len(outcome.err.splitlines())) == (2, 1), outcome.err
+    assert "W&B" not in outcome.out
+    assert not (tmp_path / "run" / "wandb").exists()
+    assert "wandb_id" not in yaml.safe_load((tmp_path / "run" / "run.yaml").read_text())
 
 
 def test_disabled(aulight: Command, tiny_pretrain: list[str], tmp_path: Path) -> None:
