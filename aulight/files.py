@@ -15,7 +15,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -376,23 +376,6 @@ def sha256(path: Path) -> str:
     """Hex SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def refuse_foreign(paths: Iterable[Path], known: Mapping[str, Sequence[str] | None]) -> None:
-    """Refuses to write where there is something that aulight did not write, or that was changed since.
-
-    Args:
-        paths: What is to be written.
-        known: By name the SHA-256 that a file may have to be aulight's; ``None`` for any.
-
-    Raises:
-        AulightError: For the first path that is there and not known.
-    """
-    for path in paths:
-        if path.is_symlink() or path.exists():
-            told = known.get(path.name, ())
-            if not path.is_file() or (told is not None and sha256(path) not in told):
-                raise AulightError(f"{path}: there already, and not as aulight wrote it; give another output=")
 
 
 def write_yaml(content: Mapping[str, Any], path: Path) -> None:

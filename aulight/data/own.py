@@ -2,11 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aulight.data.description import is_store
+from aulight.errors import AulightError
+from aulight.files import sha256
 
 _LARGEST = 1 << 22  # bytes of a record that is opened; those of one video or report are far smaller
 _RUN = re.compile(r"^command: (pretrain|finetune)\s*$", re.MULTILINE)
@@ -40,6 +42,23 @@ def without_own(entries: Iterable[Path]) -> list[Path]:
         if path.suffix == ".json" and (made & names or path.name == "summary.json"):
             own |= _files_of(path)
     return [path for path in entries if path.name not in own]
+
+
+def refuse_foreign(paths: Iterable[Path], known: Mapping[str, Sequence[str] | None]) -> None:
+    """Refuses to write where there is something that aulight did not write, or that was changed since.
+
+    Args:
+        paths: What is to be written.
+        known: By name the SHA-256 that a file may have to be aulight's; ``None`` for any.
+
+    Raises:
+        AulightError: For the first path that is there and not known.
+    """
+    for path in paths:
+        if path.is_symlink() or path.exists():
+            told = known.get(path.name, ())
+            if not path.is_file() or (told is not None and sha256(path) not in told):
+                raise AulightError(f"{path}: there already, and not as aulight wrote it; give another output=")
 
 
 def _is_run(folder: Path) -> bool:

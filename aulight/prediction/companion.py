@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from aulight.data.own import refuse_foreign
 from aulight.errors import AulightError, VideoError
-from aulight.files import publish, refuse_foreign, remove_former, remove_leftovers, sha256, whole
+from aulight.files import publish, remove_former, remove_leftovers, sha256, whole
 from aulight.prediction.videos import OVERLAY, Source, Video
 from aulight.prediction.writing import PARTIAL
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from aulight.data.own import refuse_foreign
 from aulight.drawing import against_truth, names, style
 from aulight.errors import AulightError, shorten
 from aulight.files import (
     alone,
     publish,
-    refuse_foreign,
     remove_former,
     remove_leftovers,
     scratch,
