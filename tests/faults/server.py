@@ -15,6 +15,7 @@ The answer has ``status`` (of the exit, or minus the signal), ``seconds``, ``cha
 """
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -70,9 +71,7 @@ def _become(request: dict[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if "root" in request["fault"]:
         os.environ["AULIGHT_FAULT"] = json.dumps(request["fault"])
-        import watch
-
-        watch.start()
+        importlib.import_module("watch").start()  # beside this process's sitecustomize
 
 
 def _wait(pid: int, fault: dict[str, Any]) -> tuple[int, float]:

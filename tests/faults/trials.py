@@ -116,7 +116,7 @@ def _digest(path: Path) -> str:
         content += _of_tensors([saved["state_dict"], saved["optimizer_states"]])
     elif path.name == "metrics.csv":
         table = pd.read_csv(path)
-        content = table[[name for name in table if not name.startswith("speed/")]].to_csv()
+        content = table[[name for name in table if not str(name).startswith("speed/")]].to_csv()
     elif path.suffix == ".parquet":
         table = pd.read_parquet(path)
         content = table.to_csv() + repr(table.dtypes.to_dict())
