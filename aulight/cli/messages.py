@@ -24,8 +24,8 @@ def is_users(error: BaseException) -> bool:
     if isinstance(error, RuntimeError) and str(error) == _HOMELESS:
         return True
     # no right to write there, no room, what is gone meanwhile, or a name that no file can have
-    numbers = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.ESTALE, *ROOM)
-    numbers += (errno.ENAMETOOLONG, errno.ELOOP, errno.EILSEQ)
+    numbers = {errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.ESTALE, *ROOM}
+    numbers |= {errno.ENAMETOOLONG, errno.ELOOP, errno.EILSEQ}
     return isinstance(error, OSError) and error.errno in numbers
 
 

@@ -105,7 +105,7 @@ def test_what_all_commands_write_is_passed_over(
     found = _below(older)
     assert found == ["clip.mp4", "raw/a.mp4", "raw/c.mp4", "raw/day two/b.mp4", "report", "runs/mine.mp4"]
     assert [Path(name).name for _, name in (images_of(older / "report") or (None, []))[1]] == ["photo.png"]
-    names = [video.name for video in find_videos(older, tmp_path / "scored")]
+    names = [video.name for video in find_videos(older, tmp_path / "scored")[0]]
     assert names == ["clip", "raw/a", "raw/c", "raw/day two/b", "report", "runs/mine"]
 
 

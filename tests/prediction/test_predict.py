@@ -680,10 +680,10 @@ def test_a_model_knows_nothing_of_one_photo_in_the_next(
     (photos / "torn.jpg").unlink()
     known = load(finetuned)
     for settings in ({"faces": "mediapipe"}, {"faces": "none"}, {"faces": "mediapipe", "everybody": True}):
-        table = known.predict(photos, **settings)  # type: ignore[arg-type]
+        table = known.predict(photos, **settings)
         assert table["file"].tolist() == [f"anna {n}.jpg" for n in range(7, 12)] + ["wall.png"]
         for row in (1, 4):
-            alone = known.predict(photos / table["file"][row], **settings)  # type: ignore[arg-type]
+            alone = known.predict(photos / table["file"][row], **settings)
             np.testing.assert_allclose(
                 alone.drop(columns=["file", "frame"]).to_numpy(float),
                 table.drop(columns=["file", "frame"]).iloc[[row]].to_numpy(float),

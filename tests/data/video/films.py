@@ -51,13 +51,13 @@ def mux(container: Any, packets: list[Any]) -> None:
 
 def encoded(stream: Any, frames: Sequence[Frames], times_ms: Sequence[int] | None = None) -> list[Any]:
     """The packets of frames."""
-    packets = []
+    packets: list[Any] = []
     for number, frame in enumerate(frames):
         picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
         if times_ms is not None:
             picture.pts, picture.time_base = times_ms[number], Fraction(1, 1000)
         packets += stream.encode(picture)
-    return packets + stream.encode()
+    return [*packets, *stream.encode()]
 
 
 def added(container: Any, codec: str, size: tuple[int, ...], times: bool = False) -> Any:
@@ -74,12 +74,12 @@ def silence(container: Any, seconds: float, start_s: float = 0) -> list[Any]:
     """The packets of a sound, in a stream of its own."""
     stream = container.add_stream("aac" if container.name.endswith(("mp4", "mov")) else "libopus", 48000)
     stream.layout = "mono"
-    packets = []
+    packets: list[Any] = []
     for first in range(0, round(seconds * 48000), 960):
         sound = av.AudioFrame.from_ndarray(np.zeros((1, 960), np.float32), "fltp", "mono")
         sound.sample_rate, sound.pts, sound.time_base = 48000, first + round(start_s * 48000), Fraction(1, 48000)
         packets += stream.encode(sound)
-    return packets + stream.encode()
+    return [*packets, *stream.encode()]
 
 
 def late(path: Path, frames: Sequence[Frames]) -> Path:

@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,16 +15,19 @@ from aulight.data.video.types import Frames
 from aulight.errors import VideoError
 from tests.data.faces.astronaut import film
 
+_PICTURES: Any = data  # scikit-image has no types
 SCENES: list[Frames] = [
     np.dstack([picture] * 3) if picture.ndim == 2 else picture[..., :3]
-    for picture in (data.astronaut(), data.chelsea(), data.coffee(), data.camera(), data.coins(), data.page())
+    for picture in (
+        getattr(_PICTURES, name)() for name in ("astronaut", "chelsea", "coffee", "camera", "coins", "page")
+    )
 ]
 """Photos of other things."""
 
 
 def faces(count: int) -> list[Frames]:
     """Faces of other people, cut out alike."""
-    known = data.lfw_subset()[:count]
+    known = _PICTURES.lfw_subset()[:count]
     return [np.dstack([np.uint8(255 * face / known.max())] * 3).astype(np.uint8) for face in known]
 
 
@@ -114,7 +118,7 @@ def test_photos_come_one_by_one_with_their_names(tmp_path: Path) -> None:
 def test_a_photo_alone(tmp_path: Path) -> None:
     folder = save(tmp_path / "one", SCENES[:1], "me.jpg")
     for pictures in ("auto", "film", "photos"):
-        found = photos_at(folder / "me.jpg", pictures)  # type: ignore[arg-type]
+        found = photos_at(folder / "me.jpg", pictures)
         assert found == Photos(folder / "me.jpg", None, (folder / "me.jpg",))
         (frame,) = found.frames([])
         assert frame.name == "me.jpg"

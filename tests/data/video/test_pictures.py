@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from aulight.errors import VideoError
 from tests.data.video.films import Frames, until_error
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-SHOWN = {
+SHOWN: dict[int, Callable[[Any], Any]] = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
@@ -55,7 +56,7 @@ def _read(path: Path, data: bytes) -> Frames:
     path.write_bytes(data)
     assert (raw_info(path).frames, raw_info(path).fps) == (1, 25)
     (frame,) = raw_frames(path)
-    assert (frame.number, frame.time_s, frame.image.dtype) == (0, 0.0, np.uint8)
+    assert (frame.number, frame.time_s, frame.image.dtype.name) == (0, 0.0, "uint8")
     return frame.image
 
 
@@ -63,7 +64,7 @@ def _read(path: Path, data: bytes) -> Frames:
 def test_pictures_with_all_that_a_phone_writes_are_upright(tmp_path: Path, picture: Frames, kind: str) -> None:
     options: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {}
     if kind == "PNG":
-        text = PngInfo()
+        text: Any = PngInfo()
         text.add_itxt("Comment", "été")
         options["pnginfo"] = text
     for orientation, shown in SHOWN.items():
