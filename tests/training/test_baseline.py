@@ -212,7 +212,7 @@ def runs(
     assert outcome.status == 0, outcome.err
     for path in (with_scores / "videos").iterdir():
         path.unlink()
-        path.write_bytes(b"not a video")
+        path.write_text(f"not a video, {path.name}")  # each is another: of equal ones it is refused to split them
     outcome = aulight(*command, "model=blendshapes")
     assert outcome.status == 0, outcome.err
     return folder / "finetune"
