@@ -18,6 +18,10 @@ SAME, NEAR = 0.25, 0.75
 """Displacement up to which two faces of one picture are one, found twice; and up to which two of following pictures are
 of one person: the landmarker may err by half the size of a face that it hardly finds."""
 
+INSIDE = 0.3
+"""Sides of a face's crop around its middle within which there is no smaller one: after a zoom, what was tracked goes on
+for a while as a face within the face."""
+
 SMALL = 0.3
 """Crop side over the picture's longer side below which a face may be too small to be found in the whole picture:
 that looks for faces on 128 x 128 pixels, and finds them down to 0.2."""
@@ -91,6 +95,7 @@ class _Search:
             found = (face for window in windows for face in self._look(image, window, whole=True))
             _add_new(faces, sorted(found, key=lambda face: -face.pose[2]), most)
 
+        faces = [face for face in faces if not _is_inside(face, faces)]
         self._alone = self._alone + 1 if len(faces) == 1 else 0
         self._faces = faces
         poses = [scaled(face.pose, 1 / scale) for face in faces]
@@ -166,6 +171,14 @@ def _windows_over(image: Frames) -> list[_Window]:
 def _is_among(pose: Array, faces: list[Face], limit: float) -> bool:
     """Whether one of the faces lies within ``limit`` (see :func:`displacement`) of a pose."""
     return any(displacement(pose, face.pose) <= limit for face in faces)
+
+
+def _is_inside(face: Face, faces: list[Face]) -> bool:
+    """Whether a face lies within a larger one."""
+    x, y, size, _ = face.pose
+    return any(
+        other.pose[2] > size and math.dist((x, y), other.pose[:2]) < INSIDE * math.exp(other.pose[2]) for other in faces
+    )
 
 
 def _add_new(faces: list[Face], more: Iterable[Face], most: int) -> None:

@@ -164,11 +164,12 @@ WIDE, LEFT, CLOSE = (0.8, (200.0, 110.0)), (0.8, (75.0, 110.0)), (1.7, (160.0, 1
     [
         ([*shot(20, *WIDE), *shot(20, *LEFT)], "#" * 40, 1),
         ([*shot(20, *WIDE), *shot(20, *CLOSE), *shot(10, *WIDE)], "#" * 50, 2),
+        ([*shot(15, 0.7, (200.0, 110.0)), *shot(15, 1.6, (160.0, 110.0))], "#" * 30, 1),
         ([*card(12), *shot(15, *LEFT), *card(12), *shot(15, *CLOSE)], "." * 12 + "#" * 15 + "." * 12 + "#" * 15, 1),
         ([*shot(15, *WIDE), *shot(15, *WIDE)[-1:] * 15, *shot(15, *LEFT)], "#" * 45, 1),
         ([*shot(15, *WIDE), *card(1) * 30, *shot(15, *LEFT)], "#" * 15 + "." * 30 + "#" * 15, 0),
     ],
-    ids=["cut", "zoom", "title cards", "freeze", "away and back elsewhere"],
+    ids=["cut", "zoom", "zoom to a face within the face", "title cards", "freeze", "away and back elsewhere"],
 )
 def test_the_only_face_is_never_lost(aligner: FaceAligner, images: list[Frames], marks: str, elsewhere: int) -> None:
     """The oracle is the frames in which it was painted."""
