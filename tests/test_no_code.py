@@ -15,7 +15,11 @@ MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "she
 BUILTINS = {"eval", "exec", "compile", "__import__"}
 METHODS = {"read_pickle", "to_pickle", "unsafe_load", "full_load", "unsafe_load_all", "full_load_all"}
 
-ALLOWED = {("aulight/foreign/yaml.py", "yaml.load"), ("aulight/foreign/checkpoint.py", "torch.load")}
+ALLOWED = {
+    ("aulight/foreign/yaml.py", "yaml.load"),
+    ("aulight/foreign/checkpoint.py", "torch.load"),
+    ("aulight/runs/own_files.py", "OmegaConf.load"),  # with a safe loader: Hydra's own way to read a user's files
+}
 """The one place for each; every other reader goes there."""
 
 

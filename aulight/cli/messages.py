@@ -72,6 +72,6 @@ def message(error: BaseException, command: str = "") -> str:
 
 def _near(key: str, command: str) -> str:
     """The setting of a command that a key is much like, if there is one."""
-    names = [setting.name for setting in nodes(settings_of(command))] if command else []
+    names = [setting.name for setting in nodes(settings_of(command)) if setting.name != key] if command else []
     near = get_close_matches(key, names, 1)
     return f"did you mean {near[0]}? " if near else ""

@@ -18,6 +18,10 @@ RESTORE = "restore it from a backup, or prepare the raw videos under another dat
 """What to do about a dataset that is damaged: what is left of it may hold work that nobody has elsewhere."""
 
 
+Plain = dict[str, Any]
+"""Names and values of a YAML file."""
+
+
 class DatasetDescription(TypedDict, total=False):
     """What ``dataset.yaml`` says; older files lack some of it, and further keys are kept.
 
@@ -66,7 +70,7 @@ class _Described(BaseModel):
     frames: _Number
     crop_size: _Number = 0
     alignment: str = ""
-    source: dict[str, Any] | None = None
+    source: Plain | None = None
     skipped: dict[str, str] = {}
     skipped_stamps: dict[str, list[int]] = {}
     subjects: _Number = 0
@@ -106,7 +110,7 @@ def read_description(root: Path) -> DatasetDescription:
     return described
 
 
-def read_plain(path: Path, advice: str) -> dict[str, Any]:
+def read_plain(path: Path, advice: str) -> Plain:
     """Reads a YAML file of names and values.
 
     Args:

@@ -53,7 +53,11 @@ class _LateLoader(DataLoader[Any]):
             yield {name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in batch.items()}
 
 
-def _shared(batch: dict[str, Any]) -> dict[str, Any]:
+Batch = dict[str, Any]
+"""As a loader puts it together: tensors, and what is not one."""
+
+
+def _shared(batch: Batch) -> Batch:
     """A batch in shared memory, in a loader process; what finds no room there goes through a pipe, as an array.
 
     torch itself would put it there as it is sent, in a thread whose errors nobody hears of: training would wait for
@@ -68,7 +72,7 @@ def _shared(batch: dict[str, Any]) -> dict[str, Any]:
     return batch
 
 
-def _as_arrays(batch: dict[str, Any]) -> dict[str, Any]:
+def _as_arrays(batch: Batch) -> Batch:
     """A batch for a pipe: torch sends tensors through shared memory, numpy its arrays as they are."""
     return {name: np.array(v) if isinstance(v, torch.Tensor) else v for name, v in batch.items()}
 
@@ -116,7 +120,7 @@ def _loader(dataset: Dataset[Any], sampler: Sampler[Any] | None, workers: int, b
     )
 
 
-def _as_it_is(batch: dict[str, Any]) -> dict[str, Any]:
+def _as_it_is(batch: Batch) -> Batch:
     return batch
 
 

@@ -290,6 +290,10 @@ class PreparedDataset:
         """
         places = ("folder", "labels", "subjects")  # where it came from, not what it is
         source = {key: value for key, value in dict(self.meta.get("source") or {}).items() if key not in places}
+        if (reader := dict(source.get("reader") or {})).get(
+            "pictures"
+        ) == "auto":  # as it always was before it was said
+            source["reader"] = {key: value for key, value in reader.items() if key != "pictures"}
         meta = {key: value for key, value in self.meta.items() if key not in ("revision", "skipped_stamps")}
         digest = hashlib.sha256(yaml.safe_dump({**meta, "source": source}).encode())
         for name in ("videos", "frames", "labels"):

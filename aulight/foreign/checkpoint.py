@@ -48,6 +48,8 @@ def read_checkpoint(file: Path) -> Checkpoint:
     try:
         _check(file)
         saved = torch.load(file, map_location="cpu", weights_only=True)
+        if not isinstance(saved, dict):
+            raise _NoCheckpoint(f"{type(saved).__name__} in place of dict")
         settings, weights, step = saved["hyper_parameters"], saved["state_dict"], saved["global_step"]
         network = settings["encoder"]
     except Exception as error:  # torch has errors of all kinds

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 import pandas as pd
 
 from aulight.data.contents import LENGTH, shown
-from aulight.data.description import DatasetDescription
+from aulight.data.description import DatasetDescription, Plain
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.sources.raw import RawDataset
 from aulight.data.store import BLENDSHAPE, DIGESTS, FOLLOWING, NOTED, SOURCE_COLUMNS, PreparedDataset
@@ -146,7 +146,7 @@ def _lengthen(
 ) -> Summary:
     """Puts the videos that were made now beside the others, and describes all of them."""
     folder, root = partial_folder(data.root), data.root
-    there = {str(row["video_id"]): cast(dict[str, Any], row) for row in data.videos.to_dict("records")}
+    there = {str(row["video_id"]): cast(Plain, row) for row in data.videos.to_dict("records")}
     replaced = sorted(made & there.keys())
     taken = set(data.videos["path"])
     revision = data.meta.get("revision", 0) + 1

@@ -70,7 +70,7 @@ def file_with(name: str, value: Any) -> str:
         value: As YAML reads it.
     """
     for option in own_folders():
-        for folder in OmegaConf.create({"of": yaml.safe_load(option.partition("=")[2])}).of:
+        for folder in OmegaConf.create(f"of: {option.partition('=')[2]}").of:
             for path in _files(folder):
                 config = OmegaConf.load(path)
                 for key in (name, name.rpartition(".")[2]):

@@ -115,7 +115,7 @@ class FolderReader(Group):
     """How a folder of videos is read."""
 
     fps: float = Field(gt=0, description="Frames per second of folders of images, which do not tell it")
-    pictures: Literal["auto", "film", "photos"] = Field(
+    pictures: Annotated[Literal["auto", "film", "photos"], CHANGES_NO_RESULT] = Field(
         description="What images of a folder are: a film, or photos, each a video of its own; auto: by what is in them"
     )
 

@@ -19,6 +19,9 @@ from aulight.protocol import TrainedOn
 from aulight.runs.ahead import checkpoint_of
 from aulight.settings.model import NetworkSettings
 
+Plain = dict[str, Any]
+"""As torch and Lightning keep it."""
+
 
 class StageOne(NamedTuple):
     """What stage two takes from a checkpoint of stage one.
@@ -78,7 +81,7 @@ def _check_fit(network: NetworkSettings, weights: dict[str, Tensor], file: Path)
         raise AulightError(f"pretrained={file}: does not fit its encoder: {shorten(map(shown, others), 3)}")
 
 
-def _says_whose(trained_on: dict[str, Any]) -> TypeGuard[TrainedOn]:
+def _says_whose(trained_on: Plain) -> TypeGuard[TrainedOn]:
     subjects = trained_on.get("subjects")
     names = [trained_on.get("dataset"), *subjects] if isinstance(subjects, list) and subjects else [None]
     return all(isinstance(name, str) for name in names)
@@ -112,7 +115,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
     another file system.
     """
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+    def save_checkpoint(self, checkpoint: Plain, path: Any, storage_options: Any = None) -> None:
         """Writes it whole."""
         path = Path(path)
         with whole(path) as temporary:
@@ -146,15 +149,11 @@ class LastMetrics(Callback):
         """The last metrics that were logged, be it before the run was resumed."""
         return self._saved | {key: float(value) for key, value in trainer.callback_metrics.items()}
 
-    def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Plain) -> None:
         """Puts them in."""
         checkpoint["metrics"] = self.of(trainer)
 
-    def on_load_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Plain) -> None:
         """Takes them out."""
         self._saved = dict(checkpoint.get("metrics", {}))
 

@@ -171,7 +171,7 @@ def test_mistakes(
 ) -> None:
     settings = {"pretrain": tiny_pretrain, "finetune": tiny_finetune}.get(arguments[0], arguments[:1])
     added = [argument.replace("{new}", str(tmp_path)) for argument in arguments[1:]]
-    where = [] if arguments[0] == "report" else [f"root={tmp_path}/runs", "name=run"]
+    where = [f"root={tmp_path}/runs", "name=run"] if arguments[0] in ("pretrain", "finetune") else []
     before = [old for old in settings if old.partition("=")[0] not in {new.partition("=")[0] for new in added}]
     _refused(aulight(*before, *where, *added), *parts)
 
@@ -351,7 +351,7 @@ def _checkpoint(kind: str, pretrained: Path, finetuned: Path, folder: Path) -> P
         ("stage two run", "aulight finetune"),
         ("bare weights", "not a checkpoint"),
         ("a tensor", "not a checkpoint"),
-        ("renamed weights", "norm.weight"),
+        ("renamed weights", "norm.bias"),
     ],
 )
 def test_checkpoints_that_do_not_fit(

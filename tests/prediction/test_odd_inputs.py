@@ -40,6 +40,7 @@ def test_a_photo_of_a_phone(aulight: Command, face: Frames, tmp_path: Path) -> N
         assert outcome.status == 0, outcome.err
         tables.append(pd.read_csv(tmp_path / "out" / f"{name}.csv"))
     assert tables[0]["success"].tolist() == [1]
+    assert [table.pop("file").tolist() for table in tables] == [["photo.jpg"], ["plain.jpg"]]
     np.testing.assert_allclose(tables[0], tables[1], atol=0.3)
     (picture,) = raw_frames(tmp_path / "out" / "photo.overlay.mp4")
     assert picture.image.shape[0] >= 240

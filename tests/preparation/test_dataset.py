@@ -381,8 +381,8 @@ def test_the_raw_data_may_move(aulight: Command, plain: list[str], raw: Path, tm
         ([f"faces.model={__file__}", "data.faces=mediapipe"], [f"{__file__}: not a face landmarker"]),
         (["workers=0"], ["workers=0"]),
         (["data.source="], ["data.source"]),
-        (["labels=5"], ["labels=5", "CSV"]),
-        (["subjects=[a,b]"], ["subjects=", "CSV"]),
+        (["labels=5"], ["/5: no such file"]),
+        (["subjects=[a,b]"], ["/[a,b]: no such file"]),
     ],
     ids=lambda value: " ".join(value),
 )
@@ -473,7 +473,7 @@ def test_from_python_without_a_command_line(
     }
     prepare(PrepareSettings.model_validate(settings))
     assert "3 videos of 3 subjects, 98 frames" in capsys.readouterr().out
-    recipe = Recipe("folder", raw, None, None, {"fps": 25.0}, 64, None)
+    recipe = Recipe("folder", raw, None, None, {"fps": 25.0, "pictures": "auto"}, 64, None)
     summary = prepare_dataset(tmp_path / "room", "folder", recipe, workers=1)
     assert (summary.videos, summary.subjects, summary.frames, summary.labelled) == (3, 3, 98, 0)
     assert not summary.was_there

@@ -302,7 +302,7 @@ def test_from_python_without_a_command_line(
         "faces": "mediapipe",
         "synthetic": None,
         "format": "folder",
-        "reader": {"fps": 25.0},
+        "reader": {"fps": 25.0, "pictures": "auto"},
     }
     settings = SampleSettings(
         data=FolderSettings.model_validate(data),

