@@ -552,6 +552,7 @@ def test_a_webcam_until_it_is_stopped(
     """By the key Q at the fifth picture; frames that are under way are still written."""
     shown: list[Frames] = []
     monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "General\n  GUI:                           QT5\n")
     monkeypatch.setattr(cv2, "imshow", lambda name, picture: shown.append(picture))
     monkeypatch.setattr(cv2, "waitKey", lambda wait: ord("q") if len(shown) == 5 else -1)
     assert aulight("predict", "input=webcam:0", f"output={tmp_path}").status == 0
