@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("sweep")]
 SWEEP = [
     "pretrain", "-m", "data_dir=data", "data.size=smoke", "runs=runs", "name='seed${seed}'", "seed=0,1", "steps=6",
     "steps_per_epoch=2", "loader.batch_size=3", "loader.workers=0", "threads=1", "progress_s=0",
-    "trainer.accelerator=cpu", "clip.length=6", "hydra.launcher.n_jobs=2",
+    "trainer.accelerator=cpu", "clip.length=6", "hydra/launcher=cores", "hydra.launcher.n_jobs=2",
 ]  # fmt: skip
 STRIKES = [(signal.SIGKILL, True), (signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGINT, True)] * 3
 
