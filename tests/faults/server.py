@@ -25,6 +25,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 HEAVY = (
     "aulight.cli.commands.prepare",
     "aulight.cli.messages",
@@ -89,15 +91,24 @@ def _wait(pid: int, fault: dict[str, Any]) -> tuple[int, float]:
 
 
 def _are_left(group: int) -> bool:
-    """Whether processes of a group are there still, after some patience; they are ended then."""
-    for _ in range(1500):
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
+    """Whether processes of a group are at work still, after some patience; they are ended then."""
+    for _ in range(150):
+        if not any(_is_at_work(process, group) for process in psutil.process_iter()):
             return False
-        time.sleep(0.02)
+        time.sleep(0.2)
     os.killpg(group, signal.SIGKILL)
     return True
+
+
+def _is_at_work(process: psutil.Process, group: int) -> bool:
+    """Whether it is one of the group that has not ended, be its end noticed by anybody or not."""
+    try:
+        if os.getpgid(process.pid) != group or process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        # joblib's wait idly for another sweep, for five minutes, and end then
+        return not any("loky" in word or "resource_tracker" in word for word in process.cmdline())
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return False
 
 
 if __name__ == "__main__":
