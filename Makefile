@@ -62,7 +62,8 @@ test-slow: $(INSTALLED) ## the tests that train, kill and resume
 	$(BIN)/python -m pytest -m slow
 
 test-faults: $(INSTALLED) ## kills, full disks, two commands at once, hostile files: tries and losses as a table
-	$(BIN)/python -m pytest tests/faults -m faults -n $(TEST_WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest tests/faults -m faults -n $(TEST_WORKERS) --dist loadgroup \
+		-o timeout=1500 -o faulthandler_timeout=1600
 
 test-slurm: $(INSTALLED) ## the tests that need a Slurm cluster, run on one of its nodes
 	$(BIN)/python -m pytest -m slurm
