@@ -58,7 +58,7 @@ def outgoing(trace: str) -> list[str]:
 @pytest.fixture(scope="module")
 def strace(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The command before a command that has it watched, or nothing where the system does not let us."""
-    command = ["strace", "-f", "-qq", "-e", "trace=network", "-e", "signal=none", "-o"]
+    command = ["strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=network", "-e", "signal=none", "-o"]
     if shutil.which("strace") is None:
         return []
     trial = subprocess.run([*command, os.devnull, "true"], capture_output=True, check=False)

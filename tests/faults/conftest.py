@@ -2,8 +2,11 @@
 
 import contextlib
 import itertools
+import os
+import platform
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,19 +35,24 @@ def tally(record_property: Callable[[str, object], None]) -> Tally:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Prints the table of tries and losses."""
-    tries: Counter[tuple[str, str]] = Counter()
-    losses: Counter[tuple[str, str]] = Counter()
+    """Prints the table of tries and losses, in Markdown: docs/faults.md holds it."""
     reports = itertools.chain.from_iterable(terminalreporter.stats.get(key, ()) for key in ("passed", "failed"))
-    for report in reports:
-        for name, value in getattr(report, "user_properties", ()):
-            if name == "try":
-                command, kind, lost = value
-                tries[command, kind] += 1
-                losses[command, kind] += lost
-    if tries:
-        terminalreporter.section("faults: tries and losses")
-        for (command, kind), number in sorted(tries.items()):
-            terminalreporter.line(f"{command:<10} {kind:<34} {number:>4} tries {losses[command, kind]:>4} losses")
-        total, lost = sum(tries.values()), sum(losses.values())
-        terminalreporter.line(f"{'all':<45} {total:>4} tries {lost:>4} losses")
+    values = [value for report in reports for name, value in getattr(report, "user_properties", ()) if name == "try"]
+    if not values:
+        return
+    tries = Counter((fault, command) for command, fault, _ in values)
+    lost = sum(lost for *_, lost in values)
+    commands = sorted({command for command, *_ in values})
+    rows = [["fault", *commands], ["---"] + ["---:"] * len(commands)]
+    rows += [[f, *(str(tries[f, command] or "") for command in commands)] for f in sorted({f for f, _ in tries})]
+    terminalreporter.section("faults: tries")
+    for row in rows:
+        terminalreporter.line(f"| {' | '.join(row)} |")
+    terminalreporter.line(f"{len(values)} tries, {lost} losses; {_processor()}")
+
+
+def _processor() -> str:
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text().splitlines() if about.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(os.sched_getaffinity(0))} cores, {models[0] if models else platform.machine()}"
