@@ -1,7 +1,7 @@
 """How an earlier aulight weighed the candidates of stage one, so that what it began goes on as it began.
 
 ``objective.other_video_weight`` was the weight of each frame of each other clip of the batch, whatever it was of. Today
-``objective.other_videos`` is that of all of them together, and clips of one video or one person are known to be.
+``objective.other_subjects`` is that of all of them together, and clips of one video or one person are known to be.
 """
 
 import re
@@ -12,14 +12,16 @@ from aulight.settings.pretrain import PretrainSettings
 
 FORMER = "other_video_weight"
 
-WEIGHED = ("objective.other_video_weight", "objective.other_videos", "objective.same_subject")
+WEIGHED = ("objective.other_video_weight", "objective.other_subjects", "objective.same_subject")
 """Settings that tell how candidates are weighed, then and now."""
+
+_WEIGHTS = re.compile(r"\+*objective[.=].*(other_video_weight|other_subjects|same_subject)")
 
 
 def formerly_weighed(config: Mapping[str, Any], typed: Sequence[str] = ()) -> bool:
     """Whether a run's settings weigh candidates in the former way, and nothing that was typed asks for another."""
     objective = config.get("objective")
-    asked = any(re.match(r"\+*objective[.=].*(other_video|same_subject)", setting) for setting in typed)
+    asked = any(_WEIGHTS.match(setting) for setting in typed)
     return isinstance(objective, Mapping) and isinstance(objective.get(FORMER), int | float) and not asked
 
 
@@ -35,5 +37,5 @@ def as_begun(settings: PretrainSettings, config: Mapping[str, Any]) -> tuple[Pre
     if not formerly_weighed(config):
         return settings, False
     together = config["objective"][FORMER] * (settings.loader.batch_size - 1)
-    objective = settings.objective.model_copy(update={"other_videos": float(together)})
+    objective = settings.objective.model_copy(update={"other_subjects": float(together)})
     return settings.model_copy(update={"objective": objective}), True

@@ -17,9 +17,9 @@ LONGEST = 200
 
 _NO_SUCH = "no such setting; --help lists the settings"
 
-FORMER = {
-    "objective.other_video_weight": "is objective.other_videos now, of all other videos' frames together: at N clips a "
-    "batch, N - 1 times as much"
+RENAMED = {
+    "objective.other_video_weight": "is objective.other_subjects now, of all other subjects' frames "
+    "together: at N clips a batch, N - 1 times as much"
 }
 """Settings that have got another meaning, and so another name."""
 
@@ -72,7 +72,7 @@ def _line(cls: type[Group], plain: Mapping[str, Any], error: ErrorDetails, prefi
         place.pop()  # of a list, all of it is shown
     key, value = _dotted(place, prefix), _value(plain, place)
     if kind in ("extra_forbidden", "invalid_key"):
-        return f"{key}: {FORMER.get(key, _NO_SUCH)}"
+        return f"{key}: {RENAMED.get(key, _NO_SUCH)}"
     if kind == "missing":
         return f"{key}: is missing; --help lists the settings"
     shown = value if kind != MISTAKE or told["shown"] is None else told["shown"]

@@ -35,7 +35,7 @@ class Candidates(NamedTuple):
     positive: Tensor
 
 
-def weigh(ids: ClipIds, clip: Tensor, moment: Tensor, other_videos: float, same_subject: float) -> Candidates:
+def weigh(ids: ClipIds, clip: Tensor, moment: Tensor, other_subjects: float, same_subject: float) -> Candidates:
     """Weighs all moments of a batch for each query, so that a loss means the same however many clips there are.
 
     Candidates come in groups, and it is the weight of a whole group that is given: more clips make more candidates,
@@ -44,7 +44,7 @@ def weigh(ids: ClipIds, clip: Tensor, moment: Tensor, other_videos: float, same_
 
         own video, the other clips of it included    k
         the same subject in other videos             same_subject * (k + 1)
-        other subjects                               other_videos * (k + 1)
+        other subjects                               other_subjects * (k + 1)
 
     and all candidates of a group the same. What is too near plays no part: moments of the own video that show the
     positive's frame, or one less far from it than the samples of the query's own clip are from each other.
@@ -53,7 +53,7 @@ def weigh(ids: ClipIds, clip: Tensor, moment: Tensor, other_videos: float, same_
         ids: Where the clips are from.
         clip: `(Q,)` int64, the query's own clip, an index into V.
         moment: `(Q,)` int64, the positive's place in that clip, an index into T.
-        other_videos: 0 or more.
+        other_subjects: 0 or more.
         same_subject: 0 or more.
     """
     steps = ids.frames.shape[1]
@@ -71,7 +71,7 @@ def weigh(ids: ClipIds, clip: Tensor, moment: Tensor, other_videos: float, same_
     weight = (
         own * each(in_own_clip, own.sum(1) * steps - near.sum((1, 2)))
         + known * each(same_subject * (in_own_clip + 1), known.sum(1) * steps)
-        + foreign * each(other_videos * (in_own_clip + 1), foreign.sum(1) * steps)
+        + foreign * each(other_subjects * (in_own_clip + 1), foreign.sum(1) * steps)
     )
     weight = weight[:, :, None].masked_fill(near, 0.0)
     positive = clip * steps + moment

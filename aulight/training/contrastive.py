@@ -29,7 +29,7 @@ class ContrastiveStage(pl.LightningModule):
       in the other view if there are two.
 
     Other moments of the same video are the negatives that teach expression; those of other people mostly teach
-    identity, and ``other_videos`` turns them down, as :func:`aulight.training.candidates.weigh` tells.
+    identity, and ``other_subjects`` turns them down, as :func:`aulight.training.candidates.weigh` tells.
 
     Args:
         encoder: The network.
@@ -113,7 +113,7 @@ class ContrastiveStage(pl.LightningModule):
             ids,
             clip.repeat_interleave(moments),
             moment.repeat(clips),
-            other_videos=self.objective.other_videos,
+            other_subjects=self.objective.other_subjects,
             same_subject=self.objective.same_subject,
         )
         return info_nce(queries.flatten(0, 1), keys, candidates, self.objective.temperature)

@@ -25,7 +25,7 @@ def _begun(folder: Path, outcome: str = "interrupted", checkpoint: bool = True, 
     """A run as it was written then, of today's settings otherwise; its settings."""
     config = _settings("loader.batch_size=32").model_dump(exclude_unset=True)
     objective = {
-        name: value for name, value in config["objective"].items() if name not in ("other_videos", "same_subject")
+        name: value for name, value in config["objective"].items() if name not in ("other_subjects", "same_subject")
     }
     config["objective"] = objective | {"other_video_weight": weight}
     folder.mkdir()
@@ -45,7 +45,7 @@ def test_it_goes_on_as_it_began_also_a_second_time(tmp_path: Path) -> None:
         assert run.record.config["objective"] == config["objective"]
         goes_on, strangers = as_begun(settings, run.record.config)
         assert strangers
-        assert goes_on.objective.other_videos == pytest.approx(31 * 0.05)
+        assert goes_on.objective.other_subjects == pytest.approx(31 * 0.05)
         assert goes_on.model_copy(update={"objective": settings.objective}) == settings
         with pytest.raises(KeyboardInterrupt), run:
             raise KeyboardInterrupt
@@ -63,7 +63,7 @@ def test_it_is_done_whatever_the_default_is_now(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("outcome", ["done", "interrupted", "running"])
 @pytest.mark.parametrize(
-    "typed", ["objective.other_videos=0.1", "+objective.same_subject=0.5", "objective={other_videos: 0.1}"]
+    "typed", ["objective.other_subjects=0.1", "+objective.same_subject=0.5", "objective={other_subjects: 0.1}"]
 )
 def test_other_weights_that_are_asked_for_are_another_run(outcome: str, typed: str, tmp_path: Path) -> None:
     _begun(tmp_path / "run", outcome)

@@ -53,7 +53,7 @@ def _line(command: str, plain: dict[str, Any]) -> str:
         ("pretrain", "objective.horizons=[]", "objective.horizons=[]: at least one value is needed"),
         ("pretrain", "+foo=1", "foo: no such setting; --help lists the settings"),
         ("pretrain", "+objective.other_video_weight=0.1",
-         "objective.other_video_weight: is objective.other_videos now, of all other videos' frames together: "
+         "objective.other_video_weight: is objective.other_subjects now, of all other subjects' frames together: "
          "at N clips a batch, N - 1 times as much"),
         ("pretrain", "~clip.length", "clip.length: is missing; --help lists the settings"),
         ("pretrain", "augment.frame=[{p: 1}]", "augment.frame[0].name: is missing; --help lists the settings"),

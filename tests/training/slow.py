@@ -14,7 +14,7 @@ def weights(
     subject: Sequence[int],
     frames: Sequence[Sequence[int]],
     positive: Moment,
-    other_videos: float,
+    other_subjects: float,
     same_subject: float,
 ) -> dict[Moment, float]:
     """What each moment of the batch counts for a query whose positive is given; those that do not are left out."""
@@ -36,7 +36,7 @@ def weights(
     for group, together in (
         (own, own_clip),
         (same_person, same_subject * (own_clip + 1)),
-        (strangers, other_videos * (own_clip + 1)),
+        (strangers, other_subjects * (own_clip + 1)),
     ):
         if together > 0:
             counted |= {candidate: together / len(group) for candidate in group}

@@ -6,11 +6,11 @@ from aulight.training.candidates import Candidates, ClipIds, weigh
 from tests.training.slow import weights
 
 
-def _all_of(ids: ClipIds, other_videos: float, same_subject: float) -> Candidates:
+def _all_of(ids: ClipIds, other_subjects: float, same_subject: float) -> Candidates:
     """With every moment of every clip as a positive in turn."""
     clips, steps = ids.frames.shape
     queries = torch.arange(clips * steps)
-    return weigh(ids, queries // steps, queries % steps, other_videos, same_subject)
+    return weigh(ids, queries // steps, queries % steps, other_subjects, same_subject)
 
 
 def _clips(video: Tensor, subject: Tensor, steps: int, length: int = 160) -> ClipIds:
@@ -38,9 +38,9 @@ ODD = ClipIds(
 
 
 @pytest.mark.parametrize("same_subject", [0.0, 0.5])
-@pytest.mark.parametrize("other_videos", [0.35, 7.0, 0.0])
+@pytest.mark.parametrize("other_subjects", [0.35, 7.0, 0.0])
 @pytest.mark.parametrize("which", ["odd", "few people", "one person", "one clip"])
-def test_weights_equal_slow_loops(which: str, other_videos: float, same_subject: float) -> None:
+def test_weights_equal_slow_loops(which: str, other_subjects: float, same_subject: float) -> None:
     torch.manual_seed(0)
     few = torch.randint(5, (12,))
     ids = {
@@ -49,22 +49,22 @@ def test_weights_equal_slow_loops(which: str, other_videos: float, same_subject:
         "one person": _clips(torch.arange(4) // 2, torch.zeros(4, dtype=torch.int64), 5),
         "one clip": _clips(torch.tensor([3]), torch.tensor([1]), 5),
     }[which]
-    found = _all_of(ids, other_videos, same_subject)
+    found = _all_of(ids, other_subjects, same_subject)
     video, subject, frames = (part.tolist() for part in ids)
     clips, steps = ids.frames.shape
     for query, (clip, moment) in enumerate((c, t) for c in range(clips) for t in range(steps)):
-        counted = weights(video, subject, frames, (clip, moment), other_videos, same_subject)
+        counted = weights(video, subject, frames, (clip, moment), other_subjects, same_subject)
         expected = [[counted.get((c, t), 0.0) for t in range(steps)] for c in range(clips)]
         torch.testing.assert_close(found.weight[query], torch.tensor(expected, dtype=torch.float32))
         assert found.own[query].tolist() == [number == video[clip] for number in video]
         assert found.positive[query] == clip * steps + moment
 
 
-def _share(ids: ClipIds, queries: int, other_videos: float) -> tuple[Tensor, Tensor]:
+def _share(ids: ClipIds, queries: int, other_subjects: float) -> tuple[Tensor, Tensor]:
     """What other people's frames weigh together by the own video's, and the weights of the latter, for some queries."""
     clips, steps = ids.frames.shape
     clip, moment = torch.randint(clips, (queries,)), torch.randint(steps, (queries,))
-    found = weigh(ids, clip, moment, other_videos, same_subject=0.0)
+    found = weigh(ids, clip, moment, other_subjects, same_subject=0.0)
     own = (found.weight * found.own[:, :, None]).sum((1, 2))
     return (found.weight * ~found.own[:, :, None]).sum((1, 2)) / own, own
 
@@ -75,7 +75,7 @@ def test_other_people_weigh_the_same_at_any_batch(people: int, clips: int) -> No
     """On 500 people and on the 14 that DISFA leaves to train: with a weight a frame it was .35, 1.55, 12.8 and 51."""
     torch.manual_seed(0)
     video = torch.arange(clips) % people  # every video in turn
-    share, own = _share(_clips(video, video, 16), 64, other_videos=0.35)
+    share, own = _share(_clips(video, video, 16), 64, other_subjects=0.35)
     torch.testing.assert_close(share, torch.full((64,), 0.35))
     torch.testing.assert_close(own, torch.full((64,), 16.0))
 

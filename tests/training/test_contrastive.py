@@ -115,7 +115,7 @@ def _oracle(stage: _Stage, given: ClipBatch) -> dict[str, float]:
     keys = [{c: key(view, *c) for c in candidates} for view in range(views)]
 
     def add(to: Sums, query: Tensor, target: int, positive: tuple[int, int, int]) -> None:
-        counted = weights(video, subject, frames, positive[:2], o["other_videos"], o["same_subject"])
+        counted = weights(video, subject, frames, positive[:2], o["other_subjects"], o["same_subject"])
         to.add(query, keys[target], positive, counted, video, o["temperature"])
 
     parts: dict[str, list[Sums]] = {"instance": [], "predictive": []}
@@ -148,7 +148,7 @@ CASES = [
     ("gru", _objective("instance_predictive", same_subject=0.5), 4),
     ("gru", _objective("instance_predictive", instance=0.3, predictive=0.7, horizons=[2], context=0), 4),
     ("gru", _objective("predictive"), 4),
-    ("none", _objective("predictive", horizons=[1], other_videos=3.0), 1),
+    ("none", _objective("predictive", horizons=[1], other_subjects=3.0), 1),
     ("convgru", _objective("instance_predictive", spatial=True), 4),
     ("convgru", _objective("dense"), 4),
 ]
@@ -167,7 +167,7 @@ def test_loss_equals_slow_loops(temporal: str, objective: dict[str, Any], clips:
 
 def test_clips_of_a_run_that_was_begun_before_are_of_strangers() -> None:
     """An earlier aulight gave each frame of another clip the weight .05, whatever it was of: the loop that it had."""
-    objective = _objective("instance_predictive", other_videos=0.05 * 3)
+    objective = _objective("instance_predictive", other_subjects=0.05 * 3)
     torch.manual_seed(0)
     stage = _Stage(_encoder(), read(ObjectiveSettings, objective), OPTIM, strangers=True)
     batch = _batch(4, 2, 5)
