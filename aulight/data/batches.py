@@ -152,8 +152,9 @@ class ClipBatches(Dataset[ClipBatch]):
             frames=torch.from_numpy(np.stack([clip.frames for clip in chosen])),
             skipped=skipped,
         )
-        if chosen[0].targets is not None:
-            batch["targets"] = torch.from_numpy(np.stack([clip.targets for clip in chosen]))  # type: ignore[arg-type]
+        targets = [clip.targets for clip in chosen if clip.targets is not None]  # of all clips or of none
+        if targets:
+            batch["targets"] = torch.from_numpy(np.stack(targets))
         return batch
 
 

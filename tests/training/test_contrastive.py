@@ -246,7 +246,7 @@ def test_two_ranks_equal_one_with_the_joined_batch(
     batch = _batch(4, objective["views"], 5)
     order = torch.tensor([0, 2, 1, 3])  # each rank has a clip of the video that two are of
     for name in ("clips", "video", "subject", "frames"):
-        batch[name] = batch[name][order]  # type: ignore[literal-required]
+        batch[name] = batch[name][order]
     whole = _stage(temporal, objective)
     loss = whole(batch)
     torch.autograd.backward(loss)
