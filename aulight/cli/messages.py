@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from aulight.errors import AulightError, is_out_of_memory, one_line, reason
 from aulight.files import ROOM
 from aulight.settings.commands import settings_of
+from aulight.settings.reading import RENAMED
 from aulight.settings.training import Experiment
 from aulight.settings.walk import nodes
 
@@ -55,6 +56,8 @@ def message(error: BaseException, command: str = "") -> str:
         return f"{unset[1]}: no value given; the files in conf/experiment have one, so add experiment=..."
     if unknown := re.match("Could not override '(.+)'", str(error)):
         key = max(unknown[1], whole[1] if whole else "", key=len)  # what was typed, or a key in a group that was
+        if key in RENAMED:
+            return f"{key}: {RENAMED[key]}"
         return f"{key}: no such setting; {_near(key, command)}--help lists the settings"
     if lone := re.search("Error parsing override '(.*)'\nmissing EQUAL", str(error)):
         return f"{lone[1]}: a setting is needed, key=value; --help lists the settings"

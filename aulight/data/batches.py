@@ -27,12 +27,16 @@ class ClipBatch(TypedDict):
     Attributes:
         clips: ``(B, V, T, H, W, 3)`` uint8, where V counts independently augmented views of the same frames.
         video: ``(B,)`` int64, the videos that they are of: rows of the dataset's videos.
+        subject: ``(B,)`` int64, whom they show: a number for each person (:attr:`PreparedDataset.people`).
+        frames: ``(B, T)`` int64, places of their frames in the video; each is one frame of the raw video.
         skipped: What was wrong with the unreadable files met on the way, a line each.
         targets: ``(B, T, AUs)`` float32 intensities, NaN where unknown; in stage two alone.
     """
 
     clips: Tensor
     video: Tensor
+    subject: Tensor
+    frames: Tensor
     skipped: list[str]
     targets: NotRequired[Tensor]
 
@@ -116,7 +120,7 @@ class ClipBatches(Dataset[ClipBatch]):
         on_error: OnError,
     ) -> None:
         self.paths = [data.path(row) for row in range(len(data.videos))]
-        self.lengths = data.videos["frames"].to_numpy()
+        self.lengths, self.people = data.videos["frames"].to_numpy(), data.people
         self.choose, self.augment, self.views, self.seed, self.on_error = choose, augment, views, seed, on_error
         self.readers = ReaderCache(size=size)
 
@@ -133,17 +137,24 @@ class ClipBatches(Dataset[ClipBatch]):
         raise VideoError(f"{skipped[-1]} (and {SPARES - 1} clips tried in its place were unreadable too)")
 
     def __getitem__(self, places: list[tuple[int, int]]) -> ClipBatch:
-        clips, videos, targets, skipped = [], [], [], list[str]()
+        clips, chosen, skipped = [], list[Clip](), list[str]()
         for epoch, index in places:
             clip, frames = self._read(epoch, index, skipped)
             clips.append(
                 np.stack([self.augment(frames, (self.seed, epoch, index, view)) for view in range(self.views)])
             )
-            videos.append(clip.video)
-            targets.append(clip.targets)
-        batch = ClipBatch(clips=torch.from_numpy(np.stack(clips)), video=torch.tensor(videos), skipped=skipped)
-        if targets[0] is not None:
-            batch["targets"] = torch.from_numpy(np.stack(targets))  # type: ignore[arg-type]  # all are arrays
+            chosen.append(clip)
+        videos = np.array([clip.video for clip in chosen])
+        batch = ClipBatch(
+            clips=torch.from_numpy(np.stack(clips)),
+            video=torch.from_numpy(videos),
+            subject=torch.from_numpy(self.people[videos]),
+            frames=torch.from_numpy(np.stack([clip.frames for clip in chosen])),
+            skipped=skipped,
+        )
+        targets = [clip.targets for clip in chosen if clip.targets is not None]  # of all clips or of none
+        if targets:
+            batch["targets"] = torch.from_numpy(np.stack(targets))
         return batch
 
 

@@ -198,6 +198,13 @@ class PreparedDataset:
         return [column(au) for au in self.aus]
 
     @cached_property
+    def people(self) -> npt.NDArray[np.int64]:
+        """Who is in each of :attr:`videos`, as a number; where nobody is named, somebody of that video alone."""
+        named = self.videos["subject"].astype(str).str.strip()
+        numbers = pd.factorize(named)[0].astype(np.int64)
+        return np.where(named == "", len(named) + np.arange(len(named)), numbers)
+
+    @cached_property
     def frames(self) -> pd.DataFrame:
         """``video_id, frame, source_frame, time_s, face_confidence``: one row a frame, in order."""
         return self._table("frames", _FRAMES, only=lambda _: False)

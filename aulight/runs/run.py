@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError, reason
 from aulight.files import alone, remove_leftovers, write_table, write_yaml
+from aulight.runs.former import WEIGHED, formerly_weighed
 from aulight.runs.machine import git_revision, peak_gpu_mb, peak_rss_mb, versions
 from aulight.runs.record import ADVICE, RECORD, FinetuneRecord, PretrainRecord, Record, differences, read_record
 from aulight.settings.commands import settings_of
@@ -39,7 +40,8 @@ class Run:
         command: ``pretrain`` or ``finetune``.
         config: The settings as plain containers.
         typed: Those of them that were typed, as ``key=value``. On top of stage one the network is the checkpoint's,
-            whatever the settings say; only one that was typed must be that of the run.
+            whatever the settings say; only one that was typed must be that of the run. The same goes for the weights of
+            candidates in a stage one of an earlier aulight.
 
     Attributes:
         folder: The directory.
@@ -61,15 +63,20 @@ class Run:
         if earlier is not None:
             if "config" not in earlier.model_fields_set:
                 raise AulightError(f"{folder / RECORD}: not the record of a run; {ADVICE}")
-            differing = differences(earlier.config, config, (*_free(command), *(["model"] if follows else [])))
-            if differing and self.last is None and str(earlier.outcome).startswith(("failed", "interrupted")):
-                return  # it got nowhere: a second try with a setting put right
+            weighed = formerly_weighed(earlier.config, typed)
+            kept = [*(["model"] if follows else []), *(WEIGHED if weighed else [])]
+            differing = differences(earlier.config, config, (*_free(command), *kept))
+            got_nowhere = self.last is None and str(earlier.outcome).startswith(("failed", "interrupted"))
+            if got_nowhere and (differing or weighed):
+                return  # a second try with a setting put right
             if differing:
                 raise AulightError(
                     f"{folder}: holds a run with other settings ({'; '.join(differing[:4])}); give another name="
                 )
             if follows:
                 config = {**config, "model": earlier.config.get("model", config["model"])}
+            if weighed:
+                config = {**config, "objective": earlier.config["objective"]}
             self.record = earlier.updated(config=dict(config))
 
     @classmethod

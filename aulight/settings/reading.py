@@ -17,6 +17,12 @@ LONGEST = 200
 
 _NO_SUCH = "no such setting; --help lists the settings"
 
+RENAMED = {
+    "objective.other_video_weight": "is objective.other_subjects now, of all other subjects' frames "
+    "together: at N clips a batch, N - 1 times as much"
+}
+"""Settings that have got another meaning, and so another name."""
+
 _NEEDED = {
     "bool_type": "true or false is needed",
     "dict_type": "names, each with a value, are needed",
@@ -66,7 +72,7 @@ def _line(cls: type[Group], plain: Mapping[str, Any], error: ErrorDetails, prefi
         place.pop()  # of a list, all of it is shown
     key, value = _dotted(place, prefix), _value(plain, place)
     if kind in ("extra_forbidden", "invalid_key"):
-        return f"{key}: {_NO_SUCH}"
+        return f"{key}: {RENAMED.get(key, _NO_SUCH)}"
     if kind == "missing":
         return f"{key}: is missing; --help lists the settings"
     shown = value if kind != MISTAKE or told["shown"] is None else told["shown"]

@@ -13,6 +13,7 @@ from aulight.protocol import TrainedOn
 from aulight.settings.model import NetworkSettings
 from aulight.settings.objective import ObjectiveSettings
 from aulight.settings.training import OptimSettings
+from aulight.training.candidates import ClipIds, weigh
 from aulight.training.losses import InfoNCE, gather_with_grad, info_nce
 from aulight.training.optim import one_cycle
 
@@ -27,8 +28,8 @@ class ContrastiveStage(pl.LightningModule):
     - *predictive*: the recurrent context at time t, through the predictor of horizon k, finds the embedding at t + k,
       in the other view if there are two.
 
-    Other moments of the same clip are the negatives that teach expression; those of other clips mostly teach identity,
-    and ``other_video_weight`` turns them down.
+    Other moments of the same video are the negatives that teach expression; those of other people mostly teach
+    identity, and ``other_subjects`` turns them down, as :func:`aulight.training.candidates.weigh` tells.
 
     Args:
         encoder: The network.
@@ -36,6 +37,8 @@ class ContrastiveStage(pl.LightningModule):
             :class:`aulight.settings.pretrain.PretrainSettings` sees to.
         optim: Of :func:`one_cycle`.
         trained_on: Name of the ``dataset`` and ``subjects`` that it sees; the checkpoint tells them to stage two.
+        strangers: Whether every clip counts as one of a video and a subject of its own, whatever it is of: in runs that
+            an earlier aulight began.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class ContrastiveStage(pl.LightningModule):
         objective: ObjectiveSettings,
         optim: OptimSettings,
         trained_on: TrainedOn | None = None,
+        strangers: bool = False,
     ) -> None:
         super().__init__()
         plain = {"encoder": encoder, "objective": objective, "optim": optim}
@@ -51,7 +55,7 @@ class ContrastiveStage(pl.LightningModule):
             {name: settings.model_dump() for name, settings in plain.items()} | {"trained_on": trained_on}
         )
         self.encoder = Encoder(encoder)
-        self.objective, self.optim = objective, optim
+        self.objective, self.optim, self.strangers = objective, optim, strangers
         norm, width, hidden = encoder.norm, objective.projection, objective.hidden
         self.projector = Projector(encoder.embedding, hidden, width, norm)
         self.predictors = Predictors(objective.horizons, self.encoder.temporal.channels, hidden, width, norm)
@@ -64,47 +68,55 @@ class ContrastiveStage(pl.LightningModule):
         context, _ = self.encoder.temporal(embedding)
         vectors = self.projector(_places(embedding)).unflatten(0, (views, -1))  # (V, B, T, places, D)
         steps = vectors.shape[2]
-        keys = [gather_with_grad(view.flatten(1, 2)) for view in vectors]  # (B over ranks, T * places, D)
+        keys = [gather_with_grad(view) for view in vectors]  # (B over ranks, T, places, D)
+        ids = self._ids(batch)
 
         terms: dict[str, list[InfoNCE]] = {"instance": [], "predictive": []}
         for source in range(views):
             target = keys[(source + 1) % views]
             if self.objective.instance:
-                terms["instance"].append(self._nce(vectors[source], target, 0))
+                terms["instance"].append(self._nce(vectors[source], target, ids, 0))
             if self.objective.predictive:
                 for horizon in horizons:
                     past = context.unflatten(0, (views, -1))[source][:, skip : steps - horizon]
                     queries = self.predictors(_places(past), horizon)
-                    terms["predictive"].append(self._nce(queries, target, skip + horizon))
+                    terms["predictive"].append(self._nce(queries, target, ids, skip + horizon))
 
         loss = torch.zeros((), device=self.device)
         for name, parts in terms.items():
             if parts:
                 weight = self.objective.instance if name == "instance" else self.objective.predictive
                 mean = {
-                    field: torch.stack([torch.as_tensor(getattr(part, field)) for part in parts]).mean()
-                    for field in InfoNCE._fields
+                    field: torch.stack([getattr(part, field) for part in parts]).mean() for field in InfoNCE._fields
                 }
                 loss = loss + weight * mean["loss"]
                 self.log_dict({f"train/{name}_{field}": value.detach() for field, value in mean.items()})
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
 
-    def _nce(self, queries: Tensor, keys: Tensor, offset: int) -> InfoNCE:
-        """Queries ``(B, t, places, D)`` against keys ``(V, T * places, D)``; the positive is ``offset`` moments on."""
-        clips, moments, places, _ = queries.shape
+    def _ids(self, batch: ClipBatch) -> ClipIds:
+        """Where the clips of all ranks are from, in the order of the keys."""
+        told = torch.cat([batch["video"][:, None], batch["subject"][:, None], batch["frames"]], dim=1)
+        told = gather_with_grad(told)
+        video, subject, frames = told[:, 0], told[:, 1], told[:, 2:]
+        if self.strangers:
+            video = subject = torch.arange(len(told), device=told.device)
+        return ClipIds(video, subject, frames)
+
+    def _nce(self, queries: Tensor, keys: Tensor, ids: ClipIds, offset: int) -> InfoNCE:
+        """Queries ``(B, t, places, D)`` against keys ``(V, T, places, D)``; the positive is ``offset`` moments on."""
+        clips, moments = queries.shape[:2]
         device = queries.device
         clip = self.global_rank * clips + torch.arange(clips, device=device)
-        within = torch.arange(moments * places, device=device) + offset * places
-        positives = clip[:, None] * keys.shape[1] + within[None]
-        return info_nce(
-            queries.flatten(0, 2),
-            keys,
-            positives.flatten(),
-            clip.repeat_interleave(moments * places),
-            temperature=self.objective.temperature,
-            other_video_weight=self.objective.other_video_weight,
+        moment = offset + torch.arange(moments, device=device)
+        candidates = weigh(
+            ids,
+            clip.repeat_interleave(moments),
+            moment.repeat(clips),
+            other_subjects=self.objective.other_subjects,
+            same_subject=self.objective.same_subject,
         )
+        return info_nce(queries.flatten(0, 1), keys, candidates, self.objective.temperature)
 
     def configure_optimizers(self) -> Any:
         """AdamW with a one-cycle schedule over the whole run."""

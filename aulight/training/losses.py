@@ -1,4 +1,4 @@
-"""Training losses: InfoNCE over the frames of a batch of videos, and regression on sparse labels."""
+"""Training losses: InfoNCE over the moments of a batch of clips, and regression on sparse labels."""
 
 from typing import Any, NamedTuple
 
@@ -8,13 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aulight.errors import AulightError
+from aulight.training.candidates import Candidates
 
 
 class InfoNCE(NamedTuple):
-    """The loss and what to watch beside it.
+    """The loss and what to watch beside it, all of them scalars.
 
     Attributes:
-        loss: Scalar, float32, mean over the queries.
+        loss: Float32, mean over the queries.
         top1: Share of queries whose most similar candidate of all is the positive.
         top1_same: The same among the candidates of the query's own video: a network that only tells
             videos apart stays at `chance_same` here while `top1` and the loss look fine.
@@ -25,57 +26,49 @@ class InfoNCE(NamedTuple):
     loss: Tensor
     top1: Tensor
     top1_same: Tensor
-    chance: float
-    chance_same: float
+    chance: Tensor
+    chance_same: Tensor
 
 
-def info_nce(
-    queries: Tensor,
-    keys: Tensor,
-    positives: Tensor,
-    query_video: Tensor,
-    temperature: float,
-    other_video_weight: float = 1.0,
-) -> InfoNCE:
-    r"""Contrast each query with the keys of all videos (van den Oord et al. 2018, arxiv.org/abs/1807.03748).
+def info_nce(queries: Tensor, keys: Tensor, candidates: Candidates, temperature: float) -> InfoNCE:
+    r"""Contrast each query with the moments of all clips (van den Oord et al. 2018, arxiv.org/abs/1807.03748).
 
-    With s the cosine similarity, p the positive of query i, and w(v) = 1 for the query's own video and
-    `other_video_weight` for the others::
+    With s the cosine similarity, p the positive of query i, and w(i, c) the weight of candidate c::
 
-        loss_i = -log( exp(s(i, p) / temperature) / sum over v, k of w(v) exp(s(i, (v, k)) / temperature) )
+        loss_i = -log( exp(s(i, p) / temperature) / sum over c of w(i, c) exp(s(i, c) / temperature) )
 
-    A weight below 1 makes the other moments of the same video the negatives that count. Logits are float32
-    also under autocast, and nothing larger than the N x (V K) logits is made. Under DDP give the queries of
-    this rank and the keys of all (`gather_with_grad`).
+    Logits are float32 also under autocast, and of what is as large as they are one is kept for the gradient. Under DDP
+    give the queries of this rank and the keys of all (`gather_with_grad`).
 
     Args:
-        queries: `(N, D)`.
-        keys: `(V, K, D)`, K candidates from each of V videos.
-        positives: `(N,)` int64, index of the positive into the V K keys; it lies in the query's own video.
-        query_video: `(N,)` int64, index of the query's own video into V.
+        queries: `(Q, P, D)`, a vector for each of P places; the positive is that of the same place.
+        keys: `(V, T, P, D)`, of T moments of each of V clips; a moment's places have its weight.
+        candidates: Of the Q queries (:func:`aulight.training.candidates.weigh`).
         temperature: Above 0.
-        other_video_weight: 0 or more; at 0 the other videos play no part.
 
     Returns:
-        The loss, and top-1 accuracies of the bare similarities (without the weight) with their chance levels.
+        The loss, and top-1 accuracies of the bare similarities of what has a weight, with their chance levels.
     """
-    videos, per_video, _ = keys.shape
+    count, places = queries.shape[:2]
+    weight = candidates.weight.flatten(1)  # (Q, V T)
+    positives = candidates.positive[:, None] * places + torch.arange(places, device=queries.device)  # (Q, P)
     with torch.autocast(queries.device.type, enabled=False):
-        queries = F.normalize(queries.float(), dim=-1)
-        keys = F.normalize(keys.float(), dim=-1)
-        logits = (queries / temperature) @ keys.flatten(0, 1).T  # (N, V K)
-        by_video = logits.view(-1, videos, per_video)
+        queries = F.normalize(queries.float(), dim=-1).flatten(0, 1)
+        keys = F.normalize(keys.float(), dim=-1).flatten(0, 2)
+        logits = ((queries / temperature) @ keys.T).view(count, places, -1, places)  # of the key's moment and place
         with torch.no_grad():
-            rows = torch.arange(len(queries), device=queries.device)
-            own_best = by_video[rows, query_video].argmax(1) + query_video * per_video
-            top1 = (logits.argmax(1) == positives).float().mean()
-            top1_same = (own_best == positives).float().mean()
-        if other_video_weight != 1:
-            others = query_video[:, None] != torch.arange(videos, device=queries.device)  # (N, V)
-            weight = torch.tensor(other_video_weight, device=queries.device)
-            by_video = by_video + torch.where(others, weight, 1.0).log()[:, :, None]
-        loss = F.cross_entropy(by_video.flatten(1), positives)
-    return InfoNCE(loss, top1, top1_same, 1 / (videos * per_video), 1 / per_video)
+            same = candidates.own.repeat_interleave(candidates.weight.shape[2], dim=1)
+            top1, chance = _top1(logits, weight > 0, positives)
+            top1_same, chance_same = _top1(logits, (weight > 0) & same, positives)
+        logits = logits + weight.log()[:, None, :, None]
+        loss = F.cross_entropy(logits.flatten(2).flatten(0, 1), positives.flatten())
+    return InfoNCE(loss, top1, top1_same, chance, chance_same)
+
+
+def _top1(logits: Tensor, among: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
+    """How often the largest of some logits `(Q, P, M, P)` is the positive, of the M moments `among` `(Q, M)`."""
+    best = logits.masked_fill(~among[:, None, :, None], -torch.inf).flatten(2).argmax(2)
+    return (best == positives).float().mean(), (1 / (among.sum(1) * logits.shape[3])).mean()
 
 
 class _Gather(torch.autograd.Function):
@@ -95,7 +88,7 @@ class _Gather(torch.autograd.Function):
 
 
 def gather_with_grad(x: Tensor) -> Tensor:
-    """Return the rows of all ranks in the order of the ranks, with gradients back to each.
+    """Return the rows of all ranks in the order of the ranks, with gradients back to each where they have any.
 
     A loss that is a mean over the local queries against gathered keys gives under DDP, which averages
     gradients, what one process with the joined batch would give (batch norm in the network aside, unless

@@ -1,5 +1,6 @@
 """Stage one: from unlabelled videos to a checkpoint."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
@@ -9,6 +10,7 @@ from aulight.data.contents import forgotten, shown
 from aulight.data.loaders import ContrastiveData
 from aulight.data.opening import open_data
 from aulight.data.store import PreparedDataset
+from aulight.runs.former import as_begun
 from aulight.runs.record import DatasetRecord, ProtocolRecord
 from aulight.runs.run import Run
 from aulight.settings.data import ProtocolSettings
@@ -21,19 +23,25 @@ from aulight.training.tracking import Tracker
 from aulight.training.trainer import Kept, fit, make_trainer, prepare_process
 
 
-def learn(settings: PretrainSettings, folder: Path) -> None:
+def learn(settings: PretrainSettings, folder: Path, typed: Sequence[str] = ()) -> None:
     """Runs stage one, or what is left of it.
 
     Args:
         settings: What to do.
         folder: The run directory.
+        typed: Settings as they were typed.
 
     Raises:
         AulightError: For anything that a user can mend.
     """
-    run = Run.begin(folder, settings)
+    run = Run.begin(folder, settings, typed)
     if run.done:
         return
+    settings, strangers = as_begun(settings, run.record.config)
+    if strangers:
+        run.say(
+            "begun by an earlier aulight: every clip counts as of somebody else, as it did then, to the end of the run"
+        )
     data = open_data(Path(settings.data.root), settings.data.synthetic)
     run.check_data(data.fingerprint)
     labelled = (data.root / "labels.parquet").is_file()
@@ -64,6 +72,7 @@ def learn(settings: PretrainSettings, folder: Path) -> None:
             settings.objective,
             settings.optim,
             trained_on=shown(data, rows).trained_on(),
+            strangers=strangers,
         )
         module = ContrastiveData(
             data,

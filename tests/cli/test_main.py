@@ -103,6 +103,7 @@ def test_no_arguments_and_version(aulight: Command) -> None:
         (["finetune", "name=.."], ["name=..", "a folder can have"]),
         (["pretrain", "clip.length=???"], ["clip.length: no value given; add clip.length="]),
         (["pretrain", "clip={length: 4, nosuch: 1}"], ["clip.nosuch: no such setting"]),
+        (["pretrain", "objective.other_video_weight=0.1"], ["is objective.other_subjects now", "N - 1 times as much"]),
         (["finetune", "~seed"], ["seed: is missing"]),
         (["pretrain", "--config-dir=/nowhere"], ["--config-dir=/nowhere", "no such folder"]),
         (["pretrain", "root="], ["root=", "a path is needed"]),

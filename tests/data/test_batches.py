@@ -27,10 +27,11 @@ def test_batches_hold_the_chosen_frames(data: PreparedDataset, decode: Decode) -
         assert batch["clips"].dtype == torch.uint8
         assert batch["skipped"] == []
         assert "targets" not in batch
-        for video, views in zip(batch["video"].tolist(), batch["clips"].numpy(), strict=True):
+        assert batch["subject"].tolist() == data.people[batch["video"]].tolist()
+        ids = zip(batch["video"].tolist(), batch["frames"].tolist(), batch["clips"].numpy(), strict=True)
+        for video, frames, views in ids:
             codes = decode(views[0])
-            assert decode(views[1]) == codes
-            assert {number for number, _ in codes} == {video}
+            assert decode(views[1]) == codes == [(video, frame) for frame in frames]
             assert set(codes) <= runs
             assert len({second - first for (_, first), (_, second) in pairwise(codes)}) == 1
     assert {video for batch in batches for video in batch["video"].tolist()} == {0, 1, 2, 3, 7}
@@ -59,8 +60,8 @@ def test_ranks_share_out_the_batches_of_one(data: PreparedDataset, world: int) -
             assert list(chain(*parts)) == whole
             batch = clips[whole]
             shared = [clips[part] for part in parts]
-            torch.testing.assert_close(torch.cat([part["clips"] for part in shared]), batch["clips"])
-            torch.testing.assert_close(torch.cat([part["video"] for part in shared]), batch["video"])
+            for name in ("clips", "video", "subject", "frames"):
+                torch.testing.assert_close(torch.cat([part[name] for part in shared]), batch[name])
         places = [place for batch in alone for place in batch]
         assert places == [(epoch, index) for index in range(24)]
 
@@ -99,8 +100,10 @@ def test_targets_are_the_drawn_labels_of_the_frames_shown(data: PreparedDataset,
     for batch in regression(data, batches_per_epoch=20).train_dataloader():
         assert batch["clips"].shape == (4, 1, 4, 64, 64, 3)
         assert batch["targets"].shape == (4, 4, 2)
-        for pictures, targets in zip(batch["clips"].numpy(), batch["targets"].numpy(), strict=True):
+        parts = (batch[name].numpy() for name in ("clips", "targets", "frames"))
+        for pictures, targets, frames in zip(*parts, strict=True):
             codes = decode(pictures[0])
+            assert [frame for _, frame in codes] == frames.tolist()  # also where the first is repeated
             assert (f"v{codes[-1][0]}", codes[-1][1]) in label_of
             assert {video for video, _ in codes} <= set(TRAIN)
             for t, ((video, frame), target) in enumerate(zip(codes, targets, strict=True)):

@@ -275,6 +275,17 @@ def test_opening_reads_no_table_whole_but_the_videos(faces: PreparedDataset) -> 
     assert "labels" not in vars(faces)
 
 
+def test_people_are_numbered_and_who_is_not_named_is_nobody_else(tmp_path: Path, make_store: Make) -> None:
+    make_store(tmp_path / "faces", [3] * 6, real=False)
+    path = tmp_path / "faces" / "videos.parquet"
+    table = pd.read_parquet(path)
+    pd.DataFrame(table.assign(subject=["B", "", "A", "B", " ", "A"])).to_parquet(path, index=False)
+    people = PreparedDataset(tmp_path / "faces").people
+    assert people.dtype == np.int64
+    same = people[:, None] == people
+    assert [np.flatnonzero(row).tolist() for row in same] == [[0, 3], [1], [2, 5], [0, 3], [4], [2, 5]]
+
+
 def _slow_segments(confidence: list[list[float]], source: list[list[int]]) -> list[tuple[int, int, int]]:
     """Frame by frame."""
     runs: list[tuple[int, int, int]] = []

@@ -179,6 +179,7 @@ def test_interrupted_run_goes_on_as_it_would_have(command: str, aulight: Command
     outcome = aulight(*settings)
     assert outcome.status == 0, outcome.err
     assert f"{name}: resumed at step {step}\n" in outcome.out
+    assert (f"{name}: begun by an earlier aulight: every clip counts" in outcome.out) == (command == "pretrain")
     assert _run(folder)["outcome"] == "done"
     metrics, expected = (pd.read_csv(path) for path in (folder / "metrics.csv", Path("expected", f"{command}.csv")))
     assert list(metrics["step"]) == list(expected["step"])

@@ -52,6 +52,9 @@ def _line(command: str, plain: dict[str, Any]) -> str:
         ("pretrain", "clip.stride=[4]", "clip.stride=[4]: 2 values are needed"),
         ("pretrain", "objective.horizons=[]", "objective.horizons=[]: at least one value is needed"),
         ("pretrain", "+foo=1", "foo: no such setting; --help lists the settings"),
+        ("pretrain", "+objective.other_video_weight=0.1",
+         "objective.other_video_weight: is objective.other_subjects now, of all other subjects' frames together: "
+         "at N clips a batch, N - 1 times as much"),
         ("pretrain", "~clip.length", "clip.length: is missing; --help lists the settings"),
         ("pretrain", "augment.frame=[{p: 1}]", "augment.frame[0].name: is missing; --help lists the settings"),
         ("pretrain", "augment.frame=[3]", "augment.frame=[3]: its settings are needed (name)"),

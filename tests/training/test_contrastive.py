@@ -18,6 +18,7 @@ from aulight.settings.objective import ObjectiveSettings
 from aulight.settings.reading import read
 from aulight.settings.training import OptimSettings
 from aulight.training.contrastive import ContrastiveStage
+from tests.training.slow import Sums, weights
 
 OPTIM = OptimSettings(lr=1e-3, weight_decay=0.0, warmup=0.1)
 
@@ -74,16 +75,26 @@ def _stage(temporal: str, objective: dict[str, Any], norm: str = "group") -> _St
     return _Stage(_encoder(temporal, norm), read(ObjectiveSettings, objective), OPTIM)
 
 
-def _clips(batch: int, views: int, steps: int, size: int = 32) -> Tensor:
+def _batch(batch: int, views: int, steps: int, size: int = 32) -> ClipBatch:
+    """Clips of random pictures; of four, two are of one video, and the third is of another video of that person."""
     generator = torch.Generator().manual_seed(1)
-    return torch.randint(0, 256, (batch, views, steps, size, size, 3), dtype=torch.uint8, generator=generator)
+    begin, stride = torch.tensor([[0, 8, 0, 3], [4, 2, 4, 5]])[:, :batch, None]
+    return {
+        "clips": torch.randint(0, 256, (batch, views, steps, size, size, 3), dtype=torch.uint8, generator=generator),
+        "video": torch.tensor([6, 6, 2, 9][:batch]),
+        "subject": torch.tensor([1, 1, 1, 0][:batch]),
+        "frames": begin + stride * torch.arange(steps),
+        "skipped": [],
+    }
 
 
 @torch.no_grad()
-def _oracle(stage: _Stage, clips: Tensor) -> dict[str, float]:
+def _oracle(stage: _Stage, given: ClipBatch) -> dict[str, float]:
     """Both terms by explicit loops over sources, horizons, clips, moments, places and candidates, in float64."""
     o = stage.objective.model_dump()
+    clips = given["clips"]
     batch, views, steps = clips.shape[:3]
+    video, subject, frames = (given["video"].tolist(), given["subject"].tolist(), given["frames"].tolist())
     normal = (clips / 255 - 0.5) / 0.25
     embedding, context = [], []
     for view in range(views):
@@ -91,86 +102,89 @@ def _oracle(stage: _Stage, clips: Tensor) -> dict[str, float]:
         embedding.append(embedded)
         context.append(stage.encoder.temporal(embedded)[0])
     height, width = embedding[0].shape[-2:]
+    places = [divmod(place, width) for place in range(height * width)]
 
     def unit(vector: Tensor) -> Tensor:
         return nn.functional.normalize(vector.double(), dim=0)
 
-    def key(view: int, clip: int, moment: int, y: int, x: int) -> Tensor:
+    def key(view: int, clip: int, moment: int, place: int) -> Tensor:
+        y, x = places[place]
         return unit(stage.projector(embedding[view][clip, moment, :, y, x][None])[0])
 
-    places = [(y, x) for y in range(height) for x in range(width)]
-    candidates = [(b, t, y, x) for b in range(batch) for t in range(steps) for y, x in places]
+    candidates = [(b, t, p) for b in range(batch) for t in range(steps) for p in range(len(places))]
     keys = [{c: key(view, *c) for c in candidates} for view in range(views)]
 
-    temperature = float(o["temperature"])
+    def add(to: Sums, query: Tensor, target: int, positive: tuple[int, int, int]) -> None:
+        counted = weights(video, subject, frames, positive[:2], o["other_subjects"], o["same_subject"])
+        to.add(query, keys[target], positive, counted, video, o["temperature"])
 
-    def term(query: Tensor, own: int, target: int, positive: tuple[int, int, int, int]) -> float:
-        total = 0.0
-        for candidate, vector in keys[target].items():
-            weight = 1.0 if candidate[0] == own else o["other_video_weight"]
-            total += weight * math.exp(float(query @ vector) / temperature)
-        return -float(query @ keys[target][positive]) / temperature + math.log(total)
-
-    instance, predictive = [], []
+    parts: dict[str, list[Sums]] = {"instance": [], "predictive": []}
     for source in range(views):
         target = (source + 1) % views
         if o["instance"]:
-            instance.append([term(keys[source][c], c[0], target, c) for c in candidates])
-        if o["predictive"]:
-            for horizon in o["horizons"]:
-                losses = []
-                for b in range(batch):
-                    for t in range(o["context"], steps - horizon):
-                        for y, x in places:
-                            past = context[source][b, t, :, y, x][None]
-                            query = unit(stage.predictors(past, horizon)[0])
-                            losses.append(term(query, b, target, (b, t + horizon, y, x)))
-                predictive.append(losses)
+            parts["instance"].append(Sums())
+            for c in candidates:
+                add(parts["instance"][-1], keys[source][c], target, c)
+        for horizon in o["horizons"] if o["predictive"] else ():
+            parts["predictive"].append(Sums())
+            for b in range(batch):
+                for t in range(o["context"], steps - horizon):
+                    for p, (y, x) in enumerate(places):
+                        past = context[source][b, t, :, y, x][None]
+                        query = unit(stage.predictors(past, horizon)[0])
+                        add(parts["predictive"][-1], query, target, (b, t + horizon, p))
 
-    def mean(parts: list[list[float]]) -> float:
-        return sum(sum(part) / len(part) for part in parts) / len(parts) if parts else 0.0
-
-    return {
-        "instance": mean(instance),
-        "predictive": mean(predictive),
-        "loss": o["instance"] * mean(instance) + o["predictive"] * mean(predictive),
+    logged = {
+        f"train/{term}_{name}": sum(sums.means()[name] for sums in of_term) / len(of_term)
+        for term, of_term in parts.items()
+        if of_term
+        for name in of_term[0].means()
     }
+    return logged | {"train/loss": sum(o[term] * logged[f"train/{term}_loss"] for term in parts if parts[term])}
 
 
 CASES = [
-    ("gru", _objective("instance_predictive")),
-    ("gru", _objective("instance_predictive", instance=0.3, predictive=0.7, horizons=[2], context=0)),
-    ("gru", _objective("predictive")),
-    ("none", _objective("predictive", horizons=[1], other_video_weight=1.0)),
-    ("convgru", _objective("instance_predictive", spatial=True)),
-    ("convgru", _objective("dense")),
+    ("gru", _objective("instance_predictive"), 4),
+    ("gru", _objective("instance_predictive", same_subject=0.5), 4),
+    ("gru", _objective("instance_predictive", instance=0.3, predictive=0.7, horizons=[2], context=0), 4),
+    ("gru", _objective("predictive"), 4),
+    ("none", _objective("predictive", horizons=[1], other_subjects=3.0), 1),
+    ("convgru", _objective("instance_predictive", spatial=True), 4),
+    ("convgru", _objective("dense"), 4),
 ]
 
 
-@pytest.mark.parametrize(("temporal", "objective"), CASES)
-def test_loss_equals_slow_loops(temporal: str, objective: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("temporal", "objective", "clips"), CASES)
+def test_loss_equals_slow_loops(temporal: str, objective: dict[str, Any], clips: int) -> None:
     stage = _stage(temporal, objective)
-    clips = _clips(2, objective["views"], 5)
-    loss = stage({"clips": clips}).item()
-    expected = _oracle(stage, clips)
-    assert loss == pytest.approx(expected["loss"], abs=2e-5)
-    assert stage.logged["train/loss"] == pytest.approx(loss)
-    for term in ("instance", "predictive"):
-        if objective[term]:
-            assert stage.logged[f"train/{term}_loss"] == pytest.approx(expected[term], abs=2e-5)
-        else:
-            assert f"train/{term}_loss" not in stage.logged
+    batch = _batch(clips, objective["views"], 5)
+    loss = stage(batch).item()
+    expected = _oracle(stage, batch)
+    assert stage.logged == pytest.approx(expected, abs=2e-5)
+    assert loss == pytest.approx(expected["train/loss"], abs=2e-5)
     assert stage.encoder.map_size == ((2, 2) if temporal == "convgru" else (1, 1))
-    candidates = 5 * math.prod(stage.encoder.map_size)
-    assert stage.logged["train/predictive_chance_same"] == pytest.approx(1 / candidates)
-    assert stage.logged["train/predictive_chance"] == pytest.approx(1 / (2 * candidates))
+
+
+def test_clips_of_a_run_that_was_begun_before_are_of_strangers() -> None:
+    """An earlier aulight gave each frame of another clip the weight .05, whatever it was of: the loop that it had."""
+    objective = _objective("instance_predictive", other_subjects=0.05 * 3)
+    torch.manual_seed(0)
+    stage = _Stage(_encoder(), read(ObjectiveSettings, objective), OPTIM, strangers=True)
+    batch = _batch(4, 2, 5)
+    loss = stage(batch).item()
+    apart: ClipBatch = {**batch, "video": torch.arange(4), "subject": torch.arange(4)}
+    assert loss == pytest.approx(_oracle(stage, apart)["train/loss"], abs=2e-5)
+    assert loss != pytest.approx(_stage("gru", objective)(batch).item(), abs=1e-2)
+    counted = weights([0, 1, 2, 3], [0, 1, 2, 3], batch["frames"].tolist(), (1, 2), 0.05 * 3, 0.0)
+    assert len(counted) == 20
+    assert counted == {place: pytest.approx(1.0 if place[0] == 1 else 0.05) for place in counted}
 
 
 @pytest.mark.parametrize("name", ["instance_predictive", "predictive", "dense"])
 def test_each_objective_learns_a_few_clips_by_heart(name: str) -> None:
     objective = _objective(name)
     stage = _stage("convgru" if name == "dense" else "gru", objective, norm="batch")
-    batch = {"clips": _clips(3, objective["views"], 6)}
+    batch = _batch(3, objective["views"], 6)
     optimizer = torch.optim.AdamW(stage.parameters(), lr=2e-3)
     losses = []
     for _ in range(25):
@@ -198,12 +212,18 @@ def test_objective_and_encoder_must_go_together(typed: list[str], message: str) 
         settings_from("pretrain", config)
 
 
-def _joint(rank: int, folder: Path, clips: Tensor, temporal: str, objective: dict[str, Any]) -> None:
+def _part(batch: ClipBatch, rank: int) -> ClipBatch:
+    """Of two ranks."""
+    parts: Any = {name: value.chunk(2)[rank] for name, value in batch.items() if isinstance(value, Tensor)}
+    return {**parts, "skipped": []}  # type: ignore[typeddict-item]
+
+
+def _joint(rank: int, folder: Path, batch: ClipBatch, temporal: str, objective: dict[str, Any]) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", f"file://{folder / 'store'}", world_size=2, rank=rank)
     stage = _stage(temporal, objective)
     net: nn.Module = DistributedDataParallel(stage)
-    loss = net({"clips": clips.chunk(2)[rank]})
+    loss = net(_part(batch, rank))
     torch.autograd.backward(loss)
     grads = {name: parameter.grad for name, parameter in stage.named_parameters()}
     torch.save({"loss": loss.detach(), "grads": grads}, folder / f"{rank}.pt")
@@ -212,17 +232,25 @@ def _joint(rank: int, folder: Path, clips: Tensor, temporal: str, objective: dic
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("temporal", "objective"), [("gru", _objective("instance_predictive")), ("convgru", _objective("dense"))]
+    ("temporal", "objective"),
+    [
+        ("gru", _objective("instance_predictive")),
+        ("gru", _objective("instance_predictive", same_subject=0.5)),
+        ("convgru", _objective("dense")),
+    ],
 )
 def test_two_ranks_equal_one_with_the_joined_batch(
     temporal: str, objective: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parents[2])  # spawned processes import this file by name
-    clips = _clips(4, objective["views"], 5)
+    batch = _batch(4, objective["views"], 5)
+    order = torch.tensor([0, 2, 1, 3])  # each rank has a clip of the video that two are of
+    for name in ("clips", "video", "subject", "frames"):
+        batch[name] = batch[name][order]
     whole = _stage(temporal, objective)
-    loss = whole({"clips": clips})
+    loss = whole(batch)
     torch.autograd.backward(loss)
-    spawn(_joint, (tmp_path, clips, temporal, objective), nprocs=2)  # type: ignore[no-untyped-call]
+    spawn(_joint, (tmp_path, batch, temporal, objective), nprocs=2)  # type: ignore[no-untyped-call]
     ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
     assert sum(float(rank["loss"]) for rank in ranks) / 2 == pytest.approx(loss.item(), abs=1e-5)
     for name, parameter in whole.named_parameters():

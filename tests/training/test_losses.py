@@ -1,5 +1,6 @@
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,85 +11,91 @@ from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 from aulight.errors import AulightError
+from aulight.training.candidates import Candidates, ClipIds, weigh
 from aulight.training.losses import gather_with_grad, info_nce, masked_regression
+from tests.training.slow import Sums, weights
+
+PEOPLE = [0, 0, 1, 1]
+IDS = ClipIds(torch.tensor([0, 0, 1, 2]), torch.tensor(PEOPLE), torch.tensor([[0, 2, 4], [2, 4, 6]] * 2))
+"""Four clips: two of one video, with frames in common, and one each of two videos of another person."""
 
 
-def _batch(queries: int, videos: int, per_video: int, dim: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _batch(queries: int, places: int, dim: int, other: float = 0.35, same: float = 0.0) -> tuple[Any, ...]:
     torch.manual_seed(0)
-    positives = torch.randint(videos * per_video, (queries,))
+    positive = torch.randint(12, (queries,))
     return (
-        torch.randn(queries, dim, requires_grad=True),
-        torch.randn(videos, per_video, dim, requires_grad=True),
-        positives,
-        positives // per_video,
+        torch.randn(queries, places, dim, requires_grad=True),
+        torch.randn(4, 3, places, dim, requires_grad=True),
+        weigh(IDS, positive // 3, positive % 3, other, same),
     )
 
 
-@pytest.mark.parametrize("weight", [1.0, 0.1, 0.0, 2.5])
-def test_info_nce_equals_slow_loop(weight: float) -> None:
-    queries, keys, positives, query_video = _batch(7, 3, 4, 5)
-    tau, total, hits, hits_same = 0.2, 0.0, 0, 0
-    for i in range(7):
-        similar = []
-        denominator = 0.0
-        for v in range(3):
-            for k in range(4):
-                a, b = queries[i].detach().double(), keys[v, k].detach().double()
-                s = float(a @ b / (a.norm() * b.norm()))
-                similar.append(s)
-                denominator += (1.0 if v == query_video[i] else weight) * math.exp(s / tau)
-        total -= math.log(math.exp(similar[positives[i]] / tau) / denominator)
-        hits += max(similar) == similar[positives[i]]
-        own = similar[4 * int(query_video[i]) : 4 * int(query_video[i]) + 4]
-        hits_same += max(own) == similar[positives[i]]
-    result = info_nce(queries, keys, positives, query_video, tau, weight)
-    assert result.loss.item() == pytest.approx(total / 7, abs=1e-5)
-    assert result.top1.item() == pytest.approx(hits / 7)
-    assert result.top1_same.item() == pytest.approx(hits_same / 7)
-    assert (result.chance, result.chance_same) == (1 / 12, 1 / 4)
+@pytest.mark.parametrize("places", [1, 3])
+@pytest.mark.parametrize(("other", "same"), [(0.35, 0.0), (0.0, 0.0), (2.5, 1.0), (0.0, 0.5)])
+def test_info_nce_equals_slow_loop(other: float, same: float, places: int) -> None:
+    queries, keys, candidates = _batch(7, places, 5, other, same)
+
+    def unit(vector: Tensor) -> Tensor:
+        return F.normalize(vector.detach().double(), dim=0)
+
+    vectors = {(v, t, p): unit(keys[v, t, p]) for v in range(4) for t in range(3) for p in range(places)}
+    video, _, frames = (part.tolist() for part in IDS)
+    sums = Sums()
+    for i, positive in enumerate(candidates.positive.tolist()):
+        counted = weights(video, PEOPLE, frames, divmod(positive, 3), other, same)
+        for p in range(places):
+            sums.add(unit(queries[i, p]), vectors, (*divmod(positive, 3), p), counted, video, 0.2)
+    result = info_nce(queries, keys, candidates, 0.2)
+    for name, expected in sums.means().items():
+        assert getattr(result, name).item() == pytest.approx(expected, abs=1e-5), name
     torch.autograd.backward(result.loss)
-    assert queries.grad is not None
-    assert keys.grad is not None
     assert queries.grad.isfinite().all()
     assert keys.grad.isfinite().all()
 
 
 def test_info_nce_gradients() -> None:
-    queries, keys, positives, query_video = _batch(4, 2, 3, 3)
+    queries, keys, candidates = _batch(4, 2, 3)
     # Central differences of the float32 loss, along one random direction.
-    loss = info_nce(queries, keys, positives, query_video, 0.5, 0.3).loss
-    grads = torch.autograd.grad(loss, (queries, keys))
+    grads = torch.autograd.grad(info_nce(queries, keys, candidates, 0.5).loss, (queries, keys))
     step = [torch.randn_like(x) for x in (queries, keys)]
     with torch.no_grad():
-        up, down = (
-            info_nce(queries + e * step[0], keys + e * step[1], positives, query_video, 0.5, 0.3).loss
-            for e in (1e-2, -1e-2)
-        )
+        up, down = (info_nce(queries + e * step[0], keys + e * step[1], candidates, 0.5).loss for e in (1e-2, -1e-2))
     expected = sum((g * s).sum() for g, s in zip(grads, step, strict=True))
     assert ((up - down) / 2e-2).item() == pytest.approx(float(expected), abs=2e-3)
 
 
+def _strangers(clips: int, moments: int, queries: int) -> Candidates:
+    """Clips of as many people, and queries with random positives."""
+    ids = ClipIds(torch.arange(clips), torch.arange(clips), torch.arange(moments).expand(clips, -1))
+    positive = torch.randint(clips * moments, (queries,))
+    return weigh(ids, positive // moments, positive % moments, clips - 1.0, 0.0)
+
+
 def test_info_nce_at_chance_and_solved() -> None:
-    _, keys, positives, query_video = _batch(2000, 5, 4, 64)
-    random = info_nce(torch.randn(2000, 64), keys, positives, query_video, 0.2)
-    assert random.top1.item() == pytest.approx(random.chance, abs=0.02)
-    assert random.top1_same.item() == pytest.approx(random.chance_same, abs=0.04)
-    solved = info_nce(3 * keys.detach().flatten(0, 1)[positives], keys, positives, query_video, 0.05)
+    torch.manual_seed(0)
+    keys, candidates = torch.randn(5, 4, 1, 64), _strangers(5, 4, 2000)
+    random = info_nce(torch.randn(2000, 1, 64), keys, candidates, 0.2)
+    assert random.chance.item() == pytest.approx(1 / 20)
+    assert random.chance_same.item() == pytest.approx(1 / 4)
+    assert random.top1.item() == pytest.approx(1 / 20, abs=0.02)
+    assert random.top1_same.item() == pytest.approx(1 / 4, abs=0.04)
+    solved = info_nce(3 * keys.flatten(0, 1)[candidates.positive], keys, candidates, 0.05)
     assert solved.top1 == solved.top1_same == 1
     assert solved.loss < 0.01
 
 
 def test_info_nce_is_float32_under_autocast() -> None:
-    queries, keys, positives, query_video = _batch(6, 2, 4, 32)
-    exact = info_nce(queries, keys, positives, query_video, 0.1).loss
+    queries, keys, candidates = _batch(6, 1, 32)
+    exact = info_nce(queries, keys, candidates, 0.1).loss
     with torch.autocast("cpu", torch.bfloat16):
-        loss = info_nce(queries, keys, positives, query_video, 0.1).loss
+        loss = info_nce(queries, keys, candidates, 0.1).loss
     assert loss.dtype == torch.float32
     assert torch.equal(loss, exact)
 
 
 def test_info_nce_keeps_one_matrix_of_logits() -> None:
-    queries, keys, positives, query_video = _batch(256, 32, 32, 4)
+    queries, keys = torch.randn(256, 1, 4, requires_grad=True), torch.randn(32, 32, 1, 4, requires_grad=True)
+    candidates = _strangers(32, 32, 256)
     kept: dict[int, int] = {}  # bytes by address: two operations may keep the same tensor
 
     def pack(x: Tensor) -> Tensor:
@@ -96,7 +103,7 @@ def test_info_nce_keeps_one_matrix_of_logits() -> None:
         return x
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
-        info_nce(queries, keys, positives, query_video, 0.2, 0.1)
+        info_nce(queries, keys, candidates, 0.2)
     logits = 256 * 32 * 32 * 4
     assert sum(kept.values()) < 1.2 * logits
 
@@ -106,20 +113,31 @@ def _net() -> nn.Module:
     return nn.Sequential(nn.Linear(5, 16), nn.LayerNorm(16), nn.Tanh(), nn.Linear(16, 6))
 
 
-def _contrast(net: nn.Module, x: Tensor, rank: int) -> Tensor:
-    """Each frame of x `(B, T, 5)` predicts the next one of its video among all frames of all ranks."""
+JOINT = ClipIds(
+    video=torch.tensor([4, 1, 2, 4, 8, 1]),
+    subject=torch.tensor([0, 1, 0, 0, 2, 1]),
+    frames=torch.tensor([[0, 4, 8, 12], [3, 5, 7, 9], [0, 4, 8, 12], [8, 11, 14, 17], [0, 4, 8, 12], [4, 6, 8, 10]]),
+)
+"""Six clips for two ranks; of two videos each rank has one clip, and of one person each has a video."""
+
+
+def _contrast(net: nn.Module, x: Tensor, ids: ClipIds, rank: int) -> Tensor:
+    """Each frame of x `(B, T, 5)` predicts the next one of its clip among all frames of all ranks."""
     z = net(x)
-    videos, steps = x.shape[:2]
-    own = torch.arange(rank * videos, (rank + 1) * videos)[:, None].expand(videos, steps - 1)
-    positives = own * steps + torch.arange(1, steps)
-    return info_nce(z[:, :-1].flatten(0, 1), gather_with_grad(z), positives.flatten(), own.flatten(), 0.2, 0.1).loss
+    clips, steps = x.shape[:2]
+    clip = torch.arange(rank * clips, (rank + 1) * clips).repeat_interleave(steps - 1)
+    candidates = weigh(
+        ClipIds(*map(gather_with_grad, ids)), clip, torch.arange(1, steps).repeat(clips), 0.35, same_subject=0.5
+    )
+    return info_nce(z[:, :-1].flatten(0, 1)[:, None], gather_with_grad(z)[:, :, None], candidates, 0.2).loss
 
 
 def _rank(rank: int, folder: Path, clips: Tensor) -> None:
     dist.init_process_group("gloo", f"file://{folder / 'store'}", world_size=2, rank=rank)
     rows = gather_with_grad(torch.tensor([[rank, 10.0 + rank]]))
     net = DistributedDataParallel(_net())
-    loss = _contrast(net, clips.chunk(2)[rank], rank)
+    ids = ClipIds(*(part.chunk(2)[rank] for part in JOINT))
+    loss = _contrast(net, clips.chunk(2)[rank], ids, rank)
     torch.autograd.backward(loss)
     grads = [p.grad for p in net.parameters()]
     torch.save({"rows": rows, "loss": loss.detach(), "grads": grads}, folder / f"{rank}.pt")
@@ -130,7 +148,7 @@ def test_two_ranks_equal_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.syspath_prepend(Path(__file__).parents[2])  # spawned processes import this file by name
     clips = torch.randn(6, 4, 5, generator=torch.Generator().manual_seed(0))
     net = _net()
-    whole = _contrast(net, clips, 0)
+    whole = _contrast(net, clips, JOINT, 0)
     torch.autograd.backward(whole)
     spawn(_rank, (tmp_path, clips), nprocs=2)  # type: ignore[no-untyped-call]
     ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]

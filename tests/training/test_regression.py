@@ -44,7 +44,9 @@ def _batch() -> ClipBatch:
     clips = torch.randint(0, 256, (2, 1, 4, 32, 32, 3), dtype=torch.uint8, generator=generator)
     targets = torch.full((2, 4, 3), torch.nan)
     targets[0, 1, 0], targets[0, 3], targets[1, 3, 2] = 2.0, torch.tensor([0.0, 5.0, torch.nan]), 1.0
-    return {"clips": clips, "video": torch.tensor([0, 1]), "skipped": [], "targets": targets}
+    ids = torch.tensor([0, 1])
+    frames = torch.arange(4).expand(2, -1)
+    return {"clips": clips, "video": ids, "subject": ids, "frames": frames, "skipped": [], "targets": targets}
 
 
 @pytest.mark.parametrize("loss", ["mse", "smooth_l1"])
