@@ -23,8 +23,10 @@ ADDRESSED = re.compile(r"\b(connect|sendto|sendmsg|sendmmsg)\(.*sa_family=")
 LOOK_UP = ("htons(53)", "io.systemd.Resolve")
 
 FORBID = '''
-"""Sockets forbidden: what is tried is written down and refused."""
-import os, sys
+"""Sockets forbidden: what is tried is written down and refused. A command that hangs ends, and shows where."""
+import faulthandler, os, sys
+
+faulthandler.dump_traceback_later(200, exit=True)
 
 def forbid(event, arguments):
     if event == "socket.getaddrinfo" or event.startswith("socket.gethostby"):
@@ -85,7 +87,7 @@ def watch(strace: list[str], tmp_path: Path) -> Watch:
             capture_output=True,
             text=True,
             check=False,
-            timeout=600,
+            timeout=300,
         )
         assert done.returncode == 0, done.stderr
         calls = outgoing(trace.read_text(errors="replace")) if strace else []
