@@ -137,7 +137,7 @@ def refuse_rows(path: Path, problems: list[tuple[int, str]]) -> None:
     """Raises with a line for each problem, by row, if there are any."""
     if problems:
         lines = [f"{path} row {row}: {problem}" for row, problem in sorted(problems, key=lambda item: item[0])]
-        raise AulightError("\n".join(shorten_lines(lines)))
+        raise AulightError(*shorten_lines(lines))
 
 
 class VideoNames:
