@@ -15,6 +15,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from aulight.data.video.images import NO_BYTES, image_frames, images_in, picture_bytes
+from aulight.data.video.pictures import FORMATS
 from aulight.data.video.types import IMAGE_SUFFIXES, RawFrame
 from aulight.errors import VideoError
 
@@ -145,7 +146,7 @@ def _small(photos: Photos, places: Sequence[int]) -> dict[int, _Small]:
             name = photos.names[place]
             try:
                 data = picture_bytes(archive, name.as_posix())
-                with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as picture:  # the header alone
+                with Image.open(io.BytesIO(data), formats=FORMATS) as picture:  # the header alone
                     size = picture.size
                 if size[0] * size[1] > LARGEST:
                     continue
