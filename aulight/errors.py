@@ -11,6 +11,8 @@ INTERRUPTED = 130
 _UNPRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """What moves a terminal's cursor, ends a line or turns its direction; names of files may hold any of it."""
 
+_FROM_LOADER = "Traceback (most recent call last)"
+
 
 def printable(text: object) -> str:
     """A text as one line that a terminal shows as it is: newlines and other control characters by their numbers."""
@@ -39,7 +41,8 @@ class AulightError(Exception):
 
     def __str__(self) -> str:
         """The lines of the message."""
-        return "\n".join(map(printable, self.args))
+        # torch puts the traceback of a loader process before the message, which was made printable there
+        return "\n".join(line if _FROM_LOADER in line else printable(line) for line in self.args)
 
 
 class VideoError(AulightError):
@@ -57,7 +60,7 @@ class VideosFailed(AulightError):
 def one_line(error: object) -> str:
     """The message on one line, without the traceback that a loader process puts before it."""
     text = str(error)
-    if text.startswith("Caught ") and "Traceback (most recent call last)" in text:
+    if text.startswith("Caught ") and _FROM_LOADER in text:
         text = text.strip().splitlines()[-1].partition(": ")[2]
     return " ".join(text.split())
 
