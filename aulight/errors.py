@@ -1,13 +1,48 @@
 """What a user can do wrong, as exceptions whose message is the one line that the command line prints."""
 
+import re
+import sys
 from collections.abc import Iterable
 
 INTERRUPTED = 130
 """Exit status of a command that Ctrl-C ended: the shell's own."""
 
 
+_UNPRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""What moves a terminal's cursor, ends a line or turns its direction; names of files may hold any of it."""
+
+_FROM_LOADER = "Traceback (most recent call last)"
+
+
+def printable(text: object) -> str:
+    """A text as one line that a terminal shows as it is: newlines and other control characters by their numbers."""
+    return _UNPRINTED.sub(lambda sign: sign[0].encode("unicode_escape").decode(), str(text))
+
+
+def say(text: object, error: bool = False) -> None:
+    """Prints one line, whatever is in the names of files that it tells of.
+
+    Args:
+        text: The line.
+        error: Whether it goes to standard error.
+    """
+    print(printable(text), file=sys.stderr if error else sys.stdout, flush=True)
+
+
 class AulightError(Exception):
-    """A mistake the user can mend; the message says what, which file or key, and what to do."""
+    """A mistake the user can mend; the message says what, which file or key, and what to do.
+
+    Args:
+        *lines: Of the message, most often one; each stays one, whatever is in the names that it tells of.
+    """
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*lines)
+
+    def __str__(self) -> str:
+        """The lines of the message."""
+        # torch puts the traceback of a loader process before the message, which was made printable there
+        return "\n".join(line if _FROM_LOADER in line else printable(line) for line in self.args)
 
 
 class VideoError(AulightError):
@@ -25,7 +60,7 @@ class VideosFailed(AulightError):
 def one_line(error: object) -> str:
     """The message on one line, without the traceback that a loader process puts before it."""
     text = str(error)
-    if text.startswith("Caught ") and "Traceback (most recent call last)" in text:
+    if text.startswith("Caught ") and _FROM_LOADER in text:
         text = text.strip().splitlines()[-1].partition(": ")[2]
     return " ".join(text.split())
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from aulight.errors import AulightError
+from aulight.errors import AulightError, printable
 
 Item = TypeVar("Item")
 Job = TypeVar("Job")
@@ -167,6 +167,11 @@ class Bar(tqdm):  # type: ignore[misc]  # tqdm has no types
         super().__init__(
             total=total, desc=desc, unit=unit, initial=initial, disable=disable, smoothing=0.05, leave=True, **rare
         )
+
+    @classmethod
+    def write(cls, s: str, *given: Any, **options: Any) -> None:
+        """Prints a line above the bar."""
+        super().write(printable(s), *given, **options)
 
 
 class _Lines:

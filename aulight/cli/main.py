@@ -145,7 +145,7 @@ def _once(command: str, overrides: Sequence[str], folder: str | None, typed: Seq
 def _one_after_the_other(command: str, overrides: Sequence[str], folder: str | None) -> None:
     """Runs a command for each combination of the values that were typed; the settings of all are checked before."""
     from aulight.cli.messages import is_users, message
-    from aulight.errors import AulightError, RunsFailed
+    from aulight.errors import AulightError, RunsFailed, printable
     from aulight.runs.composed import composed, settings_from
     from aulight.runs.overrides import combinations
 
@@ -155,7 +155,7 @@ def _one_after_the_other(command: str, overrides: Sequence[str], folder: str | N
     for each in combinations(overrides):
         with composed(command, each, folder) as config:
             jobs.append((each, settings_from(command, config)))
-    failed = []
+    failed, count = list[str](), 0
     for each, settings in jobs:
         try:
             _call(command, settings, typed=each)
@@ -164,10 +164,11 @@ def _one_after_the_other(command: str, overrides: Sequence[str], folder: str | N
                 raise
             if len(jobs) == 1:
                 raise
+            count += 1
             said = " ".join(setting for setting in each if any(setting not in others for others, _ in jobs))
-            failed.append(f"\n{said or ' '.join(each)}: {message(error)}")
+            failed += f"{printable(said or ' '.join(each))}: {message(error)}".splitlines()
     if failed:
-        raise RunsFailed(f"{len(failed)} of {len(jobs)} runs failed:{''.join(failed)}")
+        raise RunsFailed(f"{count} of {len(jobs)} runs failed:", *failed)
 
 
 def _with_hydra(command: str, arguments: Sequence[str], folder: str | None) -> None:

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from aulight.errors import AulightError, is_out_of_memory, one_line, reason
+from aulight.errors import AulightError, is_out_of_memory, one_line, printable, reason
 from aulight.files import ROOM
 from aulight.settings.commands import settings_of
 from aulight.settings.reading import RENAMED
@@ -42,6 +42,11 @@ def message(error: BaseException, command: str = "") -> str:
     if isinstance(error, AulightError):
         wrong = str(error)  # of a table, a line for each row with a mistake
         return one_line(error) if "Traceback" in wrong else "\n".join(map(one_line, wrong.splitlines()))
+    return printable(_of_others(error, command))
+
+
+def _of_others(error: BaseException, command: str) -> str:
+    """What is said of an error that Hydra or the system raised."""
     if str(error) == _HOMELESS:
         return "~: no such home folder is known; give the whole path"
     if isinstance(error, OSError) and error.strerror:

@@ -1,6 +1,5 @@
 """What aulight itself has written, which is no raw data: looked for wherever videos and pictures are."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,8 +8,10 @@ from typing import Any
 from aulight.data.description import is_store
 from aulight.errors import AulightError
 from aulight.files import sha256
+from aulight.foreign.json import read_json
+from aulight.foreign.whole_file import read_bytes
 
-_LARGEST = 1 << 22  # bytes of a record that is opened; those of one video or report are far smaller
+_LARGEST = 1 << 22  # bytes of a run's record that is opened; real ones are far smaller
 _RUN = re.compile(r"^command: (pretrain|finetune)\s*$", re.MULTILINE)
 
 
@@ -62,20 +63,18 @@ def refuse_foreign(paths: Iterable[Path], known: Mapping[str, Sequence[str] | No
 
 
 def _is_run(folder: Path) -> bool:
+    path = folder / "run.yaml"
     try:
-        with (folder / "run.yaml").open(encoding="utf-8") as file:
-            return _RUN.search(file.read(_LARGEST)) is not None
-    except (OSError, ValueError):
+        return path.is_file() and _RUN.search(read_bytes(path, _LARGEST).decode()) is not None
+    except (AulightError, ValueError):
         return False
 
 
 def _files_of(record: Path) -> set[str]:
     """The files that a record of aulight's lists; none of any other file."""
     try:
-        if not record.is_file() or record.stat().st_size > _LARGEST:
-            return set()
-        plain: Any = json.loads(record.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        plain: Any = read_json(record)
+    except AulightError:
         return set()
     if not isinstance(plain, dict) or not {"aulight", "versions"} & plain.keys():
         return set()

@@ -22,6 +22,7 @@ import yaml
 from aulight.data.description import DESCRIPTION, RESTORE, read_description
 from aulight.errors import AulightError
 from aulight.facs import MAX_INTENSITY, column
+from aulight.foreign.parquet import checked
 
 BATCH = 100_000
 """Rows of ``frames.parquet`` in memory at a time."""
@@ -113,9 +114,11 @@ class PreparedDataset:
         revision = self.meta.get("revision", 0)
         try:
             try:
-                found = read(next_table(self.root, name, revision) if revision else path)
+                found = read(checked(next_table(self.root, name, revision) if revision else path))
             except FileNotFoundError:  # it has its own name already
-                found = read(path)
+                found = read(checked(path))
+        except AulightError as error:
+            raise AulightError(f"{error}; {RESTORE}") from error
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             self._refuse_changed()
             raise AulightError(f"{path}: missing or damaged; {RESTORE}") from error

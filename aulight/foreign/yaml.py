@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from aulight.errors import AulightError, one_line, shown
+from aulight.foreign.whole_file import read_bytes
 
 MOST_BYTES = 16 * 2**20
 MOST_VALUES = 200_000
@@ -16,6 +17,14 @@ LONGEST_NUMBER = 1000
 """Characters of what looks like a number: Python makes integers of any length, slowly, and cannot print them."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times faster, and not everywhere
+
+
+# of a value that is none of its tag PyYAML has errors of all kinds
+_ERRORS = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+class _TooMuch(ValueError):
+    """The message says of what."""
 
 
 class _Collection:
@@ -33,31 +42,43 @@ def read_yaml(path: Path) -> Any:
         AulightError: When it cannot be read, is not YAML, has a key twice, or is too large, too deep or refers to
             itself; the file's name comes first.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: no path can be of this name
-        raise AulightError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from error
-    if len(data) > MOST_BYTES:
-        raise AulightError(f"{path}: not readable as YAML (larger than {MOST_BYTES >> 20} MB)")
+    data = read_bytes(path, MOST_BYTES)
     try:
         text = data.decode("utf-8-sig")
         _check(yaml.parse(text, _LOADER))
         return yaml.load(text, _LOADER)
-    # of a value that is none of its tag PyYAML has errors of all kinds
-    except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise AulightError(f"{path}: not readable as YAML ({shown(one_line(error), 200)})") from error
+    except _ERRORS as error:
+        raise AulightError(_not_readable(path, error)) from error
+
+
+def refuse_too_much(path: Path) -> None:
+    """Refuses a YAML file that would take too much to read, and leaves whatever else is wrong to who reads it.
+
+    Raises:
+        AulightError: When it is too large, too deep or refers to itself, or is no file; the file's name comes first.
+    """
+    data = read_bytes(path, MOST_BYTES)
+    try:
+        _check(yaml.parse(data.decode("utf-8-sig"), _LOADER))
+    except _TooMuch as error:
+        raise AulightError(_not_readable(path, error)) from error
+    except _ERRORS:
+        return
+
+
+def _not_readable(path: Path, error: Exception) -> str:
+    return f"{path}: not readable as YAML ({shown(one_line(error), 200)})"
 
 
 def _check(events: Iterable[yaml.Event]) -> None:
-    """Raises ValueError for what would take too much to build; nothing is built for it."""
+    """Raises for what would take too much to build, and for a key that is there twice; nothing is built for it."""
     sizes: dict[str, int] = {}  # of what has an anchor
     inside, total = [_Collection(None, False)], 0
     for event in events:
         if isinstance(event, yaml.CollectionStartEvent):
             inside.append(_Collection(event.anchor, isinstance(event, yaml.MappingStartEvent)))
             if len(inside) > DEEPEST:
-                raise ValueError(f"deeper than {DEEPEST} lists or mappings in one another")
+                raise _TooMuch(f"deeper than {DEEPEST} lists or mappings in one another")
             continue
         if isinstance(event, yaml.CollectionEndEvent):
             ended = inside.pop()
@@ -67,7 +88,7 @@ def _check(events: Iterable[yaml.Event]) -> None:
             _check_scalar(event, inside[-1])
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
-                raise ValueError(f"*{event.anchor} stands in what it refers to, or refers to nothing")
+                raise _TooMuch(f"*{event.anchor} stands in what it refers to, or refers to nothing")
             size, anchor = sizes[event.anchor], None
         else:
             continue
@@ -77,13 +98,13 @@ def _check(events: Iterable[yaml.Event]) -> None:
         inside[-1].size += size
         total += size if isinstance(event, yaml.AliasEvent) else 1
         if total > MOST_VALUES:
-            raise ValueError(f"more than {MOST_VALUES} values")
+            raise _TooMuch(f"more than {MOST_VALUES} values")
 
 
 def _check_scalar(event: yaml.ScalarEvent, inside: _Collection) -> None:
     text = event.value
     if event.implicit[0] and len(text) > LONGEST_NUMBER and text[0] in "+-.0123456789":
-        raise ValueError(f"a number of {len(text)} characters")
+        raise _TooMuch(f"a number of {len(text)} characters")
     if inside.keys is not None and inside.values % 2 == 0:
         if text in inside.keys and text != "<<":
             raise ValueError(f"the key {text[:40]!r} is there twice")

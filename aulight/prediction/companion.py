@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from aulight.data.own import refuse_foreign
 from aulight.errors import AulightError, VideoError
 from aulight.files import publish, remove_former, remove_leftovers, sha256, whole
+from aulight.foreign.json import read_json
 from aulight.prediction.videos import OVERLAY, Source, Video
 from aulight.prediction.writing import PARTIAL
 
@@ -141,8 +142,8 @@ def read_companion(output: Path, name: str) -> Companion | None:
         name: Of the video, with ``/`` for the folders between.
     """
     try:
-        return Companion.model_validate(json.loads((output / f"{name}.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, ValidationError):
+        return Companion.model_validate(read_json(output / f"{name}.json"))
+    except (AulightError, ValidationError):
         return None
 
 

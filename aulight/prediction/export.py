@@ -9,6 +9,7 @@ import numpy as np
 from aulight.data.synthetic.dataset import render_video
 from aulight.errors import AulightError
 from aulight.files import alone, publish, remove_former, remove_leftovers, scratch, told_of
+from aulight.foreign.whole_file import read_bytes
 from aulight.prediction.card import model_card
 from aulight.prediction.loading import load
 from aulight.prediction.model import Model
@@ -16,6 +17,10 @@ from aulight.prediction.onnx import write_onnx
 
 CHECKED_FRAMES, TOLERANCE = 32, 1e-4
 """What is written is read again and scores a clip of this many frames as the model does, to this."""
+
+
+MOST_TEXT = 2**20
+"""Bytes of a licence, or of a card."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +114,8 @@ def _same(model: Model, there: Model) -> bool:
 
 def _undated(card: Path) -> str:
     try:
-        return card.read_text(encoding="utf-8").rpartition(" on ")[0]
-    except (OSError, UnicodeDecodeError):
+        return read_bytes(card, MOST_TEXT).decode().rpartition(" on ")[0]
+    except (AulightError, UnicodeDecodeError):
         return ""
 
 
@@ -119,9 +124,11 @@ def _licence(given: str) -> str:
     if path.suffix not in (".md", ".txt"):
         return given
     try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise AulightError(f"licence={given}: not a readable text file; give one, or the text itself") from error
+        return read_bytes(path, MOST_TEXT).decode("utf-8-sig").strip()
+    except AulightError as error:
+        raise AulightError(f"licence={error}; give a text file, or the text itself") from error
+    except UnicodeDecodeError as error:
+        raise AulightError(f"licence={given}: not a text in UTF-8; give a text file, or the text itself") from error
 
 
 def largest_difference(one: Model, other: Model) -> float:

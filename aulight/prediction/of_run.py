@@ -11,6 +11,7 @@ from torch import Tensor
 from aulight.errors import AulightError
 from aulight.facs import column
 from aulight.foreign.checkpoint import read_checkpoint
+from aulight.foreign.parquet import checked
 from aulight.foreign.yaml import read_yaml
 from aulight.prediction.description import Architecture, MeanScores, ModelDescription, Reach, Scores
 from aulight.prediction.model import Model
@@ -136,7 +137,7 @@ def _test(folder: Path, aus: list[int]) -> MeanScores:
     """Scores on the test subjects, as means over the AUs and for each."""
     file, columns = folder / "predictions.parquet", [column(au) for au in aus]
     try:
-        table = pd.read_parquet(file)
+        table = pd.read_parquet(checked(file))
         tested = scores(table, columns)
     except (OSError, KeyError, ValueError) as error:
         raise AulightError(f"{file}: missing or damaged; run `aulight finetune` again in another folder") from error
@@ -159,7 +160,7 @@ def _intervals(folder: Path, aus: list[int]) -> Reach | None:
     if not file.is_file():
         return None
     try:
-        table = pd.read_parquet(file)
+        table = pd.read_parquet(checked(file))
         preds, truth = (
             table[[f"{au}_{kind}" for au in columns]].to_numpy(np.float64, na_value=np.nan) for kind in ("pred", "true")
         )

@@ -222,6 +222,8 @@ class Predictor:
                 return Found(problem=_told(problems) or f"{video.path}: no frames came")
             notes = [*odd, *([late] if (late := late_start(video.path, first.frame.time_s, fps)) else [])]
 
+            times = list[float]()  # of the pictures
+
             def written(rows: Rows) -> Iterator[Frames]:
                 for scored in itertools.chain([first], clock.made_by("writing", stream, -1)):
                     rows.add(table.rows(scored))
@@ -230,6 +232,7 @@ class Predictor:
                         picture = self._picture(scored, table)
                         if show is not None:
                             show(picture)
+                        times.append(scored.frame.time_s)
                         yield picture
 
             try:
@@ -246,7 +249,9 @@ class Predictor:
                         start = time.perf_counter()
                         with Rows(file, table.names) as rows:
                             if wanted.overlay:
-                                write_video(made / f"{stem}{OVERLAY}", of_one_size(written(rows)), fps)
+                                overlay = made / f"{stem}{OVERLAY}"
+                                pictures_by = None if apart else times  # all photos are at 0
+                                write_video(overlay, of_one_size(written(rows)), fps, times=pictures_by)
                             else:
                                 deque(written(rows), maxlen=0)
                         if wanted.plot:

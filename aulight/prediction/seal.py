@@ -6,6 +6,7 @@ from pathlib import Path
 
 from aulight.errors import AulightError
 from aulight.files import whole
+from aulight.foreign.whole_file import read_bytes
 
 _SEAL, OPEN = re.compile(rb"aulight-sha256:([0-9a-f]{64})"), b"aulight-sha256:" + b"0" * 64
 
@@ -27,13 +28,7 @@ def check_seal(path: Path) -> bytes:
     Raises:
         AulightError: When it does not fit, there is none, or the file cannot be read.
     """
-    try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise AulightError(f"{path}: {size >> 30} GB, which no model of `aulight export` has; give another")
-        data = path.read_bytes()
-    except OSError as error:
-        raise AulightError(f"{path}: cannot be read ({error.strerror})") from error
+    data = read_bytes(path, MOST_BYTES)
     seals = _SEAL.findall(data)
     if len(seals) != 1:
         raise AulightError(f"{path}: not a file of `aulight export`, or cut short; give another, or export it again")

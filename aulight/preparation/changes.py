@@ -8,9 +8,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from aulight.data.sources.raw import RawDataset, RawVideo
-from aulight.data.store import SOURCE_COLUMNS, PreparedDataset
+from aulight.data.store import DIGESTS, SOURCE_COLUMNS, PreparedDataset
 from aulight.data.video.digest import digest, stamp
 from aulight.errors import VideoError
+from aulight.files import sha256
 
 
 @dataclass
@@ -20,6 +21,7 @@ class Changes:
     Attributes:
         new: Videos that it lacks, and that may be read.
         replaced: Videos that have another content under the same name.
+        damaged: Videos of which what was prepared is another than it was then; an older dataset does not tell.
         hopeless: Of videos that could not be read and have not changed since, the reason.
         sources: Of videos of the dataset what is to be remembered of them, by ``SOURCE_COLUMNS``.
         notes: What was odd, a line each.
@@ -27,17 +29,21 @@ class Changes:
 
     new: list[RawVideo] = field(default_factory=list)
     replaced: list[RawVideo] = field(default_factory=list)
+    damaged: list[RawVideo] = field(default_factory=list)
     hopeless: dict[str, str] = field(default_factory=dict)
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
 def look(data: PreparedDataset, raw: RawDataset) -> Changes:
-    """Looks at the raw videos: at their size and time first, and at their content where these have changed."""
+    """Looks at the raw videos: at their size and time first, and at their content where these have changed.
+
+    The prepared ones are read: whether a disk or a copy has damaged them, nothing else tells.
+    """
     there = {str(row["video_id"]): row for row in data.videos.to_dict("records")}
     skipped, stamps = data.meta.get("skipped", {}), data.meta.get("skipped_stamps", {})
     found, unknown = Changes(), list[str]()
-    for video in tqdm(raw.videos, desc="Looking at raw videos", unit="video", delay=2):
+    for video in tqdm(raw.videos, desc="Looking at videos", unit="video", delay=2):
         name = video.video_id
         try:
             size_and_time = stamp(video.path)
@@ -57,6 +63,9 @@ def look(data: PreparedDataset, raw: RawDataset) -> Changes:
                     found.replaced.append(video)
                     continue
                 known = [now, *size_and_time]
+            made = there[name].get(DIGESTS[-1])
+            if not pd.isna(made) and sha256(data.root / str(there[name]["path"])) != made:
+                found.damaged.append(video)
             found.sources[name] = dict(zip(SOURCE_COLUMNS, known, strict=True))
         except VideoError as error:
             if name not in there:

@@ -38,7 +38,8 @@ class Coding:
         """What a user is told."""
         return [
             f"{self.frames} frames of {self.videos} videos: {self.folder}/ ({TABLE}, images, contact sheets)",
-            f"Next: fill in its AU columns (0 to {MAX_INTENSITY}; empty where unknown), then\n  {self.next_command}",
+            f"Next: fill in its AU columns (0 to {MAX_INTENSITY}; empty where unknown), then",
+            f"  {self.next_command}",
         ]
 
 

@@ -15,7 +15,7 @@ from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.sources.raw import RawDataset
 from aulight.data.store import BLENDSHAPE, DIGESTS, FOLLOWING, NOTED, SOURCE_COLUMNS, PreparedDataset
 from aulight.data.writer import StoreReviser, partial_folder, replace_labels
-from aulight.errors import AulightError, shorten
+from aulight.errors import AulightError, shorten, shorten_lines
 from aulight.files import whole
 from aulight.preparation.changes import Changes, look, stamps
 from aulight.preparation.describing import Made, counted, describe, of_following
@@ -60,14 +60,20 @@ def extend(
     known, twins = _of_one_subject(raw, there, contents)
     labels, notes = placed(data, known)
     refuse_loss(data, labels, known, recipe, may, {video.video_id for video in changes.replaced})
-    folder, todo, skipped = partial_folder(root), changes.new + changes.replaced, dict[str, str]()
+    folder, todo, skipped = partial_folder(root), changes.new + changes.replaced + changes.damaged, dict[str, str]()
     if todo:
         of_one_subject(raw.videos, digests_of_likely(raw.videos))  # what is wrong is said before hours of work
         folder.mkdir(exist_ok=True)
         recipe.leave_in(folder)
         skipped = make_videos(todo, folder, recipe, landmarker, on_error, workers)
     if kept := sorted(there & skipped.keys()):
-        changes.notes += [f"{video}: the raw video was replaced, and stays as it was before" for video in kept]
+        damaged = {video.video_id for video in changes.damaged}
+        changes.notes += [
+            f"{video}: what was prepared is damaged, and the raw video cannot be read any more"
+            if video in damaged
+            else f"{video}: the raw video was replaced, and stays as it was before"
+            for video in kept
+        ]
         refuse_loss(data, labels, known, recipe, may, {video.video_id for video in changes.replaced} - {*kept})
     made = {video.video_id for video in todo} - skipped.keys()
     unread = {video: reason for video, reason in (changes.hopeless | skipped).items() if video not in there}
@@ -116,7 +122,10 @@ def _of_one_subject(
 
 def _refuse_gone(data: PreparedDataset, raw: RawDataset, recipe: Recipe) -> None:
     wanted = {video.video_id for video in raw.videos}
-    if gone := sorted(set(data.videos["video_id"]) - wanted):
+    gone = sorted(set(data.videos["video_id"]) - wanted)
+    if unclear := [raw.left_out[name] for name in gone if name in raw.left_out]:
+        raise AulightError(*shorten_lines([f"{data.root}: has the video already; {line}" for line in unclear]))
+    if gone:
         raise AulightError(
             f"{data.root}: has videos that are not in {recipe.folder} ({shorten(gone, 3)}); "
             "put them back, or give another data.name= for the others"
@@ -147,7 +156,8 @@ def _lengthen(
     """Puts the videos that were made now beside the others, and describes all of them."""
     folder, root = partial_folder(data.root), data.root
     there = {str(row["video_id"]): cast(Plain, row) for row in data.videos.to_dict("records")}
-    replaced = sorted(made & there.keys())
+    damaged = sorted(made & {video.video_id for video in changes.damaged})
+    replaced = sorted(made & there.keys() - {*damaged})
     taken = set(data.videos["path"])
     revision = data.meta.get("revision", 0) + 1
 
@@ -168,6 +178,8 @@ def _lengthen(
             f"prepared anew, since the raw videos were replaced under their names: {shorten(replaced)}; "
             "see that their labels belong to the new ones"
         )
+    if damaged:
+        notes.append(f"prepared anew, since what was prepared had been damaged: {shorten(damaged)}")
     with StoreReviser(data, meta) as store:
         return describe(store, of_all(), raw, skipped, notes)
 

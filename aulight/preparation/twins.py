@@ -62,7 +62,7 @@ def of_one_subject(
         name |= dict.fromkeys(ids, subject)
         notes.append(f"{' and '.join(ids)} are the same video, of one subject: {subject}")
     if problems:
-        raise AulightError("\n".join(shorten_lines(problems)))
+        raise AulightError(*shorten_lines(problems))
     return [replace(video, subject=name[video.video_id]) for video in videos], shorten_lines(notes)
 
 

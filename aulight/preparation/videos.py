@@ -23,6 +23,7 @@ from aulight.data.video.types import USUAL_FPS, Frames, RawFrame, RawInfo
 from aulight.data.video.write import write_video
 from aulight.errors import AulightError, VideoError
 from aulight.files import write_table
+from aulight.foreign.parquet import checked
 from aulight.preparation.recipe import Recipe
 from aulight.processes import Bar, Item, ahead, cpus, pump
 
@@ -51,7 +52,7 @@ def source_columns(path: Path) -> dict[str, str | int]:
 
 def digests_in(part: Path) -> set[str]:
     """By what a video is known again, as its table says; an earlier aulight's does not."""
-    with pq.ParquetFile(part) as file:
+    with pq.ParquetFile(checked(part)) as file:
         names = [name for name in DIGESTS if name in file.schema_arrow.names]
         first = next(file.iter_batches(1, columns=names), None) if names else None
     return set() if first is None else {value for value in first.to_pylist()[0].values() if value is not None}
@@ -117,12 +118,12 @@ def _is_made(folder: Path, video: RawVideo) -> bool:
     if not part.is_file() or not video_of(folder, video.video_id).is_file():
         return False
     try:
-        with pq.ParquetFile(part) as file:
+        with pq.ParquetFile(checked(part)) as file:
             if SOURCE_COLUMNS[0] not in file.schema_arrow.names:
                 return True  # of a version that did not note what it was made from
             before = file.read(list(SOURCE_COLUMNS)).slice(0, 1).to_pylist()[0]
         return stamp(video.path) == tuple(before.values())[1:] or digest(video.path) == before[SOURCE_COLUMNS[0]]
-    except (OSError, ValueError, IndexError, pa.ArrowException, VideoError):
+    except (OSError, ValueError, IndexError, pa.ArrowException, AulightError):
         return False
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from aulight.errors import AulightError
 from aulight.facs import column
+from aulight.foreign.parquet import checked
 from aulight.foreign.yaml import read_yaml
 from aulight.report.records import Command
 from aulight.runs.record import RECORD, FinetuneRecord, FinishedFinetune, OriginRecord, Record, complete, read_record
@@ -146,7 +147,7 @@ def read_predictions(run: Run, videos: Sequence[str] | None = None, name: str = 
     values = [f"{au}_{kind}" for au in run.aus for kind in ("true", "pred")]
     chosen = None if videos is None else [("video_id", "in", list(videos))]
     try:
-        table = pd.read_parquet(file, columns=["video_id", "subject", "frame", *values], filters=chosen)
+        table = pd.read_parquet(checked(file), columns=["video_id", "subject", "frame", *values], filters=chosen)
     except FileNotFoundError as error:
         raise AulightError(f"{run.name}: finished, but has no {name}; run it again") from error
     except (OSError, ValueError) as error:  # pyarrow's errors are of these two kinds

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from aulight.errors import printable
 from aulight.scoring.intervals import Interval
 
 
@@ -33,7 +34,7 @@ def text_columns(table: pd.DataFrame) -> int:
 def markdown(table: pd.DataFrame) -> str:
     """A table of text in Markdown, columns padded to read well as plain text."""
     cells = [[str(name) for name in table.columns], *table.astype(str).to_numpy().tolist()]
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in cells]
+    cells = [[printable(cell).replace("|", "\\|") for cell in row] for row in cells]
     widths = [max(len(row[i]) for row in cells) for i in range(len(table.columns))]
     left = text_columns(table)
     padded = [

@@ -13,6 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from aulight.drawing.names import arm_rank
 from aulight.errors import AulightError
+from aulight.foreign.json import MOST_BYTES
+from aulight.foreign.whole_file import read_bytes
 from aulight.scoring.intervals import Interval
 
 
@@ -315,9 +317,9 @@ def read(path: Path) -> Summary:
     """
     reader: TypeAdapter[Any] = TypeAdapter(Summary)
     try:
-        summary: Summary = reader.validate_json(path.read_bytes())
-    except OSError as error:
-        raise AulightError(f"{path}: cannot be read ({error.strerror}); make it with `aulight report`") from error
+        summary: Summary = reader.validate_json(read_bytes(path, MOST_BYTES))
+    except AulightError as error:
+        raise AulightError(f"{error}; make it with `aulight report`") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))

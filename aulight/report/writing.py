@@ -1,6 +1,5 @@
 """The files of a report, put in place once all of them are written."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from aulight.files import (
     told_of,
 )
 from aulight.files import whole as whole_file
+from aulight.foreign.json import read_json
 from aulight.report import figures, formats
 from aulight.report.collect import Run
 from aulight.report.page import page
@@ -90,9 +90,9 @@ def refuse_foreign_files(output: Path) -> None:
 def _older(output: Path) -> dict[str, list[str] | None]:
     """By name the digests that the files of an older report may have; ``None`` where it did not note them."""
     try:  # only this of it is needed, whatever else an older summary holds or lacks
-        said = json.loads((output / SUMMARY).read_text(encoding="utf-8"))
+        said = read_json(output / SUMMARY)
         names, digests = [str(name) for name in said["files"] if said["records"]], dict(said.get("sha256") or {})
-    except (OSError, ValueError, KeyError, TypeError):
+    except (AulightError, KeyError, TypeError, ValueError):
         return {}
     known = {name: list(map(str, digests[name])) if name in digests else None for name in {*names, *digests}}
     # Only plain names of our own kinds: a summary must not be able to name other files.

@@ -78,7 +78,7 @@ class Typed:
             argument: ``key=value``, ``+key=value``, ``~key``, ``group@package=choice``.
 
         Raises:
-            AulightError: With ``-m``, for a value that is missing between commas.
+            AulightError: With ``-m``, for a value that is missing between commas, or a bracket that is left open.
         """
         key, sign, value = argument.partition("=")
         plain = re.fullmatch(r"\+{0,2}([\w.]+)", key)
@@ -115,6 +115,11 @@ class Typed:
         if not self._sweep or is_there(value) or _SWEEPS.fullmatch(value):
             return value if self._sweep and _SWEEPS.fullmatch(value) else self._text(name, value, text)
         each = _split(value)
+        if each is None and "," in value and not _QUOTED.fullmatch(value):
+            raise AulightError(
+                f"{argument}: with -m commas part values, and here a bracket is left open before one; close it, or put "
+                "each value that has one in quotes of its own"
+            )
         if each is None or len(each) == 1:
             return self._text(name, value, text)
         if "" in each:

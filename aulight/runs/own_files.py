@@ -10,6 +10,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from aulight.errors import AulightError, one_line
+from aulight.foreign.yaml import refuse_too_much
 from aulight.runs.overrides import own_folders
 
 
@@ -23,6 +24,8 @@ def whole_files(folder: str | None) -> Iterator[None]:
     Raises:
         AulightError: With the file, and the line where that is known.
     """
+    for path in [] if folder is None else _files(folder):
+        refuse_too_much(path)
     try:
         yield
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from aulight.data.store import PreparedDataset
-from aulight.errors import AulightError, reason
+from aulight.errors import AulightError, reason, say
 from aulight.files import alone, remove_leftovers, write_table, write_yaml
 from aulight.runs.former import WEIGHED, formerly_weighed
 from aulight.runs.machine import git_revision, peak_gpu_mb, peak_rss_mb, versions
@@ -109,7 +109,7 @@ class Run:
     def say(self, text: str) -> None:
         """Prints a line that begins with the run's name, once however many processes the run has."""
         if _is_first():
-            print(f"{self.record.name}: {text}")
+            say(f"{self.record.name}: {text}")
 
     @property
     def done(self) -> bool:

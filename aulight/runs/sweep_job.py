@@ -24,7 +24,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from aulight.errors import INTERRUPTED, AulightError, one_line
+from aulight.errors import INTERRUPTED, AulightError, one_line, say
 from aulight.files import is_taken, remove_leftovers, scratch
 from aulight.runs.composed import settings_from
 from aulight.runs.gpus import own_gpu
@@ -115,7 +115,7 @@ def run_job(command: str, config: DictConfig) -> str | None:
         (folder / TRACEBACK).write_text(last_words)
         reason += f" ({folder / TRACEBACK})"
     _record(folder, command, config, reason)
-    print(f"{config.name}: failed: {reason}", file=sys.stderr, flush=True)
+    say(f"{config.name}: failed: {reason}", error=True)
     return reason
 
 

@@ -100,9 +100,7 @@ def planned(command: str, combinations: Sequence[list[str]], compose: Callable[[
     finally:
         HydraConfig.instance().cfg = sweeps_own
     if refused:
-        raise AulightError(
-            "\n".join([f"{len(refused)} of {len(jobs)} runs cannot be done, so none is begun:", *refused])
-        )
+        raise AulightError(f"{len(refused)} of {len(jobs)} runs cannot be done, so none is begun:", *refused)
     return list(jobs.values())
 
 
@@ -129,9 +127,9 @@ def carry_out(jobs: Sequence[Job], launcher: Launcher, queued: bool) -> None:
     except Exception as error:  # a process of the launcher's own died
         early = f"; the launcher ended early: {one_line(error)[:200]}"
         said = [unfinished(job.folder, then) for job, then in zip(missing, before, strict=True)]
-    failed = [f"\n{job.name}: {why}" for job, why in zip(missing, said, strict=True) if why is not None]
+    failed = [f"{job.name}: {why}" for job, why in zip(missing, said, strict=True) if why is not None]
     if failed:
-        raise RunsFailed(f"{len(failed)} of {len(jobs)} runs failed{early}:{''.join(failed)}")
+        raise RunsFailed(f"{len(failed)} of {len(jobs)} runs failed{early}:", *failed)
 
 
 def _refuse_another(job: Job, overrides: list[str], settings: Group) -> None:

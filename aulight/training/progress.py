@@ -1,6 +1,5 @@
 """Progress lines, and the speed that they tell."""
 
-import sys
 import time
 from typing import Any
 
@@ -8,6 +7,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from aulight.data.batches import ClipBatch
+from aulight.errors import say
 
 
 class Progress(Callback):
@@ -78,7 +78,7 @@ class Progress(Callback):
 
     def _say(self, trainer: pl.Trainer, text: str) -> None:
         if trainer.is_global_zero:
-            print(f"{self.name}: {text}", flush=True)
+            say(f"{self.name}: {text}")
 
 
 _SHOWN = ("train/loss", "train/instance_top1_same", "train/predictive_top1_same", "probe/icc", "val/icc")
@@ -92,4 +92,4 @@ def duration(seconds: float) -> str:
 def report_skipped(skipped: dict[str, int]) -> None:
     """Prints which files were unreadable, and how often that was met."""
     for message, times in sorted(skipped.items()):
-        print(f"skipped {times} time{'s' if times > 1 else ''}: {message}", file=sys.stderr)
+        say(f"skipped {times} time{'s' if times > 1 else ''}: {message}", error=True)

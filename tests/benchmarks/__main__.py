@@ -555,8 +555,8 @@ class Alone:
 
     def run(self) -> int:
         with self.landmarker.video(self.most) as track:
-            for number, image in enumerate(self.frames):
-                track(image, number)
+            for image in self.frames:
+                track(image)
         return len(self.frames)
 
 

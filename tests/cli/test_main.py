@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -272,7 +273,13 @@ FILES = [
     ("\tname: a", ["mine.yaml:2", "not YAML"]),
     ("name: a\nname: b", ["mine.yaml:3", "duplicate"]),
     ("name: caf\udce9", ["mine.yaml", "UTF-8"]),
-    ("arms: &a [*a]", ["mine.yaml", "circle"]),
+    ("arms: &a [*a]", ["mine.yaml: not readable as YAML", "stands in what it refers to"]),
+    (
+        "a: &a [1,1,1,1,1,1,1,1]\n"
+        + "".join(f"{b}: &{b} [{','.join(['*' + a] * 8)}]\n" for a, b in pairwise("abcdefgh")),
+        ["mine.yaml: not readable as YAML (more than 200000 values)"],
+    ),
+    ("arms: " + "[" * 5000, ["mine.yaml: not readable as YAML (deeper than 50"]),
     ("name: ${arm}\narm: ${name}", ["ecursive"]),
     ("defaults: 3", ["defaults must be a list"]),
     ("steps: ${steps", ["steps: ${steps"]),

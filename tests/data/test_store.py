@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -124,6 +125,14 @@ def _garble(name: str) -> Callable[[Path], None]:
     return damage
 
 
+def _claim_rows(root: Path) -> None:
+    """The first frame 30 million times, which is packed into some kB."""
+    path = root / "frames.parquet"
+    group = pa.concat_tables([pq.read_table(path).slice(0, 1)] * 1000)
+    with pq.ParquetWriter(path, group.schema, compression="zstd") as writer:
+        writer.write_table(pa.concat_tables([group] * 30_000), row_group_size=30_000_000)
+
+
 def _set(name: str, row: int, column: str, value: Any) -> Callable[[Path], None]:
     def change(table: pd.DataFrame) -> pd.DataFrame:
         table = table.astype({column: object})
@@ -213,6 +222,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "intensity of 6": (_set("labels", 0, "AU01", 6), r"labels\.parquet: intensities outside 0\.\.5"),
     "intensity of -1": (_set("labels", 0, "AU01", -1), r"labels\.parquet: intensities outside 0\.\.5"),
+    "frames without end": (_claim_rows, r"frames\.parquet: claims 30,000,000 rows, more than can be in .*; restore it"),
     "intensity of 1.5": (_set("labels", 0, "AU01", 1.5), r"labels\.parquet: intensities that are not whole numbers"),
     "label of no frame": (_set("labels", 2, "frame", 3), r"labels\.parquet: frame 3 of video v0 is not in the dataset"),
     "label before the video": (_set("labels", 0, "frame", -1), r"frame -1 of video v0 is not in the dataset"),

@@ -58,7 +58,7 @@ def test_what_takes_too_much_or_is_none(name: str, tmp_path: Path, monkeypatch: 
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(AulightError, match=why) as caught:
         read_yaml(path)
-    assert str(caught.value).startswith(f"{path}: not readable as YAML (")
+    assert str(caught.value).startswith((f"{path}: not readable as YAML (", f"{path}: larger than "))
     assert len(str(caught.value)) < len(str(path)) + 260
     assert "\n" not in str(caught.value)
     assert time.process_time() - start < 10

@@ -1,6 +1,7 @@
 """The file of a model and its card: what is in them, that another program can read it, and what is refused."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -123,12 +124,29 @@ def test_default_names_and_a_file_made_from_a_file(
             load("c.onnx")
 
 
+def test_a_licence_that_is_no_text(aulight: Command, finetuned: Path, tmp_path: Path) -> None:
+    (tmp_path / "endless.txt").symlink_to("/dev/zero")
+    (tmp_path / "latin.md").write_bytes(b"F\xfcr Forschung")
+    (tmp_path / "large.txt").touch()
+    os.truncate(tmp_path / "large.txt", 2**40)
+    os.mkfifo(tmp_path / "pipe.txt")
+    for name, why in {
+        "endless.txt": "a pipe or a device, where a file is needed",
+        "pipe.txt": "a pipe or a device, where a file is needed",
+        "large.txt": "larger than 1 MB",
+        "latin.md": "not a text in UTF-8",
+    }.items():
+        licence = f"licence={tmp_path}/{name}"
+        _refused(aulight("export", f"run={finetuned}", f"output={tmp_path}/a.aulight", licence), licence, why)
+    assert not (tmp_path / "a.aulight").exists()
+
+
 @pytest.mark.parametrize(
     ("settings", "parts"),
     [
         (["format=pickle"], ["format=pickle: one of aulight, onnx"]),
         (["output={tmp}/model.onnx"], ["model.onnx: a name that ends in .aulight", "format=aulight"]),
-        (["licence={tmp}/none.txt"], ["none.txt: not a readable text file"]),
+        (["licence={tmp}/none.txt"], ["none.txt: no such file; give a text file"]),
         (["run={tmp}/nothing"], ["nothing: no such model"]),
         (["run={pretrained}"], ["a run of stage one"]),
         (["output={tmp}/there.aulight"], ["there.aulight: already there"]),

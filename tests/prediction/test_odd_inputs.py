@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -66,6 +67,10 @@ def test_odd_files_are_named_and_the_rest_is_done(aulight: Command, face: Frames
     assert len(list(out.glob("*.csv"))) == len(list(out.glob("*.overlay.mp4"))) == 4
     table, note = pd.read_csv(out / "late.csv"), json.loads((out / "late.json").read_text())
     np.testing.assert_allclose(table["timestamp"], 0.5 + np.arange(10) / 25, atol=1e-6)
+    with av.open(str(out / "late.overlay.mp4")) as overlay:
+        shown = [float(picture.pts * picture.time_base) for picture in overlay.decode(video=0)]
+    np.testing.assert_allclose(shown[1:], table["timestamp"][1:], atol=1e-5)
+    assert shown[0] == 0
     assert note["fps"] == 25
     assert "times count from the start of the file" in note["notes"][0]
     again = aulight("predict", f"input={given}", f"output={out}", "overlay=true", "workers=1")

@@ -122,6 +122,49 @@ def test_a_replaced_video_is_made_anew_and_said(mine: Path, coded: Coded, decode
     assert _beside(mine) == ["data", "labels.csv", "other", "raw", "subjects.csv"]
 
 
+@pytest.mark.parametrize("damage", ["cut", "changed", "empty"])
+def test_a_damaged_prepared_video_is_made_anew_and_said(mine: Path, decode: Decode, damage: str) -> None:
+    path = mine / "data" / "videos" / "a.mp4"
+    whole = path.read_bytes()
+    half = len(whole) // 2
+    path.write_bytes({"cut": whole[:half], "changed": whole[:half] + b"x" + whole[half + 1 :], "empty": b""}[damage])
+    before = PreparedDataset(mine / "data").labels
+    summary = _prepare(mine)
+    assert "prepared anew, since what was prepared had been damaged: a" in summary.notes
+    assert not any("replaced" in note for note in summary.notes)
+    data = PreparedDataset(mine / "data")
+    assert _codes(data, "a", decode) == [(0, frame) for frame in range(6)]
+    assert data.labels.equals(before)
+    _prepare(mine, "other")
+    assert _content(mine / "data") == _content(mine / "other"), "as if made now"
+    assert not any("anew" in note for note in _prepare(mine).notes)
+
+
+def test_a_damaged_prepared_video_without_a_raw_one_is_told(mine: Path) -> None:
+    path = mine / "data" / "videos" / "a.mp4"
+    os.truncate(path, 100)
+    raw = mine / "raw" / "a.mp4"
+    stamp = raw.stat()
+    raw.write_bytes(bytes(stamp.st_size))  # in its old size and time: not noticed as another one
+    os.utime(raw, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    summary = _prepare(mine)
+    assert "a: what was prepared is damaged, and the raw video cannot be read any more" in summary.notes
+
+
+def test_a_video_of_a_dataset_that_gets_a_second_of_its_name(mine: Path, coded: Coded) -> None:
+    write_video(mine / "raw" / "d.mp4", coded(4, 6), 25)
+    shutil.copy(mine / "raw" / "d.mp4", mine / "raw" / "d.m4v")
+    assert any("d.mp4: both would be video d" in note for note in _prepare(mine).notes)
+    shutil.copy(mine / "raw" / "a.mp4", mine / "raw" / "a.m4v")
+    both = r"a\.m4v and .*a\.mp4: both would be video a; rename one"
+    with pytest.raises(AulightError, match=f"no video 'a' in the raw data.*\n(.*\n)*not used: .*{both}"):
+        _prepare(mine)
+    (mine / "subjects.csv").unlink()
+    (mine / "labels.csv").unlink()
+    with pytest.raises(AulightError, match=f"data: has the video already; .*{both}"):
+        _prepare(mine, labels=(), subjects=None)
+
+
 def test_a_replaced_video_of_the_same_size_and_one_replaced_again(mine: Path, coded: Coded, decode: Decode) -> None:
     path = mine / "raw" / "a.mp4"
     for video in (7, 8):

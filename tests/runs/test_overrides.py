@@ -8,6 +8,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from aulight.errors import AulightError
 from aulight.runs.composed import composed, register_resolvers, settings_from
 from aulight.runs.overrides import Typed, combinations, texts
 from aulight.settings.commands import CLASSES
@@ -112,7 +113,9 @@ def test_what_hydra_is_given(typed: str, read: str) -> None:
         ("name='a,b',c", ["a,b", "c"]),
         ("name=${if_pretrained:a,b},c", ["b", "c"]),
         ("name=it's,b", ["it's", "b"]),
-        ("name=[a,b", ["[a,b"]),
+        ("name=[a", ["[a"]),
+        ("name='[a,b'", ["[a,b"]),
+        ("name='[a',b", ["[a", "b"]),
         ("name=choice(a,b)", ["a", "b"]),
     ],
 )
@@ -123,6 +126,14 @@ def test_commas_part_the_values_of_a_sweep(typed: str, runs: list[str]) -> None:
         with composed("finetune", overrides) as config:
             seen.append(config.name)
     assert seen == runs
+
+
+@pytest.mark.parametrize("typed", ["name=[a,b", "name=a(1,b", "name=a,{b", "name=[a,(b]"])
+def test_a_bracket_that_is_left_open_in_a_sweep_is_asked_about(typed: str) -> None:
+    with pytest.raises(AulightError, match="a bracket is left open") as caught:
+        Typed("finetune", sweep=True).readable(typed)
+    assert str(caught.value).startswith(f"{typed}: with -m")
+    assert _read(Typed("finetune").readable(typed)) == typed.partition("=")[2], "without -m it is one text"
 
 
 def test_a_path_that_is_there_is_one_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

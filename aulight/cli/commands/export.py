@@ -1,5 +1,6 @@
 """``aulight export``: a finished model as one file, with a card that describes it."""
 
+from aulight.errors import say
 from aulight.prediction.there import check_there
 from aulight.settings.export import ExportSettings
 
@@ -18,7 +19,8 @@ def export(settings: ExportSettings) -> None:
 
     file = settings.file
     exported = write_model(settings.run, file, settings.licence)
-    print(
+    say(
         f"{file}: {exported.aus} AUs, {file.stat().st_size / 1e6:.1f} MB; scores {CHECKED_FRAMES} frames as "
-        f"{settings.run} does, to {exported.difference:.1e}\n{exported.card}: its card"
+        f"{settings.run} does, to {exported.difference:.1e}"
     )
+    say(f"{exported.card}: its card")

@@ -1,7 +1,7 @@
 """``aulight predict``: AU intensities in any video, as a table."""
 
 from aulight.data.faces.following import about_following
-from aulight.errors import AulightError, VideoError, VideosFailed, shorten, shorten_lines
+from aulight.errors import AulightError, VideoError, VideosFailed, say, shorten, shorten_lines
 from aulight.prediction.predict import Predicted, score_input
 from aulight.prediction.rows import Tally
 from aulight.prediction.there import check_there
@@ -46,23 +46,23 @@ def _say(predicted: Predicted) -> None:
         what = str(predictor.file(next(iter(whole))))
         if len(results) > 1:
             what = f"{predictor.output}: {len(whole)}{f' of {len(results)}' if problems or taken else ''} videos"
-        print(f"{what}, {frames:,} frames{share}" + (f"; {before} done before" if before else ""))
+        say(f"{what}, {frames:,} frames{share}" + (f"; {before} done before" if before else ""))
         if faceless > frames / 2:
             advice = "" if predictor.untrained else "; faces=none takes pictures as they are"
-            print(f"  note: most frames are without a face{advice}")
+            say(f"  note: most frames are without a face{advice}")
         if photos := [video.name for video, found in whole.items() if found.photos and video.path.is_dir()]:
-            print(f"  note: taken for photos, each on its own: the pictures of {shorten(photos)}; else pictures=film")
+            say(f"  note: taken for photos, each on its own: the pictures of {shorten(photos)}; else pictures=film")
         for line in about_following(tally.not_followed, tally.elsewhere, "faces.all=true gives everybody"):
-            print(f"  note: {line}")
+            say(f"  note: {line}")
     for line in shorten_lines([note for found in results.values() for note in found.notes]):
-        print(f"  note: {line}")
+        say(f"  note: {line}")
     for folder, reason in predicted.closed.items():
-        print(f"  note: {folder} was not looked into ({reason})")
+        say(f"  note: {folder} was not looked into ({reason})")
     for note in predictor.notes:
-        print(f"  note: {note}")
+        say(f"  note: {note}")
     if problems:
-        told = f"{len(problems)} of {len(results)} videos could not be read to their end:\n  "
-        raise VideosFailed((told if len(results) > 1 else "") + "\n  ".join(problems))
+        told = f"{len(problems)} of {len(results)} videos could not be read to their end:"
+        raise VideosFailed(*([told] if len(results) > 1 else []), *problems)
     if taken:
         raise VideosFailed(
             f"{predictor.output}: another process is scoring {len(taken)} of {len(results)} videos; "

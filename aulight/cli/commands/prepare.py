@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from aulight.errors import say
 from aulight.preparation.dataset import prepare_dataset
 from aulight.preparation.recipe import Finding, Recipe
 from aulight.preparation.relabelling import Replaceable
@@ -24,7 +25,7 @@ def prepare(settings: PrepareSettings, typed: Sequence[str] | None = None) -> No
     keys = None if typed is None else {text.lstrip("+~").partition("=")[0] for text in typed} - {"data"}  # a choice
     recipe, notes = _recipe(settings).remembering(root, keys)
     for line in notes:
-        print(line)
+        say(line)
     summary = prepare_dataset(
         root,
         settings.raw.name,
@@ -36,7 +37,7 @@ def prepare(settings: PrepareSettings, typed: Sequence[str] | None = None) -> No
         apart=(Path(settings.data_dir).expanduser(), root),
     )
     for line in summary.lines():
-        print(line)
+        say(line)
 
 
 def _recipe(settings: PrepareSettings) -> Recipe:

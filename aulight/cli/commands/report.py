@@ -1,11 +1,11 @@
 """``aulight report runs=<folder>``: pooled tables, figures and a page of all stage-two runs below a folder."""
 
 import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from aulight.errors import say
 from aulight.report import formats
 from aulight.report.collect import collect, commands
 from aulight.report.published import read_published
@@ -42,8 +42,8 @@ def report(settings: ReportSettings, typed: Sequence[str] = ()) -> None:
 
     print(formats.markdown(next(iter(tables_of(summary).values()))))
     for line in summary.notes:
-        print(f"note: {line}")
+        say(f"note: {line}")
     for line in remarks(summary):
-        print(f"warning: {line}", file=sys.stderr)
-    print(f"{len(runs)} runs. Tables and figures: {output}/ ({', '.join(files)})")
-    print(f"All of it on one page: {output / PAGE}")
+        say(f"warning: {line}", error=True)
+    say(f"{len(runs)} runs. Tables and figures: {output}/ ({', '.join(files)})")
+    say(f"All of it on one page: {output / PAGE}")

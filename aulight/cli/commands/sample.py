@@ -4,6 +4,7 @@ from pathlib import Path
 
 from aulight.data.opening import open_data
 from aulight.datasets import DISFA_AUS
+from aulight.errors import say
 from aulight.preparation.coding import make_coding, refuse_old
 from aulight.settings.sample import SampleSettings
 
@@ -28,4 +29,4 @@ def sample(settings: SampleSettings) -> None:
         settings.unlabelled_only,
     )
     for line in coding.lines():
-        print(line)
+        say(line)

@@ -112,11 +112,11 @@ class _Search:
         """Those of the frame before, and others who are large: all, or the only one and now and then all."""
         faces: list[Face] = []
         if self._alone >= ALONE:
-            faces = [face for face in self._single(image, now) if _is_among(face.pose, self._faces, NEAR)]
+            faces = [face for face in self._single(image) if _is_among(face.pose, self._faces, NEAR)]
             if not faces or (now % LOOK == 0 and self._is_joined(faces[0], image)):
                 self._alone = 0
         if self._alone < ALONE:
-            _add_new(faces, self._several(image, now), self._landmarker.max_faces)
+            _add_new(faces, self._several(image), self._landmarker.max_faces)
         return faces
 
     def _is_joined(self, face: Face, image: Frames) -> bool:

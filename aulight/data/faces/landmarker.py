@@ -17,8 +17,8 @@ from aulight.data.faces.networks import DETECTOR_SIDE, MESH_SIDE, Networks
 from aulight.data.faces.pose import Face, no_blendshapes, pose_of
 from aulight.data.video.types import Frames
 
-Track = Callable[[Frames, int], list[Face]]
-"""Gives the faces in the next frame of a video, from its picture and its number; not all frames need be given."""
+Track = Callable[[Frames], list[Face]]
+"""Gives the faces in the next frame of a video, from its picture; not all frames need be given."""
 
 _EXPRESSIVE = [
     0, 1, 4, 5, 6, 7, 8, 10, 13, 14, 17, 21, 33, 37, 39, 40, 46, 52, 53, 54, 55, 58, 61, 63, 65, 66, 67, 70, 78, 80, 81,
@@ -61,7 +61,7 @@ class Landmarker:
         """
         places: list[Region] = []
 
-        def track(image: Frames, _number: int) -> list[Face]:
+        def track(image: Frames) -> list[Face]:
             regions = list(places)
             if len(regions) < most:
                 for region in self._detected(image).regions()[:most]:

@@ -5,11 +5,11 @@ import os
 import subprocess
 import sys
 import zipfile
-import zlib
 from pathlib import Path
 
 from aulight.errors import AulightError
 from aulight.files import scratch
+from aulight.foreign.zip import UNREADABLE, read_member
 
 MODEL = "face_landmarker.task"
 MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
@@ -20,9 +20,6 @@ DETECTOR, MESH, EXPRESSIONS = "face_detector.tflite", "face_landmarks_detector.t
 
 MOST_BYTES = 64 << 20
 """Of a network that is read into memory; the largest has 2.6 MB."""
-
-_UNREADABLE = (OSError, EOFError, KeyError, NotImplementedError, RuntimeError, zlib.error, zipfile.BadZipFile)
-"""What :mod:`zipfile` raises of files that are damaged or made in ways that it does not know."""
 
 
 def model_file(given: Path | None = None) -> Path:
@@ -59,10 +56,8 @@ def network(path: Path, name: str) -> bytes:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            if archive.getinfo(name).file_size > MOST_BYTES:
-                raise zipfile.BadZipFile(f"larger than {MOST_BYTES >> 20} MB")
-            return archive.read(name)
-    except _UNREADABLE as error:
+            return read_member(archive, name, MOST_BYTES)
+    except UNREADABLE as error:
         raise AulightError(f"{path}: not a face landmarker: {name}: {' '.join(str(error).split())}") from error
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from aulight.errors import AulightError, shorten, shorten_lines, shown
 from aulight.facs import MAX_INTENSITY
+from aulight.foreign.whole_file import read_bytes
 from aulight.spelling import exactly, fold
 
 MOST_BYTES = 128 * 2**20
@@ -116,14 +117,7 @@ def read_text(path: Path) -> str:
     Raises:
         AulightError: When there is no such file, it is no text, or too large.
     """
-    try:
-        if not path.is_file():
-            raise AulightError(f"{path}: no such file")
-        if (size := path.stat().st_size) > MOST_BYTES:
-            raise AulightError(f"{path}: {size >> 20} MB; tables of at most {MOST_BYTES >> 20} MB are read")
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: no file can be called so
-        raise AulightError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from error
+    data = read_bytes(path, MOST_BYTES)
     encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
         text = data.decode(encoding)  # the mark before the text goes
@@ -143,7 +137,7 @@ def refuse_rows(path: Path, problems: list[tuple[int, str]]) -> None:
     """Raises with a line for each problem, by row, if there are any."""
     if problems:
         lines = [f"{path} row {row}: {problem}" for row, problem in sorted(problems, key=lambda item: item[0])]
-        raise AulightError("\n".join(shorten_lines(lines)))
+        raise AulightError(*shorten_lines(lines))
 
 
 class VideoNames:

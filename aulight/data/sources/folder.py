@@ -2,18 +2,18 @@
 
 import hashlib
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from aulight.data.own import is_own_folder, store_around, without_own
-from aulight.data.sources.layout import add_once, entries, file_name, wrong_layout
+from aulight.data.sources.layout import entries, file_name, wrong_layout
 from aulight.data.sources.raw import RawDataset, RawVideo
 from aulight.data.video.images import is_file, is_folder, no_file
 from aulight.data.video.photos import Photos, Pictures, photos_at
 from aulight.data.video.types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from aulight.errors import VideoError, shorten
+from aulight.errors import AulightError, VideoError, shorten, shorten_lines
 
 LONGEST = 200
 """Most bytes of a video's name; file systems allow 255, and names are added to. Longer ones end in a mark instead."""
@@ -40,8 +40,9 @@ class Below(NamedTuple):
 def read(source: Path, fps: float, apart: Collection[Path] = (), pictures: Pictures = "auto") -> RawDataset:
     """Lists the videos below a folder, each of a subject of its own.
 
-    A folder that holds images is one video; where they are photos, each is a video of one frame, number 0. Hidden files
-    are passed over in silence, others with a note, as is what aulight has written itself.
+    Of files that would have one name, as ``a.mp4`` and ``a.avi``, none is used. A folder that holds images is one
+    video; where they are photos, each is a video of one frame, number 0. Hidden files are passed over in silence,
+    others with a note, as is what aulight has written itself.
 
     Args:
         source: The folder.
@@ -50,22 +51,31 @@ def read(source: Path, fps: float, apart: Collection[Path] = (), pictures: Pictu
         pictures: What the images of a folder are, as :func:`aulight.data.video.photos.photos_at` has it.
 
     Raises:
-        AulightError: Without videos, or when two would have one name.
+        AulightError: Without videos.
     """
-    found = dict[str, Path]()
+    named = defaultdict[str, list[Path]](list)
     below = videos_below(source, apart)
     photos = {path: album.names for path in below.videos if path.is_dir() and (album := _photos(path, pictures))}
     for path in (inside for video in below.videos for inside in photos.get(video, (video,))):
         twice = path.parent in photos and sum(other.stem == path.stem for other in photos[path.parent]) > 1
         text = (path if path.is_dir() or twice else path.with_suffix("")).relative_to(source).as_posix()
-        name = _fitting(file_name(source.resolve().name if text == "." else text))
-        add_once(found, name, path, f"video {name}")
+        named[_fitting(file_name(source.resolve().name if text == "." else text))].append(path)
+    found = {name: paths[0] for name, paths in named.items() if len(paths) == 1}
+    left_out = {
+        name: f"{' and '.join(map(str, paths))}: {'both' if len(paths) == 2 else 'all'} would be video {name}; "
+        "rename one"
+        for name, paths in named.items()
+        if name not in found
+    }
     if not found:
+        if left_out:
+            raise AulightError(*shorten_lines([*left_out.values()]))
         raise wrong_layout(source, "videos, or folders of images, anywhere in it", [path.name for path in below.own])
     notes = []
     if below.own:
         own = [str(path.relative_to(source)) for path in below.own]
         notes.append(f"passed over what aulight made: {shorten(own, 8)}")
+    notes += shorten_lines([f"not used: {reason}" for reason in left_out.values()])
     notes += [f"not used: {path}: {reason}" for path, reason in below.no_files.items()]
     notes += [f"not looked into: {path} ({reason})" for path, reason in below.closed.items()]
     if images := [path for path in found.values() if path.is_dir()]:
@@ -82,7 +92,7 @@ def read(source: Path, fps: float, apart: Collection[Path] = (), pictures: Pictu
         RawVideo(name, name, path, None if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() else fps)
         for name, path in found.items()
     ]
-    return RawDataset((), videos, notes)
+    return RawDataset((), videos, notes, left_out)
 
 
 def _photos(folder: Path, pictures: Pictures) -> Photos | None:

@@ -43,8 +43,10 @@ class RawDataset:
         aus: The AUs that labels have columns for; empty without labels.
         videos: In a fixed order.
         notes: What was odd, one line each: missing subjects, files passed over and why.
+        left_out: By the names of videos that several files would be, a line with these files.
     """
 
     aus: tuple[int, ...]
     videos: list[RawVideo]
     notes: list[str]
+    left_out: Mapping[str, str] = field(default_factory=dict)

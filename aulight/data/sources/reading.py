@@ -77,10 +77,15 @@ def read(
     for key, table in (("labels", labels[0] if labels else None), ("subjects", subjects)):
         if table is not None and format in LABELLED:
             raise AulightError(f"{key}={table}: {format} brings its own {key}; leave {key} out")
-    if subjects is not None:
-        dataset = _with_subjects(dataset, source, subjects.expanduser())
-    for table in labels:
-        dataset = _with_labels(dataset, source, table.expanduser())
+    try:
+        if subjects is not None:
+            dataset = _with_subjects(dataset, source, subjects.expanduser())
+        for table in labels:
+            dataset = _with_labels(dataset, source, table.expanduser())
+    except AulightError as error:  # perhaps of a row on a video that was left out
+        raise AulightError(
+            *error.args, *shorten_lines([f"not used: {line}" for line in dataset.left_out.values()])
+        ) from error
     dataset = _one_spelling(dataset, source)
     return replace(dataset, notes=dataset.notes + _check_intensities(dataset, labels[0] if labels else source))
 

@@ -2,14 +2,14 @@
 
 import hashlib
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
-from aulight.data.video.images import images_of
+from aulight.data.video.images import MOST_BYTES, images_of
 from aulight.data.video.types import RawFrame
 from aulight.errors import VideoError
+from aulight.foreign.zip import UNREADABLE, member_blocks
 
 
 class Stamp(NamedTuple):
@@ -72,9 +72,11 @@ def digest(path: Path) -> str:
         else:
             with zipfile.ZipFile(archive) as opened:
                 for _, name in numbered:
-                    with opened.open(name) as file:
-                        whole.update(_of_stream(file))
-    except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:  # RuntimeError: it has a password
+                    one = hashlib.sha256()
+                    for block in member_blocks(opened, name, MOST_BYTES):
+                        one.update(block)
+                    whole.update(one.digest())
+    except UNREADABLE as error:
         raise VideoError(f"{path}: cannot be read ({error})") from error
     return whole.hexdigest()
 
@@ -99,10 +101,3 @@ class Pictures:
 def _of_file(path: Path) -> bytes:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
-
-
-def _of_stream(file: IO[bytes]) -> bytes:
-    whole = hashlib.sha256()
-    while block := file.read(1 << 20):
-        whole.update(block)
-    return whole.digest()

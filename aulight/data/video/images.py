@@ -5,7 +5,6 @@ import os
 import re
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
@@ -14,6 +13,14 @@ from aulight.data.own import without_own
 from aulight.data.video.pictures import decoded
 from aulight.data.video.types import IMAGE_SUFFIXES, RawFrame
 from aulight.errors import AulightError, VideoError
+from aulight.foreign.whole_file import read_bytes
+from aulight.foreign.zip import UNREADABLE, read_member
+
+MOST_BYTES = 2**28
+"""Of the file of a picture: more than one of :data:`aulight.data.video.types.MOST_PIXELS` has, be it hardly packed."""
+
+NO_BYTES = (*UNREADABLE, AulightError)
+"""What :func:`picture_bytes` raises."""
 
 
 def images_of(path: Path) -> tuple[Path | None, list[tuple[int, str]]] | None:
@@ -102,6 +109,16 @@ def image_rate(path: Path, fps: float | None) -> float:
     return fps
 
 
+def picture_bytes(archive: zipfile.ZipFile | None, name: str) -> bytes:
+    """What is in the file of a picture, on the disk or in a zip file.
+
+    Raises:
+        AulightError: When it is no file, or larger than any picture.
+        OSError: As all of :data:`NO_BYTES`, when it is damaged.
+    """
+    return read_bytes(Path(name), MOST_BYTES) if archive is None else read_member(archive, name, MOST_BYTES)
+
+
 def image_frames(path: Path, file: Path | None, numbered: list[tuple[int, str]], fps: float) -> Iterator[RawFrame]:
     """The images of :func:`images_of` as frames, one at a time in memory.
 
@@ -112,8 +129,8 @@ def image_frames(path: Path, file: Path | None, numbered: list[tuple[int, str]],
         archive = None if file is None else stack.enter_context(zipfile.ZipFile(file))
         for number, name in numbered:
             try:
-                data = Path(name).read_bytes() if archive is None else archive.read(name)
-            except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:  # RuntimeError: it has a password
+                data = picture_bytes(archive, name)
+            except NO_BYTES as error:
                 raise VideoError(f"{path}: image {Path(name).name} cannot be read ({error})") from error
             image = decoded(data, f"{path}: image {Path(name).name}")
             yield RawFrame(number, (number - numbered[0][0]) / fps, image)

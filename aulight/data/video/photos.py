@@ -4,7 +4,6 @@ import io
 import re
 import warnings
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from aulight.data.video.images import image_frames, images_in
+from aulight.data.video.images import NO_BYTES, image_frames, images_in, picture_bytes
+from aulight.data.video.pictures import FORMATS
 from aulight.data.video.types import IMAGE_SUFFIXES, RawFrame
 from aulight.errors import VideoError
 
@@ -145,8 +145,8 @@ def _small(photos: Photos, places: Sequence[int]) -> dict[int, _Small]:
         for place in places:
             name = photos.names[place]
             try:
-                data = name.read_bytes() if archive is None else archive.read(name.as_posix())
-                with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as picture:  # the header alone
+                data = picture_bytes(archive, name.as_posix())
+                with Image.open(io.BytesIO(data), formats=FORMATS) as picture:  # the header alone
                     size = picture.size
                 if size[0] * size[1] > LARGEST:
                     continue
@@ -155,7 +155,7 @@ def _small(photos: Photos, places: Sequence[int]) -> dict[int, _Small]:
                 if min(size) < 8 * _SIDE:
                     grey = cv2.imdecode(pixels, cv2.IMREAD_GRAYSCALE)
                 shrunk = cv2.resize(np.asarray(grey), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-            except (OSError, RuntimeError, SyntaxError, ValueError, zipfile.BadZipFile, zlib.error, cv2.error):
+            except (*NO_BYTES, SyntaxError, ValueError, cv2.error):
                 continue
             small[place] = size, shrunk.astype(np.float64)
     return small

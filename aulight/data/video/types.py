@@ -10,7 +10,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 """What raw video files are called, in small letters."""
 
-IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """What raw images are called, in small letters."""
 
 USUAL_FPS = 25.0

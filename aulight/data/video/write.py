@@ -4,7 +4,7 @@ With decord it is so only on some files: closed groups of pictures without B-fra
 written here, and all that :class:`aulight.data.video.prepared.Reader` is pointed at.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,17 @@ GOP = 12
 SLOWEST, FASTEST = 1e-4, 1000.0
 """Frames per second that a file can be played at; others are played at the nearest."""
 
+TICKS = 90_000
+"""Of the clock by which frames are told when they are shown, in a second: the usual one, of which most rates are whole
+numbers of ticks."""
 
-def write_video(path: Path, frames: Iterable[Frames], fps: float, crf: int = 18) -> int:
+MOST_TICKS = 2**31 - 1
+"""From one frame to the next: mp4 has no more."""
+
+
+def write_video(
+    path: Path, frames: Iterable[Frames], fps: float, crf: int = 18, times: Sequence[float] | None = None
+) -> int:
     """Encodes frames as h264 mp4 whose random access is exact: closed GOPs of 12 frames, no B-frames.
 
     Args:
@@ -28,6 +37,9 @@ def write_video(path: Path, frames: Iterable[Frames], fps: float, crf: int = 18)
         frames: RGB frames ``(H, W, 3)`` uint8, all of one size, H and W even.
         fps: Frames per second; beyond :data:`SLOWEST` and :data:`FASTEST` those.
         crf: x264 quality, 0 (lossless) to 51.
+        times: When each frame is shown, in seconds from 0 on, as far as ``frames`` has come; ``None``: by ``fps``, one
+            after another. The first is shown from 0 on, since players may leave out a time without pictures; where
+            times do not rise, a frame is shown for a moment.
 
     Returns:
         How many frames were written.
@@ -37,7 +49,7 @@ def write_video(path: Path, frames: Iterable[Frames], fps: float, crf: int = 18)
     """
     import av
 
-    count = 0
+    count, ticks = 0, -1
     with whole(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         stream: Any = None
         for frame in frames:
@@ -48,6 +60,8 @@ def write_video(path: Path, frames: Iterable[Frames], fps: float, crf: int = 18)
                 rate = Fraction(min(max(fps, SLOWEST), FASTEST)).limit_denominator(1001 if fps > 1 else 1_000_000)
                 stream = container.add_stream("libx264", rate=rate)
                 stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+                if times is not None:
+                    stream.codec_context.time_base = Fraction(1, TICKS)
                 stream.thread_count = 1  # the same bytes on every machine
                 stream.options = {
                     "crf": str(crf),
@@ -58,7 +72,12 @@ def write_video(path: Path, frames: Iterable[Frames], fps: float, crf: int = 18)
                 raise VideoError(
                     f"{path}: frame {count} is {width}x{height}, the ones before {stream.width}x{stream.height}"
                 )
-            for packet in stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")):
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            if times is not None:
+                wanted = round(times[count] * TICKS) if count else 0
+                ticks = min(max(wanted, ticks + 1), max(ticks, 0) + MOST_TICKS)
+                picture.pts, picture.time_base = ticks, Fraction(1, TICKS)
+            for packet in stream.encode(picture):
                 container.mux(packet)
             count += 1
         if stream is None:

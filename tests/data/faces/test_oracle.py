@@ -95,7 +95,7 @@ def test_films(scene: str, most: int, known: Mapping[str, Array], landmarker: La
     with landmarker.video(most) as track:
         for number, image in enumerate(SCENES[scene]()):
             landmarks, blendshapes = of(known, scene, most, number)
-            apart = compare(track(image, number), landmarks, blendshapes)
+            apart = compare(track(image), landmarks, blendshapes)
             alone = alone + 1 if len(apart) == 1 else 0
             # mediapipe smooths the second picture of a face that it tracks alone, whatever the time between
             differences += [] if most == 1 and alone == 2 else apart

@@ -94,6 +94,14 @@ def test_two_videos_of_one_name_are_refused(tmp_path: Path, names: tuple[str, st
     with pytest.raises(AulightError, match=r"both would be video .*; rename one") as caught:
         _read(root)
     assert all(str(root / name) in str(caught.value) for name in names)
+    _files(root, "other.mp4", "more/other.mp4")
+    data = _read(root)
+    assert sorted(_found(data, root).values()) == ["more/other.mp4", "other.mp4"], "the others are used"
+    assert [note for note in data.notes if "both would be" in note] == [
+        f"not used: {line}" for line in data.left_out.values()
+    ]
+    (name,) = data.left_out
+    assert all(str(root / path) in data.left_out[name] for path in names)
 
 
 def test_a_name_that_is_too_long_for_a_file_ends_in_a_mark_of_its_own(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
+from aulight.data.video.digest import digest
+from aulight.data.video.images import MOST_BYTES
 from aulight.data.video.raw import raw_frames, raw_info
 from aulight.errors import AulightError, VideoError
 from tests.data.video.films import Decode, Frames, numbers, until_error
@@ -127,3 +129,20 @@ def test_a_zip_file_that_is_damaged_or_lacks_the_folder(tmp_path: Path, pictures
 def test_a_folder_without_images(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     assert "no images" in until_error(tmp_path, fps=25)[1]
+
+
+def test_a_picture_larger_than_any_is_not_unpacked(tmp_path: Path, pictures: list[Frames]) -> None:
+    """Of a folder as of a zip file, whose 300 MB are packed into 300 kB; all others are read."""
+    folder = save(tmp_path / "T1", {f"{number}.png": picture for number, picture in enumerate(pictures)})
+    with (folder / "999.jpg").open("wb") as file:
+        file.write(b"\xff\xd8\xff")
+        file.truncate(MOST_BYTES + 1)
+    path = zipped(folder, tmp_path / "F1.zip", "T1")
+    assert (tmp_path / "F1.zip").stat().st_size < 2_000_000
+    for place in (folder, path):
+        frames, says = until_error(place, fps=25)
+        assert len(frames) == len(pictures)
+        assert "image 999.jpg cannot be read" in says
+        assert "larger than 256 MB" in says
+    with pytest.raises(VideoError, match="larger than 256 MB"):
+        digest(path)

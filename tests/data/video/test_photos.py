@@ -8,10 +8,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from skimage import data
 
+from aulight.data.sources.folder import videos_below
 from aulight.data.video.photos import Photos, photos_at
-from aulight.data.video.types import Frames
+from aulight.data.video.raw import raw_frames
+from aulight.data.video.types import IMAGE_SUFFIXES, Frames
 from aulight.errors import VideoError
 from tests.data.faces.astronaut import film
 
@@ -135,3 +138,30 @@ def test_what_is_no_picture_is_left_to_others(tmp_path: Path) -> None:
     for name in ("1.png", "2.png"):
         (tmp_path / "stubs" / name).touch()
     assert photos_at(tmp_path / "stubs", "auto") is None
+
+
+@pytest.mark.parametrize("suffix", sorted(IMAGE_SUFFIXES))
+@pytest.mark.parametrize("where", ["folder", "zip"])
+def test_pictures_of_every_ending_are_films_and_photos(tmp_path: Path, suffix: str, where: str) -> None:
+    """The oracle of their pixels is Pillow."""
+    folders = [save(tmp_path / "film", moving(12), f"{{:04d}}{suffix}")]
+    folders.append(save(tmp_path / "photos", small(SCENES), f"{{:04d}}{suffix.upper()}"))
+    below = videos_below(tmp_path)
+    assert (sorted(below.videos), below.others.total()) == (folders, 0)
+    if where == "zip":
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            for path in tmp_path.glob("*/*"):
+                archive.write(path, path.relative_to(tmp_path))
+    given = [folder if where == "folder" else tmp_path / "a.zip" / folder.name for folder in folders]
+    assert photos_at(given[0], "auto") is None
+    film = list(raw_frames(given[0], 25))
+    assert [frame.number for frame in film] == list(range(12))
+    found = photos_at(given[1], "auto")
+    assert found is not None
+    problems: list[str] = []
+    for folder, frames in zip(folders, (film, list(found.frames(problems))), strict=True):
+        for path, frame in zip(sorted(folder.iterdir()), frames, strict=True):
+            with Image.open(path) as picture:
+                expected = np.asarray(picture.convert("RGB"), int)
+            assert np.abs(frame.image - expected).max() <= (4 if suffix in (".jpg", ".jpeg", ".webp") else 0)
+    assert not problems

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from aulight.data.video.prepared import Reader
+from aulight.data.video.raw import raw_frames
 from aulight.data.video.write import GOP, write_video
 from aulight.errors import VideoError
-from tests.data.video.films import LENGTH, Coded, Frames
+from tests.data.video.films import LENGTH, Coded, Decode, Frames
 
 
 def test_file_has_closed_short_groups_of_pictures_without_b_frames(video: Path) -> None:
@@ -66,3 +67,37 @@ def test_same_frames_same_bytes(tmp_path: Path, coded: Coded) -> None:
     for name in ("one.mp4", "two.mp4"):
         write_video(tmp_path / name, coded(1, 30), 25)
     assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "two.mp4").read_bytes()
+
+
+def _times(path: Path) -> list[float]:
+    """When a player shows each frame, by the file's own timestamps."""
+    with av.open(str(path)) as container:
+        return [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
+
+
+UNEVEN = {
+    "late": [0.5 + number / 25 for number in range(30)],
+    "uneven": [0.0, 0.033, 0.1, 0.101, 1.7, 1.733, 2.5, 60.0, 60.02, 3600.5],
+    "even": [number / 30 for number in range(30)],
+    "NTSC": [number * 1001 / 30000 for number in range(300)],
+}
+
+
+@pytest.mark.parametrize("name", UNEVEN)
+def test_frames_are_shown_when_they_are_to_be(name: str, tmp_path: Path, coded: Coded, decode: Decode) -> None:
+    times, path = UNEVEN[name], tmp_path / "a.mp4"
+    assert write_video(path, coded(3, len(times)), 25, times=times) == len(times)
+    shown = [0.0, *times[1:]]
+    assert _times(path) == pytest.approx(shown, abs=1e-5)
+    frames = list(raw_frames(path))
+    assert [frame.time_s for frame in frames] == pytest.approx(shown, abs=1e-5)
+    assert decode(np.stack([frame.image for frame in frames])) == [(3, number) for number in range(len(times))]
+
+
+def test_times_that_do_not_rise_lose_no_frame(tmp_path: Path, coded: Coded) -> None:
+    path = tmp_path / "a.mp4"
+    write_video(path, coded(3, 5), 25, times=[0.0, 0.0, 0.04, 0.02, 1e9])
+    found = _times(path)
+    assert found[:4] == pytest.approx([0, 1 / 90_000, 0.04, 0.04 + 1 / 90_000], abs=1e-7)
+    assert len(found) == 5
+    assert found == sorted(found)
