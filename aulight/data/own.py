@@ -62,8 +62,11 @@ def refuse_foreign(paths: Iterable[Path], known: Mapping[str, Sequence[str] | No
 
 
 def _is_run(folder: Path) -> bool:
+    record = folder / "run.yaml"
     try:
-        with (folder / "run.yaml").open(encoding="utf-8") as file:
+        if not record.is_file():  # a pipe would be waited for
+            return False
+        with record.open(encoding="utf-8") as file:
             return _RUN.search(file.read(_LARGEST)) is not None
     except (OSError, ValueError):
         return False

@@ -140,8 +140,9 @@ def read_companion(output: Path, name: str) -> Companion | None:
         output: The folder that is written into.
         name: Of the video, with ``/`` for the folders between.
     """
+    path = output / f"{name}.json"
     try:
-        return Companion.model_validate(json.loads((output / f"{name}.json").read_text(encoding="utf-8")))
+        return Companion.model_validate(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
     except (OSError, ValueError, ValidationError):
         return None
 
