@@ -127,9 +127,9 @@ def test_commas_part_the_values_of_a_sweep(typed: str, runs: list[str]) -> None:
 
 def test_a_path_that_is_there_is_one_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    names = ["a,b.mp4", "[x,y]", "${fps}", "choice(a)"]
+    names = ["a,b.mp4", "[x,y]", "${fps}", "'a'", '"a b"', "choice(a)"]
     for name in names:
         (tmp_path / name).touch()
     for sweep in (False, True):
-        assert [_read(Typed("predict", sweep).readable(f"input={name}")) for name in names[:3]] == names[:3]
+        assert [_read(Typed("predict", sweep).readable(f"input={name}")) for name in names[:5]] == names[:5]
         assert _read(Typed("prepare", sweep).readable("labels=[x,y]")) == "[x,y]"
