@@ -72,6 +72,20 @@ def test_odd_files_are_named_and_the_rest_is_done(aulight: Command, face: Frames
     assert (again.status, again.out) == (1, outcome.out.replace(" frames\n", " frames; 4 done before\n"))
 
 
+def test_a_video_passed_over_for_its_name_is_named(aulight: Command, face: Frames, tmp_path: Path) -> None:
+    given, out = tmp_path / "in", tmp_path / "out"
+    given.mkdir()
+    mine = given / "day.overlay.mp4"
+    write_video(mine, [face] * 3, 25)
+    lone = aulight("predict", f"input={given}", f"output={out}")
+    assert (lone.status, "day.overlay.mp4" in lone.err) == (2, True)
+    write_video(given / "clip.mp4", [face] * 3, 25)
+    both = aulight("predict", f"input={given}", f"output={out}", "workers=1")
+    assert both.status == 0, both.err
+    assert f"passed over, for videos with bars are called so: {mine};" in both.out
+    assert not list(out.glob("day*"))
+
+
 @pytest.mark.parametrize("name", ["pipe.mp4", "loop.mp4", "gone.mp4", "a" * 300])
 def test_a_single_input_that_is_no_file(aulight: Command, tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
