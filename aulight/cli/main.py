@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from aulight.cli.streams import let_go, make_usable
+from aulight.cli.streams import is_stuck, let_go, make_usable
 
 COMMANDS = {
     "prepare": "raw videos to a prepared dataset of aligned faces",
@@ -79,7 +79,7 @@ def _main(arguments: list[str]) -> None:
         from aulight.cli.messages import is_users, message
         from aulight.errors import RunsFailed, VideosFailed
 
-        if not is_users(error):
+        if not is_users(error) or (isinstance(error, OSError) and error.filename is None and is_stuck()):
             raise
         _fail(message(error, command), 1 if isinstance(error, RunsFailed | VideosFailed) else 2)
 

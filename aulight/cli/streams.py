@@ -22,6 +22,18 @@ def make_usable() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def is_stuck() -> bool:
+    """Whether what is printed cannot be written, as on a full disk: an empty line is tried.
+
+    Where Python buffers nothing (PYTHONUNBUFFERED, as in many containers) there is nothing left to flush.
+    """
+    try:
+        print(flush=True)
+    except OSError:
+        return True
+    return False
+
+
 def let_go() -> None:
     """Drops what could not be printed: Python would try again at its end, and print a traceback."""
     nothing = os.open(os.devnull, os.O_WRONLY)

@@ -1,6 +1,6 @@
 """Scores what ``aulight predict`` is given: a video, a folder of them, or what a webcam sees."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,14 @@ class Predicted:
         results: What came of each video, be it now or before.
         before: How many of them were done before.
         closed: Of folders that cannot be looked into, the reason.
+        overlays: What was passed over for its name (:class:`aulight.prediction.videos.Listing`).
     """
 
     predictor: Predictor
     results: dict[Video, Found]
     before: int = 0
     closed: Mapping[Path, str] = field(default_factory=dict)
+    overlays: Sequence[Path] = ()
 
 
 def score_input(settings: PredictSettings) -> Predicted:
@@ -51,7 +53,7 @@ def score_input(settings: PredictSettings) -> Predicted:
         predictor = Predictor(settings)
         video, found = record_webcam(predictor, settings.camera, settings.max_frames)
         return Predicted(predictor, {video: found})
-    videos, closed = find_videos(Path(settings.input).expanduser(), output)
+    videos, closed, overlays = find_videos(Path(settings.input).expanduser(), output)
     for folder in {(output / video.name).parent for video in videos}:
         remove_leftovers(folder)
     predictor = Predictor(settings)
@@ -72,7 +74,7 @@ def score_input(settings: PredictSettings) -> Predicted:
             for video in todo:
                 made[video] = predictor.make(video, bar.update)
     results = {video: before[video] or made[video] for video in videos}
-    return Predicted(predictor, results, len(videos) - len(todo), closed)
+    return Predicted(predictor, results, len(videos) - len(todo), closed, overlays)
 
 
 def processes_for(videos: int, workers: int | None, usable: int, on_gpu: bool) -> int:

@@ -41,10 +41,12 @@ class Listing(NamedTuple):
     Attributes:
         videos: They, in order; what is called as a video and is no file is among them.
         closed: Of folders that cannot be looked into, the reason.
+        overlays: What was passed over, since it is called as videos with bars are, though no record says it is one.
     """
 
     videos: list[Video]
     closed: dict[Path, str]
+    overlays: list[Path]
 
 
 def find_videos(given: Path, output: Path) -> Listing:
@@ -62,16 +64,19 @@ def find_videos(given: Path, output: Path) -> Listing:
     if not is_folder(given):
         if not any(is_file(path) for path in (given, *given.parents)):  # in a zip file, perhaps
             raise AulightError(f"input={given}: {no_file(given)}")
-        return Listing([Video(given, _fitting(given.stem))], {})
+        return Listing([Video(given, _fitting(given.stem))], {}, [])
     if output.resolve() == given.resolve():
         raise AulightError(f"output={output}: the folder of the videos; give another")
     below = videos_below(given)
-    paths = sorted(path for path in (*below.videos, *below.no_files) if not path.name.endswith(OVERLAY))
+    paths = sorted([*below.videos, *below.no_files])
     if output.resolve().is_relative_to(given.resolve()):
         # of links in a circle, Path.resolve raises
         paths = [path for path in paths if not Path(os.path.realpath(path)).is_relative_to(output.resolve())]
+    overlays = [path for path in paths if path.name.endswith(OVERLAY)]
+    paths = [path for path in paths if not path.name.endswith(OVERLAY)]
     if not paths:
-        raise AulightError(f"input={given}: no videos, nor pictures, in it")
+        passed = f" but {shorten([path.name for path in overlays])}, which is passed over" if overlays else ""
+        raise AulightError(f"input={given}: no videos, nor pictures, in it{passed}")
     names = {}
     for path in paths:
         name = path.relative_to(given) if path != given else Path(given.resolve().name)
@@ -83,7 +88,7 @@ def find_videos(given: Path, output: Path) -> Listing:
     twice = [name for name, count in Counter(name.casefold() for name in names.values()).items() if count > 1]
     if twice:
         raise AulightError(f"input={given}: two videos would be called {shorten(twice, 3)}; rename one")
-    return Listing([Video(path, _fitting(name)) for path, name in names.items()], below.closed)
+    return Listing([Video(path, _fitting(name)) for path, name in names.items()], below.closed, overlays)
 
 
 def _fitting(name: str) -> str:

@@ -71,8 +71,8 @@ class Typed:
         """A setting as Hydra can read it: as it was typed, with quotes around what is a text.
 
         What is in quotes already is left as it is, and so is what is no text, unless Hydra could not read it at all. A
-        path that is there as it was typed is one path, whatever is in its name. A text may refer to other settings, as
-        ``name='wide-${seed}'``, where runs are told apart by it: in training, and with ``-m``.
+        path that is there as it was typed is one path, whatever is in its name, be it quotes. A text may refer to
+        other settings, as ``name='wide-${seed}'``, where runs are told apart by it: in training, and with ``-m``.
 
         Args:
             argument: ``key=value``, ``+key=value``, ``~key``, ``group@package=choice``.
@@ -127,10 +127,12 @@ class Typed:
         return ",".join(self._text(name, one, text) for one in each)
 
     def _text(self, name: str, value: str, text: Text) -> str:
-        if _QUOTED.fullmatch(value) or _PLAIN.fullmatch(value) or (text.nullable and value == "null"):
+        if _PLAIN.fullmatch(value) or (text.nullable and value == "null"):
             return value
         if is_there(value):
             return quoted(_escaped(value))
+        if _QUOTED.fullmatch(value):
+            return value
         if text.listed and (inner := re.fullmatch(r"\[(.*)\]", value, re.DOTALL)):
             each = _split(inner[1])
             if not text.items or each is None or "" in each:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 AULIGHT = f"{sys.executable} -m aulight"
@@ -51,3 +53,15 @@ def test_names_are_printed_in_any_encoding(tmp_path: Path, name: str, encoding: 
     assert ended.stderr.startswith(b"aulight: input=")
     assert b"no such video or folder" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_output_in_the_middle_of_a_command_is_told_as_such(tmp_path: Path, unbuffered: str) -> None:
+    """By one that prints while it works; what it writes is there."""
+    (tmp_path / "faces.png").write_bytes(cv2.imencode(".png", np.zeros((32, 32, 3), np.uint8))[1].tobytes())
+    command = f"{AULIGHT} predict input=faces.png output=scored >/dev/full"
+    ended = _shell(command, tmp_path, PYTHONUNBUFFERED=unbuffered)
+    assert ended.returncode == 1
+    said = ended.stderr.splitlines()[-1]
+    assert said == b"aulight: what is printed cannot be written (No space left on device)"
+    assert (tmp_path / "scored" / "faces.csv").is_file()

@@ -1,5 +1,6 @@
 """What aulight has written is no raw video, wherever it lies; known by what its own commands write."""
 
+import os
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
@@ -118,3 +119,10 @@ def test_a_picture_is_the_users_unless_a_record_of_aulight_says_otherwise(tmp_pa
     (tmp_path / "clip.json").write_text(record)
     (tmp_path / "summary.json").write_text(record)
     assert [path.name for path in without_own(sorted(tmp_path.iterdir()))] == ["clip.json", "clip.png", "summary.json"]
+
+
+@pytest.mark.parametrize("name", ["run.yaml", "dataset.yaml", "settings.yaml"])
+def test_a_pipe_in_the_place_of_a_record_is_not_waited_for(name: str, videos: Path) -> None:
+    os.mkfifo(videos / "day two" / name)
+    assert not is_own_folder(videos / "day two")
+    assert _below(videos) == ["a.mp4", "day two/b.mp4"]

@@ -68,13 +68,27 @@ def test_odd_files_are_named_and_the_rest_is_done(aulight: Command, face: Frames
     table, note = pd.read_csv(out / "late.csv"), json.loads((out / "late.json").read_text())
     np.testing.assert_allclose(table["timestamp"], 0.5 + np.arange(10) / 25, atol=1e-6)
     with av.open(str(out / "late.overlay.mp4")) as overlay:
-        shown = [float(picture.pts * picture.time_base) for picture in overlay.decode(video=0)]
+        shown = [picture.time for picture in overlay.decode(video=0)]
     np.testing.assert_allclose(shown[1:], table["timestamp"][1:], atol=1e-5)
     assert shown[0] == 0
     assert note["fps"] == 25
     assert "times count from the start of the file" in note["notes"][0]
     again = aulight("predict", f"input={given}", f"output={out}", "overlay=true", "workers=1")
     assert (again.status, again.out) == (1, outcome.out.replace(" frames\n", " frames; 4 done before\n"))
+
+
+def test_a_video_passed_over_for_its_name_is_named(aulight: Command, face: Frames, tmp_path: Path) -> None:
+    given, out = tmp_path / "in", tmp_path / "out"
+    given.mkdir()
+    mine = given / "day.overlay.mp4"
+    write_video(mine, [face] * 3, 25)
+    lone = aulight("predict", f"input={given}", f"output={out}")
+    assert (lone.status, "day.overlay.mp4" in lone.err) == (2, True)
+    write_video(given / "clip.mp4", [face] * 3, 25)
+    both = aulight("predict", f"input={given}", f"output={out}", "workers=1")
+    assert both.status == 0, both.err
+    assert f"passed over, for videos with bars are called so: {mine};" in both.out
+    assert not list(out.glob("day*"))
 
 
 @pytest.mark.parametrize("name", ["pipe.mp4", "loop.mp4", "gone.mp4", "a" * 300])

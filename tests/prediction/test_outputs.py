@@ -255,3 +255,11 @@ def test_a_video_may_have_any_name(stem: str, predict: Command, clip: Path, tmp_
     assert all(name.encode() for name in names)
     assert "1 done before" in predict(video, out).out
     assert predict(video, out, "coverage=0.8").status == 0
+
+
+@pytest.mark.parametrize("name", ["clip.json", "clip.csv"])
+def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(name: str, predict: Command, clip: Path) -> None:
+    os.mkfifo(clip.with_name(name))
+    outcome = predict(clip, clip.parent)
+    assert (outcome.status, name in outcome.err) == (2, True)
+    assert "not as aulight wrote it" in outcome.err

@@ -323,6 +323,7 @@ def test_names_are_kept_apart(tmp_path: Path) -> None:
         "a.mp4": "a.mp4", "a.mov": "a.mov", "b": "b.mp4", "sub/a": "sub/a.mp4", "sub/c.d": "sub/c.d.avi",
         "pictures": "pictures", "pictures.mp4": "pictures.mp4",
     }  # fmt: skip
+    assert find_videos(given, given / "out").overlays == [given / "b.overlay.mp4"]
     assert find_videos(given / "pictures", tmp_path).videos == [Video(given / "pictures", "pictures")]
     assert find_videos(given / "b.mp4", tmp_path).videos == [Video(given / "b.mp4", "b")]
 

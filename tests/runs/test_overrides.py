@@ -138,9 +138,9 @@ def test_a_bracket_that_is_left_open_in_a_sweep_is_asked_about(typed: str) -> No
 
 def test_a_path_that_is_there_is_one_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    names = ["a,b.mp4", "[x,y]", "${fps}", "choice(a)"]
+    names = ["a,b.mp4", "[x,y]", "${fps}", "'a'", '"a b"', "choice(a)"]
     for name in names:
         (tmp_path / name).touch()
     for sweep in (False, True):
-        assert [_read(Typed("predict", sweep).readable(f"input={name}")) for name in names[:3]] == names[:3]
+        assert [_read(Typed("predict", sweep).readable(f"input={name}")) for name in names[:5]] == names[:5]
         assert _read(Typed("prepare", sweep).readable("labels=[x,y]")) == "[x,y]"

@@ -58,6 +58,8 @@ def _say(predicted: Predicted) -> None:
         say(f"  note: {line}")
     for folder, reason in predicted.closed.items():
         say(f"  note: {folder} was not looked into ({reason})")
+    if overlays := [str(path) for path in predicted.overlays]:
+        say(f"  note: passed over, for videos with bars are called so: {shorten(overlays)}; input=<file> scores one")
     for note in predictor.notes:
         say(f"  note: {note}")
     if problems:

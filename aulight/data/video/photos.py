@@ -1,8 +1,6 @@
 """Photos, each on its own: told from the frames of a film by what is in the pictures, and read one by one."""
 
-import io
 import re
-import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -15,7 +13,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from aulight.data.video.images import NO_BYTES, image_frames, images_in, picture_bytes
-from aulight.data.video.pictures import FORMATS
+from aulight.data.video.pictures import claimed_size
 from aulight.data.video.types import IMAGE_SUFFIXES, RawFrame
 from aulight.errors import VideoError
 
@@ -135,19 +133,15 @@ def _difference(one: _Small, other: _Small) -> float:
 def _small(photos: Photos, places: Sequence[int]) -> dict[int, _Small]:
     """Some pictures, made very small; without those that cannot be read."""
     import cv2
-    from PIL import Image
 
     small: dict[int, _Small] = {}
     with ExitStack() as stack:
         archive = None if photos.file is None else stack.enter_context(zipfile.ZipFile(photos.file))
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")  # Pillow warns of large ones, and of odd metadata
         for place in places:
             name = photos.names[place]
             try:
                 data = picture_bytes(archive, name.as_posix())
-                with Image.open(io.BytesIO(data), formats=FORMATS) as picture:  # the header alone
-                    size = picture.size
+                size = claimed_size(data, name.name)
                 if size[0] * size[1] > LARGEST:
                     continue
                 pixels = np.frombuffer(data, np.uint8)
@@ -155,7 +149,7 @@ def _small(photos: Photos, places: Sequence[int]) -> dict[int, _Small]:
                 if min(size) < 8 * _SIDE:
                     grey = cv2.imdecode(pixels, cv2.IMREAD_GRAYSCALE)
                 shrunk = cv2.resize(np.asarray(grey), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-            except (*NO_BYTES, SyntaxError, ValueError, cv2.error):
+            except (*NO_BYTES, ValueError, cv2.error):
                 continue
             small[place] = size, shrunk.astype(np.float64)
     return small

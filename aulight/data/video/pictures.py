@@ -60,7 +60,7 @@ def decoded(data: bytes, what: str) -> Frames:
     import cv2
 
     _refuse_foreign(data[:_HEAD], what)
-    width, height = _size(data, what)
+    width, height = claimed_size(data, what)
     if width * height > MOST_PIXELS:
         raise VideoError(f"{what} claims {width} x {height} pixels, more than can be read; make it smaller")
     try:
@@ -79,8 +79,16 @@ def _refuse_foreign(head: bytes, what: str) -> None:
         raise VideoError(f"{what} is of the kind {kind}, which cannot be read; {_ADVICE}")
 
 
-def _size(data: bytes, what: str) -> tuple[int, int]:
-    """Width and height as the header has them; nothing is decoded."""
+def claimed_size(data: bytes, what: str) -> tuple[int, int]:
+    """Width and height as the header of a picture has them; nothing is decoded.
+
+    Args:
+        data: The bytes of its file.
+        what: What a message begins with.
+
+    Raises:
+        VideoError: When there is no such header, or it claims far more pixels than can be read.
+    """
     from PIL import Image
 
     try:

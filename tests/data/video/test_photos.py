@@ -1,6 +1,8 @@
 """Photos and the frames of a film told apart, in real files; photos read one by one."""
 
+import struct
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -165,3 +167,15 @@ def test_pictures_of_every_ending_are_films_and_photos(tmp_path: Path, suffix: s
                 expected = np.asarray(picture.convert("RGB"), int)
             assert np.abs(frame.image - expected).max() <= (4 if suffix in (".jpg", ".jpeg", ".webp") else 0)
     assert not problems
+
+
+def test_a_photo_that_claims_billions_of_pixels_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    folder = save(tmp_path / "photos", SCENES[:3])
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    (folder / "0001a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + (folder / "0001.png").read_bytes()[33:])
+    found, problems = photos_at(folder, "auto"), list[str]()
+    assert found is not None
+    assert [frame.name for frame in found.frames(problems)] == ["0000.png", "0001.png", "0002.png"]
+    assert len(problems) == 1
+    assert "0001a.png claims 3,600,000,000 pixels" in problems[0]
