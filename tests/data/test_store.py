@@ -202,6 +202,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         _rewrite("frames", lambda t: pd.concat([t, t.iloc[-1:].assign(video_id="x")])),
         r"frames\.parquet: video x is not in videos\.parquet",
     ),
+    "frames of a video apart": (
+        _rewrite("frames", lambda t: t.iloc[[0, 1, 3, 4, 5, 6, 2, 7, 8]]),
+        r"frames\.parquet: frames of video v0 are not together; restore it",
+    ),
     "no video file": (
         lambda root: (root / "videos" / "v1.mp4").unlink(),
         r"v1\.mp4: missing \(1 of 3 videos are\)",
@@ -255,6 +259,14 @@ def test_damage_that_opening_does_not_see_is_named_when_read(faces: PreparedData
         _ = data.frames
     with pytest.raises(AulightError, match=message):
         _ = data.segments
+
+
+def test_frames_out_of_order_are_named(faces: PreparedDataset) -> None:
+    _rewrite("frames", lambda t: t.iloc[[0, 1, 2, 3, 5, 4, 6, 7, 8]])(faces.root)
+    with pytest.raises(
+        AulightError, match=r"frames\.parquet: frames of video v1 are not numbered from 0, in order; rest"
+    ):
+        _ = PreparedDataset(faces.root).segments
 
 
 def test_tables_that_were_replaced_meanwhile_are_not_mixed(faces: PreparedDataset) -> None:
