@@ -212,7 +212,9 @@ def test_a_sweep_of_which_one_run_would_test_whom_stage_one_saw_begins_none(lab:
     shutil.rmtree(lab.data / "swept")  # what it saw is in its checkpoint alone now: each job finds it there
     outcome = lab._aulight(*sweep, f"pretrained={right}", "fold=1", "label_seed=0,1")
     assert outcome.status == 1
-    assert outcome.err.count("stage one saw videos of") == 2
+    first, *failed = outcome.err.splitlines()[-3:]
+    assert first == "aulight: 2 of 2 runs failed:"
+    assert [re.match(rf"(1-\d): {saw} swept-v2", line)[1] for line in failed] == ["1-0", "1-1"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("command", ["pretrain", "finetune"])
