@@ -29,7 +29,7 @@ def usual_step(numbers: Numbers) -> int:
     longer = int(counts[jumps == step + 1].sum())
     if 2 * (counts.max() + longer) < total:
         return 1
-    return max(1, step + (longer >= COMMON * total))
+    return max(1, step + int(longer >= COMMON * total))
 
 
 def mean_step(numbers: Numbers) -> float:

@@ -64,8 +64,8 @@ def test_all_rows_come_back_in_full_groups_and_in_any_stretches(
 
 
 def test_tables_of_other_columns_do_not_go_together(tmp_path: Path) -> None:
+    assert not GroupWriter(tmp_path / "t.parquet").begun
     writer = GroupWriter(tmp_path / "t.parquet")
-    assert not writer.begun
     writer.add(pa.table({"a": pa.array([], pa.int64())}))
     assert writer.begun
     writer.add(pa.table({"a": pa.array([1], pa.int8())}))
