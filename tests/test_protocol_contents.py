@@ -188,6 +188,35 @@ def test_a_stage_one_of_the_fold_is_taken_and_one_of_another_fold_is_not(lab: La
         assert re.search("stage one saw videos of .*, of the (test|validation) subjects of fold 2", outcome.err)
 
 
+def test_a_sweep_of_which_one_run_would_test_whom_stage_one_saw_begins_none(lab: Lab) -> None:
+    """By names and by contents; by one stage one of the right fold, and one that saw everybody."""
+    for name in ("swept", "swept-v2"):
+        lab.prepare(name, known=True)
+    assert lab.train("pretrain", "swept", "of_fold_2", "fold=2").status == 0
+    right, everybody = (lab.folder / "pretrain" / name for name in ("of_fold_2", "everybody"))
+    for data in ("swept", "swept-v2"):
+        root = lab.folder / f"finetune-{data}"
+        where = [f"data_dir={lab.data}", f"data.name={data}", f"root={root}", "label_fraction=1"]
+        sweep = ["finetune", "-m", "hydra/launcher=basic", *TINY, *where, "name='${fold}-${label_seed}'"]
+        outcome = lab._aulight(*sweep, f"pretrained={right}", "fold=2,1", "label_seed=0,1")
+        assert outcome.status == 2
+        first, *refused = outcome.err.splitlines()
+        assert first == "aulight: 2 of 4 runs cannot be done, so none is begun:"
+        saw = r"pretrained: stage one saw videos of .*, of the (test|validation) subjects of fold 1 of"
+        assert [re.match(rf"(1-\d): {saw} {data}", line)[1] for line in refused] == ["1-0", "1-1"]  # type: ignore[index]
+        assert not root.exists()
+    outcome = lab._aulight(*sweep, f"pretrained={everybody}", "fold=1,2")
+    assert outcome.err.startswith("aulight: 2 of 2 runs cannot be done, so none is begun:"), outcome.err
+    outcome = lab._aulight(*sweep, f"pretrained={right}", "fold=2")
+    assert outcome.status == 0, outcome.err
+    shutil.rmtree(lab.data / "swept")  # what it saw is in its checkpoint alone now: each job finds it there
+    outcome = lab._aulight(*sweep, f"pretrained={right}", "fold=1", "label_seed=0,1")
+    assert outcome.status == 1
+    first, *failed = outcome.err.splitlines()[-3:]
+    assert first == "aulight: 2 of 2 runs failed:"
+    assert [re.match(rf"(1-\d): {saw} swept-v2", line)[1] for line in failed] == ["1-0", "1-1"]  # type: ignore[index]
+
+
 @pytest.mark.parametrize("command", ["pretrain", "finetune"])
 def test_one_video_in_two_parts_of_a_dataset_of_an_earlier_aulight(lab: Lab, command: str, tmp_path: Path) -> None:
     root = shutil.copytree(lab.data / "mine", tmp_path / "twice")

@@ -6,11 +6,11 @@ its own name is complete. What writes it, and how its tables are replaced, is in
 """
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from aulight.data import row_groups, segments
 from aulight.data.description import DESCRIPTION, RESTORE, read_description
 from aulight.errors import AulightError
 from aulight.facs import MAX_INTENSITY, column
 from aulight.foreign.parquet import checked
-
-BATCH = 100_000
-"""Rows of ``frames.parquet`` in memory at a time."""
 
 BLENDSHAPE = "blendshape_"
 """What the names of blendshape scores begin with in ``frames.parquet``."""
@@ -45,6 +43,7 @@ NOTED = tuple(dict.fromkeys((*SOURCE_COLUMNS, *DIGESTS, *FOLLOWING)))
 """All columns that say where a video came from and how it was made, and nothing of what it is for."""
 
 _Read = TypeVar("_Read")
+_Rows = TypeVar("_Rows", pa.Table, pa.RecordBatch)
 
 
 class _Kind(NamedTuple):
@@ -157,17 +156,15 @@ class PreparedDataset:
         twice = self.videos.loc[self.videos["video_id"].duplicated(), "video_id"]
         if len(twice):
             raise AulightError(f"{path}: video {twice.iat[0]} is listed twice; {RESTORE}")
-        rows: Counter[Any] = Counter()
-        for (names,) in self._frame_batches(["video_id"]):
-            rows.update(names.value_counts().to_dict())
+        self._rows_of = self._stretches()
         for name, count in zip(self.videos["video_id"], self.videos["frames"], strict=True):
-            if rows.pop(name, 0) != count:
+            if len(self._rows_of.get(name, ())) != count:
                 raise AulightError(
                     f"{self.root / 'frames.parquet'}: does not have the {count} frames of video {name}; {RESTORE}"
                 )
-        if rows:
+        if others := self._rows_of.keys() - set(self.videos["video_id"]):
             raise AulightError(
-                f"{self.root / 'frames.parquet'}: video {next(iter(rows))} is not in videos.parquet; {RESTORE}"
+                f"{self.root / 'frames.parquet'}: video {min(others)} is not in videos.parquet; {RESTORE}"
             )
         if odd := [path for path in self.videos["path"] if Path(path).is_absolute() or ".." in Path(path).parts]:
             raise AulightError(f"{path}: {odd[0]} is not in the dataset's folder; {RESTORE}")
@@ -175,25 +172,48 @@ class PreparedDataset:
         if missing:
             raise AulightError(f"{self.root / missing[0]}: missing ({len(missing)} of {videos} videos are); {RESTORE}")
 
-    def _frame_batches(self, columns: list[str]) -> Iterator[list["pd.Series[Any]"]]:
-        """Columns of ``frames.parquet``, :data:`BATCH` rows at a time."""
-        path = self.root / "frames.parquet"
+    def _stretches(self) -> dict[str, range]:
+        """The rows of ``frames.parquet`` that each video has."""
+        found, row = dict[str, range](), 0
+        with self._frames_file(["video_id"]) as (file, whole):
+            for batch in file.iter_batches(row_groups.ROWS, columns=["video_id"]):
+                names = whole(batch)["video_id"].to_pandas().to_numpy()
+                starts = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1).tolist()]
+                for start, stop in zip(starts, [*starts[1:], len(names)], strict=True):
+                    before = found.get(names[start], range(row + start, row + start))
+                    if before.stop != row + start:
+                        path = self.root / "frames.parquet"
+                        raise AulightError(f"{path}: frames of video {names[start]} are not together; {RESTORE}")
+                    found[names[start]] = range(before.start, row + stop)
+                row += len(names)
+        return found
+
+    @contextmanager
+    def _frames_file(self, columns: Sequence[str]) -> Iterator[tuple[pq.ParquetFile, Callable[[_Rows], _Rows]]]:
+        """``frames.parquet``, opened for some columns, and what refuses rows of it in which one has no value.
+
+        Raises:
+            AulightError: When it is damaged, also while it is read.
+        """
+        path, kinds = self.root / "frames.parquet", {name: _FRAMES[name] for name in columns if name in _FRAMES}
+
+        def refuse(wrong: Iterable[str]) -> None:
+            for name in wrong:
+                raise AulightError(f"{path}: column {name} is not {kinds[name].words} in every row; {RESTORE}")
+
+        def whole(rows: _Rows) -> _Rows:
+            refuse(name for name in kinds if rows[name].null_count)
+            return rows
+
         with self._read("frames", pq.ParquetFile) as file:  # from here on it is this file, whatever gets its name
-            kinds = {name: _FRAMES[name] for name in columns}
             schema = file.schema_arrow
-            wrong = [
+            refuse(
                 key for key, kind in kinds.items() if key not in schema.names or not kind.fits(schema.field(key).type)
-            ]
+            )
             try:
-                for batch in file.iter_batches(BATCH, columns=columns) if not wrong else ():
-                    wrong = [name for name in columns if batch[name].null_count]
-                    if wrong:
-                        break
-                    yield [batch[name].to_pandas() for name in columns]
+                yield file, whole
             except (OSError, ValueError, pa.ArrowException) as error:
                 raise AulightError(f"{path}: missing or damaged; {RESTORE}") from error
-            if wrong:
-                raise AulightError(f"{path}: column {wrong[0]} is not {kinds[wrong[0]].words} in every row; {RESTORE}")
 
     @property
     def columns(self) -> list[str]:
@@ -264,32 +284,18 @@ class PreparedDataset:
     def segments(self) -> pd.DataFrame:
         """Runs of frames a clip may be cut from: ``video`` (row in :attr:`videos`), ``start``, ``stop``.
 
-        Within a run every frame shows a face and follows its predecessor in the raw video. Read in batches: memory
-        grows with the number of runs, not of frames.
+        Within a run every frame shows a face and follows its predecessor in the raw video
+        (:func:`aulight.data.segments.usual_step`). Memory grows with the number of runs, not of frames.
         """
-        row_of = {video_id: row for row, video_id in enumerate(self.videos["video_id"])}
-        runs: list[list[int]] = []
-        previous = (-1, -1, -1)
-        columns = ["video_id", "frame", "source_frame", "face_confidence"]
-        for names, *numbers in self._frame_batches(columns):
-            frame, source, confidence = (values.to_numpy() for values in numbers)
-            keep = np.flatnonzero(confidence > 0)
-            video, frame, source = names.map(row_of).to_numpy()[keep], frame[keep], source[keep]
-            if not len(keep):
-                continue
-            new = np.ones(len(keep), dtype=bool)
-            new[1:] = (np.diff(video) != 0) | (np.diff(frame) != 1) | (np.diff(source) != 1)
-            here = (int(video[0]), int(frame[0]) - 1, int(source[0]) - 1)
-            new[0] = not runs or here != previous
-            starts = np.flatnonzero(new)
-            stops = np.append(starts, len(keep))
-            if stops[0]:  # the batch begins with more of the last run
-                runs[-1][2] = int(frame[stops[0] - 1]) + 1
-            runs += [
-                [int(video[a]), int(frame[a]), int(frame[b - 1]) + 1] for a, b in zip(starts, stops[1:], strict=True)
-            ]
-            previous = (int(video[-1]), int(frame[-1]), int(source[-1]))
-        return pd.DataFrame(runs, columns=["video", "start", "stop"], dtype=np.int64)
+        runs = []
+        tables = self.frames_of(self.videos["video_id"], ["frame", "source_frame", "face_confidence"])
+        for row, table in enumerate(tables):
+            if not np.array_equal(table["frame"], np.arange(len(table))):
+                path, name = self.root / "frames.parquet", self.videos["video_id"].iat[row]
+                raise AulightError(f"{path}: frames of video {name} are not numbered from 0, in order; {RESTORE}")
+            found = segments.runs(table["source_frame"].to_numpy(), table["face_confidence"].to_numpy() > 0)
+            runs.append(np.insert(found, 0, row, axis=1))
+        return pd.DataFrame(np.concatenate(runs), columns=["video", "start", "stop"], dtype=np.int64)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -317,10 +323,20 @@ class PreparedDataset:
         places = (next_table(self.root, "labels", self.meta.get("revision", 0)), self.root / "labels.parquet")
         return any(place.is_file() for place in places) and self._read("labels", pq.read_metadata).num_rows > 0
 
-    def frames_of(self, video_id: str) -> pd.DataFrame:
-        """All columns of ``frames.parquet`` for one video, read on their own."""
-        only = [("video_id", "==", video_id)]
-        return self._read("frames", lambda path: pd.read_parquet(path, filters=only))
+    def frames_of(self, videos: Iterable[str], columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """The rows of ``frames.parquet`` of some videos, one video at a time in memory, and all read in one go.
+
+        Args:
+            videos: Their names, best in the order of :attr:`videos`, for no part of the file to be read twice.
+            columns: Which columns; ``None``: all.
+
+        Raises:
+            AulightError: When the table is damaged, or was replaced since the dataset was opened.
+        """
+        with self._frames_file(columns or list(_FRAMES)) as (file, whole):
+            wanted = (self._rows_of[video] for video in videos)
+            for rows in row_groups.stretches(file, wanted, columns or file.schema_arrow.names):
+                yield whole(rows).to_pandas()
 
     def path(self, row: int) -> Path:
         """The video file of a row of :attr:`videos`."""
@@ -345,7 +361,7 @@ def _content(path: Path) -> bytes:
     with pq.ParquetFile(path) as file:
         names = [name for name in file.schema_arrow.names if name not in NOTED]
         digests = {name: hashlib.sha256(name.encode()) for name in names}
-        for batch in file.iter_batches(BATCH, columns=names):
+        for batch in file.iter_batches(row_groups.ROWS, columns=names):
             for name, digest in digests.items():
                 values = batch[name].to_pandas()
                 if name == "path":  # where it is, not what: a video that was prepared anew has another

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aulight.data.description import DESCRIPTION, FORMAT, DatasetDescription, read_description
+from aulight.data.row_groups import GroupWriter
 from aulight.data.store import BLENDSHAPE, SOURCE_COLUMNS, PreparedDataset, next_table
 from aulight.errors import AulightError
 from aulight.facs import column
@@ -42,8 +43,7 @@ class _Tables:
     def __init__(self, place: Callable[[str], Path]) -> None:
         self._place = place
         self._videos: list[dict[str, object]] = []
-        self._frames: pq.ParquetWriter | None = None
-        self._labels: pq.ParquetWriter | None = None
+        self._frames, self._labels = GroupWriter(place("frames")), GroupWriter(place("labels"))
 
     def add(
         self,
@@ -98,20 +98,14 @@ class _Tables:
                 },
             }
         )
-        if self._frames is None:
-            self._frames = pq.ParquetWriter(self._place("frames"), table.schema)
-        self._frames.write_table(table)
+        self._frames.add(table)
         if labels is not None:
             labelled = pa.Table.from_pandas(label_rows(video_id, labels), preserve_index=False)
-            labelled = labelled.replace_schema_metadata()
-            if self._labels is None:
-                self._labels = pq.ParquetWriter(self._place("labels"), labelled.schema)
-            self._labels.write_table(labelled.cast(self._labels.schema))
+            self._labels.add(labelled.replace_schema_metadata())
 
     def _close(self) -> None:
-        for writer in (self._frames, self._labels):
-            if writer is not None:
-                writer.close()
+        for table in (self._frames, self._labels):
+            table.close()
 
     def _write_videos(self) -> dict[str, int]:
         """Writes the table of videos, and gives the counts that ``dataset.yaml`` has."""
@@ -207,7 +201,7 @@ class StoreReviser(_Tables):
         if kind is not None:
             settle(self.root)
             return
-        if self._labels is None:
+        if not self._labels.begun:
             write_table(_NO_LABELS, self._place("labels"))
         _commit(self.root, {**self.meta, **self._write_videos(), "revision": self._revision})
 

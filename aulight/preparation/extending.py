@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -87,15 +88,16 @@ def extend(
         summary = _lengthen(data, raw, meta, made, changes, skipped)
     else:
         videos = _with_sources(data, known, changes.sources)
+        confidences = (table["face_confidence"] for table in data.frames_of(videos["video_id"], ["face_confidence"]))
+        faceless = sum(int((confidence <= 0).sum()) for confidence in confidences)
         replace_labels(data, meta, labels, videos)
-        faces = data.frames["face_confidence"] > 0
         noted = videos.to_dict("records")
         summary = Summary(
             root,
             videos=len(videos),
             subjects=videos["subject"].nunique(),
-            frames=len(faces),
-            faceless=int((~faces).sum()) - sum(counted(video, FOLLOWING[0]) for video in noted),
+            frames=data.meta["frames"],
+            faceless=faceless - sum(counted(video, FOLLOWING[0]) for video in noted),
             labelled=0 if labels is None else len(labels),
             skipped=skipped,
             notes=[*raw.notes, *changes.notes, *twins, *notes, *of_following(noted)],
@@ -160,6 +162,7 @@ def _lengthen(
     replaced = sorted(made & there.keys() - {*damaged})
     taken = set(data.videos["path"])
     revision = data.meta.get("revision", 0) + 1
+    tables = data.frames_of(video.video_id for video in raw.videos if video.video_id not in made)
 
     def of_all() -> Iterator[Made]:
         for video in raw.videos:
@@ -170,7 +173,8 @@ def _lengthen(
                 _put(video_of(folder, name), root / path)
                 yield Made(video, pd.read_parquet(part_of(folder, name)), path)
             else:
-                yield Made(video, _part(data, there[name], changes.sources.get(name)), str(there[name]["path"]))
+                part = _part(next(tables), there[name], changes.sources.get(name))
+                yield Made(video, part, str(there[name]["path"]))
 
     notes = list(changes.notes)
     if replaced:
@@ -180,17 +184,16 @@ def _lengthen(
         )
     if damaged:
         notes.append(f"prepared anew, since what was prepared had been damaged: {shorten(damaged)}")
-    with StoreReviser(data, meta) as store:
+    with closing(tables), StoreReviser(data, meta) as store:
         return describe(store, of_all(), raw, skipped, notes)
 
 
-def _part(data: PreparedDataset, video: Mapping[str, Any], source: Mapping[str, Any] | None) -> pd.DataFrame:
-    """The table of a video of a finished dataset, as it was when it was made."""
+def _part(frames: pd.DataFrame, video: Mapping[str, Any], source: Mapping[str, Any] | None) -> pd.DataFrame:
+    """The table of a video of a finished dataset, as it was when it was made, from its rows of ``frames.parquet``."""
     noted = {column: video[column] for column in NOTED if column in video} | dict(source or {})
     columns = {"source_frame": "number", "time_s": "time_s", "face_confidence": "face_confidence"}
     columns |= {f"{BLENDSHAPE}{name}": name for name in BLENDSHAPES}
-    table = data.frames_of(video["video_id"]).rename(columns=columns)
-    return table.drop(columns=["video_id", "frame"]).assign(fps=video["fps"], **noted)
+    return frames.rename(columns=columns).drop(columns=["video_id", "frame"]).assign(fps=video["fps"], **noted)
 
 
 def _put(path: Path, place: Path) -> None:

@@ -41,14 +41,13 @@ def placed(data: PreparedDataset, raw: RawDataset) -> tuple[pd.DataFrame | None,
         Rows of ``labels.parquet``, ``None`` for none; and notes.
     """
     notes, tables = list[str](), list[pd.DataFrame]()
-    frames = dict(list(data.frames.groupby("video_id", sort=False)))
-    for video in raw.videos:
-        if video.labels is not None:
-            of_video = frames[video.video_id]
-            labels, about = place_labels(video, of_video["source_frame"].to_numpy(), of_video["time_s"].to_numpy())
-            notes += about
-            if labels is not None:
-                tables.append(label_rows(video.video_id, labels))
+    labelled = [video for video in raw.videos if video.labels is not None]
+    frames = data.frames_of([video.video_id for video in labelled], ["source_frame", "time_s"]) if labelled else ()
+    for video, table in zip(labelled, frames, strict=True):
+        labels, about = place_labels(video, table["source_frame"].to_numpy(), table["time_s"].to_numpy())
+        notes += about
+        if labels is not None:
+            tables.append(label_rows(video.video_id, labels))
     return pd.concat(tables, ignore_index=True) if tables else None, notes
 
 

@@ -3,37 +3,85 @@
 from pathlib import Path
 
 from aulight import protocol
+from aulight.data.contents import shown
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
+from aulight.runs.record import PretrainRecord, read_record
 from aulight.settings.finetune import FinetuneSettings
 from aulight.settings.training import TrainingSettings
 
 
-def check_ahead(settings: TrainingSettings, opened: dict[Path, PreparedDataset] | None = None) -> None:
-    """Refuses a run whose checkpoint or dataset is not there, or whose subjects cannot be split as it asks.
+class Looked:
+    """What was looked at before: datasets and stages one, each once however many runs of a sweep build on it."""
+
+    def __init__(self) -> None:
+        self._data: dict[Path, PreparedDataset] = {}
+        self._shown: dict[Path, protocol.Shown] = {}
+        self._seen: dict[Path, protocol.TrainedOn | None] = {}
+
+    def data(self, root: Path) -> PreparedDataset:
+        """The dataset in a folder.
+
+        Raises:
+            AulightError: When there is none, or it is damaged.
+        """
+        if root not in self._data:
+            self._data[root] = PreparedDataset(root)
+        return self._data[root]
+
+    def shown(self, root: Path) -> protocol.Shown:
+        """Which of its videos show whom."""
+        if root not in self._shown:
+            self._shown[root] = shown(self.data(root))
+        return self._shown[root]
+
+    def seen_by(self, checkpoint: Path) -> protocol.TrainedOn | None:
+        """What stage one saw, by its run directory and its dataset; ``None`` where these are not what they were.
+
+        The checkpoint itself says it, whatever became of them, but only torch can read it: stage two looks there.
+        """
+        if checkpoint not in self._seen:
+            try:
+                self._seen[checkpoint] = self._recorded(checkpoint.parent.parent)
+            except (AulightError, KeyError):
+                self._seen[checkpoint] = None
+        return self._seen[checkpoint]
+
+    def _recorded(self, run: Path) -> protocol.TrainedOn | None:
+        record = read_record(run)
+        if not isinstance(record, PretrainRecord) or record.dataset is None or record.protocol is None:
+            return None
+        data = self.data(Path(str(record.settings["data.root"])).expanduser())
+        if data.fingerprint != record.dataset.fingerprint or record.protocol.stage_one is None:
+            return None
+        return shown(data, data.rows(record.protocol.stage_one)).trained_on()
+
+
+def check_ahead(settings: TrainingSettings, looked: Looked | None = None) -> None:
+    """Refuses a run whose checkpoint or dataset is not there, or whose subjects may not be used as it asks.
 
     Args:
         settings: Of the command.
-        opened: Datasets that were opened before, for a sweep not to open one for each run; more are added.
+        looked: What was looked at for other runs of a sweep; more is added.
 
     Raises:
         AulightError: As both stages would, later.
     """
+    looked = looked or Looked()
     pretrained = settings.pretrained if isinstance(settings, FinetuneSettings) else None
-    if pretrained is not None:
-        checkpoint_of(Path(pretrained))
+    checkpoint = None if pretrained is None else checkpoint_of(Path(pretrained))
     root = Path(settings.data.root).expanduser()
     if settings.data.synthetic is not None and not root.exists():
         return  # it makes itself
-    opened = {} if opened is None else opened
-    if root not in opened:
-        opened[root] = PreparedDataset(root)
-    data = opened[root]
+    data = looked.data(root)
     if not isinstance(settings, FinetuneSettings) and not (data.root / "labels.parquet").is_file():
         return
     subjects = protocol.labelled_subjects(data.labels, data.frames, data.videos)
     chosen = settings.data.protocol.model_dump()
     split = protocol.split(data.videos, data.name, fold=settings.fold, labelled=subjects, **chosen)
+    protocol.check_contents(looked.shown(root), split)
+    if checkpoint is not None and (seen := looked.seen_by(checkpoint)) is not None:
+        protocol.check_stage_one(seen, looked.shown(root), split)
     if isinstance(settings, FinetuneSettings):
         candidates = protocol.usable_labels(data.labels, data.frames, data.videos, split.train)
         protocol.draw_labels(candidates, settings.label_seed, settings.label_fraction, settings.label_count)

@@ -10,9 +10,8 @@ from hydra.core.utils import JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, open_dict, read_write
 
-from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError, RunsFailed, one_line, reason
-from aulight.runs.ahead import check_ahead
+from aulight.runs.ahead import Looked, check_ahead
 from aulight.runs.composed import settings_from, without_hydra
 from aulight.runs.overrides import Typed
 from aulight.runs.run import Run
@@ -72,7 +71,7 @@ def planned(command: str, combinations: Sequence[list[str]], compose: Callable[[
         AulightError: For a wrong setting, two runs in one folder, and runs that would fail, as far as it can be told.
     """
     jobs: dict[Path, Job] = {}
-    opened: dict[Path, PreparedDataset] = {}
+    looked = Looked()
     refused: list[str] = []
     sweeps_own = HydraConfig.instance().cfg
     try:
@@ -93,7 +92,7 @@ def planned(command: str, combinations: Sequence[list[str]], compose: Callable[[
             try:
                 done = Run.begin(folder, settings, overrides).done
                 if not done:
-                    check_ahead(settings, opened)
+                    check_ahead(settings, looked)
             except AulightError as error:
                 refused.append(f"{config.name}: {one_line(error)}")
             jobs[folder] = Job(overrides, str(config.name), folder, settings, done)

@@ -15,11 +15,12 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aulight.data import store
+from aulight.data import row_groups
 from aulight.data.store import PreparedDataset
 from aulight.data.writer import StoreWriter, label_rows, replace_labels
 from aulight.errors import AulightError
 from aulight.files import write_table
+from tests.data.test_segments import slow_usual_step
 
 Make = Callable[..., PreparedDataset]
 
@@ -210,6 +211,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         _rewrite("frames", lambda t: pd.concat([t, t.iloc[-1:].assign(video_id="x")])),
         r"frames\.parquet: video x is not in videos\.parquet",
     ),
+    "frames of a video apart": (
+        _rewrite("frames", lambda t: t.iloc[[0, 1, 3, 4, 5, 6, 2, 7, 8]]),
+        r"frames\.parquet: frames of video v0 are not together; restore it",
+    ),
     "no video file": (
         lambda root: (root / "videos" / "v1.mp4").unlink(),
         r"v1\.mp4: missing \(1 of 3 videos are\)",
@@ -266,6 +271,14 @@ def test_damage_that_opening_does_not_see_is_named_when_read(faces: PreparedData
         _ = data.segments
 
 
+def test_frames_out_of_order_are_named(faces: PreparedDataset) -> None:
+    _rewrite("frames", lambda t: t.iloc[[0, 1, 2, 3, 5, 4, 6, 7, 8]])(faces.root)
+    with pytest.raises(
+        AulightError, match=r"frames\.parquet: frames of video v1 are not numbered from 0, in order; rest"
+    ):
+        _ = PreparedDataset(faces.root).segments
+
+
 def test_tables_that_were_replaced_meanwhile_are_not_mixed(faces: PreparedDataset) -> None:
     """One who opened the dataset before does not get the labels of after."""
     early = PreparedDataset(faces.root)
@@ -274,7 +287,7 @@ def test_tables_that_were_replaced_meanwhile_are_not_mixed(faces: PreparedDatase
         with pytest.raises(AulightError, match="has changed it meanwhile; give the same command again"):
             getattr(early, table)
     with pytest.raises(AulightError, match="has changed it meanwhile; give the same command again"):
-        early.frames_of("v0")
+        list(early.frames_of(["v0"]))
     assert len(PreparedDataset(faces.root).labels) == 1
 
 
@@ -302,7 +315,8 @@ def _slow_segments(confidence: list[list[float]], source: list[list[int]]) -> li
     for video, (seen, numbers) in enumerate(zip(confidence, source, strict=True)):
         start: int | None = None
         for frame in range(len(seen) + 1):
-            ends = frame == len(seen) or seen[frame] == 0 or (frame > 0 and numbers[frame] != numbers[frame - 1] + 1)
+            gap = 0 < frame < len(seen) and numbers[frame] - numbers[frame - 1] > slow_usual_step(numbers)
+            ends = frame == len(seen) or seen[frame] == 0 or gap
             if ends and start is not None:
                 runs.append((video, start, frame))
                 start = None
@@ -312,24 +326,33 @@ def _slow_segments(confidence: list[list[float]], source: list[list[int]]) -> li
 
 
 _VIDEO = st.lists(
-    st.tuples(st.sampled_from([0.0, 0.3, 1.0, 1.0, 1.0]), st.sampled_from([1, 1, 1, 1, 2, 7])), min_size=1, max_size=9
+    st.tuples(st.sampled_from([0.0, 0.3, 1.0, 1.0, 1.0]), st.sampled_from([1, 1, 1, 1, 2, 2, 3, 7])),
+    min_size=1,
+    max_size=12,
 )
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(videos=st.lists(_VIDEO, min_size=1, max_size=4), batch=st.sampled_from([1, 2, 3, 5, 100_000]))
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(videos=st.lists(_VIDEO, min_size=1, max_size=4), group=st.sampled_from([1, 2, 3, 5, 100_000]))
 def test_segments_are_those_of_a_slow_loop(
-    tmp_path: Path, make_store: Make, videos: list[list[tuple[float, int]]], batch: int
+    tmp_path: Path, make_store: Make, videos: list[list[tuple[float, int]]], group: int
 ) -> None:
     confidence = [[seen for seen, _ in video] for video in videos]
     source = [np.cumsum([step for _, step in video]).tolist() for video in videos]
     shutil.rmtree(tmp_path / "faces", ignore_errors=True)
-    data = make_store(tmp_path / "faces", [len(video) for video in videos], confidence, source, real=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "BATCH", batch)
-        segments = data.segments
-    assert list(segments.columns) == ["video", "start", "stop"]
-    assert list(segments.itertuples(index=False, name=None)) == _slow_segments(confidence, source)
+        patch.setattr(row_groups, "ROWS", group)
+        data = make_store(tmp_path / "faces", [len(video) for video in videos], confidence, source, real=False)
+        found = data.segments
+    assert list(found.columns) == ["video", "start", "stop"]
+    assert list(found.itertuples(index=False, name=None)) == _slow_segments(confidence, source)
+
+
+@pytest.mark.parametrize("numbers", [[0, 2, 4, 6, 8, 10], [1, 4, 7, 10, 13, 16], [0, 1, 3, 4, 6, 7]])
+def test_pictures_that_were_thinned_evenly_are_one_run(tmp_path: Path, make_store: Make, numbers: list[int]) -> None:
+    source = [numbers, [*numbers[:3], *(number + 20 for number in numbers[3:])]]
+    data = make_store(tmp_path / "faces", [6, 6], source=source, real=False)
+    assert data.segments.to_numpy().tolist() == [[0, 0, 6], [1, 0, 3], [1, 3, 6]]
 
 
 def test_a_run_does_not_go_on_from_one_video_to_the_next(tmp_path: Path, make_store: Make) -> None:

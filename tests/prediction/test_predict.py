@@ -115,7 +115,7 @@ def test_scores_are_those_of_finetune(
             tested[tested["video_id"] == video].sort_values("frame")[[f"{au}_pred" for au in known.columns]].to_numpy()
         )
         low, high = known.intervals.around(expected, 0.9)
-        times = data.frames_of(video)["time_s"]
+        times = next(data.frames_of([video], ["time_s"]))["time_s"]
         for table in (pd.read_csv(out[0] / f"{video}.csv"), pd.read_parquet(out[1] / f"{video}.parquet")):
             assert list(table.columns) == names
             assert table["frame"].tolist() == list(range(1, 61))

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from aulight.cli.commands.prepare import prepare
-from aulight.data.clips import UnlabelledClips
+from aulight.data.clips import LabelledClips, UnlabelledClips
 from aulight.data.loaders import ContrastiveData
 from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import Reader
@@ -223,6 +223,33 @@ def test_frame_folders_with_gaps_give_clips_that_do_not_cross_them(
     for index in range(50):
         frames = clips(0, index).frames
         assert np.ptp(np.array(numbers)[frames]) == 7
+
+
+def test_every_second_picture_of_a_film_is_a_film_for_both_stages(
+    aulight: Command, tmp_path: Path, coded: Callable[..., Iterator[Frames]]
+) -> None:
+    """Labelled by the numbers of the pictures, and with a gap after the first third."""
+    folder = tmp_path / "raw" / "clip"
+    folder.mkdir(parents=True)
+    numbers = [*range(0, 40, 2), *range(60, 140, 2)]
+    for frame, picture in enumerate(coded(1, 140)):
+        if frame in numbers:
+            cv2.imwrite(str(folder / f"{frame}.png"), picture)
+    labels = pd.DataFrame({"video": "clip", "frame": [38, 60, 138], "AU12": [1, 2, 3]})
+    labels.to_csv(tmp_path / "labels.csv", index=False)
+    where = [f"data.source={tmp_path / 'raw'}", f"data.root={tmp_path / 'data'}", f"labels={tmp_path / 'labels.csv'}"]
+    outcome = aulight("prepare", *where, "data.reader.fps=30", "data.faces=none", "crop_size=64", "workers=1")
+    assert outcome.status == 0, outcome.err
+    data = PreparedDataset(tmp_path / "data")
+    assert (data.fps, data.videos["fps"].tolist()) == (15, [15])
+    assert data.segments.to_numpy().tolist() == [[0, 0, 20], [0, 20, 60]]
+    ones = UnlabelledClips(data.segments, 8, (1, 1), 50, 0)
+    for index in range(50):
+        assert set(np.diff(np.array(numbers)[ones(0, index).frames])) == {2}
+    drawn = data.labels.assign(video=0)
+    twos = LabelledClips(drawn, data.columns, data.segments, 8, (1, 1), 3, 0)
+    found = {int(clip.frames[-1]): np.array(numbers)[clip.frames].tolist() for clip in (twos(0, i) for i in range(3))}
+    assert found == {19: [*range(24, 40, 2)], 20: [60] * 8, 59: [*range(124, 140, 2)]}
 
 
 def test_labels_and_subjects_of_a_finished_dataset_can_be_replaced(

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -272,6 +274,43 @@ def test_a_video_that_is_replaced_while_a_dataset_is_begun(mine: Path, coded: Co
     data = PreparedDataset(mine / "begun")
     assert [_codes(data, video, decode)[0] for video in "abc"] == [(7, 0), (1, 0), (2, 0)]
     assert (data.root / "videos" / "b.mp4").stat().st_ino == kept
+
+
+def test_the_tables_are_read_as_often_however_many_videos_there_are(
+    tmp_path: Path, coded: Coded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted: how often ``frames.parquet`` is opened, and its groups of rows are read, when one video is added."""
+    counts = []
+    for videos in (3, 12):
+        folder = tmp_path / str(videos)
+        (folder / "raw").mkdir(parents=True)
+        names = [f"v{video:02}" for video in range(videos)]
+        for video, name in enumerate(names):
+            write_video(folder / "raw" / f"{name}.mp4", coded(video, 4), 25)
+        (folder / "labels.csv").write_text("video,frame,AU12\n" + "".join(f"{name},1,2\n" for name in names))
+        (folder / "subjects.csv").write_text(f"video,subject\n{names[0]},Ann\n")
+        _prepare(folder)
+        write_video(folder / "raw" / "v01b.mp4", coded(99, 4), 25)
+        opened, groups = Counter[str](), list[int]()
+
+        class Counting(pq.ParquetFile):  # type: ignore[misc]  # pyarrow has no types
+            def __init__(self, source: Any, **kwargs: Any) -> None:
+                opened[Path(source).name] += 1  # noqa: B023  # used within the turn
+                super().__init__(source, **kwargs)
+
+            def read_row_group(self, i: int, **kwargs: Any) -> Any:
+                groups.append(i)  # noqa: B023
+                return super().read_row_group(i, **kwargs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(pq, "ParquetFile", Counting)
+            assert _prepare(folder).videos == videos + 1
+        assert pq.read_metadata(folder / "data" / "frames.parquet").num_row_groups == 1
+        assert pq.read_metadata(folder / "data" / "labels.parquet").num_row_groups == 1
+        assert PreparedDataset(folder / "data").videos["video_id"].tolist() == sorted([*names, "v01b"])
+        counts.append((opened["frames.parquet"], groups))
+    assert counts[0] == counts[1]
+    assert counts[1][1] == [0, 0], "once to place labels, once to write the longer table"
 
 
 # ---- labels and subjects ------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from aulight.errors import AulightError
-from aulight.scoring.conformal import EDGES, LEAST, LEVELS, calibrate, coverage, from_plain
+from aulight.scoring.conformal import EDGES, LEAST, LEVELS, SUBJECTS, calibrate, coverage, from_plain
 
 AUS = ("AU06", "AU12")
 
@@ -63,6 +63,29 @@ def test_rare_groups_share_the_errors_of_lower_ones() -> None:
     truth = preds + np.concatenate([np.full((LEAST, 1), 0.2), np.full((LEAST, 1), 1.0), np.full((3, 1), -3.0)])
     reach = calibrate(preds, truth, ("AU12",), np.arange(len(preds))).reach[0, :, LEVELS.index(0.9)]
     np.testing.assert_allclose(reach, [0.2, 0.2, 1.0, 1.0, 1.0])  # nobody at 1: joined with those at 0
+
+
+@pytest.mark.parametrize(("people", "apart"), [(SUBJECTS - 1, False), (SUBJECTS, True), (SUBJECTS + 1, True)])
+def test_as_many_people_as_promise_90_percent_are_enough_for_a_group_of_its_own(people: int, apart: bool) -> None:
+    """Errors of 0.2 at low predictions, of 1 at higher ones; the same frames of each person in both."""
+    each = np.repeat(np.arange(people), math.ceil(LEAST / people))
+    low, high = np.full((len(each), 1), 0.1), np.full((len(each), 1), 2.0)
+    preds, truth = np.concatenate([low, high]), np.concatenate([low + 0.2, high + 1])
+    reach = calibrate(preds, truth, ("AU12",), np.tile(each, 2)).reach[0, :, LEVELS.index(0.75)]
+    np.testing.assert_allclose(reach, [0.2, 0.2, 1, 1, 1] if apart else [1] * 5)
+
+
+def test_coverage_is_of_frames_that_have_an_interval() -> None:
+    """Oracle: the same frames without those for which nothing was predicted; and no share of none."""
+    preds, truth = frames(0, 5000)
+    intervals = calibrate(preds, truth, AUS, np.arange(len(preds)))
+    there = np.arange(len(preds)) % 3 > 0
+    share, width = coverage(intervals, np.where(there[:, None], preds, np.nan), truth, 0.9)
+    expected = coverage(intervals, preds[there], truth[there], 0.9)
+    np.testing.assert_allclose([share, width], expected)
+    assert np.isfinite(expected).all()
+    share, width = coverage(intervals, np.full_like(preds, np.nan), truth, 0.9)
+    assert np.isnan([share, width]).all()
 
 
 def test_unknown_intensities_and_aus() -> None:

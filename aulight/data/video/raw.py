@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from aulight.data.segments import mean_step
 from aulight.data.video.images import image_frames, image_rate, images_of
 from aulight.data.video.opened import Film, measured, opened
 from aulight.data.video.pictures import decoded, is_picture
@@ -22,7 +23,7 @@ def raw_info(path: Path, fps: float | None = None, exact: bool = True) -> RawInf
 
     Args:
         path: As :func:`raw_frames` takes it.
-        fps: Frames per second of images; a video file says its own.
+        fps: Frames per second of images that are numbered one by one; a video file says its own.
         exact: Whether to read the times of all frames, where the header may be wrong about their rate.
 
     Raises:
@@ -31,7 +32,8 @@ def raw_info(path: Path, fps: float | None = None, exact: bool = True) -> RawInf
     """
     images = images_of(path)
     if images is not None:
-        return RawInfo(image_rate(path, fps), len(images[1]))
+        numbers = np.array([number for number, _ in images[1]])
+        return RawInfo(image_rate(path, fps) / mean_step(numbers), len(numbers))
     if is_picture(path):
         return RawInfo(fps or USUAL_FPS, 1)
     with opened(path) as film:

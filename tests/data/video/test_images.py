@@ -50,6 +50,17 @@ def test_images_have_the_numbers_of_their_names(
     assert raw_info(path, fps=20).fps == 20
 
 
+@pytest.mark.parametrize(("kept", "fps"), [(range(0, 60, 2), 15), ([n for n in range(60) if n % 6], 25), ([8], 30)])
+def test_images_of_which_some_were_left_out_are_fewer_a_second(
+    tmp_path: Path, pictures: list[Frames], kept: list[int], fps: float
+) -> None:
+    """Oracle: their own times."""
+    path = save(tmp_path / "T1", {f"{number}.png": pictures[0] for number in kept})
+    assert raw_info(path, fps=30).fps == pytest.approx(fps, rel=0.02)
+    times = [frame.time_s for frame in raw_frames(path, fps=30)]
+    assert len(times) == 1 or 1 / np.diff(times).mean() == pytest.approx(fps, rel=0.02)
+
+
 @pytest.mark.parametrize(
     ("names", "ordered", "expected"),
     [
