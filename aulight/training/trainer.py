@@ -1,5 +1,6 @@
 """Lightning's Trainer as both stages use it, and the process that it runs in."""
 
+import inspect
 import logging
 import os
 import warnings
@@ -7,10 +8,14 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
+from lightning_fabric.plugins.environments import TorchElasticEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.strategies import DDPStrategy, StrategyRegistry
+from torch.nn.parallel import DistributedDataParallel
 
 from aulight.errors import AulightError, one_line
 from aulight.processes import cpus
@@ -32,11 +37,14 @@ class Kept(ModelCheckpoint):
     """
 
 
-def fit(trainer: pl.Trainer, stage: pl.LightningModule, data: pl.LightningDataModule, run: Run) -> None:
+def fit(
+    trainer: pl.Trainer, stage: pl.LightningModule, data: pl.LightningDataModule, run: Run
+) -> None:
     """Trains, or goes on with it from the run's last checkpoint.
 
     Raises:
-        AulightError: When it comes to nothing, or a batch is too small for the network.
+        AulightError: When it comes to nothing, a batch is too small for the network, or it would go on in another
+            precision.
     """
     try:
         trainer.fit(stage, data, ckpt_path=run.last, weights_only=True)
@@ -47,6 +55,37 @@ def fit(trainer: pl.Trainer, stage: pl.LightningModule, data: pl.LightningDataMo
             "loader.batch_size: too few clips a device for model.norm=batch, which takes a mean over them; "
             "a larger one is needed, or model.norm=group"
         ) from error
+
+
+class SameBuffers(Callback):
+    """Gives the buffers of the first process to all, before validation and before a checkpoint.
+
+    They are the running statistics of BatchNorm, which each process takes over its own clips. DDP would send them
+    before every forward pass, and in validation wait for ever for a process that has no video to score.
+    """
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Gives what is to be scored."""
+        _share(pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Gives what is to be kept."""
+        _share(pl_module)
+
+
+def _share(module: pl.LightningModule) -> None:
+    if dist.is_available() and dist.is_initialized():
+        for buffer in module.buffers():
+            dist.broadcast(buffer, 0)
+
+
+def _leave_buffers_alone() -> None:
+    """Has Lightning make every kind of DDP without sending buffers: :class:`SameBuffers` does."""
+    known = inspect.signature(DistributedDataParallel).parameters
+    setting = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # its name before
+    for name in StrategyRegistry.available_strategies():
+        if StrategyRegistry[name]["strategy"] is DDPStrategy:
+            StrategyRegistry[name]["init_params"][setting] = False
 
 
 class Layout(Callback):
@@ -89,13 +128,16 @@ def make_trainer(
     arguments = settings.trainer.model_dump(exclude={"channels_last", "compile"})
     if settings.trainer.precision == "auto":
         arguments["precision"] = auto_precision(settings.trainer.accelerator)
+    arguments["sync_batchnorm"] &= _uses_cuda(settings.trainer.accelerator)  # torch has it for GPUs alone
     ours = [
         ModelCheckpoint(run.checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False),
         Layout(settings.trainer.channels_last, settings.trainer.compile),
+        SameBuffers(),
         Reseed(settings.seed),
         Progress(settings.name, settings.progress_s),
     ]
     run.checkpoints.mkdir(parents=True, exist_ok=True)
+    _leave_buffers_alone()
     before = 0 if run.last is None else step_of(run.last)
     _quiet()
     try:
@@ -111,11 +153,26 @@ def make_trainer(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
+        _check_processes(made)
     except (RuntimeError, TypeError, ValueError, MisconfigurationException) as error:
         raise AulightError(f"trainer: {one_line(error)}") from error
     if isinstance(made.accelerator, CPUAccelerator) and str(arguments["precision"]).startswith("16"):
         raise AulightError("trainer.precision=16-mixed: a CPU does not compute in float16; use bf16-mixed or 32")
+    if made.world_size > 1 and settings.encoder.norm == "batch" and not arguments["sync_batchnorm"]:
+        run.say(
+            "BatchNorm takes its statistics over each process's own clips (on GPUs trainer.sync_batchnorm=true shares "
+            "them); model.norm=group needs none"
+        )
     return made
+
+
+def _check_processes(trainer: pl.Trainer) -> None:
+    """Raises where ``torchrun`` or ``srun`` have started another number of processes than the Trainer counts on."""
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    if environment is None and TorchElasticEnvironment.detect():
+        environment = TorchElasticEnvironment()
+    if environment is not None:
+        environment.validate_settings(num_devices=trainer.num_devices, num_nodes=trainer.num_nodes)
 
 
 def auto_precision(accelerator: str) -> str:
@@ -148,8 +205,12 @@ def prepare_process(threads: int | None, seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def _uses_cuda(accelerator: str) -> bool:
+    return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+
+
 def _has_bf16(accelerator: str) -> bool:
-    if accelerator != "cpu" and torch.cuda.is_available():
+    if _uses_cuda(accelerator):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
 
