@@ -37,6 +37,16 @@ def git_revision() -> str | None:
         return None
 
 
+def processor() -> str:
+    """What this machine's CPU is called."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
 def peak_rss_mb() -> int:
     """Peak resident memory of the largest process of this run so far, in MB."""
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere

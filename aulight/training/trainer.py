@@ -22,6 +22,7 @@ from aulight.processes import cpus
 from aulight.runs.run import Run
 from aulight.settings.training import TrainingSettings
 from aulight.training.divergence import Divergence
+from aulight.training.hardware import settle
 from aulight.training.logs import RunLogger
 from aulight.training.progress import Progress
 from aulight.training.resuming import AtomicCheckpoints, Reseed, step_of
@@ -38,7 +39,7 @@ class Kept(ModelCheckpoint):
 
 
 def fit(
-    trainer: pl.Trainer, stage: pl.LightningModule, data: pl.LightningDataModule, run: Run
+    trainer: pl.Trainer, stage: pl.LightningModule, data: pl.LightningDataModule, run: Run, settings: TrainingSettings
 ) -> None:
     """Trains, or goes on with it from the run's last checkpoint.
 
@@ -46,6 +47,7 @@ def fit(
         AulightError: When it comes to nothing, a batch is too small for the network, or it would go on in another
             precision.
     """
+    settle(run, trainer, settings.resume_on_other_hardware)
     try:
         trainer.fit(stage, data, ckpt_path=run.last, weights_only=True)
     except ValueError as error:
