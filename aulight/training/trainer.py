@@ -4,6 +4,7 @@ import inspect
 import logging
 import os
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -90,6 +91,27 @@ def _leave_buffers_alone() -> None:
             StrategyRegistry[name]["init_params"][setting] = False
 
 
+class OneFolder(Callback):
+    """Ends a run whose machines see different folders: one would go on from a checkpoint that another one lacks.
+
+    Args:
+        folder: The run directory.
+        step: Of the checkpoint that this process goes on from, or 0.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self.folder, self.step = folder, step
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Compares the steps of all processes."""
+        same = trainer.strategy.broadcast(self.step) == self.step
+        if not trainer.strategy.reduce_boolean_decision(same, all=True):
+            raise AulightError(
+                f"{self.folder}: is not the same folder on all machines of the run; root= on a file system that they "
+                "share is needed"
+            )
+
+
 class Layout(Callback):
     """How the backbone lies in memory, and whether it is compiled; neither changes what a checkpoint holds.
 
@@ -131,16 +153,17 @@ def make_trainer(
     if settings.trainer.precision == "auto":
         arguments["precision"] = auto_precision(settings.trainer.accelerator)
     arguments["sync_batchnorm"] &= _uses_cuda(settings.trainer.accelerator)  # torch has it for GPUs alone
+    before = 0 if run.last is None else step_of(run.last)
     ours = [
         ModelCheckpoint(run.checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False),
         Layout(settings.trainer.channels_last, settings.trainer.compile),
+        OneFolder(run.folder, before),
         SameBuffers(),
         Reseed(settings.seed),
         Progress(settings.name, settings.progress_s),
     ]
     run.checkpoints.mkdir(parents=True, exist_ok=True)
     _leave_buffers_alone()
-    before = 0 if run.last is None else step_of(run.last)
     _quiet()
     try:
         made = pl.Trainer(

@@ -32,7 +32,7 @@ from aulight.settings.model import NetworkSettings
 from aulight.settings.training import ClipSettings
 from aulight.training import trainer as trainers
 from aulight.training.regression import RegressionStage
-from aulight.training.trainer import fit, make_trainer
+from aulight.training.trainer import OneFolder, fit, make_trainer
 
 WAIT_S = 240
 
@@ -298,3 +298,20 @@ def test_every_label_of_a_step_counts_alike(world: int, batches: int, tmp_path: 
         assert moved.keys() == expected.keys()
         for name, gradient in expected.items():
             torch.testing.assert_close(moved[name], gradient, rtol=1e-3, atol=2e-5, msg=name)
+
+
+def _apart(rank: int, folder: Path) -> None:
+    clips, targets = _clips()
+    batch: ClipBatch = {"clips": clips, "video": torch.zeros(8), "skipped": [], "targets": targets}
+    trainer = pl.Trainer(
+        accelerator="cpu", devices=2, strategy="ddp", max_epochs=1, callbacks=[OneFolder(folder / "run", 4 - 4 * rank)],
+        logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    with pytest.raises(AulightError, match="run: is not the same folder on all machines"):
+        trainer.fit(_stage(), DataLoader([batch], batch_size=None))  # type: ignore[arg-type]  # a list is a dataset
+
+
+@pytest.mark.slow
+def test_machines_that_share_no_folder(tmp_path: Path) -> None:
+    """One would go on from step 4, the other begin anew; both end."""
+    _in_processes(_apart, 2, tmp_path)
