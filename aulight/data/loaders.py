@@ -104,7 +104,9 @@ def usable_workers(workers: int, batch_bytes: int) -> tuple[int, bool]:
     return workers, free >= needed
 
 
-def _loader(dataset: Dataset[Any], sampler: Sampler[Any] | None, workers: int, batch_bytes: int) -> DataLoader[Any]:
+def _loader(
+    dataset: Dataset[Any], sampler: Sampler[Any] | None, workers: int, batch_bytes: int, pin_memory: bool
+) -> DataLoader[Any]:
     workers, shared = usable_workers(workers, batch_bytes)
     collate: Any = (_shared if shared else _as_arrays) if workers else _as_it_is
     return _LateLoader(
@@ -114,7 +116,7 @@ def _loader(dataset: Dataset[Any], sampler: Sampler[Any] | None, workers: int, b
         num_workers=workers,
         persistent_workers=workers > 0,
         prefetch_factor=AHEAD if workers else None,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=pin_memory,
         worker_init_fn=_quiet_worker,
         collate_fn=collate,
     )
@@ -137,11 +139,16 @@ class _StreamingData(pl.LightningDataModule):
         """This process among how many."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
+    def _pins(self) -> bool:
+        """Whether batches go to a GPU, which reads pinned memory by itself; one that is not used is left alone."""
+        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+
     def _clips(self, dataset: ClipBatches, frames: int) -> DataLoader[Any]:
         rank, world = self._place()
         places = EpochBatches(self.batch_size, self.batches_per_epoch, rank, world)
         size = dataset.readers.size or 0
-        return _loader(dataset, places, self.workers, self.batch_size // world * dataset.views * frames * size**2 * 3)
+        batch_bytes = self.batch_size // world * dataset.views * frames * size**2 * 3
+        return _loader(dataset, places, self.workers, batch_bytes, self._pins())
 
     def on_before_batch_transfer(self, batch: ClipBatch | Piece, dataloader_idx: int) -> ClipBatch | Piece:
         """Keeps count of the files that were skipped."""
@@ -252,7 +259,7 @@ class RegressionData(_StreamingData):
     def _whole(self, part: str) -> DataLoader[Any]:
         rank, world = self._place()
         videos = WholeVideos(self._data, self._rows[part], self._size, self._chunk, self.on_error, rank, world)
-        return _loader(videos, None, self.workers, self._chunk * self._size**2 * 3)
+        return _loader(videos, None, self.workers, self._chunk * self._size**2 * 3, self._pins())
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Pieces of the validation subjects' videos (:class:`WholeVideos`)."""

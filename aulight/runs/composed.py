@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from aulight.errors import AulightError
 from aulight.runs.equal_compute import equal_steps
+from aulight.runs.machine import is_first
 from aulight.runs.overrides import misread, own_folders, quoted_text, typed_overrides
 from aulight.runs.own_files import file_with
 from aulight.settings.commands import settings_of
@@ -114,7 +115,7 @@ class Composed(NamedTuple):
     def keep(self) -> None:
         """Writes it into the run directory, as Hydra does, unless it is there already."""
         where = self.hydra.hydra.output_subdir
-        if where is None or os.environ.get("LOCAL_RANK", "0") != "0":
+        if where is None or not is_first(OmegaConf.select(self.config, "trainer.num_nodes", default=1)):
             return
         with read_write(self.hydra.hydra.runtime), open_dict(self.hydra.hydra.runtime):
             self.hydra.hydra.runtime.output_dir = str(self.folder)

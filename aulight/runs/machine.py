@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -36,6 +37,16 @@ def git_revision() -> str | None:
         return None
 
 
+def processor() -> str:
+    """What this machine's CPU is called."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
 def peak_rss_mb() -> int:
     """Peak resident memory of the largest process of this run so far, in MB."""
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
@@ -49,6 +60,30 @@ def peak_gpu_mb() -> int | None:
     if torch is None or not torch.cuda.is_initialized():
         return None
     return int(torch.cuda.max_memory_allocated() / 1e6)
+
+
+def is_first(machines: int = 1, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether this is the only process of a run, or the first of all on its machines: the one that writes and speaks.
+
+    Asked before Lightning is there and knows, by the rules that it goes by: what starts the processes tells each its
+    place, be it ``torchrun``, ``srun``, or Lightning itself on machines that ``NODE_RANK`` tells apart.
+
+    Args:
+        machines: Of the run, ``trainer.num_nodes``.
+        environment: Where the variables are.
+    """
+    if "TORCHELASTIC_RUN_ID" in environment:
+        places = ["RANK"]
+    elif "SLURM_NTASKS" in environment and environment.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
+        places = ["SLURM_PROCID"]
+    else:
+        places = ["LOCAL_RANK"]
+        if machines > 1:  # else it is of no account, as where a cluster gives it to every job
+            places.append("NODE_RANK" if "NODE_RANK" in environment else "GROUP_RANK")
+    if any(environment.get(place, "0") != "0" for place in places):
+        return False
+    lightning = sys.modules.get("lightning_fabric.utilities.rank_zero")  # not imported for this: it takes torch along
+    return lightning is None or getattr(lightning.rank_zero_only, "rank", 0) == 0
 
 
 @functools.cache

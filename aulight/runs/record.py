@@ -105,6 +105,22 @@ class TestRecord(_Part):
     per_au: dict[str, float]
 
 
+class HardwareRecord(_Part):
+    """What a run computes on.
+
+    Attributes:
+        precision: As resolved, for example ``bf16-mixed`` or ``32-true``.
+        accelerator: ``cpu``, ``cuda`` or ``mps``.
+        devices: Names of the GPUs of its first machine, or that of its CPU.
+        processes: Their number on all machines.
+    """
+
+    precision: str
+    accelerator: str
+    devices: list[str]
+    processes: int
+
+
 class RunRecord(_Part):
     """What every run says of itself.
 
@@ -117,6 +133,8 @@ class RunRecord(_Part):
         git: Revision of aulight, where that is a checkout.
         peak_rss_mb: Most memory that one of its processes had.
         peak_gpu_mb: Most memory that it had on a GPU; ``None`` without one.
+        hardware: What its network is trained on; an earlier aulight did not keep it.
+        hardware_before: What it was trained on before it went on on other hardware, in this order.
     """
 
     stage: ClassVar[int]
@@ -130,6 +148,8 @@ class RunRecord(_Part):
     git: str | None = None
     peak_rss_mb: int | None = None
     peak_gpu_mb: int | None = None
+    hardware: HardwareRecord | None = None
+    hardware_before: list[HardwareRecord] | None = None
 
     @property
     def done(self) -> bool:

@@ -2,7 +2,6 @@
 
 import functools
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError, reason, say
 from aulight.files import alone, remove_leftovers, write_table, write_yaml
 from aulight.runs.former import WEIGHED, formerly_weighed
-from aulight.runs.machine import git_revision, peak_gpu_mb, peak_rss_mb, versions
+from aulight.runs.machine import git_revision, is_first, peak_gpu_mb, peak_rss_mb, versions
 from aulight.runs.record import ADVICE, RECORD, FinetuneRecord, PretrainRecord, Record, differences, read_record
 from aulight.settings.commands import settings_of
 from aulight.settings.finetune import FinetuneSettings
@@ -55,9 +54,10 @@ class Run:
     def __init__(self, folder: Path, command: str, config: Mapping[str, Any], typed: Sequence[str] = ()) -> None:
         self.folder = folder
         self.checkpoints = folder / "checkpoints"
+        self._machines: int = config.get("trainer", {}).get("num_nodes", 1)
         self.record: Record = RECORDS[command](command=command, config=dict(config), wall_s=0.0)
         earlier = read_record(folder)
-        if earlier is None:
+        if earlier is None and self.is_first:  # another process may find what the first has just begun
             _refuse_foreign(folder)
         follows = config.get("pretrained") is not None and not typed_network(typed)
         if earlier is not None:
@@ -94,7 +94,8 @@ class Run:
         command = "finetune" if isinstance(settings, FinetuneSettings) else "pretrain"
         run = cls(folder, command, settings.model_dump(exclude_unset=True), typed)
         if run.done:
-            _remove_leftovers(folder)
+            if run.is_first:
+                _remove_leftovers(folder)
             root = Path(settings.data.root).expanduser()
             if root.exists():
                 run.check_data(PreparedDataset(root).fingerprint)
@@ -108,8 +109,13 @@ class Run:
 
     def say(self, text: str) -> None:
         """Prints a line that begins with the run's name, once however many processes the run has."""
-        if _is_first():
+        if self.is_first:
             say(f"{self.record.name}: {text}")
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process of the run that writes and speaks: the only one, or the first of all."""
+        return is_first(self._machines)
 
     @property
     def done(self) -> bool:
@@ -136,7 +142,7 @@ class Run:
             )
 
     def __enter__(self) -> Self:
-        if _is_first():
+        if self.is_first:
             self._alone = ExitStack()
             self.folder.mkdir(parents=True, exist_ok=True)
             taken = f"{self.folder}: another process is at work on this run"
@@ -154,12 +160,12 @@ class Run:
             peak_gpu_mb=peak_gpu_mb(),
             **fields,
         )
-        if _is_first():
+        if self.is_first:
             write_yaml(self.record.plain(), self.folder / RECORD)
 
     def write_table(self, table: "pd.DataFrame", name: str) -> None:
         """Writes a table into the directory, by the first process of the run alone."""
-        if _is_first():
+        if self.is_first:
             write_table(table, self.folder / name)
 
     def __exit__(
@@ -177,7 +183,7 @@ class Run:
             if kind is None:
                 raise  # else a full disk, perhaps, of which the first error tells more
         finally:
-            if _is_first():
+            if self.is_first:
                 self._alone.close()
         if outcome == "interrupted":  # by Ctrl-C, which Lightning turns into SystemExit
             raise KeyboardInterrupt from error
@@ -206,9 +212,3 @@ def typed_network(typed: Sequence[str]) -> list[str]:
 def _free(command: str) -> tuple[str, ...]:
     """Names of the settings that may differ between a run and its continuation, since they change no result."""
     return marked(settings_of(command), CHANGES_NO_RESULT)
-
-
-def _is_first() -> bool:
-    """Whether this is the only process of a run, or the first of a distributed one."""
-    lightning = sys.modules.get("lightning_fabric.utilities.rank_zero")  # not imported for this: it takes torch along
-    return lightning is None or getattr(lightning.rank_zero_only, "rank", 0) == 0

@@ -29,7 +29,7 @@ class TrainerSettings(Group):
         description="Batches whose gradients make a step"
     )
     gradient_clip_val: float | None = Field(ge=0, description="Norm that gradients are clipped to; null: not at all")
-    sync_batchnorm: bool = Field(description="Statistics of BatchNorm over all GPUs")
+    sync_batchnorm: Annotated[bool, CHANGES_NO_RESULT] = Field(description="Statistics of BatchNorm over all GPUs")
     deterministic: Deterministic = Field(description="Refuse what does not give the same numbers twice")
     channels_last: Annotated[bool, CHANGES_NO_RESULT] = Field(description="How pictures lie in memory")
     compile: Annotated[bool, CHANGES_NO_RESULT] = Field(description="Have torch compile the backbone")

@@ -99,6 +99,9 @@ class TrainingSettings(Experiment):
     threads: Annotated[int | None, CHANGES_NO_RESULT] = Field(
         ge=1, description="Threads of torch on the CPU; null: torch's choice"
     )
+    resume_on_other_hardware: Annotated[bool, CHANGES_NO_RESULT] = Field(
+        description="Whether a run goes on where it is computed in another precision"
+    )
     progress_s: Annotated[float, CHANGES_NO_RESULT] = Field(ge=0, description="Seconds between progress lines")
 
     @property

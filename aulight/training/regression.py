@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from aulight.data.batches import ClipBatch, Piece
 from aulight.facs import column
@@ -69,10 +70,7 @@ class RegressionStage(pl.LightningModule):
         self.regressor = IntensityRegressor(self.encoder.channels, len(aus))
         self.regressor.set_scale(torch.tensor(label_mean), torch.tensor(label_std))
         self.stride, self.loss, self.optim = stride, loss, optim
-        parts = dict(self.encoder.named_children())
-        if freeze == "backbone":
-            del parts["temporal"]
-        self.frozen: list[nn.Module] = [] if freeze == "none" else list(parts.values())
+        self._freeze = freeze
         for module in self.frozen:
             module.requires_grad_(False)
         self.columns = [column(au) for au in aus]
@@ -80,6 +78,15 @@ class RegressionStage(pl.LightningModule):
         self.predictions: dict[int, np.ndarray[Any, np.dtype[np.float32]]] = {}
         self._streams: dict[int, FrameStream] = {}
         self._pieces: dict[int, list[tuple[Tensor, Tensor]]] = {}
+        self._share = torch.ones(())
+        self._shares: list[Tensor] = []
+
+    @property
+    def frozen(self) -> list[nn.Module]:
+        """The parts that stay as they were loaded, looked up: Lightning replaces each BatchNorm to synchronise it."""
+        if self._freeze == "none":
+            return []
+        return [part for name, part in self.encoder.named_children() if self._freeze == "encoder" or name != "temporal"]
 
     def train(self, mode: bool = True) -> "RegressionStage":
         """Frozen parts stay in eval mode, so that their normalisation statistics stay as loaded."""
@@ -95,14 +102,32 @@ class RegressionStage(pl.LightningModule):
         targets = batch["targets"]
         known = ~targets.isnan()
         loss = masked_regression(outputs, self.regressor.standardise(targets), known, self.loss)
+        labels = known.sum()
+        self._share = labels / known.numel()
         if dist.is_available() and dist.is_initialized():
             # a mean over the labels of all processes, of which each has another number
-            labels = known.sum()
-            total = labels.clone()
+            world, total = dist.get_world_size(), labels.clone()
             dist.all_reduce(total)
-            loss = loss * labels * dist.get_world_size() / total.clamp(min=1)
+            loss = loss * labels * world / total.clamp(min=1)
+            self._share = total / (known.numel() * world)
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Where several batches make a step, each counts by its labels, told as a share of all its targets."""
+        if self.trainer.accumulate_grad_batches > 1:
+            self._shares.append(self._share)
+            loss = loss * self._share
+        super().backward(loss, *args, **kwargs)
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Makes of the gradients that of the mean over all labels of the step; they are clipped after it."""
+        if self._shares:
+            mean = torch.stack(self._shares).mean().clamp(min=1e-9)  # 0 where nothing is known, and so are they
+            self._shares.clear()
+            for parameter in self.parameters():
+                if parameter.grad is not None:
+                    parameter.grad /= mean
 
     def on_validation_epoch_start(self) -> None:
         """Forgets the videos of the last time."""

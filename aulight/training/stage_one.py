@@ -104,7 +104,7 @@ def learn(settings: PretrainSettings, folder: Path, typed: Sequence[str] = ()) -
             callbacks.append(Probe(data, split, settings.clip.stride[0], settings.encoder.size, **looks))
         with Tracker(run, settings.logger) as tracker:
             trainer = make_trainer(run, settings, callbacks, tracker)
-            fit(trainer, stage, module, run)
+            fit(trainer, stage, module, run, settings)
         for callback in callbacks:
             if isinstance(callback, Probe):
                 module.skipped.update(callback.skipped)

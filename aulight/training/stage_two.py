@@ -212,7 +212,7 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
         enable_version_counter=False,
     )
     trainer = make_trainer(run, settings, [best], tracker)
-    fit(trainer, stage, module, run)
+    fit(trainer, stage, module, run, settings)
     steps = int(trainer.global_step)
     trainer.validate(stage, module, ckpt_path=best.best_model_path, verbose=False, weights_only=True)
     stage.gather_predictions()

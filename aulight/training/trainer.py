@@ -1,22 +1,29 @@
 """Lightning's Trainer as both stages use it, and the process that it runs in."""
 
+import inspect
 import logging
 import os
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
+from lightning_fabric.plugins.environments import TorchElasticEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.strategies import DDPStrategy, StrategyRegistry
+from torch.nn.parallel import DistributedDataParallel
 
 from aulight.errors import AulightError, one_line
 from aulight.processes import cpus
 from aulight.runs.run import Run
 from aulight.settings.training import TrainingSettings
 from aulight.training.divergence import Divergence
+from aulight.training.hardware import settle
 from aulight.training.logs import RunLogger
 from aulight.training.progress import Progress
 from aulight.training.resuming import AtomicCheckpoints, Reseed, step_of
@@ -32,12 +39,16 @@ class Kept(ModelCheckpoint):
     """
 
 
-def fit(trainer: pl.Trainer, stage: pl.LightningModule, data: pl.LightningDataModule, run: Run) -> None:
+def fit(
+    trainer: pl.Trainer, stage: pl.LightningModule, data: pl.LightningDataModule, run: Run, settings: TrainingSettings
+) -> None:
     """Trains, or goes on with it from the run's last checkpoint.
 
     Raises:
-        AulightError: When it comes to nothing, or a batch is too small for the network.
+        AulightError: When it comes to nothing, a batch is too small for the network, or it would go on in another
+            precision.
     """
+    settle(run, trainer, settings.resume_on_other_hardware)
     try:
         trainer.fit(stage, data, ckpt_path=run.last, weights_only=True)
     except ValueError as error:
@@ -47,6 +58,58 @@ def fit(trainer: pl.Trainer, stage: pl.LightningModule, data: pl.LightningDataMo
             "loader.batch_size: too few clips a device for model.norm=batch, which takes a mean over them; "
             "a larger one is needed, or model.norm=group"
         ) from error
+
+
+class SameBuffers(Callback):
+    """Gives the buffers of the first process to all, before validation and before a checkpoint.
+
+    They are the running statistics of BatchNorm, which each process takes over its own clips. DDP would send them
+    before every forward pass, and in validation wait for ever for a process that has no video to score.
+    """
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Gives what is to be scored."""
+        _share(pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Gives what is to be kept."""
+        _share(pl_module)
+
+
+def _share(module: pl.LightningModule) -> None:
+    if dist.is_available() and dist.is_initialized():
+        for buffer in module.buffers():
+            dist.broadcast(buffer, 0)
+
+
+def _leave_buffers_alone() -> None:
+    """Has Lightning make every kind of DDP without sending buffers: :class:`SameBuffers` does."""
+    known = inspect.signature(DistributedDataParallel).parameters
+    setting = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # its name before
+    for name in StrategyRegistry.available_strategies():
+        if StrategyRegistry[name]["strategy"] is DDPStrategy:
+            StrategyRegistry[name]["init_params"][setting] = False
+
+
+class OneFolder(Callback):
+    """Ends a run whose machines see different folders: one would go on from a checkpoint that another one lacks.
+
+    Args:
+        folder: The run directory.
+        step: Of the checkpoint that this process goes on from, or 0.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self.folder, self.step = folder, step
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Compares the steps of all processes."""
+        same = trainer.strategy.broadcast(self.step) == self.step
+        if not trainer.strategy.reduce_boolean_decision(same, all=True):
+            raise AulightError(
+                f"{self.folder}: is not the same folder on all machines of the run; root= on a file system that they "
+                "share is needed"
+            )
 
 
 class Layout(Callback):
@@ -89,14 +152,18 @@ def make_trainer(
     arguments = settings.trainer.model_dump(exclude={"channels_last", "compile"})
     if settings.trainer.precision == "auto":
         arguments["precision"] = auto_precision(settings.trainer.accelerator)
+    arguments["sync_batchnorm"] &= _uses_cuda(settings.trainer.accelerator)  # torch has it for GPUs alone
+    before = 0 if run.last is None else step_of(run.last)
     ours = [
         ModelCheckpoint(run.checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False),
         Layout(settings.trainer.channels_last, settings.trainer.compile),
+        OneFolder(run.folder, before),
+        SameBuffers(),
         Reseed(settings.seed),
         Progress(settings.name, settings.progress_s),
     ]
     run.checkpoints.mkdir(parents=True, exist_ok=True)
-    before = 0 if run.last is None else step_of(run.last)
+    _leave_buffers_alone()
     _quiet()
     try:
         made = pl.Trainer(
@@ -111,11 +178,26 @@ def make_trainer(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
+        _check_processes(made)
     except (RuntimeError, TypeError, ValueError, MisconfigurationException) as error:
         raise AulightError(f"trainer: {one_line(error)}") from error
     if isinstance(made.accelerator, CPUAccelerator) and str(arguments["precision"]).startswith("16"):
         raise AulightError("trainer.precision=16-mixed: a CPU does not compute in float16; use bf16-mixed or 32")
+    if made.world_size > 1 and settings.encoder.norm == "batch" and not arguments["sync_batchnorm"]:
+        run.say(
+            "BatchNorm takes its statistics over each process's own clips (on GPUs trainer.sync_batchnorm=true shares "
+            "them); model.norm=group needs none"
+        )
     return made
+
+
+def _check_processes(trainer: pl.Trainer) -> None:
+    """Raises where ``torchrun`` or ``srun`` have started another number of processes than the Trainer counts on."""
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    if environment is None and TorchElasticEnvironment.detect():
+        environment = TorchElasticEnvironment()
+    if environment is not None:
+        environment.validate_settings(num_devices=trainer.num_devices, num_nodes=trainer.num_nodes)
 
 
 def auto_precision(accelerator: str) -> str:
@@ -148,8 +230,12 @@ def prepare_process(threads: int | None, seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def _uses_cuda(accelerator: str) -> bool:
+    return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+
+
 def _has_bf16(accelerator: str) -> bool:
-    if accelerator != "cpu" and torch.cuda.is_available():
+    if _uses_cuda(accelerator):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
 

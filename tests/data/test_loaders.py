@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -259,3 +260,18 @@ def test_every_epoch_has_its_own_clips_and_a_resumed_run_has_them_too(
     assert_same(first.batches, expected[:13])
     fit(second, module(), 4, resume=tmp_path / "last.ckpt")
     assert_same(second.batches, expected[10:])  # the epoch that was cut off comes whole
+
+
+@pytest.mark.parametrize("stage", [contrastive, regression])
+@pytest.mark.parametrize(("device", "pins"), [("cpu", False), ("cuda:0", True), ("mps", False)])
+def test_memory_is_pinned_for_the_gpu_that_is_used(
+    device: str, pins: bool, stage: Callable[..., Any], data: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # there may be one and another device is asked for
+    module = stage(data)
+    strategy = SimpleNamespace(root_device=torch.device(device))
+    module.trainer = SimpleNamespace(strategy=strategy, global_rank=0, world_size=1)
+    loaders = [module.train_dataloader()]
+    if stage is regression:
+        loaders += [module.val_dataloader(), module.test_dataloader()]
+    assert [loader.pin_memory for loader in loaders] == [pins] * len(loaders)

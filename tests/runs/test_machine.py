@@ -1,4 +1,4 @@
-"""The folder in which a user's processes meet."""
+"""The folder in which a user's processes meet, and which of a run's processes is the first."""
 
 import os
 import tempfile
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aulight.runs.machine import own_folder
+from aulight.runs.machine import is_first, own_folder
 
 
 @pytest.fixture
@@ -50,3 +50,35 @@ def test_a_session_has_a_place_of_its_own(system: Path, monkeypatch: pytest.Monk
     (system / "run").mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(system / "run"))
     assert own_folder() == system / "run" / "aulight"
+
+
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "a", "WORLD_SIZE": "4"}
+SRUN = {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "train"}
+
+
+@pytest.mark.parametrize(
+    ("machines", "environment", "first"),
+    [
+        (1, {}, True),
+        # started by Lightning: the first process of each machine is the one that was typed
+        (1, {"LOCAL_RANK": "0", "NODE_RANK": "0"}, True),
+        (1, {"LOCAL_RANK": "1", "NODE_RANK": "0"}, False),
+        (2, {"NODE_RANK": "0", "MASTER_ADDR": "first"}, True),
+        (2, {"NODE_RANK": "1", "MASTER_ADDR": "first"}, False),
+        (2, {"NODE_RANK": "1", "LOCAL_RANK": "0"}, False),
+        (2, {"GROUP_RANK": "1", "LOCAL_RANK": "0"}, False),
+        (1, {"NODE_RANK": "1"}, True),  # of a cluster that numbers all machines; the run has one
+        # torchrun counts over all machines
+        (2, TORCHRUN | {"RANK": "0", "LOCAL_RANK": "0", "GROUP_RANK": "0"}, True),
+        (2, TORCHRUN | {"RANK": "2", "LOCAL_RANK": "0", "GROUP_RANK": "1"}, False),
+        (1, TORCHRUN | {"RANK": "1", "LOCAL_RANK": "1", "GROUP_RANK": "0"}, False),
+        # and so does srun
+        (2, SRUN | {"SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}, True),
+        (2, SRUN | {"SLURM_PROCID": "2", "SLURM_LOCALID": "0", "SLURM_NODEID": "1"}, False),
+        (1, SRUN | {"SLURM_PROCID": "0"}, True),  # a batch script without srun
+        (1, {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "bash", "SLURM_PROCID": "3"}, True),  # a shell in an allocation
+        (1, {"SLURM_PROCID": "3"}, True),  # a job of a sweep, whose processes Lightning starts
+    ],
+)
+def test_the_first_process_of_a_run(machines: int, environment: dict[str, str], first: bool) -> None:
+    assert is_first(machines, environment) is first

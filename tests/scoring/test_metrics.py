@@ -3,6 +3,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -238,3 +239,45 @@ def test_an_update_waits_for_no_device() -> None:
     )
     with pytest.raises((RuntimeError, NotImplementedError)):
         metric.sums.sum().item()
+
+
+class _OnApple(Tensor):
+    """A tensor as on a device without float64: it refuses to become one there, and comes to the CPU as a plain one."""
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is Tensor.to and args[1] == torch.device("cpu"):
+            return args[0].as_subclass(Tensor)
+        result = super().__torch_function__(func, types, args, kwargs or {})
+        if isinstance(result, cls) and result.dtype == torch.float64:
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64")
+        return result
+
+
+def _to_apple(tensor: Tensor) -> Tensor:
+    if tensor.dtype == torch.float64:
+        raise TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64")
+    return tensor.as_subclass(_OnApple)
+
+
+def test_a_device_without_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: the same on the CPU."""
+    preds, target = (values.float() for values in _data(unknown=0.2))
+    with pytest.raises(TypeError, match="float64"):
+        _to_apple(preds).double()
+    on_cpu = agreement.sums_of
+
+    def sums_of(preds: Tensor, target: Tensor) -> Tensor:  # torch.asarray, which it uses, hands nothing to a subclass
+        if isinstance(preds, _OnApple) or isinstance(target, _OnApple):
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64")
+        return on_cpu(preds, target)
+
+    monkeypatch.setattr(agreement, "sums_of", sums_of)
+    metric = IntensityMetrics(3)
+    metric._apply(_to_apple)  # what `.to(device)` comes to
+    for _ in range(2):
+        metric.update(_to_apple(preds), _to_apple(target))
+        assert type(metric.sums) is Tensor
+        for name, value in metric.compute().items():
+            torch.testing.assert_close(value, getattr(agreement, name)(preds, target), rtol=0, atol=0)
+        metric.reset()

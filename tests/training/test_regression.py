@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning.plugins.layer_sync import TorchSyncBatchNorm
 from torch import Tensor, nn
 
 from aulight.data.batches import ClipBatch, Piece
@@ -206,3 +207,15 @@ def test_a_checkpoint_that_claims_another_network(pretrained: Path, tmp_path: Pa
     torch.save(saved, tmp_path / "last.ckpt")
     with pytest.raises(AulightError, match=r"last\.ckpt: does not fit its encoder: \w+"):
         read_stage_one(tmp_path / "last.ckpt")
+
+
+@pytest.mark.parametrize("freeze", ["backbone", "encoder"])
+def test_what_is_frozen_stays_so_when_its_batchnorm_is_replaced(freeze: str) -> None:
+    """As Lightning does for ``trainer.sync_batchnorm``, there and back."""
+    stage, sync = _stage(freeze=freeze), TorchSyncBatchNorm()
+    for change in (sync.apply, sync.revert):
+        change(stage)
+        stage.train()
+        norms = [module for module in stage.encoder.modules() if isinstance(module, nn.modules.batchnorm._NormBase)]
+        assert len(norms) > 5
+        assert not any(norm.training for norm in norms)
