@@ -104,7 +104,7 @@ def test_disfa_fold_by_fold(disfa_tree: Tree, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_bp4d_with_stage_one_on_other_subjects(bp4d_tree: Tree, folder_tree: Tree, tmp_path: Path) -> None:
+def test_bp4d_with_stage_one_on_other_videos(bp4d_tree: Tree, folder_tree: Tree, tmp_path: Path) -> None:
     people = ("F001", "F002", "F003", "M001", "M002")
     raw = bp4d_tree(tmp_path / "raw", subjects=people, tasks=("T1",), real=people, frames=24)
     unlabelled = folder_tree(tmp_path / "Lab videos", frames=24, real=True)

@@ -210,7 +210,7 @@ def test_a_clip_depends_on_seed_epoch_and_index_alone(make: Callable[[int], Call
 
 
 @pytest.mark.parametrize("make", [unlabelled, all_labelled])
-def test_indices_past_the_epoch_lead_to_other_subjects(make: Callable[[int], Callable[[int, int], Clip]]) -> None:
+def test_indices_past_the_epoch_lead_to_other_videos(make: Callable[[int], Callable[[int, int], Clip]]) -> None:
     choose = make(0)
     for index in range(10):  # what is tried in place of a clip whose video is unreadable
         spares = [choose(0, index + 1_000_003 * spare) for spare in range(1, 40)]
