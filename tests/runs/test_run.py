@@ -60,7 +60,7 @@ def test_records_what_it_was_and_that_it_is_done(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
-        (AulightError("no\nfile"), "failed: no file"),
+        (AulightError("no", "file"), "failed: no file"),
         (ValueError("bad"), "failed: bad"),
         (ZeroDivisionError(), "failed: ZeroDivisionError"),
         (KeyboardInterrupt(), "interrupted"),
