@@ -189,8 +189,14 @@ def predicted(
     return pd.concat(parts).sort_values(["frame", "face_id"], ignore_index=True)
 
 
+def without_scores(table: pd.DataFrame, au: str) -> pd.DataFrame:
+    """The same where one action unit has none."""
+    return table.assign(**{f"{au}_{kind}": np.nan for kind in ("r", "lo", "hi") if f"{au}_{kind}" in table})
+
+
 NOTE = "uncalibrated: from blendshapes"
 TABLES = {
+    "no scores": without_scores(predicted(200, lost=(50, 70), faces=2, intervals=False), AUS[1]),
     "usual": predicted(200, lost=(50, 70)),
     "one AU": predicted(200, AUS[:1], intervals=False),
     "all AUs": predicted(100, [column(au) for au in AU_NAMES], faces=6),
@@ -218,6 +224,7 @@ def test_no_text_overlaps_in_timelines(assert_tidy: AssertTidy, name: str, title
     assert NOTE in texts(figure)
     assert ("no face was found" in texts(figure)) == (name == "no face")
     assert ("no frames" in texts(figure)) == (name == "no frame")
+    assert texts(figure).count("no scores") == (name == "no scores")
 
 
 def test_timeline_shows_every_value_and_where_there_is_none() -> None:
