@@ -25,8 +25,9 @@ _BINS = 1300
 def timeline(table: pd.DataFrame, columns: Sequence[str], title: str, note: str, unit: str = "seconds") -> Figure:
     """Intensities in a video over time: a row per action unit, a line per face, a band where there are intervals.
 
-    Grey is where no face was found; an action unit that is empty in all others is said to have no scores. Of many faces, those that were found in most frames are drawn. Where frames are
-    more than pixels, the line goes through the least and the greatest value in each pixel.
+    Grey is where no face was found; an action unit that is empty in all other frames is said to have no scores. Of many
+    faces, those that were found in most frames are drawn. Where frames are more than pixels, the line goes through the
+    least and the greatest value in each pixel.
 
     Args:
         table: A row per frame and face, in order: ``frame``, ``face_id``, ``timestamp`` (seconds), ``success`` (0, 1),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from aulight.drawing.names import LABELS, arm_rank, percent
+from aulight.drawing.names import LABELS, arm_rank
 from aulight.report.formats import decimals, interval, level, p_value
 from aulight.report.records import Comparison, Pooled, Published, Record, Scores, Summary
 from aulight.report.scored import NOMINAL
@@ -22,13 +22,23 @@ INTERVALS = f"Prediction intervals for {100 * NOMINAL:g}% coverage"
 
 
 def _rows(summary: Summary) -> list[Pooled]:
-    """Records and baselines in the order of the tables: by dataset and fraction, the all-zero row last."""
+    """Records and baselines in the order of the tables: by dataset and labels, the all-zero row last.
 
-    def key(row: Pooled) -> tuple[str, float, tuple[int, str]]:
+    What the last checkpoint of an arm gives stands below what the chosen one does.
+    """
+
+    def key(row: Pooled) -> tuple[str, float, int, tuple[int, str], bool]:
         rank = (9, "") if row.arm == "mean" else arm_rank(row.arm)
-        return row.dataset, np.inf if row.label_fraction is None else row.label_fraction, rank
+        fraction = np.inf if row.label_fraction is None else row.label_fraction
+        return row.dataset, fraction, row.label_count or 0, rank, row.last
 
-    return sorted([*summary.records, *summary.baselines], key=key)
+    return sorted([*summary.records, *summary.last, *summary.baselines], key=key)
+
+
+def _called(row: Pooled | Comparison) -> str:
+    """What tables call the arm of a row."""
+    of_last = isinstance(row, Pooled) and row.last
+    return LABELS.get(row.arm, row.arm) + (", last checkpoint, no choice" if of_last else "")
 
 
 def flat(summary: Summary) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -45,11 +55,13 @@ def flat(summary: Summary) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     whole, per_au = [], []
     for row in _rows(summary):
-        head = {name: getattr(row, name) for name in ("dataset", "arm", "label_fraction", "labelled_frames")}
+        head = {"dataset": row.dataset, "arm": f"{row.arm}_last" if row.last else row.arm}
+        head |= {name: getattr(row, name) for name in ("label_fraction", "label_count", "labelled_frames")}
+        varied = {name: getattr(row, name) for name in ("validation_frames", "stage_one_runs", "label_draws")}
         lists = {"seeds": " ".join(map(str, row.seeds)), "undefined_aus": " ".join(row.undefined_aus)}
         variants = {name: getattr(row, name, None) for name in VARIANTS if name != "icc"}
-        whole.append(head | lists | values(row) | {"icc_seed_sd": row.icc_seed_sd} | ends(row) | variants)
-        for au, of_au in row.per_au.items():
+        whole.append(head | varied | lists | values(row) | {"icc_seed_sd": row.icc_seed_sd} | ends(row) | variants)
+        for au, of_au in ({} if row.last else row.per_au).items():
             per_au.append(head | {"au": au} | values(of_au) | ends(of_au))
     return pd.DataFrame(whole), pd.DataFrame(per_au)
 
@@ -60,7 +72,7 @@ def remarks(summary: Summary) -> list[str]:
     lines += summary.warnings
     for record in summary.records:
         if record.undefined_aus:
-            where = f"{record.dataset}, {record.arm}, {percent(record.label_fraction)} labels"
+            where = f"{record.dataset}, {record.arm}, {record.labels} labels"
             lines.append(
                 f"{where}: ICC undefined for {', '.join(record.undefined_aus)} (labels and predictions constant); "
                 f"the mean is over the other action units"
@@ -79,7 +91,10 @@ def tables_of(summary: Summary) -> dict[str, pd.DataFrame]:
         _head(summary, row)
         | {
             "Labelled frames": str(row.labelled_frames),
+            "Validation frames": _count(row.validation_frames),
             "Seeds": str(len(row.seeds) or "–"),
+            "Stage-one runs": _count(row.stage_one_runs),
+            "Label draws": _count(row.label_draws),
             "ICC(3,1)": decimals(row.icc),
             level(summary.bootstrap.level): interval(row.icc_ci),
             "Seed sd": decimals(row.icc_seed_sd),
@@ -94,10 +109,10 @@ def tables_of(summary: Summary) -> dict[str, pd.DataFrame]:
         out["Arms side by side"] = side_by_side(summary, same)
     for dataset in summary.datasets:
         of_dataset = f", {dataset}" if len(summary.datasets) > 1 else ""
-        mine = [row for row in rows if row.dataset == dataset]
+        mine = [row for row in rows if row.dataset == dataset and not row.last]
         for metric, title in (("icc", "ICC(3,1)"), ("mae", "MAE"), ("mse", "MSE")):
             lines = [
-                {"Labels": percent(row.label_fraction), "Arm": LABELS.get(row.arm, row.arm)}
+                {"Labels": str(row.labels), "Arm": _called(row)}
                 | {au: decimals(getattr(of_au, metric)) for au, of_au in row.per_au.items()}
                 | {"Mean": decimals(getattr(row, metric))}
                 for row in mine
@@ -122,7 +137,7 @@ def side_by_side(summary: Summary, comparisons: Sequence[Comparison]) -> pd.Data
     for found in comparisons:
         other = LABELS.get(found.against.arm, found.against.arm)
         if not found.same_fraction:
-            other += f", {percent(found.against.label_fraction)}"
+            other += f", {found.against_labels}"
         lines.append(
             _head(summary, found)
             | {
@@ -140,7 +155,11 @@ def side_by_side(summary: Summary, comparisons: Sequence[Comparison]) -> pd.Data
 def _head(summary: Summary, row: Pooled | Comparison) -> dict[str, str]:
     """What the first cells of a row say: dataset, where there are several, labels and arm."""
     first = {"Dataset": row.dataset} if len(summary.datasets) > 1 else {}
-    return first | {"Labels": percent(row.label_fraction), "Arm": LABELS.get(row.arm, row.arm)}
+    return first | {"Labels": str(row.labels), "Arm": _called(row)}
+
+
+def _count(number: int | None) -> str:
+    return "–" if number is None else str(number)
 
 
 def _covered(summary: Summary) -> list[dict[str, str]]:
@@ -163,7 +182,7 @@ def _beside(summary: Summary) -> pd.DataFrame:
     rows.sort(key=lambda row: (row.dataset, np.inf if row.label_fraction is None else row.label_fraction))
     lines = [
         ({"Dataset": row.dataset} if len(summary.datasets) > 1 else {})
-        | {"Labels": percent(row.label_fraction), "Source": row.source}
+        | {"Labels": str(row.labels), "Source": row.source}
         | {"ICC(3,1)": decimals(row.icc), "MAE": decimals(row.mae), "MSE": decimals(row.mse)}
         | {f"ICC {au}": decimals(row.per_au.get(au)) for au in aus}
         for row in rows
@@ -177,6 +196,7 @@ def _published(record: Record) -> Published:
         source=f"ours: {LABELS.get(record.arm, record.arm)}",
         dataset=record.dataset,
         label_fraction=record.label_fraction,
+        label_count=record.label_count,
         icc=record.icc,
         mae=record.mae,
         mse=record.mse,

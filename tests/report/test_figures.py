@@ -57,6 +57,7 @@ def summary(records: list[Record]) -> Summary:
         datasets={"made": DatasetFacts(fingerprint="f1", aus=AUS, fps=25.0, test_subjects=9)},
         versions={},
         bootstrap=Resampling(over="subjects", replicates=2000, seed=0, level=0.95),
+        bars_fraction={"made": 0.02},
     )
 
 
@@ -119,7 +120,7 @@ def assert_tidy(monkeypatch: pytest.MonkeyPatch) -> AssertTidy:
 @pytest.mark.parametrize("content", [USUAL, ODD, ONE])
 def test_no_text_overlaps(assert_tidy: AssertTidy, content: Summary) -> None:
     assert_tidy(figures.label_efficiency(content))
-    assert_tidy(figures.per_au(content, {"made": 0.02}))
+    assert_tidy(figures.per_au(content))
 
 
 @pytest.mark.parametrize("aus", [AUS, AUS[:5], AUS[:1]])
@@ -144,7 +145,7 @@ def test_label_efficiency_shows_fractions_and_arms() -> None:
 
 
 def test_per_au_shows_each_unit_and_the_mean() -> None:
-    (axes,) = figures.per_au(USUAL, {"made": 0.02}).axes
+    (axes,) = figures.per_au(USUAL).axes
     ticks = [label.get_text().split("\n")[0] for label in axes.get_xticklabels()]
     assert ticks == [f"AU{au}" for au in DISFA_AUS] + ["mean"]
     heights = [bar.get_height() for bars in axes.containers[::2] for bar in bars]
@@ -153,7 +154,7 @@ def test_per_au_shows_each_unit_and_the_mean() -> None:
 
 
 def test_undefined_is_said_and_not_drawn_as_zero() -> None:
-    (axes,) = figures.per_au(ODD, {"made": 0.02}).axes
+    (axes,) = figures.per_au(ODD).axes
     assert [text.get_text() for text in axes.texts] == ["undefined"] * 3
 
 

@@ -210,8 +210,9 @@ def test_numbers_are_those_of_the_summary(page: Page, summary: dict[str, Any]) -
     for record in summary["records"]:
         labels = f"{100 * record['label_fraction']:g}%"
         (row,) = [row for row in rows if row[:2] == [labels, record["arm"]]]
-        assert row[2:6] == [str(record["labelled_frames"]), "2", shown(record["icc"]), ends(record["icc_ci"])]
-        assert row[6:] == [shown(record[name]) for name in ("icc_seed_sd", "mae", "mse", "pearson")]
+        assert row[2:7] == [str(record["labelled_frames"]), "–", "2", "–", "2"]
+        assert row[7:9] == [shown(record["icc"]), ends(record["icc_ci"])]
+        assert row[9:] == [shown(record[name]) for name in ("icc_seed_sd", "mae", "mse", "pearson")]
         units = next(r for r in page.tables["ICC(3,1) by action unit"] if r[:2] == [labels, record["arm"]])
         assert units[2:] == [shown(record["per_au"][au]["icc"]) for au in AUS] + [shown(record["icc"])]
         named = [r for r in page.tables["ICC(3,1) by other published conventions"] if r[:2] == [labels, record["arm"]]]
