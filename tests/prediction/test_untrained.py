@@ -37,7 +37,7 @@ def test_scores_by_hand(scores: dict[str, float], expected: dict[int, float]) ->
 
 
 def test_the_landmarker_moves_what_the_table_has_and_not_what_is_dead() -> None:
-    """The landmarks of a real face, pushed about until no face would have them, through the landmarker's own network."""
+    """The landmarks of a real face, pushed about until no face would have them, into the landmarker's network."""
     landmarker, draw = Landmarker(True, 1), np.random.default_rng(0)
     (face,) = landmarker.look(ASTRONAUT)
     size, highest = np.ptp(face.landmarks, 0).mean(), np.zeros(len(BLENDSHAPES))
