@@ -108,7 +108,8 @@ class Rest:
         self._frames += 1
         reached = self._counts.cumsum(1) >= REST * self._frames
         rest = (reached.argmax(1) * (MAX_INTENSITY / _STEPS)).astype(np.float32)
-        return np.maximum(values - rest, 0)
+        above: Values = np.maximum(values - rest, 0)
+        return above
 
 
 class Untrained:

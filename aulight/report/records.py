@@ -286,7 +286,6 @@ class Published:
         source: Who published it.
         dataset: The dataset, as our runs call it.
         label_fraction: Share of the labels.
-        label_count: Of a row of ours, as :class:`Predictor` has it.
         icc: ICC(3,1).
         mae: Mean absolute error.
         mse: Mean squared error.
@@ -296,16 +295,10 @@ class Published:
     source: str
     dataset: str
     label_fraction: float | None
-    label_count: int | None = None
     icc: float | None
     mae: float | None
     mse: float | None
     per_au: dict[str, float]
-
-    @property
-    def labels(self) -> Labels:
-        """How many labels were asked for."""
-        return Labels(self.label_fraction, self.label_count)
 
 
 @dataclass(frozen=True, kw_only=True)

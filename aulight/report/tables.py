@@ -7,7 +7,7 @@ import pandas as pd
 
 from aulight.drawing.names import LABELS, arm_rank
 from aulight.report.formats import decimals, interval, level, p_value
-from aulight.report.records import Comparison, Pooled, Published, Record, Scores, Summary
+from aulight.report.records import Comparison, Labels, Pooled, Published, Record, Scores, Summary
 from aulight.report.scored import NOMINAL
 from aulight.scoring.agreement import METRICS
 
@@ -178,14 +178,15 @@ def _beside(summary: Summary) -> pd.DataFrame:
     """Our records and the rows of the reference, by dataset and label fraction, unknown fractions last."""
     published = summary.reference or []
     aus = sorted({au for row in published for au in row.per_au})
-    rows = [_published(record) for record in summary.records] + published
-    rows.sort(key=lambda row: (row.dataset, np.inf if row.label_fraction is None else row.label_fraction))
+    rows = [(record.labels, _published(record)) for record in summary.records]
+    rows += [(Labels(row.label_fraction), row) for row in published]
+    rows.sort(key=lambda row: (row[1].dataset, np.inf if row[0].fraction is None else row[0].fraction))
     lines = [
         ({"Dataset": row.dataset} if len(summary.datasets) > 1 else {})
-        | {"Labels": str(row.labels), "Source": row.source}
+        | {"Labels": str(labels), "Source": row.source}
         | {"ICC(3,1)": decimals(row.icc), "MAE": decimals(row.mae), "MSE": decimals(row.mse)}
         | {f"ICC {au}": decimals(row.per_au.get(au)) for au in aus}
-        for row in rows
+        for labels, row in rows
     ]
     return pd.DataFrame(lines)
 
@@ -196,7 +197,6 @@ def _published(record: Record) -> Published:
         source=f"ours: {LABELS.get(record.arm, record.arm)}",
         dataset=record.dataset,
         label_fraction=record.label_fraction,
-        label_count=record.label_count,
         icc=record.icc,
         mae=record.mae,
         mse=record.mse,
