@@ -21,15 +21,15 @@ class Labels(NamedTuple):
 
     Attributes:
         fraction: The share; of a number, that of the training frames, as a mean over runs; ``None`` for no labels.
-        count: The number; ``None`` where a share was asked for.
+        number: The number; ``None`` where a share was asked for.
     """
 
     fraction: float | None
-    count: int | None = None
+    number: int | None = None
 
     def __str__(self) -> str:
         """As a reader expects it: ``2%``, or ``50``."""
-        return percent(self.fraction) if self.count is None else str(self.count)
+        return percent(self.fraction) if self.number is None else str(self.number)
 
 
 @dataclass(frozen=True, kw_only=True)

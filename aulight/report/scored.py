@@ -34,7 +34,7 @@ def last_of(cell: Cell, bootstrap: Bootstrap) -> Pooled | None:
     if "last" not in cell.sums:
         return None
     found = _pooled(cell, bootstrap, "last", cell.runs[0].record.arm)
-    return replace(found, last=True, validation_frames=0)
+    return replace(found, validation_frames=0)
 
 
 def baselines_of(cells: Mapping[tuple[str, Labels], Cell], bootstrap: Bootstrap) -> list[Pooled]:
@@ -58,8 +58,8 @@ def baselines_of(cells: Mapping[tuple[str, Labels], Cell], bootstrap: Bootstrap)
         "all_zero",
         "all_zero",
     )
-    nothing = {"labelled_frames": 0, "validation_frames": 0, "stage_one_runs": None, "label_draws": None}
-    return [*rows, replace(zero, label_fraction=None, label_count=None, steps=[], seeds=[], **nothing)]
+    zero = replace(zero, label_fraction=None, label_count=None, labelled_frames=0, validation_frames=0)
+    return [*rows, replace(zero, steps=[], seeds=[], stage_one_runs=None, label_draws=None)]
 
 
 def sources(runs: Iterable[Run]) -> list[str]:
@@ -78,7 +78,7 @@ def _pooled(cell: Cell, bootstrap: Bootstrap, predictor: str, arm: str) -> Poole
         dataset=first.dataset,
         arm=arm,
         label_fraction=cell.labels.fraction,
-        label_count=cell.labels.count,
+        label_count=cell.labels.number,
         labelled_frames=round(float(np.mean([run.record.labelled_frames for run in cell.runs]))),
         validation_frames=_mean_of([run.validation_frames for run in cell.runs]),
         steps=sorted({run.record.steps for run in cell.runs}),
@@ -103,6 +103,7 @@ def _pooled(cell: Cell, bootstrap: Bootstrap, predictor: str, arm: str) -> Poole
         runs=[run.name for run in cell.runs],
         stage_one_runs=_stage_one_runs(cell.runs),
         label_draws=_different(cell.runs, [run.record.label_seed for run in cell.runs]),
+        last=predictor == "last",
     )
 
 

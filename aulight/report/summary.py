@@ -80,7 +80,7 @@ def _add(summary: Summary, runs: Sequence[Run]) -> None:
 def _place(item: tuple[tuple[str, Labels], Cell]) -> tuple[float, int, tuple[int, str]]:
     """Of a cell in tables and figures: by the number of labels, then by arm."""
     (arm, labels), _ = item
-    return labels.fraction or 0.0, labels.count or 0, arm_rank(arm)
+    return labels.fraction or 0.0, labels.number or 0, arm_rank(arm)
 
 
 def _comparisons(

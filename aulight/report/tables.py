@@ -53,16 +53,17 @@ def flat(summary: Summary) -> tuple[pd.DataFrame, pd.DataFrame]:
     def values(scores: Scores) -> dict[str, float | None]:
         return {name: getattr(scores, name) for name in METRICS}
 
-    whole, per_au = [], []
+    whole, per_au = list[dict[str, object]](), list[dict[str, object]]()
     for row in _rows(summary):
-        head = {"dataset": row.dataset, "arm": f"{row.arm}_last" if row.last else row.arm}
+        head: dict[str, object] = {"dataset": row.dataset, "arm": f"{row.arm}_last" if row.last else row.arm}
         head |= {name: getattr(row, name) for name in ("label_fraction", "label_count", "labelled_frames")}
         varied = {name: getattr(row, name) for name in ("validation_frames", "stage_one_runs", "label_draws")}
         lists = {"seeds": " ".join(map(str, row.seeds)), "undefined_aus": " ".join(row.undefined_aus)}
         variants = {name: getattr(row, name, None) for name in VARIANTS if name != "icc"}
-        whole.append(head | varied | lists | values(row) | {"icc_seed_sd": row.icc_seed_sd} | ends(row) | variants)
+        spread = {"icc_seed_sd": row.icc_seed_sd}
+        whole.append({**head, **varied, **lists, **values(row), **spread, **ends(row), **variants})
         for au, of_au in ({} if row.last else row.per_au).items():
-            per_au.append(head | {"au": au} | values(of_au) | ends(of_au))
+            per_au.append({**head, "au": au, **values(of_au), **ends(of_au)})
     return pd.DataFrame(whole), pd.DataFrame(per_au)
 
 

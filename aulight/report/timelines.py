@@ -27,8 +27,8 @@ def timelines_of(
         count: How many of the most expressive videos.
         videos: Ids of the videos to show instead; those that are no test videos of this dataset are left out.
     """
-    mine = [run for run in runs if run.dataset == dataset and run.label_count == labels.count]
-    if labels.count is None:
+    mine = [run for run in runs if run.dataset == dataset and run.label_count == labels.number]
+    if labels.number is None:
         mine = [run for run in mine if run.record.label_fraction == labels.fraction]
     if not mine or (count < 1 and videos is None):
         return []

@@ -82,7 +82,7 @@ def example(aus: list[str]) -> Timeline:
     true = np.tile(np.rint(2.5 + 2.5 * np.sin(frames / 20))[:, None], (1, len(aus)))
     true[5:9] = np.nan
     preds = {"pretrained": true * 0.8, "scratch": true * 0.4 + 1}
-    return Timeline("made", "video_1", "S1", tuple(aus), 0.02, 0, frames / 25, true, preds)
+    return Timeline("made", "video_1", "S1", tuple(aus), "2%", 0, frames / 25, true, preds)
 
 
 AssertTidy = Callable[[Figure], None]

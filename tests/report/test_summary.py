@@ -550,7 +550,8 @@ def test_labels_asked_for_by_their_number_are_one_record(tmp_path: Path, write_r
     assert records.keys() == {("pretrained", 50), ("scratch", 50), ("scratch", None)}
     for arm, parts in tables.items():
         found = records[arm, 50]
-        assert (found.label_fraction, found.labelled_frames) == (pytest.approx(0.035), 50)
+        assert found.label_fraction == pytest.approx(0.035)
+        assert found.labelled_frames == 50
         assert found.runs == [f"{arm}1", f"{arm}2"]
         assert found.icc == pytest.approx(pooled_icc(pd.concat(parts)), abs=1e-12)
     assert not [line for line in summary.warnings if " 50 labels" in line]
@@ -623,11 +624,11 @@ def test_what_differs_between_seeds(tmp_path: Path, write_run: WriteRun) -> None
         "than with one for each"
         for what in ("stage-one runs", "draws of labels")
     ]
-    table = tables_of(summary)["Mean over action units"].set_index("Arm")
-    columns = ["Seeds", "Stage-one runs", "Label draws"]
-    assert table.loc["pretrained", columns].tolist() == ["3", "2", "2"]
-    assert table.loc["scratch", columns].tolist() == ["3", "–", "3"]
-    assert table.loc["baseline: all zero", columns].tolist() == ["–", "–", "–"]
+    table = tables_of(summary)["Mean over action units"]
+    told = table[["Arm", "Seeds", "Stage-one runs", "Label draws"]].to_numpy().tolist()
+    assert ["pretrained", "3", "2", "2"] in told
+    assert ["scratch", "3", "–", "3"] in told
+    assert ["baseline: all zero", "–", "–", "–"] in told
 
 
 def test_a_summary_is_read_as_it_was_written(tmp_path: Path, write_run: WriteRun) -> None:

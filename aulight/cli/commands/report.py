@@ -40,8 +40,8 @@ def report(settings: ReportSettings, typed: Sequence[str] = ()) -> None:
     shown = shown_labels(summary, settings.bars_fraction)
     summary = replace(
         summary,
-        bars_fraction={dataset: labels.fraction for dataset, labels in shown.items()},
-        bars_count={dataset: labels.count for dataset, labels in shown.items() if labels.count is not None},
+        bars_fraction={dataset: labels.fraction for dataset, labels in shown.items() if labels.fraction is not None},
+        bars_count={dataset: labels.number for dataset, labels in shown.items() if labels.number is not None},
     )
     files = write(summary, runs, output, settings.timelines, settings.videos)
 
