@@ -9,7 +9,8 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from aulight.drawing.names import LABELS, au_label
 from aulight.drawing.style import looks_of, styled
-from aulight.report.records import Labels, Scores, Summary, arms
+from aulight.report.labels import Labels
+from aulight.report.records import Scores, Summary, arms
 
 
 def _value(number: float | None) -> float:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from aulight.errors import AulightError
 from aulight.report.collect import Run, read_predictions
-from aulight.report.records import Labels
+from aulight.report.labels import Labels
 from aulight.runs.record import LAST, RECORD
 from aulight.scoring.agreement import SUMS, Array, sums_of
 

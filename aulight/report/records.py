@@ -7,29 +7,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from aulight.drawing.names import arm_rank, percent
+from aulight.drawing.names import arm_rank
 from aulight.errors import AulightError
+from aulight.report.labels import Labels
 from aulight.scoring.intervals import Interval
-
-
-class Labels(NamedTuple):
-    """How many labels were asked for: a share of them, or a number, which may be another share in each fold.
-
-    Attributes:
-        fraction: The share; of a number, that of the training frames, as a mean over runs; ``None`` for no labels.
-        number: The number; ``None`` where a share was asked for.
-    """
-
-    fraction: float | None
-    number: int | None = None
-
-    def __str__(self) -> str:
-        """As a reader expects it: ``2%``, or ``50``."""
-        return percent(self.fraction) if self.number is None else str(self.number)
 
 
 @dataclass(frozen=True, kw_only=True)

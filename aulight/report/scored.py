@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from aulight.report.collect import VALIDATION, Run, read_predictions
+from aulight.report.labels import Labels
 from aulight.report.pool import Cell
-from aulight.report.records import Coverage, Covered, Labels, Pooled, Record, Scores
+from aulight.report.records import Coverage, Covered, Pooled, Record, Scores
 from aulight.scoring.agreement import METRICS, Array, mean, metrics
 from aulight.scoring.conformal import calibrate, coverage
 from aulight.scoring.intervals import Bootstrap

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from aulight.drawing.names import LABELS, arm_rank
 from aulight.errors import AulightError
 from aulight.report.collect import Run
+from aulight.report.labels import Labels
 from aulight.report.pool import Cell, cells_of
-from aulight.report.records import Comparison, DatasetFacts, Labels, Record, Resampling, Side, Summary, arms
+from aulight.report.records import Comparison, DatasetFacts, Record, Resampling, Side, Summary, arms
 from aulight.report.scored import baselines_of, last_of, record_of, sources
 from aulight.runs.record import same_setting
 from aulight.scoring.agreement import Array
@@ -65,8 +66,7 @@ def _add(summary: Summary, runs: Sequence[Run]) -> None:
     summary.last.extend(found for cell in cells.values() if (found := last_of(cell, bootstrap)) is not None)
     summary.baselines.extend(baselines_of(cells, bootstrap))
     summary.comparisons.extend(_comparisons(cells, records, bootstrap))
-    for key, cell in cells.items():
-        summary.warnings.extend([*_warnings(cell, subjects), *_seeds_alike(records[key])])
+    summary.warnings.extend(line for cell in cells.values() for line in _warnings(cell, subjects))
     for arm in arms(list(records.values())):
         if learned := sources(run for run in runs if run.record.arm == arm):
             line = f"{first.dataset}, {LABELS.get(arm, arm)}: stage one learned from {', or '.join(learned)}"
@@ -143,17 +143,6 @@ def _warnings(cell: Cell, subjects: int) -> list[str]:
     if len(learned := sources(cell.runs)) > 1:
         lines.append(f"{name}: pools runs whose stage one learned from {', or '.join(learned)}")
     return lines
-
-
-def _seeds_alike(record: Record) -> list[str]:
-    """Seeds that share what their spread is read as the spread of."""
-    name = f"{record.dataset}, {LABELS.get(record.arm, record.arm)}, {record.labels} labels"
-    found = {"different stage-one runs": record.stage_one_runs, "different draws of labels": record.label_draws}
-    return [
-        f"{name}: {len(record.seeds)} seeds, {things}: {number}; the sd over seeds is smaller than with one for each"
-        for things, number in found.items()
-        if number is not None and number < len(record.seeds)
-    ]
 
 
 def _differing(runs: Sequence[Run]) -> list[str]:

@@ -7,7 +7,8 @@ import pandas as pd
 
 from aulight.drawing.names import LABELS, arm_rank
 from aulight.report.formats import decimals, interval, level, p_value
-from aulight.report.records import Comparison, Labels, Pooled, Published, Record, Scores, Summary
+from aulight.report.labels import Labels
+from aulight.report.records import Comparison, Pooled, Published, Record, Scores, Summary
 from aulight.report.scored import NOMINAL
 from aulight.scoring.agreement import METRICS
 
@@ -68,7 +69,7 @@ def flat(summary: Summary) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def remarks(summary: Summary) -> list[str]:
-    """What a reader must know: unfinished runs, undefined values, uneven pools; a line each."""
+    """What a reader must know: unfinished runs, undefined values, uneven pools, seeds that share; a line each."""
     lines = [f"{name} left out: {outcome}" for name, outcome in summary.unfinished.items()]
     lines += summary.warnings
     for record in summary.records:
@@ -78,7 +79,19 @@ def remarks(summary: Summary) -> list[str]:
                 f"{where}: ICC undefined for {', '.join(record.undefined_aus)} (labels and predictions constant); "
                 f"the mean is over the other action units"
             )
+        lines += _seeds_alike(record)
     return lines
+
+
+def _seeds_alike(record: Record) -> list[str]:
+    """Seeds that share what their spread is read as the spread of."""
+    name = f"{record.dataset}, {LABELS.get(record.arm, record.arm)}, {record.labels} labels"
+    found = {"different stage-one runs": record.stage_one_runs, "different draws of labels": record.label_draws}
+    return [
+        f"{name}: {len(record.seeds)} seeds, {things}: {number}; the sd over seeds is smaller than with one for each"
+        for things, number in found.items()
+        if number is not None and number < len(record.seeds)
+    ]
 
 
 def tables_of(summary: Summary) -> dict[str, pd.DataFrame]:

@@ -9,7 +9,7 @@ from aulight.drawing.against_truth import TIMELINE_SECONDS, Timeline
 from aulight.drawing.expressive import best_stretch, most_expressive
 from aulight.drawing.names import arm_rank
 from aulight.report.collect import Run, read_predictions
-from aulight.report.records import Labels
+from aulight.report.labels import Labels
 
 
 def timelines_of(

@@ -19,11 +19,12 @@ import yaml
 from aulight.drawing import against_truth
 from aulight.errors import AulightError
 from aulight.report import collect, formats
+from aulight.report.labels import Labels
 from aulight.report.published import read_published
-from aulight.report.records import Command, Comparison, Labels, Side, Summary
+from aulight.report.records import Command, Comparison, Side, Summary
 from aulight.report.records import read as read_summary
 from aulight.report.summary import shown_labels, summarise
-from aulight.report.tables import INTERVALS, VARIANTS, flat, tables_of
+from aulight.report.tables import INTERVALS, VARIANTS, flat, remarks, tables_of
 from aulight.report.timelines import timelines_of
 from aulight.scoring import agreement, intervals
 from aulight.settings.reading import read
@@ -619,7 +620,7 @@ def test_what_differs_between_seeds(tmp_path: Path, write_run: WriteRun) -> None
     summary = summarised(tmp_path)
     found = {record.arm: (record.stage_one_runs, record.label_draws) for record in summary.records}
     assert found == {"pretrained": (2, 2), "older": (3, 3), "scratch": (None, 3)}
-    assert [line for line in summary.warnings if "sd over seeds" in line] == [
+    assert [line for line in remarks(summary) if "sd over seeds" in line] == [
         f"made, pretrained, 2% labels: 3 seeds, different {what}: 2; the sd over seeds is smaller "
         "than with one for each"
         for what in ("stage-one runs", "draws of labels")
