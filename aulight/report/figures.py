@@ -110,7 +110,8 @@ def _spaced(fractions: list[float], names: Mapping[float, Labels]) -> list[str]:
     for fraction in fractions:
         place = np.log10(fraction)
         room = place - last > 0.07 * span
-        labels.append(str(names[fraction]) if room else "")
+        of = names[fraction]
+        labels.append("" if not room else str(of) if of.number is None else f"{of}\nlabels")
         last = place if room else last
     return labels
 

@@ -1,6 +1,7 @@
 """Figures: what they show, and that no text runs into other text."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from itertools import combinations
 from pathlib import Path
@@ -75,6 +76,13 @@ ODD = summary(
     ]
 )
 ONE = summary([record("pretrained", 0.02, 0.5), record("scratch", 0.02, 0.4)])
+COUNTED = replace(
+    summary(
+        [replace(record("pretrained", f, 0.5, 3), label_count=n) for f, n in ((0.02, 50), (0.04, 100))]
+        + [record("pretrained", 1.0, 0.7), replace(record("scratch", 0.02, 0.4), label_count=50)]
+    ),
+    bars_count={"made": 50},
+)
 
 
 def example(aus: list[str]) -> Timeline:
@@ -117,7 +125,7 @@ def assert_tidy(monkeypatch: pytest.MonkeyPatch) -> AssertTidy:
     return check
 
 
-@pytest.mark.parametrize("content", [USUAL, ODD, ONE])
+@pytest.mark.parametrize("content", [USUAL, ODD, ONE, COUNTED])
 def test_no_text_overlaps(assert_tidy: AssertTidy, content: Summary) -> None:
     assert_tidy(figures.label_efficiency(content))
     assert_tidy(figures.per_au(content))
@@ -142,6 +150,14 @@ def test_label_efficiency_shows_fractions_and_arms() -> None:
         "scratch, equal compute",
         "scratch",
     ]
+
+
+def test_a_number_of_labels_is_shown_as_one() -> None:
+    (axes,) = figures.label_efficiency(COUNTED).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["50\nlabels", "100\nlabels", "100%"]
+    (axes,) = figures.per_au(COUNTED).axes
+    assert axes.get_title(loc="left") == "50 of the labels"
+    assert len([bar for bars in axes.containers[::2] for bar in bars]) == 2 * (len(AUS) + 1)
 
 
 def test_per_au_shows_each_unit_and_the_mean() -> None:
