@@ -145,6 +145,7 @@ def test_it_can_be_called_from_python(finetuned: Path, smoke_data: Path, tmp_pat
         input=str(video),
         output=str(tmp_path),
         model=str(finetuned),
+        baseline="none",
         coverage=None,
         format="parquet",
         overlay=False,
