@@ -49,7 +49,7 @@ DATASET = next(iter(summary.datasets))
 
 table = pd.read_csv(REPORT / "table.csv").query("dataset == @DATASET")
 is_baseline = table["arm"].isin([record.arm for record in summary.baselines])
-arms = table[~is_baseline]
+arms = table[~is_baseline & ~table["arm"].str.endswith("_last")]  # a checkpoint was chosen
 arms[["arm", "label_fraction", "labelled_frames", "seeds", "icc", "icc_low", "icc_high", "mae", "mse"]].round(3)
 
 # %% [markdown]
@@ -121,7 +121,7 @@ plt.show()
 
 # %%
 runs, unfinished = collect.collect(RUNS)
-line = timelines_of(runs, DATASET, fraction, count=1)[0]
+line = timelines_of(runs, DATASET, summary.bars[DATASET], count=1)[0]
 against_truth.against_truth(line)
 
 # %% [markdown]

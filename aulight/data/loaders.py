@@ -268,3 +268,7 @@ class RegressionData(_StreamingData):
     def test_dataloader(self) -> DataLoader[Any]:
         """Pieces of the test subjects' videos (:class:`WholeVideos`)."""
         return self._whole("test")
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """The same."""
+        return self._whole("test")

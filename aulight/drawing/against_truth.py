@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aulight.drawing.names import LABELS, au_name, percent
+from aulight.drawing.names import LABELS, au_name
 from aulight.drawing.style import Look, looks_of, styled
 from aulight.drawing.timeline import breaks_of
 from aulight.facs import MAX_INTENSITY
@@ -26,7 +26,7 @@ class Timeline:
         video_id: The video.
         subject: Who is in it.
         aus: Columns of the A action units.
-        label_fraction: The label fraction of the runs that predicted it.
+        labels: How many labels the runs had that predicted it, for example ``2%``.
         seed: Their seed.
         seconds: (N,) time of the frames.
         true: (N, A) labels, NaN where unknown.
@@ -37,7 +37,7 @@ class Timeline:
     video_id: str
     subject: str
     aus: tuple[str, ...]
-    label_fraction: float
+    labels: str
     seed: int
     seconds: Array
     true: Array
@@ -67,7 +67,7 @@ def against_truth(line: Timeline) -> Figure:
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(handles))
     figure.supylabel("intensity", fontsize=10)
-    about = f"video {line.video_id}, subject {line.subject}, {percent(line.label_fraction)} of the labels"
+    about = f"video {line.video_id}, subject {line.subject}, {line.labels} of the labels"
     figure.supxlabel(f"seconds ({about}, seed {line.seed})", fontsize=10)
     return figure
 

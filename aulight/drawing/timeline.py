@@ -25,8 +25,9 @@ _BINS = 1300
 def timeline(table: pd.DataFrame, columns: Sequence[str], title: str, note: str, unit: str = "seconds") -> Figure:
     """Intensities in a video over time: a row per action unit, a line per face, a band where there are intervals.
 
-    Grey is where no face was found. Of many faces, those that were found in most frames are drawn. Where frames are
-    more than pixels, the line goes through the least and the greatest value in each pixel.
+    Grey is where no face was found; an action unit that is empty in all other frames is said to have no scores. Of many
+    faces, those that were found in most frames are drawn. Where frames are more than pixels, the line goes through the
+    least and the greatest value in each pixel.
 
     Args:
         table: A row per frame and face, in order: ``frame``, ``face_id``, ``timestamp`` (seconds), ``success`` (0, 1),
@@ -46,6 +47,8 @@ def timeline(table: pd.DataFrame, columns: Sequence[str], title: str, note: str,
         axes.broken_barh(gaps, (-1, MAX_INTENSITY + 2), color="#e4e4e4", linewidth=0)
         for face, mine in faces.items():
             _curve(axes, mine, name, _face_colour(face))
+        if faces and found[f"{name}_r"].isna().all():
+            axes.text(0.5, 0.5, "no scores", transform=axes.transAxes, ha="center", va="center", fontsize=8)
         axes.tick_params(axis="y", labelsize=7, length=2)
         axes.set_ylabel("\n".join(au_name(name)), rotation=0, ha="right", va="center", fontsize=8)
     rows[0].set_ylim(-0.25, MAX_INTENSITY + 0.25)

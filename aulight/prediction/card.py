@@ -26,6 +26,7 @@ def model_card(about: ModelDescription) -> str:
         f"training or in any choice: mean ICC(3,1) {_number(test.icc)}, MAE {_number(test.mae)}, "
         f"MSE {_number(test.mse)}, pooled over frames."
     )
+    by = None if about.validation is None else about.validation.labelled_frames
     rows = [
         " | ".join(
             [
@@ -49,7 +50,7 @@ def model_card(about: ModelDescription) -> str:
         f"- Labels: {about.labelled_frames} frames drawn at random, {100 * about.label_fraction:.3g}% of those of "
         f"the training subjects ({subjects.train}), in the dataset `{dataset.name}` (fingerprint "
         f"`{dataset.fingerprint}`, fold {about.fold}). Other subjects ({subjects.validation}) chose the "
-        "checkpoint.",
+        f"checkpoint{'' if by is None else f', by {by} labelled frames of theirs'}.",
         f"- {learned}",
         *(["- The faces of this dataset are drawn by a program."] if synthetic else []),
         "",

@@ -23,6 +23,7 @@ class ScoredBy(BaseModel):
         calibrated: Whether they are intensities, and not scores of the landmarker.
         note: What a reader should know of them, without a model; as the next.
         blendshapes: Of each AU, what was taken for it.
+        empty: Of each AU whose column holds nothing, why; an earlier aulight did not say.
         file: The model's file; without one it is not there, as all that follow.
         sha256: Of that file.
         name: As the model's description says it, as the next.
@@ -38,6 +39,7 @@ class ScoredBy(BaseModel):
     calibrated: bool | None = None
     note: str | None = None
     blendshapes: dict[str, str] | None = None
+    empty: dict[str, str] | None = None
     file: str | None = None
     sha256: str | None = None
     name: str | None = None
@@ -67,6 +69,7 @@ class Wanted(BaseModel):
         max_faces: Likewise; ``None`` where no faces are found.
         smooth_s: Over how many seconds the movement of their crops was smoothed; an earlier aulight did not say.
         pictures: ``photos``, each on its own, or ``film``, which need not be said.
+        baseline: ``rest``, where each person's own was taken away from scores of the landmarker, or ``none``.
     """
 
     model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
@@ -83,6 +86,7 @@ class Wanted(BaseModel):
     max_faces: int | None
     smooth_s: float = 0.1  # what it always was before it was said
     pictures: str = "film"
+    baseline: str = "none"
 
     def with_pictures_of(self, before: "Wanted") -> "Wanted":
         """The same with the pictures that are there already: they are not in the way."""

@@ -119,9 +119,13 @@ class Subjects(Part):
 
 
 class Validation(Part):
-    """Mean ICC on the validation subjects, who chose the checkpoint."""
+    """Mean ICC on the validation subjects, who chose the checkpoint by so many labelled frames.
+
+    An earlier aulight did not say how many.
+    """
 
     icc: Score
+    labelled_frames: Number | None = None
 
 
 class Scores(Part):

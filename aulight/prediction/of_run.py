@@ -80,7 +80,7 @@ def of_checkpoint(file: Path, folder: Path) -> Model:
         "stage_one": run.stage_one and run.stage_one.model_dump(exclude_unset=True),
         **run.model_dump(include={"arm", "fold", "label_fraction", "labelled_frames", "label_seed", "seed"}),
         "subjects": {part: len(getattr(who, part) or ()) for part in ("train", "validation", "test")},
-        "validation": run.validation and run.validation.model_dump(exclude_unset=True) if tested else None,
+        "validation": _validation(run) if tested else None,
         "test": _test(folder, aus) if tested else None,
         "intervals": _intervals(folder, aus) if tested else None,
         "versions": run.versions,
@@ -90,6 +90,14 @@ def of_checkpoint(file: Path, folder: Path) -> Model:
     except ValueError as error:
         raise AulightError(f"{folder}: what its run.yaml and its checkpoint say is no model ({error})") from error
     return build(description, weights, file)
+
+
+def _validation(run: BegunFinetune) -> dict[str, object] | None:
+    """How the checkpoint was chosen, as far as the run says it."""
+    if run.validation is None:
+        return None
+    frames = {} if run.validation_frames is None else {"labelled_frames": run.validation_frames}
+    return run.validation.model_dump(exclude_unset=True) | frames
 
 
 def _aus(given: object, file: Path) -> list[int]:

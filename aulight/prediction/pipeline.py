@@ -17,10 +17,11 @@ from aulight.data.faces.crop import Present, uncut
 from aulight.data.faces.model_file import model_file
 from aulight.data.video.types import RawFrame
 from aulight.errors import AulightError
+from aulight.facs import column
 from aulight.prediction.clock import Clock
 from aulight.prediction.companion import ScoredBy
 from aulight.prediction.rows import Scored
-from aulight.prediction.untrained import NOTE, TABLE, Untrained
+from aulight.prediction.untrained import EMPTY, TABLE, Untrained, notes
 from aulight.processes import Item, ahead, cpus
 from aulight.settings.predict import FoundFaces, PredictSettings
 
@@ -44,6 +45,7 @@ class Pipeline:
 
     Attributes:
         model: What scores them; ``None`` for the landmarker's own scores.
+        from_rest: Whether each person's rest is taken away from the landmarker's own scores, but for photos.
         finds: Whether faces are found.
         everybody: Whether all of them are followed.
         max_faces: How many are looked for; ``None`` where none are found.
@@ -59,6 +61,7 @@ class Pipeline:
     def __init__(self, settings: PredictSettings) -> None:
         self._device, self._precision, self._explain = settings.device, settings.precision, settings.explain
         self.model = None if settings.model is None else self._load(settings.model)
+        self.from_rest = settings.baseline == "rest"
         self.finds = self.model is None or self.model.finds_faces(settings.faces.find)
         found = settings.faces if isinstance(settings.faces, FoundFaces) and self.finds else None
         self.everybody = isinstance(settings.faces, FoundFaces) and settings.faces.all
@@ -88,11 +91,16 @@ class Pipeline:
             scorer.explain(np.empty((0, 1, 1, 3), np.uint8), self._explain)
         return model
 
-    def about(self) -> ScoredBy:
-        """What the scores are from, as the companion files say it."""
+    def about(self, apart: bool) -> ScoredBy:
+        """What the scores are from, as the companion files say it.
+
+        Args:
+            apart: As of :meth:`scored`.
+        """
         if self.model is None:
-            names = {column: " or ".join(TABLE[au]) for au, column in zip(Untrained.aus, self.columns, strict=True)}
-            return ScoredBy(kind="blendshapes", calibrated=False, note=NOTE, blendshapes=names)
+            names = {column(au): " or ".join(names) for au, names in TABLE.items()}
+            note = "; ".join(notes(self.from_rest and not apart))
+            return ScoredBy(kind="blendshapes", calibrated=False, note=note, blendshapes=names, empty=EMPTY)
         about = self.model.description
         return ScoredBy(
             kind="trained",
@@ -147,7 +155,7 @@ class Pipeline:
 
             def network(present: Iterator[Present]) -> Iterator[Scored]:
                 if self.model is None:
-                    return Untrained().score(present)
+                    return Untrained().score(present, self.from_rest and not apart)
                 from aulight.prediction.model import CHUNK
 
                 return self.model.score(

@@ -24,7 +24,7 @@ from aulight.prediction.clock import Clock
 from aulight.prediction.companion import Companion, Wanted, make_room, put, read_companion
 from aulight.prediction.pipeline import Pipeline
 from aulight.prediction.rows import Scored, Table, Tally
-from aulight.prediction.untrained import NOTE
+from aulight.prediction.untrained import NOTE, notes
 from aulight.prediction.videos import OVERLAY, Source, Video, about
 from aulight.prediction.writing import PARTIAL, Rows, of_one_size
 from aulight.scoring.conformal import SUBJECTS
@@ -76,7 +76,7 @@ class Predictor:
         self.output = Path(settings.output).expanduser()
         self.pipeline = Pipeline(settings)
         self._table(photos=False)  # says what is wrong with the coverage before the work
-        self._about = self.pipeline.about()
+        self._about = {apart: self.pipeline.about(apart) for apart in (False, True)}
         smooth_s: dict[str, Any] = {"smooth_s": self.pipeline.smooth_s} if self.pipeline.finds else {}
         self._wanted = Wanted(
             format=settings.format,
@@ -89,6 +89,7 @@ class Predictor:
             faces="mediapipe" if self.pipeline.finds else "none",
             all=self.pipeline.everybody,
             max_faces=self.pipeline.max_faces,
+            baseline=settings.baseline,
             **smooth_s,
         )
 
@@ -105,10 +106,10 @@ class Predictor:
     def notes(self) -> list[str]:
         """What a reader of the summary should know."""
         if self.untrained:
-            return [NOTE]
-        notes = []
+            return notes(self.pipeline.from_rest)
+        lines = []
         if self._settings.faces.find == "auto" and not self.pipeline.finds:
-            notes.append(
+            lines.append(
                 "the model learned from faces as they came: the square in the middle of each frame was taken; "
                 "faces=mediapipe finds faces"
             )
@@ -116,18 +117,18 @@ class Predictor:
         if intervals is not None and coverage is not None:
             _, high = intervals.around(np.zeros((1, len(columns)), np.float32), coverage)
             if empty := [au for au, end in zip(columns, high[0], strict=True) if end >= MAX_INTENSITY]:
-                notes.append(
+                lines.append(
                     f"intervals of {shorten(empty)} say nothing: too few validation subjects for coverage={coverage}; "
                     f"{SUBJECTS} can promise 0.9, fewer less"
                 )
-        return notes
+        return lines
 
     @property
     def note(self) -> str:
         """What is to be known beside the numbers in a picture, in ASCII."""
         model = self.pipeline.model
         if model is None:
-            return NOTE
+            return f"{NOTE}, from each person's rest" if self.pipeline.from_rest else NOTE
         said = [model.description.name.encode("ascii", "replace").decode()]
         if self.pipeline.intervals is not None and self._settings.coverage is not None:
             said.append(f"{self._settings.coverage:.0%} intervals")
@@ -136,7 +137,7 @@ class Predictor:
     def done(self, video: Video) -> Found | None:
         """What came of a video before, if all that is wanted is there and neither it nor the model has changed."""
         record = read_companion(self.output, video.name)
-        if record is None or not record.whole or not record.model.same(self._about):
+        if record is None or not record.whole or not record.model.same(self._about[False]):
             return None
         try:
             photos = photos_at(video.path, self._settings.pictures) is not None
@@ -183,6 +184,8 @@ class Predictor:
             return _until_damaged(raw_frames(video.path, self._settings.fps, self.pipeline.square), problems)
 
         odd = [] if info.note is None else [info.note]
+        if photos is not None and self.pipeline.from_rest:
+            odd.append("photos are scored as they are: baseline=rest is for films")
         return self.write(video, film, info.fps, source, problems, report, odd=odd, apart=photos is not None)
 
     def write(
@@ -271,7 +274,7 @@ class Predictor:
                             frames_with_a_face=tally.seen,
                             frames_not_followed=tally.not_followed,
                             faces_elsewhere=tally.elsewhere,
-                            model=self._about,
+                            model=self._about[apart],
                             coverage=wanted.coverage if self.pipeline.intervals is not None else None,
                             settings=wanted,
                             aulight=__version__,
@@ -286,7 +289,7 @@ class Predictor:
         return Table(self.pipeline.columns, self.pipeline.intervals, self._settings.coverage, photos)
 
     def _wanted_of(self, photos: bool) -> Wanted:
-        return self._wanted.model_copy(update={"pictures": "photos"}) if photos else self._wanted
+        return self._wanted.model_copy(update={"pictures": "photos", "baseline": "none"}) if photos else self._wanted
 
     def _picture(self, scored: Scored, table: Table) -> Frames:
         shown = []

@@ -3,10 +3,13 @@
 MediaPipe's landmarker gives 52 scores from 0 to 1, under the names of the blend shapes of Apple's ARKit: most of them
 are movements that FACS has an action unit for. Which is taken for which is our own choice, by what the two say of them;
 so is the scale, on which a score of 1 is intensity 5. Neither has been compared with the labels of coders: the numbers
-tell more from less of a movement in one face, and no more. In our trials cheekSquint and noseSneer hardly ever
-rose, so little is to be expected of AU06 and AU09.
+tell more from less of a movement in one face, and no more. A face at rest is not at 0 (in our trials AU01 read 2.3,
+AU02 1.3, AU07 1.5 and others less): what a person's face adds to its own rest so far is :class:`Rest`.
+
+cheekSquint and noseSneer do not move, whatever the face does: AU06 and AU09, which they stand for, have no scores.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -22,9 +25,7 @@ TABLE: dict[int, tuple[str, ...]] = {
     2: ("browOuterUp",),
     4: ("browDown",),
     5: ("eyeWide",),
-    6: ("cheekSquint",),
     7: ("eyeSquint",),
-    9: ("noseSneer",),
     10: ("mouthUpperUp",),
     12: ("mouthSmile",),
     14: ("mouthDimple",),
@@ -39,30 +40,97 @@ TABLE: dict[int, tuple[str, ...]] = {
 }
 """What stands for each AU: the highest of these scores. Those of left and right are averaged first."""
 
+DEAD = {6: "cheekSquint", 9: "noseSneer"}
+"""What would stand for other AUs, and stays below 0.02 even for landmarks that no face has: they have no scores."""
+
+AUS = tuple(sorted(TABLE.keys() | DEAD.keys()))
+"""The AUs that have a column, be it an empty one."""
+
 NOTE = "uncalibrated: scores of the face landmarker, not of a trained model"
+EMPTY = {
+    column(au): f"empty: the landmarker's {name} is 0.000 in every face, whatever it does" for au, name in DEAD.items()
+}
+"""Why the columns of some AUs hold nothing."""
+
+_EMPTY = f"{' and '.join(EMPTY)} are empty: the landmarker's {' and '.join(DEAD.values())} are 0.000 in every face"
+_AS_IT_IS = (
+    "a face at rest is not at 0 (AU01 read 2.3, AU02 1.3, AU07 1.5 in our trials): compare a face with itself, or take "
+    "each person's own rest away with baseline=rest"
+)
+_FROM_REST = (
+    "0 is each person's own rest: the lowest tenth of what the face has shown so far. It is settled after some seconds "
+    "that hold a face at rest, and until then numbers are too low"
+)
+
+REST = 0.1
+"""Share of a person's frames so far that lie at or below their rest."""
+
+_STEPS = 500
+"""Of the scale of intensities, in which frames are counted: memory does not grow with their number."""
 
 
 def _sides(name: str) -> list[int]:
     return [BLENDSHAPES.index(side) for side in (name, f"{name}Left", f"{name}Right") if side in BLENDSHAPES]
 
 
-_SIDES = [[_sides(name) for name in names] for names in TABLE.values()]
+_SIDES = [[_sides(name) for name in TABLE.get(au, ())] for au in AUS]
+
+
+def notes(from_rest: bool) -> list[str]:
+    """What a reader should know of the scores.
+
+    Args:
+        from_rest: Whether each person's rest is taken away.
+    """
+    return [NOTE, _EMPTY, _FROM_REST if from_rest else _AS_IT_IS]
 
 
 def intensities(blendshapes: npt.NDArray[np.float32]) -> Values:
-    """Scores ``(52,)`` of :data:`aulight.data.faces.pose.BLENDSHAPES` to ``(AUs,)`` float32 in 0..5."""
-    scores = [max(blendshapes[sides].mean() for sides in names) for names in _SIDES]
+    """Scores ``(52,)`` of :data:`aulight.data.faces.pose.BLENDSHAPES` to ``(AUs,)`` float32 in 0..5, NaN for none."""
+    scores = [max((blendshapes[sides].mean() for sides in names), default=np.nan) for names in _SIDES]
     return np.clip(MAX_INTENSITY * np.array(scores, np.float32), 0, MAX_INTENSITY)
+
+
+class Rest:
+    """How a person's face has been at rest so far: of each AU, what a tenth of the frames lie at or below.
+
+    Each frame knows of itself and of those before it alone, so a camera and a file give the same.
+    """
+
+    def __init__(self) -> None:
+        self._counts = np.zeros((len(AUS), _STEPS), np.int64)
+        self._frames = 0
+
+    def above(self, values: Values) -> Values:
+        """The next frame's intensities ``(AUs,)`` less those at rest, within 0..5."""
+        places = np.clip(np.nan_to_num(values) / MAX_INTENSITY * _STEPS, 0, _STEPS - 1).astype(np.int64)
+        self._counts[np.arange(len(AUS)), places] += 1
+        self._frames += 1
+        reached = self._counts.cumsum(1) >= REST * self._frames
+        rest = (reached.argmax(1) * (MAX_INTENSITY / _STEPS)).astype(np.float32)
+        above: Values = np.maximum(values - rest, 0)
+        return above
 
 
 class Untrained:
     """What can be said without a trained :class:`Model`, with the part of its face that is needed for it."""
 
-    aus = tuple(TABLE)
-    columns = [column(au) for au in TABLE]  # noqa: RUF012  # as of a model
+    aus = AUS
+    columns = [column(au) for au in AUS]  # noqa: RUF012  # as of a model
     intervals = None
 
-    def score(self, frames: Iterable[Present]) -> Iterator[Scored]:
-        """Scores the people in frames, from the blendshapes of each."""
+    def score(self, frames: Iterable[Present], from_rest: bool = False) -> Iterator[Scored]:
+        """Scores the people in the frames of one video, from the blendshapes of each.
+
+        Args:
+            frames: The frames and the people in them.
+            from_rest: Whether to take each person's :class:`Rest` away.
+        """
+        rests: defaultdict[int, Rest] = defaultdict(Rest)
         for frame, faces in frames:
-            yield Scored(frame, faces, {person: intensities(face.blendshapes) for person, face in faces.items()})
+            values = {person: intensities(face.blendshapes) for person, face in faces.items()}
+            if from_rest:
+                values |= {
+                    person: rests[person].above(values[person]) for person, face in faces.items() if face.confidence > 0
+                }
+            yield Scored(frame, faces, values)

@@ -15,6 +15,8 @@ from aulight.foreign.yaml import read_yaml
 from aulight.report.records import Command
 from aulight.runs.record import RECORD, FinetuneRecord, FinishedFinetune, OriginRecord, Record, complete, read_record
 
+VALIDATION = "validation.parquet"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -39,6 +41,20 @@ class Run:
     def aus(self) -> tuple[str, ...]:
         """Columns of the predicted action units, for example ``AU01``."""
         return tuple(map(column, self.record.dataset.aus))
+
+    @property
+    def label_count(self) -> int | None:
+        """How many labels were asked for; None where a share of them was."""
+        asked = self.record.config.get("label_count")
+        return asked if isinstance(asked, int) else None
+
+    @property
+    def validation_frames(self) -> int | None:
+        """How many labelled frames of validation subjects chose the checkpoint; None where nobody knows."""
+        if self.record.validation_frames is not None or not (self.path / VALIDATION).is_file():
+            return self.record.validation_frames
+        known = read_predictions(self, name=VALIDATION)[[f"{au}_true" for au in self.aus]].notna().any(axis=1)
+        return int(known.sum())  # of a run of 0.1.0
 
     @property
     def stage_one(self) -> str | None:
@@ -128,7 +144,7 @@ def _told(origin: OriginRecord) -> str:
 
 
 def read_predictions(run: Run, videos: Sequence[str] | None = None, name: str = "predictions.parquet") -> pd.DataFrame:
-    """Reads what a run predicted for the test subjects, or in ``validation.parquet`` for those that validated it.
+    """Reads what a run predicted for the test subjects, or in :data:`VALIDATION` for those that validated it.
 
     Args:
         run: The run.

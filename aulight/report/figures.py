@@ -7,8 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from aulight.drawing.names import LABELS, au_label, percent
+from aulight.drawing.names import LABELS, au_label
 from aulight.drawing.style import looks_of, styled
+from aulight.report.labels import Labels
 from aulight.report.records import Scores, Summary, arms
 
 
@@ -39,7 +40,8 @@ def label_efficiency(summary: Summary) -> Figure:
     panels = figure.subplots(1, len(datasets), squeeze=False, sharey=True)[0]
     for axes, dataset in zip(panels, datasets, strict=True):
         mine = [record for record in summary.records if record.dataset == dataset]
-        fractions = sorted({record.label_fraction for record in mine})
+        ticks = {record.label_fraction: record.labels for record in mine}
+        fractions = sorted(ticks)
         names = arms(mine)
         for i, arm in enumerate(names):
             records = sorted((r for r in mine if r.arm == arm), key=lambda r: r.label_fraction)
@@ -74,7 +76,7 @@ def label_efficiency(summary: Summary) -> Figure:
         axes.set_xlim(fractions[0] / 1.35, fractions[-1] * 1.35)
         axes.xaxis.set_major_locator(FixedLocator(fractions))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xticks(fractions, _spaced(fractions))
+        axes.set_xticks(fractions, _spaced(fractions, ticks))
         axes.set_xlabel("labelled share of the training frames")
         if len(datasets) > 1:
             axes.set_title(dataset)
@@ -100,7 +102,7 @@ def label_efficiency(summary: Summary) -> Figure:
     return figure
 
 
-def _spaced(fractions: list[float]) -> list[str]:
+def _spaced(fractions: list[float], names: Mapping[float, Labels]) -> list[str]:
     """Labels of the ticks; one that would run into its left neighbour stays empty."""
     labels: list[str] = []
     last = -np.inf
@@ -108,25 +110,22 @@ def _spaced(fractions: list[float]) -> list[str]:
     for fraction in fractions:
         place = np.log10(fraction)
         room = place - last > 0.07 * span
-        labels.append(percent(fraction) if room else "")
+        of = names[fraction]
+        labels.append("" if not room else str(of) if of.number is None else f"{of}\nlabels")
         last = place if room else last
     return labels
 
 
 @styled
-def per_au(summary: Summary, fractions: Mapping[str, float]) -> Figure:
-    """Bars of the ICC of each action unit and their mean, side by side for the arms; a row per dataset.
-
-    Args:
-        summary: Of the runs.
-        fractions: The label fraction to show for each dataset.
-    """
+def per_au(summary: Summary) -> Figure:
+    """Bars of the ICC of each action unit and their mean, side by side for the arms shown; a row per dataset."""
+    bars = summary.bars
     looks = looks_of(arms(summary.records))
-    widest = max(len(summary.datasets[dataset].aus) for dataset in fractions)
-    figure = Figure(figsize=(max(6.4, 1.6 + 0.75 * (widest + 1)), 4.2 * len(fractions)))
-    rows = figure.subplots(len(fractions), 1, squeeze=False)[:, 0]
-    for axes, (dataset, fraction) in zip(rows, fractions.items(), strict=True):
-        mine = summary.at(dataset, fraction)
+    widest = max(len(summary.datasets[dataset].aus) for dataset in bars)
+    figure = Figure(figsize=(max(6.4, 1.6 + 0.75 * (widest + 1)), 4.2 * len(bars)))
+    rows = figure.subplots(len(bars), 1, squeeze=False)[:, 0]
+    for axes, (dataset, labels) in zip(rows, bars.items(), strict=True):
+        mine = summary.shown(dataset)
         aus = summary.datasets[dataset].aus
         names = arms(mine)
         width = 0.8 / max(1, len(names))
@@ -152,8 +151,8 @@ def per_au(summary: Summary, fractions: Mapping[str, float]) -> Figure:
         axes.set_xlim(-0.6, centres[-1] + 0.6)
         axes.tick_params(axis="x", length=0)
         axes.set_ylabel("ICC(3,1)")
-        where = f"{dataset}: " if len(fractions) > 1 else ""
-        axes.set_title(f"{where}{percent(fraction)} of the labels", loc="left")
+        where = f"{dataset}: " if len(bars) > 1 else ""
+        axes.set_title(f"{where}{labels} of the labels", loc="left")
     handles = {label: bar for axes in rows for bar, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles, loc="outside upper center", ncols=min(4, len(handles)))
     figure.supxlabel(_interval_note(summary, "Error bars"), fontsize=8, color="#555555")

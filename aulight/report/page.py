@@ -11,7 +11,7 @@ from string import Template
 
 import pandas as pd
 
-from aulight.drawing.names import LABELS, percent
+from aulight.drawing.names import LABELS
 from aulight.facs import AU_NAMES, au_of
 from aulight.report.formats import decimals, interval, level, p_value
 from aulight.report.markup import bullets, count, details, figure, scroll, table
@@ -55,6 +55,9 @@ def page(summary: Summary, curve: bytes, bars: bytes, timelines: Mapping[str, by
             "together, then the mean over action units, then over seeds. Predictions lie in 0 to 5 and are not "
             "rounded.</p>",
             table(tables["Mean over action units"], "Mean over action units"),
+            "<p>Validation frames: labelled frames of validation subjects, by which the checkpoint was chosen; none "
+            "with the last checkpoint. Seed sd: over runs that differ in seed, in so many draws of labels and, where "
+            "there is a stage one, in so many runs of it.</p>",
         ],
         "Arms side by side": _side_by_side(summary),
         "By action unit": [
@@ -100,13 +103,13 @@ def _warnings(summary: Summary) -> str:
 
 def _shown(summary: Summary, dataset: str) -> list[Record]:
     """The records of a dataset at the label fraction that is shown in detail."""
-    return summary.at(dataset, summary.bars_fraction.get(dataset))
+    return summary.shown(dataset)
 
 
 def _title(summary: Summary, record: Record) -> str:
     """Which dataset and label fraction a record is of, as a heading."""
     of_dataset = f"{escape(record.dataset)}, " if len(summary.datasets) > 1 else ""
-    return f"<h3>{of_dataset}{percent(record.label_fraction)} of the labels</h3>"
+    return f"<h3>{of_dataset}{record.labels} of the labels</h3>"
 
 
 def _cards(summary: Summary, dataset: str) -> str:
@@ -125,7 +128,7 @@ def _cards(summary: Summary, dataset: str) -> str:
     ]
     first = records[0]
     for found in summary.comparisons:
-        of_first = (found.dataset, found.arm, found.label_fraction) == (first.dataset, first.arm, first.label_fraction)
+        of_first = (found.dataset, found.arm, found.labels) == (first.dataset, first.arm, first.labels)
         if of_first and found.same_fraction:
             gain, p = decimals(found.difference), escape(p_value(found.difference_p))
             cards.append(
@@ -139,9 +142,22 @@ def _cards(summary: Summary, dataset: str) -> str:
         f'<div class="card"><p>{escape(what)}</p><p class="number">{number}</p><p class="quiet">{more}</p></div>'
         for what, number, more in cards
     )
-    return f'{_title(summary, first)}\n<p class="quiet">ICC(3,1), mean over action units.</p>\n' + (
-        f'<div class="cards">{shown}</div>'
-    )
+    quiet = f"ICC(3,1), mean over action units. {_learned_from(summary, records)}"
+    return f'{_title(summary, first)}\n<p class="quiet">{quiet}</p>\n<div class="cards">{shown}</div>'
+
+
+def _learned_from(summary: Summary, records: Sequence[Record]) -> str:
+    """How many labelled frames the numbers need: to learn from, and to choose a checkpoint by."""
+    first, keys = records[0], {(record.dataset, record.arm, record.labels) for record in records}
+    said = f"{first.labelled_frames:,} labelled frames were learned from"
+    if first.validation_frames is None:
+        return f"{said}; how many of validation subjects chose the checkpoint is not known."
+    said += f", and {first.validation_frames:,} of validation subjects chose the checkpoint."
+    last = [row for row in summary.last if (row.dataset, row.arm, row.labels) in keys]
+    if last:
+        each = ", ".join(f"{escape(LABELS.get(row.arm, row.arm))} {decimals(row.icc)}" for row in last)
+        said += f" With the last checkpoint, which nobody chose, the ICC is: {each}."
+    return said
 
 
 def _side_by_side(summary: Summary) -> list[str]:

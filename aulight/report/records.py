@@ -15,6 +15,7 @@ from aulight.drawing.names import arm_rank
 from aulight.errors import AulightError
 from aulight.foreign.json import MOST_BYTES
 from aulight.foreign.whole_file import read_bytes
+from aulight.report.labels import Labels
 from aulight.scoring.intervals import Interval
 
 
@@ -48,8 +49,12 @@ class Predictor:
     Attributes:
         dataset: The dataset's name.
         arm: How the network was initialised and trained; of a baseline ``mean`` or ``all_zero``.
-        label_fraction: Share of the training frames whose labels were used; None where none were.
+        label_fraction: Share of the training frames whose labels were used, a mean over runs where a number was asked
+            for; None where none were.
+        label_count: The number that was asked for; None where a share was, or nothing.
         labelled_frames: Their number, a mean over runs.
+        validation_frames: How many labelled frames of validation subjects chose the checkpoint, likewise; 0 where
+            nothing was chosen, None for runs that do not say.
         steps: Training steps of its runs.
         seeds: Seeds of its runs.
         test_subjects: How many subjects were tested.
@@ -58,10 +63,17 @@ class Predictor:
     dataset: str
     arm: str
     label_fraction: float | None
+    label_count: int | None = None
     labelled_frames: int
+    validation_frames: int | None = None
     steps: list[int]
     seeds: list[int]
     test_subjects: int
+
+    @property
+    def labels(self) -> Labels:
+        """How many labels were asked for."""
+        return Labels(self.label_fraction, self.label_count)
 
 
 # Fields come in the order of the bases from the right: first whose scores they are, then the scores.
@@ -75,6 +87,10 @@ class Pooled(Scores, Predictor):
         per_au: Scores of each action unit, by its column.
         undefined_aus: Columns whose ICC is undefined for a seed.
         runs: Names of the pooled runs.
+        stage_one_runs: How many different stage-one runs the seeds were built on, those of all folds counted as one;
+            None without stage one, and for runs that do not say.
+        label_draws: How many different draws of labels the seeds had, likewise.
+        last: Whether the checkpoint is the last one, which nobody chose.
     """
 
     icc_seed_sd: float | None
@@ -82,6 +98,9 @@ class Pooled(Scores, Predictor):
     per_au: dict[str, Scores]
     undefined_aus: list[str]
     runs: list[str]
+    stage_one_runs: int | None = None
+    label_draws: int | None = None
+    last: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +159,7 @@ class Side:
 
     arm: str
     label_fraction: float
+    label_count: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +170,7 @@ class Comparison:
         dataset: Of both.
         arm: Of the first.
         label_fraction: Of the first.
+        label_count: Of the first.
         against: The second.
         icc: Of the first.
         against_icc: Of the second.
@@ -166,6 +187,7 @@ class Comparison:
     dataset: str
     arm: str
     label_fraction: float
+    label_count: int | None = None
     against: Side
     icc: float | None
     against_icc: float | None
@@ -179,9 +201,19 @@ class Comparison:
     intervals_apart: bool
 
     @property
+    def labels(self) -> Labels:
+        """How many labels were asked for, of the first."""
+        return Labels(self.label_fraction, self.label_count)
+
+    @property
+    def against_labels(self) -> Labels:
+        """The same of the second."""
+        return Labels(self.against.label_fraction, self.against.label_count)
+
+    @property
     def same_fraction(self) -> bool:
-        """Whether both sides had the same share of labels."""
-        return self.label_fraction == self.against.label_fraction
+        """Whether both sides had the same share, or number, of labels."""
+        return self.labels == self.against_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,6 +294,7 @@ class Summary:
 
     Attributes:
         records: One for each dataset, arm and label fraction.
+        last: The same for the last checkpoint of these runs, where all of them kept what it predicts.
         baselines: The same for predicting the mean of the drawn labels (``mean``) and 0 (``all_zero``).
         comparisons: Of two arms at one fraction, and of each arm with those at the largest fraction.
         datasets: Facts of each dataset by its name.
@@ -273,6 +306,7 @@ class Summary:
         commands: How each run was started, and this report.
         reference: Published numbers; None where none were given.
         bars_fraction: The label fraction that is shown in detail, by dataset.
+        bars_count: Where a number was asked for, that number.
         files: Names of the report's files.
         sha256: Of each of them but the summary; while they are put in place, also of what was there. 0.1.0 did not say.
     """
@@ -283,12 +317,14 @@ class Summary:
     datasets: dict[str, DatasetFacts]
     versions: dict[str, list[str]]
     bootstrap: Resampling
+    last: list[Pooled] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     unfinished: dict[str, str] = field(default_factory=dict)
     commands: list[Command] = field(default_factory=list)
     reference: list[Published] | None = None
     bars_fraction: dict[str, float] = field(default_factory=dict)
+    bars_count: dict[str, int] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     sha256: dict[str, list[str]] = field(default_factory=dict)
 
@@ -299,9 +335,15 @@ class Summary:
             del content["reference"]
         return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
-    def at(self, dataset: str, fraction: float | None) -> list[Record]:
-        """The records of a dataset at a label fraction, in the order of tables."""
-        return [record for record in self.records if (record.dataset, record.label_fraction) == (dataset, fraction)]
+    @property
+    def bars(self) -> dict[str, Labels]:
+        """The labels that are shown in detail, by dataset."""
+        return {dataset: Labels(share, self.bars_count.get(dataset)) for dataset, share in self.bars_fraction.items()}
+
+    def shown(self, dataset: str) -> list[Record]:
+        """The records of a dataset that are shown in detail, in the order of tables."""
+        labels = self.bars.get(dataset)
+        return [record for record in self.records if (record.dataset, record.labels) == (dataset, labels)]
 
 
 def arms(records: Sequence[Predictor]) -> list[str]:

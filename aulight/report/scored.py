@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from aulight.report.collect import Run, read_predictions
+from aulight.report.collect import VALIDATION, Run, read_predictions
+from aulight.report.labels import Labels
 from aulight.report.pool import Cell
 from aulight.report.records import Coverage, Covered, Pooled, Record, Scores
 from aulight.scoring.agreement import METRICS, Array, mean, metrics
@@ -29,23 +30,37 @@ def record_of(cell: Cell, bootstrap: Bootstrap) -> Record:
     )
 
 
-def baselines_of(cells: Mapping[tuple[str, float], Cell], bootstrap: Bootstrap) -> list[Pooled]:
+def last_of(cell: Cell, bootstrap: Bootstrap) -> Pooled | None:
+    """Scores of the last checkpoint, which nobody chose; None where some of the runs do not know them."""
+    if "last" not in cell.sums:
+        return None
+    found = _pooled(cell, bootstrap, "last", cell.runs[0].record.arm)
+    return replace(found, validation_frames=0)
+
+
+def baselines_of(cells: Mapping[tuple[str, Labels], Cell], bootstrap: Bootstrap) -> list[Pooled]:
     """The mean predictor at each fraction, and once the all-zero predictor, over all that was tested."""
 
     def extent(cell: Cell) -> tuple[int, int]:
         return int(cell.tested.sum(1).max()), len(cell.seeds)
 
     rows = []
-    for fraction in dict.fromkeys(fraction for _, fraction in cells):
-        cell = max((cells[key] for key in cells if key[1] == fraction), key=extent)
-        rows.append(_pooled(cell, bootstrap, "mean", "mean"))
+    for labels in dict.fromkeys(labels for _, labels in cells):
+        cell = max((cells[key] for key in cells if key[1] == labels), key=extent)
+        rows.append(replace(_pooled(cell, bootstrap, "mean", "mean"), validation_frames=0, stage_one_runs=None))
     cell = max(cells.values(), key=extent)
     best = int(cell.tested.sum(1).argmax())
     runs = [run for run in cell.runs if run.record.seed == cell.seeds[best]]
     one = slice(best, best + 1)
     sums = {name: values[one] for name, values in cell.sums.items()}
-    zero = _pooled(Cell(runs, [cell.seeds[best]], sums, cell.folds[one]), bootstrap, "all_zero", "all_zero")
-    return [*rows, replace(zero, label_fraction=None, labelled_frames=0, steps=[], seeds=[])]
+    zero = _pooled(
+        replace(cell, runs=runs, seeds=[cell.seeds[best]], sums=sums, folds=cell.folds[one]),
+        bootstrap,
+        "all_zero",
+        "all_zero",
+    )
+    zero = replace(zero, label_fraction=None, label_count=None, labelled_frames=0, validation_frames=0)
+    return [*rows, replace(zero, steps=[], seeds=[], stage_one_runs=None, label_draws=None)]
 
 
 def sources(runs: Iterable[Run]) -> list[str]:
@@ -63,8 +78,10 @@ def _pooled(cell: Cell, bootstrap: Bootstrap, predictor: str, arm: str) -> Poole
     return Pooled(
         dataset=first.dataset,
         arm=arm,
-        label_fraction=first.record.label_fraction,
+        label_fraction=cell.labels.fraction,
+        label_count=cell.labels.number,
         labelled_frames=round(float(np.mean([run.record.labelled_frames for run in cell.runs]))),
+        validation_frames=_mean_of([run.validation_frames for run in cell.runs]),
         steps=sorted({run.record.steps for run in cell.runs}),
         seeds=cell.seeds,
         test_subjects=int(cell.tested.any(0).sum()),
@@ -85,7 +102,31 @@ def _pooled(cell: Cell, bootstrap: Bootstrap, predictor: str, arm: str) -> Poole
         },
         undefined_aus=[au for i, au in enumerate(first.aus) if np.isnan(pooled["icc"][:, i]).any()],
         runs=[run.name for run in cell.runs],
+        stage_one_runs=_stage_one_runs(cell.runs),
+        label_draws=_different(cell.runs, [run.record.label_seed for run in cell.runs]),
+        last=predictor == "last",
     )
+
+
+def _mean_of(numbers: Sequence[int | None]) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return round(float(np.mean(known))) if len(known) == len(numbers) else None
+
+
+def _stage_one_runs(runs: Sequence[Run]) -> int | None:
+    """How many different stage-one runs the seeds were built on; None without stage one, or where it is not known."""
+    checkpoints = [run.record.stage_one_sha256 for run in runs]
+    if None in checkpoints:  # a run of 0.1.0 tells where it was
+        checkpoints = [run.record.config.get("pretrained") for run in runs]
+    return None if None in checkpoints else _different(runs, checkpoints)
+
+
+def _different(runs: Sequence[Run], values: Sequence[object]) -> int:
+    """How many seeds differ in the values of their runs, fold by fold."""
+    by_seed: dict[int, set[tuple[int, object]]] = {}
+    for run, value in zip(runs, values, strict=True):
+        by_seed.setdefault(run.record.seed, set()).add((run.record.fold, value))
+    return len({frozenset(of_seed) for of_seed in by_seed.values()})
 
 
 def _conventions(cell: Cell) -> tuple[float | None, float | None, float | None]:
@@ -111,9 +152,9 @@ def _coverage(runs: Sequence[Run]) -> Coverage | None:
     """
     aus, found = runs[0].aus, []
     for run in runs:
-        if not (run.path / "validation.parquet").is_file():
+        if not (run.path / VALIDATION).is_file():
             return None
-        validated = read_predictions(run, name="validation.parquet")
+        validated = read_predictions(run, name=VALIDATION)
         known, tested = (
             (table[[f"{au}_pred" for au in aus]].to_numpy(), table[[f"{au}_true" for au in aus]].to_numpy())
             for table in (validated, read_predictions(run))

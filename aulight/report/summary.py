@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from aulight.drawing.names import LABELS, arm_rank, percent
+from aulight.drawing.names import LABELS, arm_rank
 from aulight.errors import AulightError
 from aulight.report.collect import Run
+from aulight.report.labels import Labels
 from aulight.report.pool import Cell, cells_of
 from aulight.report.records import Comparison, DatasetFacts, Record, Resampling, Side, Summary, arms
-from aulight.report.scored import baselines_of, record_of, sources
+from aulight.report.scored import baselines_of, last_of, record_of, sources
 from aulight.runs.record import same_setting
 from aulight.scoring.agreement import Array
 from aulight.scoring.intervals import Bootstrap
@@ -23,7 +24,7 @@ FREE_SETTINGS = marked(FinetuneSettings, CHANGES_NO_RESULT, NAMES_THE_RUN)
 def summarise(runs: Sequence[Run], bootstrap: BootstrapSettings) -> Summary:
     """Pools runs into what a report says of them.
 
-    Within one (dataset, arm, label fraction, seed) the test frames of all folds are put together; ICC(3,1),
+    Within one (dataset, arm, labels, seed) the test frames of all folds are put together; ICC(3,1),
     MAE, MSE and Pearson's correlation are taken per action unit over known labels, then averaged over the
     action units where they are defined, then over seeds. Intervals are percentiles over bootstrap samples
     of subjects; they say how much the choice of test subjects matters, not the choice of seeds. Differences of two
@@ -56,12 +57,13 @@ def summarise(runs: Sequence[Run], bootstrap: BootstrapSettings) -> Summary:
 def _add(summary: Summary, runs: Sequence[Run]) -> None:
     """Adds the runs of one dataset."""
     first = runs[0]
-    cells = dict(sorted(cells_of(runs).items(), key=lambda item: (item[0][1], arm_rank(item[0][0]))))
+    cells = dict(sorted(cells_of(runs).items(), key=_place))
     subjects = next(iter(cells.values())).folds.shape[1]
     how = summary.bootstrap
     bootstrap = Bootstrap(subjects, how.replicates, how.seed, how.level)
     records = {key: record_of(cell, bootstrap) for key, cell in cells.items()}
     summary.records.extend(records.values())
+    summary.last.extend(found for cell in cells.values() if (found := last_of(cell, bootstrap)) is not None)
     summary.baselines.extend(baselines_of(cells, bootstrap))
     summary.comparisons.extend(_comparisons(cells, records, bootstrap))
     summary.warnings.extend(line for cell in cells.values() for line in _warnings(cell, subjects))
@@ -75,17 +77,23 @@ def _add(summary: Summary, runs: Sequence[Run]) -> None:
     )
 
 
+def _place(item: tuple[tuple[str, Labels], Cell]) -> tuple[float, int, tuple[int, str]]:
+    """Of a cell in tables and figures: by the number of labels, then by arm."""
+    (arm, labels), _ = item
+    return labels.fraction or 0.0, labels.number or 0, arm_rank(arm)
+
+
 def _comparisons(
-    cells: dict[tuple[str, float], Cell], records: dict[tuple[str, float], Record], bootstrap: Bootstrap
+    cells: dict[tuple[str, Labels], Cell], records: dict[tuple[str, Labels], Record], bootstrap: Bootstrap
 ) -> list[Comparison]:
-    """Of each two arms at one label fraction, and of each arm with all at the largest fraction."""
+    """Of each two arms with the same labels, and of each arm with all that have the most."""
     drawn = {key: bootstrap.mean_icc(cell.sums["model"]) for key, cell in cells.items()}
-    largest = max(fraction for _, fraction in cells)
+    largest = max(records[key].label_fraction for key in cells)
     order, found = list(cells), []
     for i, key in enumerate(order):
         pairs = [other for other in order[i + 1 :] if other[1] == key[1]]
-        if key[1] < largest:
-            pairs += [other for other in order if other[1] == largest]
+        if records[key].label_fraction < largest:
+            pairs += [other for other in order if records[other].label_fraction == largest]
         found += [_compared(records[key], records[other], bootstrap, drawn[key] - drawn[other]) for other in pairs]
     return found
 
@@ -102,7 +110,8 @@ def _compared(one: Record, other: Record, bootstrap: Bootstrap, drawn: Array) ->
         dataset=one.dataset,
         arm=one.arm,
         label_fraction=one.label_fraction,
-        against=Side(arm=other.arm, label_fraction=other.label_fraction),
+        label_count=one.label_count,
+        against=Side(arm=other.arm, label_fraction=other.label_fraction, label_count=other.label_count),
         icc=one.icc,
         against_icc=other.icc,
         ratio=ratio,
@@ -119,8 +128,8 @@ def _compared(one: Record, other: Record, bootstrap: Bootstrap, drawn: Array) ->
 def _warnings(cell: Cell, subjects: int) -> list[str]:
     """Subjects that were not tested, and runs that differ in more than pooled runs may."""
     first = cell.runs[0]
-    arm, fraction = first.record.arm, first.record.label_fraction
-    name = f"{first.dataset}, {LABELS.get(arm, arm)}, {percent(fraction)} labels"
+    arm = first.record.arm
+    name = f"{first.dataset}, {LABELS.get(arm, arm)}, {cell.labels} labels"
     lines = []
     for seed, tested in zip(cell.seeds, cell.tested, strict=True):
         if tested.sum() < subjects:
@@ -145,24 +154,27 @@ def _differing(runs: Sequence[Run]) -> list[str]:
     return [key for key in keys if not all(same_setting(first.get(key), of_run.get(key)) for of_run in settings)]
 
 
-def shown_fractions(summary: Summary, wanted: float | None) -> dict[str, float]:
-    """The label fraction that is shown in detail, by dataset; datasets without runs at it are left out.
+def shown_labels(summary: Summary, wanted: float | None) -> dict[str, Labels]:
+    """The labels that are shown in detail, by dataset; datasets without runs that have them are left out.
 
     Args:
         summary: Of the runs.
-        wanted: The fraction; None is 2% where it was run, otherwise the smallest that most arms have.
+        wanted: Their fraction; None is 2% where it was run, otherwise the smallest that most arms have.
 
     Raises:
         AulightError: When there are no runs at it.
     """
-    fractions = {}
+    shown = {}
     for dataset in summary.datasets:
-        there = [record.label_fraction for record in summary.records if record.dataset == dataset]
-        if wanted is None:
-            fractions[dataset] = 0.02 if 0.02 in there else max(there, key=lambda f: (there.count(f), -f))
-        elif wanted in there:
-            fractions[dataset] = wanted
-    if not fractions:
+        there = [record.labels for record in summary.records if record.dataset == dataset]
+        usual = Labels(0.02 if wanted is None else wanted)
+        if usual in there:
+            shown[dataset] = usual
+        elif wanted is None:
+            shown[dataset] = max(there, key=lambda labels: (there.count(labels), -(labels.fraction or 0)))
+        elif alike := [labels for labels in there if labels.fraction == wanted]:
+            shown[dataset] = alike[0]
+    if not shown:
         all_there = sorted({record.label_fraction for record in summary.records})
         raise AulightError(f"bars_fraction={wanted}: no runs at it; there are {', '.join(map(str, all_there))}")
-    return fractions
+    return shown

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from aulight.drawing.names import LABELS, arm_rank, percent
+from aulight.drawing.names import LABELS, arm_rank
 from aulight.report.formats import decimals, interval, level, p_value
+from aulight.report.labels import Labels
 from aulight.report.records import Comparison, Pooled, Published, Record, Scores, Summary
 from aulight.report.scored import NOMINAL
 from aulight.scoring.agreement import METRICS
@@ -22,13 +23,23 @@ INTERVALS = f"Prediction intervals for {100 * NOMINAL:g}% coverage"
 
 
 def _rows(summary: Summary) -> list[Pooled]:
-    """Records and baselines in the order of the tables: by dataset and fraction, the all-zero row last."""
+    """Records and baselines in the order of the tables: by dataset and labels, the all-zero row last.
 
-    def key(row: Pooled) -> tuple[str, float, tuple[int, str]]:
+    What the last checkpoint of an arm gives stands below what the chosen one does.
+    """
+
+    def key(row: Pooled) -> tuple[str, float, int, tuple[int, str], bool]:
         rank = (9, "") if row.arm == "mean" else arm_rank(row.arm)
-        return row.dataset, np.inf if row.label_fraction is None else row.label_fraction, rank
+        fraction = np.inf if row.label_fraction is None else row.label_fraction
+        return row.dataset, fraction, row.label_count or 0, rank, row.last
 
-    return sorted([*summary.records, *summary.baselines], key=key)
+    return sorted([*summary.records, *summary.last, *summary.baselines], key=key)
+
+
+def _called(row: Pooled | Comparison) -> str:
+    """What tables call the arm of a row."""
+    of_last = isinstance(row, Pooled) and row.last
+    return LABELS.get(row.arm, row.arm) + (", last checkpoint, no choice" if of_last else "")
 
 
 def flat(summary: Summary) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -43,29 +54,44 @@ def flat(summary: Summary) -> tuple[pd.DataFrame, pd.DataFrame]:
     def values(scores: Scores) -> dict[str, float | None]:
         return {name: getattr(scores, name) for name in METRICS}
 
-    whole, per_au = [], []
+    whole, per_au = list[dict[str, object]](), list[dict[str, object]]()
     for row in _rows(summary):
-        head = {name: getattr(row, name) for name in ("dataset", "arm", "label_fraction", "labelled_frames")}
+        head: dict[str, object] = {"dataset": row.dataset, "arm": f"{row.arm}_last" if row.last else row.arm}
+        head |= {name: getattr(row, name) for name in ("label_fraction", "label_count", "labelled_frames")}
+        varied = {name: getattr(row, name) for name in ("validation_frames", "stage_one_runs", "label_draws")}
         lists = {"seeds": " ".join(map(str, row.seeds)), "undefined_aus": " ".join(row.undefined_aus)}
         variants = {name: getattr(row, name, None) for name in VARIANTS if name != "icc"}
-        whole.append(head | lists | values(row) | {"icc_seed_sd": row.icc_seed_sd} | ends(row) | variants)
-        for au, of_au in row.per_au.items():
-            per_au.append(head | {"au": au} | values(of_au) | ends(of_au))
+        spread = {"icc_seed_sd": row.icc_seed_sd}
+        whole.append({**head, **varied, **lists, **values(row), **spread, **ends(row), **variants})
+        for au, of_au in ({} if row.last else row.per_au).items():
+            per_au.append({**head, "au": au, **values(of_au), **ends(of_au)})
     return pd.DataFrame(whole), pd.DataFrame(per_au)
 
 
 def remarks(summary: Summary) -> list[str]:
-    """What a reader must know: unfinished runs, undefined values, uneven pools; a line each."""
+    """What a reader must know: unfinished runs, undefined values, uneven pools, seeds that share; a line each."""
     lines = [f"{name} left out: {outcome}" for name, outcome in summary.unfinished.items()]
     lines += summary.warnings
     for record in summary.records:
         if record.undefined_aus:
-            where = f"{record.dataset}, {record.arm}, {percent(record.label_fraction)} labels"
+            where = f"{record.dataset}, {record.arm}, {record.labels} labels"
             lines.append(
                 f"{where}: ICC undefined for {', '.join(record.undefined_aus)} (labels and predictions constant); "
                 f"the mean is over the other action units"
             )
+        lines += _seeds_alike(record)
     return lines
+
+
+def _seeds_alike(record: Record) -> list[str]:
+    """Seeds that share what their spread is read as the spread of."""
+    name = f"{record.dataset}, {LABELS.get(record.arm, record.arm)}, {record.labels} labels"
+    found = {"different stage-one runs": record.stage_one_runs, "different draws of labels": record.label_draws}
+    return [
+        f"{name}: {len(record.seeds)} seeds, {things}: {number}; the sd over seeds is smaller than with one for each"
+        for things, number in found.items()
+        if number is not None and number < len(record.seeds)
+    ]
 
 
 def tables_of(summary: Summary) -> dict[str, pd.DataFrame]:
@@ -79,7 +105,10 @@ def tables_of(summary: Summary) -> dict[str, pd.DataFrame]:
         _head(summary, row)
         | {
             "Labelled frames": str(row.labelled_frames),
+            "Validation frames": _count(row.validation_frames),
             "Seeds": str(len(row.seeds) or "–"),
+            "Stage-one runs": _count(row.stage_one_runs),
+            "Label draws": _count(row.label_draws),
             "ICC(3,1)": decimals(row.icc),
             level(summary.bootstrap.level): interval(row.icc_ci),
             "Seed sd": decimals(row.icc_seed_sd),
@@ -94,10 +123,10 @@ def tables_of(summary: Summary) -> dict[str, pd.DataFrame]:
         out["Arms side by side"] = side_by_side(summary, same)
     for dataset in summary.datasets:
         of_dataset = f", {dataset}" if len(summary.datasets) > 1 else ""
-        mine = [row for row in rows if row.dataset == dataset]
+        mine = [row for row in rows if row.dataset == dataset and not row.last]
         for metric, title in (("icc", "ICC(3,1)"), ("mae", "MAE"), ("mse", "MSE")):
             lines = [
-                {"Labels": percent(row.label_fraction), "Arm": LABELS.get(row.arm, row.arm)}
+                {"Labels": str(row.labels), "Arm": _called(row)}
                 | {au: decimals(getattr(of_au, metric)) for au, of_au in row.per_au.items()}
                 | {"Mean": decimals(getattr(row, metric))}
                 for row in mine
@@ -122,7 +151,7 @@ def side_by_side(summary: Summary, comparisons: Sequence[Comparison]) -> pd.Data
     for found in comparisons:
         other = LABELS.get(found.against.arm, found.against.arm)
         if not found.same_fraction:
-            other += f", {percent(found.against.label_fraction)}"
+            other += f", {found.against_labels}"
         lines.append(
             _head(summary, found)
             | {
@@ -140,7 +169,11 @@ def side_by_side(summary: Summary, comparisons: Sequence[Comparison]) -> pd.Data
 def _head(summary: Summary, row: Pooled | Comparison) -> dict[str, str]:
     """What the first cells of a row say: dataset, where there are several, labels and arm."""
     first = {"Dataset": row.dataset} if len(summary.datasets) > 1 else {}
-    return first | {"Labels": percent(row.label_fraction), "Arm": LABELS.get(row.arm, row.arm)}
+    return first | {"Labels": str(row.labels), "Arm": _called(row)}
+
+
+def _count(number: int | None) -> str:
+    return "–" if number is None else str(number)
 
 
 def _covered(summary: Summary) -> list[dict[str, str]]:
@@ -159,14 +192,15 @@ def _beside(summary: Summary) -> pd.DataFrame:
     """Our records and the rows of the reference, by dataset and label fraction, unknown fractions last."""
     published = summary.reference or []
     aus = sorted({au for row in published for au in row.per_au})
-    rows = [_published(record) for record in summary.records] + published
-    rows.sort(key=lambda row: (row.dataset, np.inf if row.label_fraction is None else row.label_fraction))
+    rows = [(record.labels, _published(record)) for record in summary.records]
+    rows += [(Labels(row.label_fraction), row) for row in published]
+    rows.sort(key=lambda row: (row[1].dataset, np.inf if row[0].fraction is None else row[0].fraction))
     lines = [
         ({"Dataset": row.dataset} if len(summary.datasets) > 1 else {})
-        | {"Labels": percent(row.label_fraction), "Source": row.source}
+        | {"Labels": str(labels), "Source": row.source}
         | {"ICC(3,1)": decimals(row.icc), "MAE": decimals(row.mae), "MSE": decimals(row.mse)}
         | {f"ICC {au}": decimals(row.per_au.get(au)) for au in aus}
-        for row in rows
+        for labels, row in rows
     ]
     return pd.DataFrame(lines)
 

@@ -9,10 +9,11 @@ from aulight.drawing.against_truth import TIMELINE_SECONDS, Timeline
 from aulight.drawing.expressive import best_stretch, most_expressive
 from aulight.drawing.names import arm_rank
 from aulight.report.collect import Run, read_predictions
+from aulight.report.labels import Labels
 
 
 def timelines_of(
-    runs: Sequence[Run], dataset: str, fraction: float, count: int, videos: Sequence[str] | None = None
+    runs: Sequence[Run], dataset: str, labels: Labels, count: int, videos: Sequence[str] | None = None
 ) -> list[Timeline]:
     """Test videos as every arm predicts them: chosen ones, or the most expressive.
 
@@ -22,11 +23,13 @@ def timelines_of(
     Args:
         runs: Finished runs.
         dataset: The dataset's name.
-        fraction: The label fraction; without runs at it the list is empty.
+        labels: How many were asked for; without such runs the list is empty.
         count: How many of the most expressive videos.
         videos: Ids of the videos to show instead; those that are no test videos of this dataset are left out.
     """
-    mine = [run for run in runs if run.dataset == dataset and run.record.label_fraction == fraction]
+    mine = [run for run in runs if run.dataset == dataset and run.label_count == labels.number]
+    if labels.number is None:
+        mine = [run for run in mine if run.record.label_fraction == labels.fraction]
     if not mine or (count < 1 and videos is None):
         return []
     names = sorted({run.record.arm for run in mine}, key=arm_rank)
@@ -61,7 +64,7 @@ def timelines_of(
                 video_id=str(video),
                 subject=str(subject),
                 aus=aus,
-                label_fraction=fraction,
+                labels=str(labels),
                 seed=seed,
                 seconds=base.index.to_numpy(dtype=np.float64) / fps,
                 true=base[truth].to_numpy(),

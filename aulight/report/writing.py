@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from aulight.data.own import refuse_foreign
-from aulight.drawing import against_truth, names, style
+from aulight.drawing import against_truth, style
 from aulight.errors import AulightError, shorten
 from aulight.files import (
     alone,
@@ -122,7 +122,7 @@ def _write_text(text: str, path: Path) -> None:
 def _write_figures(summary: Summary, folder: Path) -> None:
     for name, figure in {
         "label_efficiency": figures.label_efficiency(summary),
-        "per_au": figures.per_au(summary, summary.bars_fraction),
+        "per_au": figures.per_au(summary),
     }.items():
         style.save(figure, folder / f"{name}.png")
         style.save(figure, folder / f"{name}.pdf")
@@ -135,12 +135,12 @@ def _write_timelines(
     files: dict[str, str] = {}
     drawn: set[str] = set()
     several = len(summary.datasets) > 1
-    for dataset, fraction in summary.bars_fraction.items():
-        for line in timelines_of(runs, dataset, fraction, count, videos):
+    for dataset, shown in summary.bars.items():
+        for line in timelines_of(runs, dataset, shown, count, videos):
             name = re.sub(r"[^\w.-]+", "_", f"{dataset}_{line.video_id}" if several else line.video_id)
             style.save(against_truth.against_truth(line), folder / f"timeline_{name}.png")
             about = f"{dataset}, video {line.video_id}" if several else f"Video {line.video_id}"
-            labels = f"{names.percent(fraction)} of the labels"
+            labels = f"{shown} of the labels"
             files[f"{about}: predicted and true intensity of each action unit, {labels}"] = f"timeline_{name}.png"
             drawn.add(line.video_id)
     if missing := [video for video in videos or [] if video not in drawn]:

@@ -17,6 +17,7 @@ from aulight.runs.equal_compute import equal_steps
 from aulight.runs.machine import is_first
 from aulight.runs.overrides import misread, own_folders, quoted_text, typed_overrides
 from aulight.runs.own_files import file_with
+from aulight.runs.record import read_record
 from aulight.settings.commands import settings_of
 from aulight.settings.group import Group
 from aulight.settings.reading import read
@@ -36,12 +37,29 @@ def conf_dir(command: str = "") -> Path:
 def register_resolvers() -> None:
     """Makes the interpolations of our own known that files in ``conf/`` use."""
     OmegaConf.register_new_resolver("if_pretrained", _if_pretrained, replace=True)
+    OmegaConf.register_new_resolver("labels", _labels, replace=True)
     OmegaConf.register_new_resolver("equal_steps", equal_steps, replace=True)
 
 
 def _if_pretrained(yes: Any, no: Any, *, _root_: Any) -> Any:
     """``${if_pretrained:yes,no}`` in a config: one value on top of stage one, another from scratch."""
     return no if _root_.pretrained is None else yes
+
+
+def _labels(*, _root_: Any) -> Any:
+    """``${labels:}`` in a run's name: the share of labels that is asked for, or their number, as ``50frames``.
+
+    0.1.0 called any number ``None``: a run of that name that had this number goes on as it is called.
+    """
+    if _root_.label_count is None or _root_.label_fraction is not None:
+        return _root_.label_fraction
+    before = Path(f"{_root_.root}/{_root_.data.name}-fold{_root_.fold}-{_root_.arm}-None-seed{_root_.seed}")
+    try:
+        record = read_record(before.expanduser())
+    except AulightError:
+        record = None
+    is_it = record is not None and record.config.get("label_count") == _root_.label_count
+    return None if is_it else f"{_root_.label_count}frames"
 
 
 def check_choices(command: str, overrides: Sequence[str]) -> None:

@@ -19,6 +19,9 @@ from aulight.settings.walk import kind_of
 RECORD = "run.yaml"
 """Its name in the run directory."""
 
+LAST = "predictions_last.parquet"
+"""There as well: what the last checkpoint predicts for test subjects; ``predictions.parquet`` is by the chosen one."""
+
 ADVICE = "move the run directory away, or run it under another name="
 """What to do about a record that cannot be used."""
 
@@ -217,18 +220,21 @@ class FinetuneRecord(RunRecord):
         fold: Of the protocol.
         label_fraction: Share of the training subjects' labelled frames that was drawn, in (0, 1].
         labelled_frames: Their number.
+        validation_frames: How many labelled frames of validation subjects chose the checkpoint, or the penalty.
         label_seed: Of the draw.
         seed: Of the run.
         train_label_mean: Mean of the drawn labels, by the AU's column.
         dataset: What it was made on.
         protocol: Who trained, validated and was tested.
         stage_one: Whose videos the stage one below it had seen; ``None`` from scratch.
+        stage_one_sha256: Of the checkpoint of stage one that it was built on; ``None`` from scratch.
         wandb_id: Of its page on Weights & Biases.
         steps: Of the optimiser.
         penalty: Of model=blendshapes: the chosen one.
         skipped: Videos that could not be read: the message, and how often it was met.
         validation: Scores on validation subjects.
         test: Scores on test subjects.
+        last: Those of the last checkpoint, which was chosen by nobody; ``None`` for model=blendshapes.
     """
 
     stage: ClassVar[int] = 2
@@ -238,18 +244,21 @@ class FinetuneRecord(RunRecord):
     fold: int | None = None
     label_fraction: float | None = None
     labelled_frames: int | None = None
+    validation_frames: int | None = None
     label_seed: int | None = None
     seed: int | None = None
     train_label_mean: dict[str, float] | None = None
     dataset: DatasetRecord | None = None
     protocol: ProtocolRecord | None = None
     stage_one: OriginRecord | None = None
+    stage_one_sha256: str | None = None
     wandb_id: str | None = None
     steps: int | None = None
     penalty: float | None = None
     skipped: dict[str, int] | None = None
     validation: ValidationRecord | None = None
     test: TestRecord | None = None
+    last: TestRecord | None = None
 
 
 Record = PretrainRecord | FinetuneRecord

@@ -14,7 +14,7 @@ from aulight.errors import AulightError, reason, say
 from aulight.files import alone, remove_leftovers, write_table, write_yaml
 from aulight.runs.former import WEIGHED, formerly_weighed
 from aulight.runs.machine import git_revision, is_first, peak_gpu_mb, peak_rss_mb, versions
-from aulight.runs.record import ADVICE, RECORD, FinetuneRecord, PretrainRecord, Record, differences, read_record
+from aulight.runs.record import ADVICE, LAST, RECORD, FinetuneRecord, PretrainRecord, Record, differences, read_record
 from aulight.settings.commands import settings_of
 from aulight.settings.finetune import FinetuneSettings
 from aulight.settings.group import CHANGES_NO_RESULT
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 RECORDS: dict[str, type[Record]] = {"pretrain": PretrainRecord, "finetune": FinetuneRecord}
 
-TABLES = ("labels_used.parquet", "validation.parquet", "predictions.parquet")
+TABLES = ("labels_used.parquet", "validation.parquet", "predictions.parquet", LAST)
 """Of stage two, in the run directory."""
 
 

@@ -37,6 +37,9 @@ class PredictSettings(Group):
     model: FilePath | None = Field(
         description="Run directory, checkpoint, .aulight or .onnx; null: the landmarker's own scores by a fixed table"
     )
+    baseline: Literal["none", "rest"] = Field(
+        description="Of the landmarker's own scores; rest: each person's own, as seen so far, is taken away"
+    )
     coverage: Annotated[float | None, Needed("a share from 0.5 to 0.99 is needed, or null for no intervals")] = Field(
         ge=0.5, le=0.99, description="Of the prediction intervals, if the model has them; null: none"
     )
@@ -73,6 +76,8 @@ class PredictSettings(Group):
             raise mistake("max_frames", "only of a webcam; videos are scored whole")
         if self.model is None and self.explain is not None:
             raise mistake("explain", "needs model=; blendshapes say nothing of where")
+        if self.model is not None and self.baseline != "none":
+            raise mistake("baseline", "only without model=; a model's intensities have their own 0")
         if self.model is None and self.faces.find == "none":
             problem = "needs model=; without one, the scores are those of the face landmarker"
             raise mistake("faces", problem, shown="none")

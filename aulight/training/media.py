@@ -9,6 +9,7 @@ from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import Reader
 from aulight.data.video.write import write_video
 from aulight.drawing.expressive import best_stretch, most_expressive
+from aulight.drawing.names import percent
 from aulight.runs.record import BegunFinetune
 
 TIMELINES = 2
@@ -45,7 +46,7 @@ def draw(data: PreparedDataset, table: pd.DataFrame, record: BegunFinetune, fold
             video_id=name,
             subject=subject,
             aus=tuple(data.columns),
-            label_fraction=record.label_fraction,
+            labels=percent(record.label_fraction),
             seed=record.seed,
             seconds=shown.index.to_numpy(np.float64) / data.fps,
             true=shown[truth].to_numpy(),

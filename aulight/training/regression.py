@@ -39,7 +39,8 @@ class RegressionStage(pl.LightningModule):
         optim: Of :func:`one_cycle`, with ``lr`` for the regressor.
 
     Attributes:
-        predictions: After a test: row of the video to ``(frames, AUs)`` float32 intensities in 0..5.
+        predictions: After a validation, a test or a prediction: row of the video to ``(frames, AUs)`` float32
+            intensities in 0..5.
     """
 
     def __init__(
@@ -137,12 +138,20 @@ class RegressionStage(pl.LightningModule):
         """Forgets the videos of the last time."""
         self._start_scoring()
 
+    def on_predict_epoch_start(self) -> None:
+        """Forgets the videos of the last time."""
+        self._start_scoring()
+
     def validation_step(self, piece: Piece, batch_idx: int) -> None:
         """Scores the next piece of a video."""
         self._score(piece)
 
     def test_step(self, piece: Piece, batch_idx: int) -> None:
         """Scores the next piece of a video."""
+        self._score(piece)
+
+    def predict_step(self, piece: Piece, batch_idx: int) -> None:
+        """Scores the next piece of a video, of which nothing is logged."""
         self._score(piece)
 
     def on_validation_epoch_end(self) -> None:

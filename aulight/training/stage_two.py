@@ -15,7 +15,8 @@ from aulight.data.loaders import RegressionData
 from aulight.data.opening import open_data
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
-from aulight.runs.record import DatasetRecord, ProtocolRecord, TestRecord, ValidationRecord
+from aulight.files import sha256
+from aulight.runs.record import LAST, DatasetRecord, ProtocolRecord, TestRecord, ValidationRecord
 from aulight.runs.run import Run, typed_network
 from aulight.scoring.scores import named, scores, summary
 from aulight.settings.finetune import FinetuneSettings
@@ -23,7 +24,7 @@ from aulight.settings.model import NetworkSettings
 from aulight.training.baseline import regress
 from aulight.training.progress import duration, report_skipped
 from aulight.training.regression import RegressionStage
-from aulight.training.resuming import StageOne, load_encoder, read_stage_one
+from aulight.training.resuming import StageOne, load_encoder, read_stage_one, step_of
 from aulight.training.tracking import Tracker
 from aulight.training.trainer import fit, make_trainer, prepare_process
 
@@ -33,6 +34,7 @@ class Fitted(NamedTuple):
 
     Attributes:
         predictions: Row of a test video to ``(frames, AUs)`` float32 intensities in 0..5.
+        last: The same by the last checkpoint, which nobody chose; ``None`` where there is none.
         validated: The same of validation videos, by what was chosen on them.
         validation_icc: Mean over AUs of the ICC on the validation subjects, which chose it; NaN where undefined.
         scores: Those on validation subjects, named as in :func:`aulight.scoring.scores.named`.
@@ -41,6 +43,7 @@ class Fitted(NamedTuple):
     """
 
     predictions: dict[int, npt.NDArray[np.float32]]
+    last: dict[int, npt.NDArray[np.float32]] | None
     validated: dict[int, npt.NDArray[np.float32]]
     validation_icc: float
     scores: dict[str, float]
@@ -85,6 +88,7 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
     candidates = protocol.usable_labels(data.labels, data.frames, data.videos, split.train)
     labels = protocol.draw_labels(candidates, settings.label_seed, settings.label_fraction, settings.label_count)
     protocol.assert_subjects(labels, split.train, "drawn labels")
+    chosen_on = protocol.usable_labels(data.labels, data.frames, data.videos, split.validation)
     with run:
         prepare_process(settings.threads, settings.seed)
         run.write_table(labels, "labels_used.parquet")
@@ -96,6 +100,7 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
             fold=split.fold,
             label_fraction=settings.label_fraction or len(labels) / len(candidates),
             labelled_frames=len(labels),
+            validation_frames=len(chosen_on),
             label_seed=settings.label_seed,
             seed=settings.seed,
             train_label_mean={au: round(float(value), 6) for au, value in mean.items()},
@@ -108,6 +113,7 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
                 fold=split.fold,
             ),
             stage_one=origin,
+            stage_one_sha256=None if stage_one is None else sha256(stage_one.file),
         )
         with Tracker(run, settings.logger) as tracker:
             if settings.model.kind == "network":
@@ -117,11 +123,15 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
                 fit = regress(data, labels, split, settings.model.relative, settings.model.penalties)
                 chosen = named("val", fit.validation, data.columns)
                 about = {"penalty": fit.penalty}
-                fitted = Fitted(fit.predictions, fit.validated, fit.validation_icc, chosen, 0, about)
+                fitted = Fitted(fit.predictions, None, fit.validated, fit.validation_icc, chosen, 0, about)
             run.write_table(predictions(data, fitted.validated, split.fold), "validation.parquet")
             table = predictions(data, fitted.predictions, split.fold)
             run.write_table(table, "predictions.parquet")
             tested = scores(table, data.columns)
+            if fitted.last is not None:
+                unchosen = predictions(data, fitted.last, split.fold)
+                run.write_table(unchosen, LAST)
+                run.update(last=TestRecord(**summary(scores(unchosen, data.columns), data.columns)))
             run.update(
                 steps=fitted.steps,
                 **fitted.about,
@@ -174,7 +184,7 @@ def _described(data: PreparedDataset) -> DatasetRecord:
 
 
 def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
-    """Trains the network on the drawn labels, and scores the test subjects with what validated best."""
+    """Trains the network on the drawn labels, and scores the test subjects with the best checkpoint and the last."""
     run, settings, data = task.run, task.settings, task.data
     stage = RegressionStage(
         settings.encoder,
@@ -219,12 +229,18 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
     validated = stage.predictions
     trainer.test(stage, module, ckpt_path=best.best_model_path, verbose=False, weights_only=True)
     stage.gather_predictions()
-    report_skipped(module.skipped)
+    predicted = last = stage.predictions
+    skipped = dict(module.skipped)  # not once more for the same videos
+    if step_of(Path(best.best_model_path)) < steps:
+        trainer.predict(stage, module, ckpt_path=run.last, return_predictions=False, weights_only=True)
+        stage.gather_predictions()
+        last = stage.predictions
+    report_skipped(skipped)
     validation_icc = float(best.best_model_score)  # type: ignore[arg-type]  # set once it has run
     if validation_icc == -float("inf"):  # Lightning's word for one that was never defined: too few labels
         validation_icc = float("nan")
     chosen = _best_validation(run.folder / "metrics.csv")
-    return Fitted(stage.predictions, validated, validation_icc, chosen, steps, {"skipped": dict(module.skipped)})
+    return Fitted(predicted, last, validated, validation_icc, chosen, steps, {"skipped": skipped})
 
 
 def _best_validation(file: Path) -> dict[str, float]:

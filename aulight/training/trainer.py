@@ -250,6 +250,7 @@ def _quiet() -> None:
         ".*The number of training batches .* is smaller than the logging interval.*",
         ".*isinstance.treespec, LeafSpec.. is deprecated.*",
         ".*Trying to infer the `batch_size`.*",
+        ".*predict returned None if it was on purpose.*",
         ".*AMP with fp16 is not supported on CPU.*",  # said by make_trainer
         ".*The `srun` command is available on your system but is not used.*",
         ".*It is recommended to use `self.log.'probe/icc', .*",  # the first process alone computes it

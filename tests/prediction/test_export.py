@@ -81,6 +81,9 @@ def test_file_holds_weights_and_description(aulight: Command, finetuned: Path, t
         assert scores["mse"] == pytest.approx((error**2).mean(), abs=1e-6)
         assert f"| {error.abs().mean():.3f} | {(error**2).mean():.3f} |" in card
     assert "Für Forschung.\nNot for sale." in card
+    chosen_on = meta["validation"]["labelled_frames"]
+    assert chosen_on == len(pd.read_parquet(finetuned / "validation.parquet").dropna())
+    assert f"chose the checkpoint, by {chosen_on} labelled frames of theirs." in card
 
 
 def test_it_can_be_called_from_python(finetuned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,7 +30,7 @@ from aulight.prediction.companion import read_companion
 from aulight.prediction.loading import load
 from aulight.prediction.pipeline import Pipeline
 from aulight.prediction.predict import PER_GPU, processes_for
-from aulight.prediction.untrained import NOTE, TABLE, intensities
+from aulight.prediction.untrained import AUS, DEAD, NOTE, Rest, Untrained, intensities, notes
 from aulight.prediction.videos import Video, find_videos
 from aulight.runs.composed import composed, settings_from
 from aulight.scoring.conformal import from_plain
@@ -41,7 +41,9 @@ Command = Callable[..., Any]
 Frames = npt.NDArray[np.uint8]
 
 KEYS = ["frame", "face_id", "timestamp", "confidence", "success"]
-UNTRAINED = [f"AU{au:02d}_r" for au in TABLE]
+UNTRAINED = [f"AU{au:02d}_r" for au in AUS]
+EMPTY = [f"AU{au:02d}_r" for au in DEAD]
+MOVING = [name for name in UNTRAINED if name not in EMPTY]
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +145,7 @@ def test_it_can_be_called_from_python(finetuned: Path, smoke_data: Path, tmp_pat
         input=str(video),
         output=str(tmp_path),
         model=str(finetuned),
+        baseline="none",
         coverage=None,
         format="parquet",
         overlay=False,
@@ -184,7 +187,8 @@ def test_without_a_model(aulight: Command, real: Path, tmp_path: Path) -> None:
     video = real / "first.mp4"
     outcome = aulight("predict", f"input={video}", f"output={tmp_path}", "overlay=true", "plot=true")
     assert outcome.status == 0, outcome.err
-    assert outcome.out == f"{tmp_path}/first.csv, 24 frames\n  note: {NOTE}\n"
+    said = "".join(f"  note: {note}\n" for note in notes(from_rest=False))
+    assert outcome.out == f"{tmp_path}/first.csv, 24 frames\n{said}"
     assert _files(tmp_path) == ["first.csv", "first.json", "first.overlay.mp4", "first.png"]
     table, note = pd.read_csv(tmp_path / "first.csv"), _note(tmp_path / "first.json")
     assert list(table.columns) == KEYS + UNTRAINED
@@ -193,8 +197,15 @@ def test_without_a_model(aulight: Command, real: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(table[UNTRAINED], expected, atol=1e-5)
     assert table["AU12_r"].min() > 3, "she smiles"
     assert table["AU26_r"].max() < 1
-    assert (note["model"]["kind"], note["model"]["calibrated"], note["model"]["note"]) == ("blendshapes", False, NOTE)
+    assert EMPTY == ["AU06_r", "AU09_r"]
+    assert table[EMPTY].isna().all(axis=None)
+    assert table[MOVING].notna().all(axis=None)
+    assert (note["model"]["kind"], note["model"]["calibrated"]) == ("blendshapes", False)
+    assert note["model"]["note"] == "; ".join(notes(from_rest=False))
+    assert note["model"]["note"].startswith(NOTE)
     assert note["model"]["blendshapes"]["AU25"] == "jawOpen or mouthLowerDown"
+    assert note["model"]["empty"].keys() == {"AU06", "AU09"}
+    assert not note["model"]["blendshapes"].keys() & note["model"]["empty"].keys()
     drawn = [frame.image for frame in raw_frames(tmp_path / "first.overlay.mp4")]
     assert len(drawn) == 24
     for picture, frame in zip(drawn, raw_frames(video), strict=True):  # enlarged, beside it a panel
@@ -202,6 +213,56 @@ def test_without_a_model(aulight: Command, real: Path, tmp_path: Path) -> None:
         off = np.abs(picture[:, : beside.shape[1]].astype(int) - beside[: picture.shape[0]]).mean(2)
         assert np.median(off) < 8
     assert cv2.imread(str(tmp_path / "first.png")) is not None
+
+
+def test_from_a_persons_own_rest(aulight: Command, real: Path, tmp_path: Path) -> None:
+    """The oracle takes the lowest tenth of all frames so far away, frame by frame; photos stay as they are."""
+    folder = tmp_path / "given"
+    shutil.copytree(real / "day 1/third", folder / "photos")
+    shutil.copy(real / "first.mp4", folder)
+    common = ["predict", f"input={folder}", "pictures=photos"]
+    plain, rest = tmp_path / "plain", tmp_path / "rest"
+    assert aulight(*common, f"output={plain}").status == 0
+    outcome = aulight(*common, f"output={rest}", "baseline=rest", "overlay=true", "plot=true")
+    assert outcome.status == 0, outcome.err
+    assert "  note: photos are scored as they are: baseline=rest is for films\n" in outcome.out
+    assert all(f"  note: {note}\n" in outcome.out for note in notes(from_rest=True))
+
+    before, after = pd.read_csv(plain / "first.csv"), pd.read_csv(rest / "first.csv")
+    assert after[EMPTY].isna().all(axis=None)
+    for name in MOVING:
+        seen = before[name].to_numpy()
+        rests = [np.quantile(seen[: frame + 1], 0.1, method="inverted_cdf") for frame in range(len(seen))]
+        np.testing.assert_allclose(after[name], np.maximum(seen - rests, 0), rtol=0, atol=0.0101)
+    assert after.loc[0, MOVING].max() < 0.0101, "the first frame is all that is known of her rest"
+    assert before["AU12_r"].min() > 3
+    assert after["AU12_r"].max() < 2
+
+    pd.testing.assert_frame_equal(pd.read_csv(plain / "photos.csv"), pd.read_csv(rest / "photos.csv"))
+    film, photos = _note(rest / "first.json"), _note(rest / "photos.json")
+    assert (film["settings"]["baseline"], photos["settings"]["baseline"]) == ("rest", "none")
+    assert film["model"]["note"] == "; ".join(notes(from_rest=True))
+    assert photos["model"]["note"] == "; ".join(notes(from_rest=False))
+    assert photos["notes"] == ["photos are scored as they are: baseline=rest is for films"]
+
+    assert "2 done before" in aulight(*common, f"output={rest}", "baseline=rest").out
+    assert "1 done before" in aulight(*common, f"output={rest}").out, "the film's numbers are others now"
+
+
+def test_the_rest_of_two_people_is_their_own(real: Path) -> None:
+    """One face that looks on while the other one smiles: both start at 0, and neither moves the other's 0."""
+    with FaceAligner(64, True, 4, 0.1) as aligner:
+        faces = list(aligner.align(raw_frames(real / "first.mp4")))
+    still, moving = faces[0], faces
+    alone = [rest.above(intensities(face.blendshapes)) for rest in [Rest()] for face in moving]
+    both = list(
+        Untrained().score(
+            [(raw, {0: still, 1: face}) for raw, face in zip(raw_frames(real / "first.mp4"), moving, strict=True)], True
+        )
+    )
+    for scored, expected in zip(both, alone, strict=True):
+        assert np.nanmax(scored.values[0]) < 0.0101
+        np.testing.assert_array_equal(scored.values[1], expected)
 
 
 def test_everybody_has_rows_of_their_own(aulight: Command, real: Path, finetuned: Path, tmp_path: Path) -> None:

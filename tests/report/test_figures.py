@@ -1,6 +1,7 @@
 """Figures: what they show, and that no text runs into other text."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from itertools import combinations
 from pathlib import Path
@@ -57,6 +58,7 @@ def summary(records: list[Record]) -> Summary:
         datasets={"made": DatasetFacts(fingerprint="f1", aus=AUS, fps=25.0, test_subjects=9)},
         versions={},
         bootstrap=Resampling(over="subjects", replicates=2000, seed=0, level=0.95),
+        bars_fraction={"made": 0.02},
     )
 
 
@@ -74,6 +76,13 @@ ODD = summary(
     ]
 )
 ONE = summary([record("pretrained", 0.02, 0.5), record("scratch", 0.02, 0.4)])
+COUNTED = replace(
+    summary(
+        [replace(record("pretrained", f, 0.5, 3), label_count=n) for f, n in ((0.02, 50), (0.04, 100))]
+        + [record("pretrained", 1.0, 0.7), replace(record("scratch", 0.02, 0.4), label_count=50)]
+    ),
+    bars_count={"made": 50},
+)
 
 
 def example(aus: list[str]) -> Timeline:
@@ -81,7 +90,7 @@ def example(aus: list[str]) -> Timeline:
     true = np.tile(np.rint(2.5 + 2.5 * np.sin(frames / 20))[:, None], (1, len(aus)))
     true[5:9] = np.nan
     preds = {"pretrained": true * 0.8, "scratch": true * 0.4 + 1}
-    return Timeline("made", "video_1", "S1", tuple(aus), 0.02, 0, frames / 25, true, preds)
+    return Timeline("made", "video_1", "S1", tuple(aus), "2%", 0, frames / 25, true, preds)
 
 
 AssertTidy = Callable[[Figure], None]
@@ -116,10 +125,10 @@ def assert_tidy(monkeypatch: pytest.MonkeyPatch) -> AssertTidy:
     return check
 
 
-@pytest.mark.parametrize("content", [USUAL, ODD, ONE])
+@pytest.mark.parametrize("content", [USUAL, ODD, ONE, COUNTED])
 def test_no_text_overlaps(assert_tidy: AssertTidy, content: Summary) -> None:
     assert_tidy(figures.label_efficiency(content))
-    assert_tidy(figures.per_au(content, {"made": 0.02}))
+    assert_tidy(figures.per_au(content))
 
 
 @pytest.mark.parametrize("aus", [AUS, AUS[:5], AUS[:1]])
@@ -143,8 +152,16 @@ def test_label_efficiency_shows_fractions_and_arms() -> None:
     ]
 
 
+def test_a_number_of_labels_is_shown_as_one() -> None:
+    (axes,) = figures.label_efficiency(COUNTED).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["50\nlabels", "100\nlabels", "100%"]
+    (axes,) = figures.per_au(COUNTED).axes
+    assert axes.get_title(loc="left") == "50 of the labels"
+    assert len([bar for bars in axes.containers[::2] for bar in bars]) == 2 * (len(AUS) + 1)
+
+
 def test_per_au_shows_each_unit_and_the_mean() -> None:
-    (axes,) = figures.per_au(USUAL, {"made": 0.02}).axes
+    (axes,) = figures.per_au(USUAL).axes
     ticks = [label.get_text().split("\n")[0] for label in axes.get_xticklabels()]
     assert ticks == [f"AU{au}" for au in DISFA_AUS] + ["mean"]
     heights = [bar.get_height() for bars in axes.containers[::2] for bar in bars]
@@ -153,7 +170,7 @@ def test_per_au_shows_each_unit_and_the_mean() -> None:
 
 
 def test_undefined_is_said_and_not_drawn_as_zero() -> None:
-    (axes,) = figures.per_au(ODD, {"made": 0.02}).axes
+    (axes,) = figures.per_au(ODD).axes
     assert [text.get_text() for text in axes.texts] == ["undefined"] * 3
 
 
@@ -189,8 +206,14 @@ def predicted(
     return pd.concat(parts).sort_values(["frame", "face_id"], ignore_index=True)
 
 
+def without_scores(table: pd.DataFrame, au: str) -> pd.DataFrame:
+    """The same where one action unit has none."""
+    return table.assign(**{f"{au}_{kind}": np.nan for kind in ("r", "lo", "hi") if f"{au}_{kind}" in table})
+
+
 NOTE = "uncalibrated: from blendshapes"
 TABLES = {
+    "no scores": without_scores(predicted(200, lost=(50, 70), faces=2, intervals=False), AUS[1]),
     "usual": predicted(200, lost=(50, 70)),
     "one AU": predicted(200, AUS[:1], intervals=False),
     "all AUs": predicted(100, [column(au) for au in AU_NAMES], faces=6),
@@ -218,6 +241,7 @@ def test_no_text_overlaps_in_timelines(assert_tidy: AssertTidy, name: str, title
     assert NOTE in texts(figure)
     assert ("no face was found" in texts(figure)) == (name == "no face")
     assert ("no frames" in texts(figure)) == (name == "no frame")
+    assert texts(figure).count("no scores") == (name == "no scores")
 
 
 def test_timeline_shows_every_value_and_where_there_is_none() -> None:

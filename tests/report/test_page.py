@@ -61,6 +61,8 @@ def write_run(run: Path, arm: str, fraction: float, seed: int, fold: int, noise:
         parts.append(table)
     (run / ".hydra").mkdir(parents=True)
     pd.concat(parts).to_parquet(run / "predictions.parquet")
+    if arm == "pretrained":  # the other arm's runs are of 0.1.0, which kept nothing of the last checkpoint
+        pd.concat(parts).to_parquet(run / "predictions_last.parquet")
     (run / ".hydra/overrides.yaml").write_text(yaml.safe_dump([f"arm={arm}", f"seed={seed}", "note='a <b> b'"]))
     meta = {
         "command": "finetune",
@@ -68,6 +70,7 @@ def write_run(run: Path, arm: str, fraction: float, seed: int, fold: int, noise:
         "arm": arm,
         "label_fraction": fraction,
         "labelled_frames": int(1000 * fraction),
+        "validation_frames": 1640,
         "fold": fold,
         "seed": seed,
         "label_seed": seed,
@@ -206,12 +209,13 @@ def ends(value: list[float] | None) -> str:
 
 def test_numbers_are_those_of_the_summary(page: Page, summary: dict[str, Any]) -> None:
     rows = page.tables["Mean over action units"]
-    assert len(rows) - 1 == len(summary["records"]) + len(summary["baselines"])
+    assert len(rows) - 1 == len(summary["records"]) + len(summary["last"]) + len(summary["baselines"])
     for record in summary["records"]:
         labels = f"{100 * record['label_fraction']:g}%"
         (row,) = [row for row in rows if row[:2] == [labels, record["arm"]]]
-        assert row[2:6] == [str(record["labelled_frames"]), "2", shown(record["icc"]), ends(record["icc_ci"])]
-        assert row[6:] == [shown(record[name]) for name in ("icc_seed_sd", "mae", "mse", "pearson")]
+        assert row[2:7] == [str(record["labelled_frames"]), "1640", "2", "–", "2"]
+        assert row[7:9] == [shown(record["icc"]), ends(record["icc_ci"])]
+        assert row[9:] == [shown(record[name]) for name in ("icc_seed_sd", "mae", "mse", "pearson")]
         units = next(r for r in page.tables["ICC(3,1) by action unit"] if r[:2] == [labels, record["arm"]])
         assert units[2:] == [shown(record["per_au"][au]["icc"]) for au in AUS] + [shown(record["icc"])]
         named = [r for r in page.tables["ICC(3,1) by other published conventions"] if r[:2] == [labels, record["arm"]]]
@@ -223,6 +227,19 @@ def test_numbers_are_those_of_the_summary(page: Page, summary: dict[str, Any]) -
         assert row[0] == au
         assert row[2:4] == [f"{shown(of['icc'])} {ends(of['icc_ci'])}".replace("– –", "–") for of in scores]
         assert row[4:6] == [shown(of["mae"]) for of in scores]
+
+
+def test_labels_that_chose_the_checkpoint_stand_beside_the_headline(page: Page, summary: dict[str, Any]) -> None:
+    last = next(row for row in summary["last"] if row["label_fraction"] == 0.02)
+    assert (last["arm"], last["validation_frames"]) == ("pretrained", 0)
+    assert (
+        "ICC(3,1), mean over action units. 20 labelled frames were learned from, and 1,640 of validation subjects "
+        "chose the checkpoint. With the last checkpoint, which nobody chose, the ICC is: "
+        f"pretrained {shown(last['icc'])}."
+    ) in page.texts["p"]
+    rows = [row for row in page.tables["Mean over action units"] if row[1] == "pretrained, last checkpoint, no choice"]
+    assert [row[3] for row in rows] == ["0"] * len(summary["last"])
+    assert len(rows) == 2
 
 
 def test_comparisons_are_those_of_the_summary(page: Page, summary: dict[str, Any]) -> None:

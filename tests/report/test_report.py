@@ -52,9 +52,9 @@ def write_runs(folder: Path, dataset: str = "small_set") -> None:
             parts.append(table)
         pd.concat(parts).to_parquet(run / "predictions.parquet")
         own = {"dataset": dataset, "own_frames": True, "subjects": 5, "unlabelled_subjects": 0}
-        write_meta(
-            run, dataset, arm=arm, label_fraction=fraction, seed=seed, stage_one=own if arm == "pretrained" else None
-        )
+        origin = own if arm == "pretrained" else None
+        about = {"arm": arm, "label_fraction": fraction, "seed": seed, "label_seed": seed, "stage_one": origin}
+        write_meta(run, dataset, **about)
     write_meta(folder / f"{dataset}/dead", dataset, outcome="failed: out of memory")
 
 

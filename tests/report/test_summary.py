@@ -19,11 +19,12 @@ import yaml
 from aulight.drawing import against_truth
 from aulight.errors import AulightError
 from aulight.report import collect, formats
+from aulight.report.labels import Labels
 from aulight.report.published import read_published
 from aulight.report.records import Command, Comparison, Side, Summary
 from aulight.report.records import read as read_summary
-from aulight.report.summary import summarise
-from aulight.report.tables import INTERVALS, VARIANTS, tables_of
+from aulight.report.summary import shown_labels, summarise
+from aulight.report.tables import INTERVALS, VARIANTS, flat, remarks, tables_of
 from aulight.report.timelines import timelines_of
 from aulight.scoring import agreement, intervals
 from aulight.settings.reading import read
@@ -496,16 +497,16 @@ def test_timelines_show_the_most_expressive_video_of_each_arm(tmp_path: Path, wr
     other["AU01_pred"] = np.float32(2.5)
     write_run("s", other, arm="scratch")
     runs = collect.collect(tmp_path / "runs")[0]
-    (line,) = timelines_of(runs, "made", 0.02, 1)
+    (line,) = timelines_of(runs, "made", Labels(0.02), 1)
     assert (line.subject, line.video_id, list(line.preds)) == ("S2", "S2_v", ["pretrained", "scratch"])
     assert line.seconds[0] == pytest.approx(60 / 25)
     assert len(line.seconds) == 25 * against_truth.TIMELINE_SECONDS
     assert line.true.shape == line.preds["scratch"].shape == (len(line.seconds), len(AUS))
     assert (line.true == 5).all()
     assert (line.preds["scratch"][:, 0] == 2.5).all()
-    assert timelines_of(runs, "made", 0.5, 1) == []
+    assert timelines_of(runs, "made", Labels(0.5), 1) == []
 
-    chosen = timelines_of(runs, "made", 0.02, 0, ["S3_v", "S1_v", "another"])
+    chosen = timelines_of(runs, "made", Labels(0.02), 0, ["S3_v", "S1_v", "another"])
     assert [line.video_id for line in chosen] == ["S3_v", "S1_v"]
 
 
@@ -530,6 +531,105 @@ def test_pooling_different_networks_is_said(tmp_path: Path, write_run: WriteRun)
     assert summarised(tmp_path).warnings == [
         "made, pretrained, 2% labels: pools runs with different model.backbone, model.hidden, model.mean"
     ]
+
+
+def test_labels_asked_for_by_their_number_are_one_record(tmp_path: Path, write_run: WriteRun) -> None:
+    """Oracle: the frames of all folds put together, though the number is another share of each fold's labels."""
+    shares = {1: 0.02, 2: 0.05}
+    tables: dict[str, list[Frames]] = {"pretrained": [], "scratch": []}
+    asked = {"label_fraction": None, "label_count": 50, "model": {"width": 32}}
+    for arm, noise in (("pretrained", 0.5), ("scratch", 2.0)):
+        for fold, share in shares.items():
+            tables[arm].append(frames(fold, 0, noise))
+            about = {"fold": fold, "label_fraction": share, "labelled_frames": 50, "config": asked}
+            write_run(f"{arm}{fold}", tables[arm][-1], arm=arm, **about)
+    write_run("share", arm="scratch", label_fraction=0.02)
+    write_run("mean", arm="scratch", label_fraction=0.035)
+    summary = summarised(tmp_path)
+
+    records = {(record.arm, record.label_count): record for record in summary.records if record.label_fraction != 0.02}
+    assert records.keys() == {("pretrained", 50), ("scratch", 50), ("scratch", None)}
+    for arm, parts in tables.items():
+        found = records[arm, 50]
+        assert found.label_fraction == pytest.approx(0.035)
+        assert found.labelled_frames == 50
+        assert found.runs == [f"{arm}1", f"{arm}2"]
+        assert found.icc == pytest.approx(pooled_icc(pd.concat(parts)), abs=1e-12)
+    assert not [line for line in summary.warnings if " 50 labels" in line]
+    (same,) = [of for of in summary.comparisons if of.same_fraction]
+    assert (same.arm, same.against.arm, same.label_count, same.against.label_count) == ("pretrained", "scratch", 50, 50)
+    assert [(row.arm, str(row.labels)) for row in summary.baselines] == [
+        ("mean", "2%"), ("mean", "3.5%"), ("mean", "50"), ("all_zero", "–")
+    ]  # fmt: skip
+
+    shown = shown_labels(replace(summary, records=[r for r in summary.records if r.label_fraction != 0.02]), None)
+    assert {dataset: str(labels) for dataset, labels in shown.items()} == {"made": "50"}
+    assert str(shown_labels(summary, None)["made"]) == "2%"
+    summary = replace(summary, bars_fraction={"made": shown["made"].fraction or 0}, bars_count={"made": 50})
+    assert [record.arm for record in summary.shown("made")] == ["pretrained", "scratch"]
+    headline = tables_of(summary)["Mean over action units"]
+    assert headline["Labels"].tolist() == ["2%", "2%", "3.5%", "3.5%", "50", "50", "50", "–"]
+    runs, _ = collect.collect(tmp_path / "runs")
+    (line,) = timelines_of(runs, "made", shown["made"], 1)
+    assert (list(line.preds), line.labels) == (["pretrained", "scratch"], "50")
+    (tmp_path / "summary.json").write_text(summary.text(), encoding="utf-8")
+    assert read_summary(tmp_path / "summary.json").bars == shown
+
+
+def test_the_last_checkpoint_has_a_row_of_its_own(tmp_path: Path, write_run: WriteRun) -> None:
+    """Oracle: the pooled frames of what it predicted; an arm of which a run is of 0.1.0 has no such row."""
+    parts = []
+    for fold in SUBJECTS:
+        folder = write_run(f"new{fold}", fold=fold, arm="pretrained", noise=0.5, validation_frames=100 * fold)
+        parts.append(frames(fold, 0, 1.5))
+        parts[-1].to_parquet(folder / "predictions_last.parquet")
+    frames(1, 0, 1.0).to_parquet(write_run("scratch1", validation_frames=7) / "predictions_last.parquet")
+    folder = write_run("scratch2", fold=2)
+    unlabelled = frames(2, 1, 0.5)
+    unlabelled.loc[:3, [f"{au}_true" for au in AUS]] = pd.NA
+    unlabelled.to_parquet(folder / "validation.parquet")
+    summary = summarised(tmp_path)
+
+    (last,) = summary.last
+    assert (last.arm, last.last, last.validation_frames) == ("pretrained", True, 0)
+    assert last.icc == pytest.approx(pooled_icc(pd.concat(parts)), abs=1e-12)
+    assert [record.arm for record in summary.records] == ["pretrained", "scratch"]
+    labelled = int(unlabelled[[f"{au}_true" for au in AUS]].notna().any(axis=1).sum())
+    assert labelled <= len(unlabelled) - 4
+    assert [record.validation_frames for record in summary.records] == [150, round((7 + labelled) / 2)]
+    table = tables_of(summary)["Mean over action units"]
+    called = ["pretrained", "pretrained, last checkpoint, no choice", "scratch"]
+    assert table["Arm"].tolist() == [*called, "baseline: label mean", "baseline: all zero"]
+    assert table["Validation frames"].tolist() == ["150", "0", str(round((7 + labelled) / 2)), "0", "0"]
+    assert table["ICC(3,1)"].tolist()[1] == formats.decimals(last.icc)
+    assert "last checkpoint" not in "".join(tables_of(summary)["ICC(3,1) by action unit"]["Arm"])
+    whole, per_au = flat(summary)
+    assert whole["arm"].tolist() == ["pretrained", "pretrained_last", "scratch", "mean", "all_zero"]
+    assert set(per_au["arm"]) == {"pretrained", "scratch", "mean", "all_zero"}
+
+
+def test_what_differs_between_seeds(tmp_path: Path, write_run: WriteRun) -> None:
+    """Stage-one runs are told by their checkpoints, those of 0.1.0 by their places; those of all folds count once."""
+    for fold in SUBJECTS:
+        for seed, (one, label_seed) in enumerate([("a", 0), ("b", 0), ("a", 1)]):
+            about = {"fold": fold, "seed": seed, "label_seed": label_seed}
+            write_run(f"new{fold}{seed}", arm="pretrained", stage_one_sha256=f"{one}{fold}", **about)
+            config = {"pretrained": f"runs/{fold}/{seed}", "model": {"width": 32}}
+            write_run(f"old{fold}{seed}", arm="older", config=config, **about | {"label_seed": seed})
+            write_run(f"scratch{fold}{seed}", **about | {"label_seed": seed})
+    summary = summarised(tmp_path)
+    found = {record.arm: (record.stage_one_runs, record.label_draws) for record in summary.records}
+    assert found == {"pretrained": (2, 2), "older": (3, 3), "scratch": (None, 3)}
+    assert [line for line in remarks(summary) if "sd over seeds" in line] == [
+        f"made, pretrained, 2% labels: 3 seeds, different {what}: 2; the sd over seeds is smaller "
+        "than with one for each"
+        for what in ("stage-one runs", "draws of labels")
+    ]
+    table = tables_of(summary)["Mean over action units"]
+    told = table[["Arm", "Seeds", "Stage-one runs", "Label draws"]].to_numpy().tolist()
+    assert ["pretrained", "3", "2", "2"] in told
+    assert ["scratch", "3", "–", "3"] in told
+    assert ["baseline: all zero", "–", "–", "–"] in told
 
 
 def test_a_summary_is_read_as_it_was_written(tmp_path: Path, write_run: WriteRun) -> None:

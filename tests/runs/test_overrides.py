@@ -9,6 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from aulight.errors import AulightError
+from aulight.files import write_yaml
 from aulight.runs.composed import composed, register_resolvers, settings_from
 from aulight.runs.overrides import Typed, combinations, texts
 from aulight.settings.commands import CLASSES
@@ -144,3 +145,25 @@ def test_a_path_that_is_there_is_one_path(monkeypatch: pytest.MonkeyPatch, tmp_p
     for sweep in (False, True):
         assert [_read(Typed("predict", sweep).readable(f"input={name}")) for name in names[:5]] == names[:5]
         assert _read(Typed("prepare", sweep).readable("labels=[x,y]")) == "[x,y]"
+
+
+def test_a_runs_name_says_how_many_labels_were_asked_for(tmp_path: Path) -> None:
+    """0.1.0 called every number None: its runs go on as they are called, those with another number do not."""
+    register_resolvers()
+
+    def name(*asked: str) -> str:
+        with composed("finetune", [f"runs={tmp_path}", "seed=3", *asked]) as config:
+            return str(config.name)
+
+    count = ("label_fraction=null", "label_count=50")
+    assert name() == "synthetic-fold1-scratch-0.02-seed3"
+    assert name("label_fraction=1.0") == "synthetic-fold1-scratch-1.0-seed3"
+    assert name(*count) == "synthetic-fold1-scratch-50frames-seed3"
+    before = tmp_path / "finetune" / "synthetic-fold1-scratch-None-seed3"
+    before.mkdir(parents=True)
+    for kept, called in ((100, "50frames"), (50, "None"), (None, "50frames")):
+        write_yaml({"command": "finetune", "config": {"name": before.name, "label_count": kept}}, before / "run.yaml")
+        assert name(*count) == f"synthetic-fold1-scratch-{called}-seed3"
+    (before / "run.yaml").write_text("{")
+    assert name(*count) == "synthetic-fold1-scratch-50frames-seed3"
+    assert name(*count, "name=mine") == "mine"

@@ -106,6 +106,8 @@ def test_a_value_by_itself(command: str, override: str, line: str, composed: Com
         ("finetune", "loader.chunk=66", "loader.chunk=66: a multiple of the least clip.stride=4 is needed"),
         ("predict", "max_frames=5", "max_frames=5: only of a webcam; videos are scored whole"),
         ("predict", "explain=12", "explain=12: needs model=; blendshapes say nothing of where"),
+        ("predict", "baseline=rest model=a.aulight",
+         "baseline=rest: only without model=; a model's intensities have their own 0"),
         ("predict", "faces=none",
          "faces=none: needs model=; without one, the scores are those of the face landmarker"),
         ("predict", "input=webcam:back",

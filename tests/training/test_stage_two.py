@@ -1,3 +1,4 @@
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -84,6 +85,48 @@ def test_predictions_are_the_best_checkpoint_on_whole_test_videos(
     for name, function in (("icc", icc), ("mae", mae), ("mse", mse)):
         assert record["test"][name] == pytest.approx(float(function(*values).nanmean()), abs=1e-9)
     assert list(record["test"]["per_au"].values()) == pytest.approx(icc(*values).tolist(), abs=1e-9, nan_ok=True)
+
+
+@pytest.mark.parametrize("part", ["", "_last"])
+def test_predictions_of_both_checkpoints(
+    part: str, finetuned: Path, data: PreparedDataset, split: protocol.Split, mixed: bool
+) -> None:
+    """Oracle: the checkpoints' own networks over whole videos; run.yaml has the scores of both."""
+    table = pd.read_parquet(finetuned / f"predictions{part}.parquet")
+    record = yaml.safe_load((finetuned / "run.yaml").read_text())["last" if part else "test"]
+    stage, columns = _load(finetuned, "last" if part else "best"), [f"{au}_pred" for au in data.columns]
+    for row in data.rows(split.test):
+        (piece,) = WholeVideos(data, [int(row)], 64, 1000)
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            expected = FrameStream(stage.encoder, stage.regressor.predict, 4).push(piece["clip"])
+        mine = table[table["video_id"] == data.videos["video_id"].iat[row]].sort_values("frame")
+        np.testing.assert_allclose(mine[columns].to_numpy(), expected.numpy(), atol=2e-2 if mixed else 1e-5)
+    found = {name: float(mean(values)) for name, values in scores(table, data.columns).items()}
+    assert found == pytest.approx({name: record[name] for name in found}, abs=1e-9)
+
+
+def test_when_the_last_checkpoint_is_the_best_it_is_scored_once(
+    aulight: Command, tiny_finetune: list[str], tmp_path: Path
+) -> None:
+    outcome = aulight(*tiny_finetune, f"root={tmp_path}", "name=run", "steps=2")
+    assert outcome.status == 0, outcome.err
+    chosen, last = (pd.read_parquet(tmp_path / f"run/predictions{part}.parquet") for part in ("", "_last"))
+    pd.testing.assert_frame_equal(chosen, last)
+    record = yaml.safe_load((tmp_path / "run/run.yaml").read_text())
+    np.testing.assert_equal(record["last"], record["test"])  # to which nan is nan
+    assert record["stage_one_sha256"] is None
+
+
+def test_what_chose_the_checkpoint_and_what_it_is_built_on_are_told(
+    finetuned: Path, pretrained: Path, data: PreparedDataset, split: protocol.Split
+) -> None:
+    """Oracle: rows of the dataset's tables, and the file."""
+    record = yaml.safe_load((finetuned / "run.yaml").read_text())
+    labelled = data.labels.merge(data.frames, on=["video_id", "frame"]).merge(data.videos, on="video_id")
+    labelled = labelled[labelled["subject"].isin(list(split.validation)) & (labelled["face_confidence"] > 0)]
+    assert record["validation_frames"] == len(labelled) > 100
+    there = (pretrained / "checkpoints/last.ckpt").read_bytes()
+    assert record["stage_one_sha256"] == hashlib.sha256(there).hexdigest()
 
 
 def test_labels_used(finetuned: Path, data: PreparedDataset, split: protocol.Split) -> None:

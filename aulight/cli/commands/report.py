@@ -10,7 +10,7 @@ from aulight.report import formats
 from aulight.report.collect import collect, commands
 from aulight.report.published import read_published
 from aulight.report.records import Command
-from aulight.report.summary import shown_fractions, summarise
+from aulight.report.summary import shown_labels, summarise
 from aulight.report.tables import remarks, tables_of
 from aulight.report.writing import PAGE, refuse_foreign_files, write
 from aulight.settings.report import ReportSettings
@@ -37,7 +37,12 @@ def report(settings: ReportSettings, typed: Sequence[str] = ()) -> None:
     if settings.reference is not None:
         published, notes = read_published(Path(settings.reference).expanduser(), summary.datasets)
         summary = replace(summary, reference=published, notes=summary.notes + notes)
-    summary = replace(summary, bars_fraction=shown_fractions(summary, settings.bars_fraction))
+    shown = shown_labels(summary, settings.bars_fraction)
+    summary = replace(
+        summary,
+        bars_fraction={dataset: labels.fraction for dataset, labels in shown.items() if labels.fraction is not None},
+        bars_count={dataset: labels.number for dataset, labels in shown.items() if labels.number is not None},
+    )
     files = write(summary, runs, output, settings.timelines, settings.videos)
 
     print(formats.markdown(next(iter(tables_of(summary).values()))))
