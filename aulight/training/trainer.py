@@ -162,7 +162,8 @@ def make_trainer(
         Reseed(settings.seed),
         Progress(settings.name, settings.progress_s),
     ]
-    run.checkpoints.mkdir(parents=True, exist_ok=True)
+    if run.is_first:  # another one may be here before it, and it would take the folder for a stranger's
+        run.checkpoints.mkdir(parents=True, exist_ok=True)
     _leave_buffers_alone()
     _quiet()
     try:

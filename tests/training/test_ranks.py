@@ -30,7 +30,6 @@ from aulight.runs.run import Run
 from aulight.settings.finetune import FinetuneOptimSettings, FinetuneSettings
 from aulight.settings.model import NetworkSettings
 from aulight.settings.training import ClipSettings
-from aulight.training import trainer as trainers
 from aulight.training.regression import RegressionStage
 from aulight.training.trainer import OneFolder, fit, make_trainer
 
@@ -217,7 +216,7 @@ def test_batchnorm_is_synchronised_where_torch_can(
         raise ValueError("enough")
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    monkeypatch.setattr(trainers.pl, "Trainer", trainer)
+    monkeypatch.setattr(pl, "Trainer", trainer)
     with pytest.raises(AulightError, match="enough"):
         make_trainer(Run(tmp_path, "finetune", {}), _settings(*typed, "trainer.precision=32"), [])
     assert asked["sync_batchnorm"] is synchronised
