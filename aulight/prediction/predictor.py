@@ -204,7 +204,7 @@ class Predictor:
         Args:
             video: What the files are to be called.
             film: Begins to read the frames, as :meth:`Pipeline.scored` takes it.
-            fps: How many of them are a second, on average.
+            fps: How many of them are a second, by the usual step.
             source: What the companion file says of where they are from.
             problems: Holds the reason, when ``film`` has ended before its end.
             report: As of :meth:`make`.
