@@ -64,6 +64,11 @@ def _of_others(error: BaseException, command: str) -> str:
         if key in RENAMED:
             return f"{key}: {RENAMED[key]}"
         return f"{key}: no such setting; {_near(key, command)}--help lists the settings"
+    if gone := re.match("Could not delete from config. '(.+)' does not exist", str(error)):
+        key = gone[1]
+        if command and key in {setting.name for setting in nodes(settings_of(command))}:
+            return f"~{key}: it is null already, and no setting is taken away; {key}=... gives it a value"
+        return f"~{key}: no such setting; {_near(key, command)}--help lists the settings"
     if lone := re.search("Error parsing override '(.*)'\nmissing EQUAL", str(error)):
         return f"{lone[1]}: a setting is needed, key=value; --help lists the settings"
     if bad := re.search("no viable alternative at input '(.*)'", str(error)):

@@ -1,17 +1,24 @@
 """What aulight itself has written, which is no raw data: looked for wherever videos and pictures are."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aulight.data.description import is_store
+from aulight.data.video.write import MARK
 from aulight.errors import AulightError
 from aulight.files import sha256
 from aulight.foreign.json import read_json
 from aulight.foreign.whole_file import read_bytes
 
 _LARGEST = 1 << 22  # bytes of a run's record that is opened; real ones are far smaller
+_END = 1 << 12  # bytes of an mp4 of aulight's in which its comment is: what is said of all of it comes last
+
+OVERLAY, CROPS = "overlay", "crops"
+"""What videos are that are no raw ones: with bars of intensities, and aligned faces."""
+
 _RUN = re.compile(r"^command: (pretrain|finetune)\s*$", re.MULTILINE)
 
 
@@ -43,6 +50,18 @@ def without_own(entries: Iterable[Path]) -> list[Path]:
         if path.suffix == ".json" and (made & names or path.name == "summary.json"):
             own |= _files_of(path)
     return [path for path in entries if path.name not in own]
+
+
+def made_as(path: Path) -> str | None:
+    """What a video was made as, :data:`OVERLAY` or :data:`CROPS`, wherever it lies; ``None`` for a raw one.
+
+    Raises:
+        OSError: When it cannot be read.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _END))
+        end = file.read(_END)
+    return next((made for made in (OVERLAY, CROPS) if f"{MARK}{made}".encode() in end), None)
 
 
 def refuse_foreign(paths: Iterable[Path], known: Mapping[str, Sequence[str] | None]) -> None:

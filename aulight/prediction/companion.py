@@ -104,7 +104,7 @@ class Companion(BaseModel):
         problem: Why not.
         files: Names of what was written, beside this file.
         sha256: Of each of them; while they are put in their places, also of what was there before. 0.1.0 did not say.
-        fps: Frames per second of the video, on average.
+        fps: Frames per second of the video, by the usual step between two.
         notes: What is odd about the video; an earlier aulight did not say.
         frames: How many were scored.
         frames_with_a_face: In how many of them there is one that has a row.

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from aulight.data import own
 from aulight.data.video.photos import photos_at
 from aulight.data.video.raw import late_start, raw_frames, raw_info
 from aulight.data.video.types import Frames, RawFrame, RawInfo
@@ -206,7 +207,7 @@ class Predictor:
         Args:
             video: What the files are to be called.
             film: Begins to read the frames, as :meth:`Pipeline.scored` takes it.
-            fps: How many of them are a second, on average.
+            fps: How many of them are a second, by the usual step.
             source: What the companion file says of where they are from.
             problems: Holds the reason, when ``film`` has ended before its end.
             report: As of :meth:`make`.
@@ -254,7 +255,8 @@ class Predictor:
                             if wanted.overlay:
                                 overlay = made / f"{stem}{OVERLAY}"
                                 pictures_by = None if apart else times  # all photos are at 0
-                                write_video(overlay, of_one_size(written(rows)), fps, times=pictures_by)
+                                drawn = of_one_size(written(rows))
+                                write_video(overlay, drawn, fps, times=pictures_by, made=own.OVERLAY)
                             else:
                                 deque(written(rows), maxlen=0)
                         if wanted.plot:

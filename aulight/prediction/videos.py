@@ -75,7 +75,8 @@ def find_videos(given: Path, output: Path) -> Listing:
     overlays = [path for path in paths if path.name.endswith(OVERLAY)]
     paths = [path for path in paths if not path.name.endswith(OVERLAY)]
     if not paths:
-        passed = f" but {shorten([path.name for path in overlays])}, which is passed over" if overlays else ""
+        own = [path.name for path in (*overlays, *below.own)]
+        passed = f" but {shorten(own)}, which is passed over" if own else ""
         raise AulightError(f"input={given}: no videos, nor pictures, in it{passed}")
     names = {}
     for path in paths:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from aulight.data.faces.aligner import FaceAligner
 from aulight.data.faces.crop import AlignedFrame, squares
 from aulight.data.faces.pose import BLENDSHAPES
+from aulight.data.own import CROPS
 from aulight.data.sources.raw import RawVideo
 from aulight.data.store import DIGESTS, FOLLOWING, SOURCE_COLUMNS
 from aulight.data.video.digest import Pictures, digest, stamp
@@ -178,7 +179,7 @@ class VideoMaker:
                     aligned = _counted(squares(film(), self._recipe.crop_size), report)
                 else:
                     aligned = (there[0] for _, there in aligner.follow(film, report))
-                count = write_video(path, _crops(aside(aligned, 8), seen), fps)
+                count = write_video(path, _crops(aside(aligned, 8), seen), fps, made=CROPS)
             written = sum(len(piece) for piece in stream_frames(path, frames=count))
             if written != count:
                 raise VideoError(f"{video.path}: {count} frames were written and {written} can be read back")

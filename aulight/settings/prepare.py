@@ -11,6 +11,9 @@ UNFIT_SIZES = (48, 72)
 """Widths from 32 on that decord cannot decode to."""
 
 
+_TABLE = Needed("the path of a CSV file is needed")
+
+
 def _fit(size: int) -> int:
     if size in UNFIT_SIZES:
         raise ValueError(size)
@@ -31,10 +34,10 @@ class PrepareSettings(Group):
 
     data: DataSettings = Field(description="The dataset")
     data_dir: FilePath = Field(description="Folder of prepared datasets")
-    labels: Annotated[str | list[str] | None, Needed("the path of a CSV file is needed")] = Field(
+    labels: Annotated[str | list[Annotated[str, Field(min_length=1)]] | None, Field(min_length=1), _TABLE] = Field(
         description="CSV of intensities, or a list of them: video, frame (or time_s), AU01, AU02 ...; null: as before"
     )
-    subjects: Annotated[str | None, Needed("the path of a CSV file is needed")] = Field(
+    subjects: Annotated[str | None, Field(min_length=1), _TABLE] = Field(
         description="CSV of who is in which video: video, subject; null: as before, else a subject a video"
     )
     labels_replace: bool = Field(

@@ -62,6 +62,7 @@ class Experiment(Group):
 
     stage_one: Annotated[
         list[Annotated[int, Field(ge=0)]] | str | None,
+        Field(min_length=1),
         Needed("the name of an objective or a list of seeds is needed"),
     ] = Field(None, description="Which stage one a stage two starts from: its objective, or its seed for each seed")
     stage_one_run: Annotated[Name | None, NAMES_THE_RUN] = Field(

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from aulight.data.own import OVERLAY
 from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import Reader
 from aulight.data.video.write import write_video
@@ -61,5 +62,6 @@ def draw(data: PreparedDataset, table: pd.DataFrame, record: BegunFinetune, fold
                 video,
                 truth_video.overlay(faces, data.columns, part[preds].to_numpy(), part[truth].to_numpy()),
                 data.fps,
+                made=OVERLAY,
             )
     return curves, video

@@ -7,17 +7,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from aulight.data.own import is_own_folder, store_around, without_own
+from aulight.data.own import CROPS, OVERLAY, is_own_folder, made_as, store_around, without_own
 from aulight.data.sources.folder import videos_below
 from aulight.data.store import PreparedDataset
 from aulight.data.video.images import images_of
 from aulight.data.video.write import write_video
 from aulight.data.writer import StoreWriter
+from aulight.errors import AulightError
 from aulight.prediction.videos import find_videos
 
 Command = Callable[..., Any]
@@ -99,6 +101,7 @@ def test_what_all_commands_write_is_passed_over(
     ):
         outcome = aulight(*command)
         assert outcome.status == 0, outcome.err
+    assert made_as(older / "clip.overlay.mp4") == OVERLAY
     assert {"clip.overlay.mp4", "clip.png"} <= {path.name for path in older.iterdir()}
     assert (older / "report" / "per_au.png").is_file()
     shutil.copy(older / "report" / "per_au.png", older / "report" / "photo.png")  # the user's
@@ -108,6 +111,31 @@ def test_what_all_commands_write_is_passed_over(
     assert [Path(name).name for _, name in (images_of(older / "report") or (None, []))[1]] == ["photo.png"]
     names = [video.name for video in find_videos(older, tmp_path / "scored")[0]]
     assert names == ["clip", "raw/a", "raw/c", "raw/day two/b", "report", "runs/mine"]
+
+
+def test_what_aulight_drew_or_cut_out_is_known_wherever_it_lies(
+    aulight: Command, videos: Path, tmp_path: Path, coded: Callable[..., Any]
+) -> None:
+    """An overlay without its record, and the crops of a dataset, among the raw videos of another."""
+    prepare = ["prepare", "data.faces=none", "crop_size=64", "workers=1", f"data_dir={tmp_path}/data"]
+    assert aulight(*prepare, "data.name=first", f"data.source={videos}").status == 0
+    crops = tmp_path / "data" / "first" / "videos"
+    assert {made_as(path) for path in crops.iterdir()} == {CROPS}
+    assert made_as(videos / "a.mp4") is None
+    assert _below(crops) == ["a.mp4", "day_two__b.mp4"], "who asks for the inside of a dataset gets it"
+    shutil.copy(crops / "a.mp4", videos / "crop.mp4")
+    write_video(videos / "renamed.MP4", coded(7, 200), 25, made=OVERLAY)
+    with av.open(str(videos / "renamed.MP4")) as container:
+        assert container.metadata["comment"] == "made by aulight: overlay", "as other programs show it"
+    outcome = aulight(*prepare, "data.name=second", f"data.source={videos}")
+    assert outcome.status == 0, outcome.err
+    assert "2 videos of 2 subjects, 12 frames" in outcome.out
+    assert "passed over what aulight made: crop.mp4, renamed.MP4" in outcome.out
+    assert [video.name for video in find_videos(videos, tmp_path / "scored")[0]] == ["a", "day two/b"]
+    (alone := tmp_path / "alone").mkdir()
+    shutil.copy(videos / "renamed.MP4", alone / "x.mp4")
+    with pytest.raises(AulightError, match=r"no videos, nor pictures, in it but x\.mp4, which is passed over"):
+        find_videos(alone, tmp_path / "scored")
 
 
 @pytest.mark.parametrize(

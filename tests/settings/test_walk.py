@@ -1,6 +1,7 @@
 import copy
 import math
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_origin
@@ -8,6 +9,7 @@ from typing import Any, Literal, get_origin
 import pytest
 
 from aulight.errors import AulightError
+from aulight.runs.overrides import texts
 from aulight.settings.commands import CLASSES, settings_of
 from aulight.settings.finetune import FinetuneSettings
 from aulight.settings.group import CHANGES_NO_RESULT, NAMES_THE_RUN, Group
@@ -152,6 +154,18 @@ def test_a_value_out_of_bounds_is_named(command: str, variants: list[dict[str, A
         for value in wrong:
             line = _refused(cls, _with(plain, setting.name, value))
             assert line.startswith(f"{setting.name}={value}: "), line
+
+
+def test_a_text_without_letters_is_named(command: str, variants: list[dict[str, Any]]) -> None:
+    """As the shell makes one of ``labels=$TABLE``, where there is no such variable."""
+    cls, asked = settings_of(command), texts(command)
+    for setting, plain in _fields(cls, variants):
+        text = asked.get(setting.name)
+        if text is None or text.chosen or setting.name == "data.source":  # which prepare asks for itself
+            continue
+        for value in ([""] if text.single else []) + ([[""]] if text.items else []):
+            line = _refused(cls, _with(plain, setting.name, value))
+            assert re.match(rf"{re.escape(setting.name)}(={re.escape(str(value))})?: ", line), line
 
 
 def test_an_unknown_setting_is_named(command: str, variants: list[dict[str, Any]]) -> None:

@@ -75,7 +75,8 @@ def read_cells(path: Path) -> Cells:
 
 
 def _header(path: Path, header: list[str]) -> list[str]:
-    """The names in a table's first row."""
+    """The names in a table's first row; case is no matter in those that are known."""
+    header = [name.lower() if name.lower() in _KNOWN else name for name in header]
     while header and not header[-1]:  # spreadsheets like to add empty columns
         header.pop()
     if len(header) > MOST_COLUMNS:
@@ -106,6 +107,9 @@ def _decimal(separator: str, rows: Iterable[Mapping[str, str]]) -> str:
             point = point or ("." in text and not _GROUPED.fullmatch(text))
     return "." if point else ","
 
+
+_KNOWN = ("video", "frame", "time_s", "subject", "source", "dataset")
+"""Columns that tables have beside those of AUs."""
 
 _TEXTS = ("video", "subject", "source", "dataset")
 """Columns of names, which may look like numbers."""

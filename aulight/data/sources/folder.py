@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from aulight.data.own import is_own_folder, store_around, without_own
+from aulight.data.own import CROPS, is_own_folder, made_as, store_around, without_own
 from aulight.data.sources.layout import entries, file_name, wrong_layout
 from aulight.data.sources.raw import RawDataset, RawVideo
 from aulight.data.video.images import is_file, is_folder, no_file
@@ -173,13 +173,16 @@ class _Walk:
                 self.no_files[path] = no_file(path)
 
     def _is_own(self, path: Path) -> bool:
-        """Whether a folder is aulight's or to be left alone, or a link leads into one."""
+        """Whether a folder is aulight's or to be left alone, or a link leads into one; or a video is aulight's."""
         if not is_file(path) and not is_folder(path):  # Path.resolve raises at links in a circle
             return False
         place = path.resolve()
         try:
             own = is_folder(path) and (is_own_folder(path) or place in self._apart)
-        except PermissionError:  # it cannot be looked into
+            if path.suffix.lower() in VIDEO_SUFFIXES and is_file(path):
+                made = made_as(path)
+                own = made is not None and (made != CROPS or self._around == {None})
+        except OSError:  # it cannot be looked into
             return False
         if not own and path.is_symlink():
             own = store_around(path) not in self._around or any(folder in self._apart for folder in place.parents)

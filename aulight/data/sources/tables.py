@@ -1,5 +1,6 @@
 """Tables of labels and subjects, as people write them; what is wrong with one is named by file and row."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,6 +26,13 @@ from aulight.spelling import clean
 
 LONGEST_NAME = 200
 """Characters of a subject's."""
+
+_WHOLE = re.compile(r"(0|[1-9][0-9]*)(?:[.,]0+)?")
+
+
+def _is_none(subject: str) -> bool:
+    """Whether a cell is empty, or as programs for statistics write empty ones."""
+    return subject.lower() in ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none")
 
 
 def video_names(videos: Iterable[RawVideo], source: Path) -> VideoNames:
@@ -63,12 +71,17 @@ def read_subjects(path: Path, names: VideoNames) -> tuple[dict[str, str], list[s
     subjects, first, problems, notes = dict[str, str](), dict[str, int](), table.problems, list[str]()
     if others := [name for name in table.header if name not in ("video", "subject")]:
         notes.append(f"{path.name}: columns not used: {shorten(map(shown, others))}")
-    for row, cells in table.rows:
-        video, subject = names.find(cells["video"]), clean(cells["subject"])
+    said = [clean(cells["subject"]) for _, cells in table.rows]
+    if all(_WHOLE.fullmatch(subject) or _is_none(subject) for subject in said):
+        said = [_WHOLE.sub(r"\1", subject) for subject in said]  # of whole numbers and gaps, pandas makes 1.0 and NaN
+    for (row, cells), subject in zip(table.rows, said, strict=True):
+        video = names.find(cells["video"])
         if isinstance(video, Problem):
             problems.append((row, video))
         elif not subject:
             problems.append((row, "no subject"))
+        elif _is_none(subject):
+            problems.append((row, f"no subject: {subject} stands for none; a person of that name needs another here"))
         elif len(subject) > LONGEST_NAME or not subject.isprintable():
             problems.append((row, f"subject {shown(repr(subject))} is no name that can be told"))
         elif first.setdefault(video, row) != row:

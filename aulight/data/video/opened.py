@@ -1,12 +1,16 @@
 """Video files as FFmpeg opens them: which of their streams is the video, how fast it is, and from when times count."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from aulight.data.video.types import MOST_FPS, MOST_PIXELS, USUAL_FPS
 from aulight.errors import VideoError
@@ -147,9 +151,10 @@ def _packets(path: Path, streams: list[int]) -> Iterator[tuple[int, Fraction | N
 
 
 def measured(film: Film) -> tuple[float, int | None]:
-    """Frames per second by the times of the frames, where those do not fit to what the header says, and how many.
+    """Frames per second by the times of the frames, and how many frames there are.
 
-    A header may give the unit of the clock as a rate, as those of webm recorded by browsers do. Mp4 and avi list the
+    A header may give the unit of the clock as a rate, as those of webm recorded by browsers do, or an average over
+    pauses. Mp4 and avi list the
     times of their frames; other files are read through for them, without being decoded.
 
     Args:
@@ -166,9 +171,31 @@ def measured(film: Film) -> tuple[float, int | None]:
         times, frames = {time for time in packets if time is not None}, len(packets)
     if len(times) < 2:
         return said, frames or None
-    gaps, span_s = len(times) - 1, float(max(times) - min(times))
-    if abs(span_s * said - gaps) < 0.02 * gaps + said * TICK_S or gaps / span_s > MOST_FPS:
-        return said, frames
-    whole = float(max(1, round(gaps / span_s)))
-    usual = (rate for rate in (whole, whole * 1000 / 1001) if abs(gaps / rate - span_s) <= TICK_S)
-    return next(usual, gaps / span_s), frames
+    rate = _usual_rate(np.diff(np.array(sorted(map(float, times)))), said)
+    return rate if rate <= MOST_FPS else said, frames
+
+
+def _usual_rate(steps: npt.NDArray[np.float64], said: float) -> float:
+    """Frames per second by the usual step: a pause, dropped frames or a late start do not count.
+
+    It is a common rate (whole or half, or that over 1.001), where one is as near as the times are exact; else what is
+    said, where that fits.
+
+    Args:
+        steps: From each frame to the next (s), all above 0.
+        said: What the header says.
+    """
+    usual = steps[np.abs(steps - np.median(steps)) <= 0.25 * np.median(steps) + TICK_S]
+    if 2 * len(usual) < len(steps):  # no step is usual
+        step, exact, count = float(steps.mean()), 0.0, len(steps) + 1
+    else:
+        count = len(usual) + 1
+        times, numbers = np.append(0, usual.cumsum()), np.arange(count) - len(usual) / 2
+        step = float(numbers @ times / (numbers @ numbers))  # of the line through the times: ends count no more
+        off = float(np.std(times - step * numbers))
+        exact = TICK_S / count + 3 * off * math.sqrt(12 * (2 + len(steps) - count) / count**3)  # 3 standard errors
+    half = round(2 / step) / 2
+    common = [rate for rate in (half, half / 1.001) if rate and abs(1 / rate - step) <= exact]
+    if common and not any(math.isclose(said, rate) for rate in common):
+        return min(common, key=lambda rate: abs(1 / rate - step))
+    return said if abs(1 / said - step) < 0.02 * step + TICK_S / count else 1 / step

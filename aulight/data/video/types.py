@@ -48,7 +48,7 @@ class RawInfo:
     """What a raw video says of itself.
 
     Attributes:
-        fps: Frames per second, on average.
+        fps: Frames per second, by the usual step between two.
         frames: About how many frames it has; ``None`` where it does not say.
         note: What is odd about it, or ``None``.
     """

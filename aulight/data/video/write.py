@@ -27,8 +27,17 @@ MOST_TICKS = 2**31 - 1
 """From one frame to the next: mp4 has no more."""
 
 
+MARK = "made by aulight: "
+"""What the comment in a file begins with that is no raw video; after it comes what it is."""
+
+
 def write_video(
-    path: Path, frames: Iterable[Frames], fps: float, crf: int = 18, times: Sequence[float] | None = None
+    path: Path,
+    frames: Iterable[Frames],
+    fps: float,
+    crf: int = 18,
+    times: Sequence[float] | None = None,
+    made: str | None = None,
 ) -> int:
     """Encodes frames as h264 mp4 whose random access is exact: closed GOPs of 12 frames, no B-frames.
 
@@ -40,6 +49,7 @@ def write_video(
         times: When each frame is shown, in seconds from 0 on, as far as ``frames`` has come; ``None``: by ``fps``, one
             after another. The first is shown from 0 on, since players may leave out a time without pictures; where
             times do not rise, a frame is shown for a moment.
+        made: What it is, in a word, where nobody is to take it for a raw video: :mod:`aulight.data.own` reads it.
 
     Returns:
         How many frames were written.
@@ -52,6 +62,8 @@ def write_video(
     count, ticks = 0, -1
     with whole(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         stream: Any = None
+        if made is not None:
+            container.metadata["comment"] = f"{MARK}{made}"
         for frame in frames:
             height, width = frame.shape[:2]
             if stream is None:

@@ -99,6 +99,7 @@ PLAIN = "video,time_s,AU01,AU12\na,1.25,3,\na,1.5,0,2\n"
         PLAIN.replace("AU01", "AU1").replace("AU12", "au12"),
         PLAIN.replace("3", "3.0").replace("a,", '"a",'),
         PLAIN.replace("AU12\n", "AU12,,\n").replace(",2\n", ",2,,\n") + ",,,,\n\n",  # empty columns and rows
+        PLAIN.replace("video,time_s,AU01", "Video,TIME_S,au01"),
         "AU12,AU01,time_s,video\n,3,1.25,a\n2,0,1.5,a\n",
     ],
 )
@@ -154,7 +155,8 @@ def test_of_many_problems_the_first_are_listed(source: Path) -> None:
         ("frame,AU01", "no column video;"),
         ("video,AU01", "no column frame or time_s;"),
         ("video,frame", "no column of an AU;"),
-        ("Video,Frame,AU01", "unknown column Video, Frame;"),
+        ("Film,Frame,AU01", "unknown column Film;"),
+        ("Video,frame,video,AU01", "two columns are called 'video'"),
         ("video,frame,AU01,AU1", "two columns for AU1"),
         ("video,frame,AU01,AU01", "two columns are called 'AU01'"),
         ("video,frame,,AU01", "a column has no name"),
@@ -166,7 +168,7 @@ def test_a_header_that_is_not_as_expected_is_said(source: Path, header: str, pro
     (line,) = _problems(source, header + "\na,1,1,1,1\n")
     assert line.startswith(f"{source.parent}/labels.csv: {problem}")
     if "expected" in line and "found" in line:
-        assert line.endswith(f"; found {', '.join(header.split(','))}")
+        assert line.endswith(f"; found {', '.join(header.replace('Frame', 'frame').split(','))}")
 
 
 def test_a_row_with_more_cells_than_columns_is_named(source: Path) -> None:
@@ -211,6 +213,21 @@ def test_numbers_are_subjects_as_they_are_written(source: Path) -> None:
     data = _read(source, None, "video,subject,age\na,007,31\nday 1/b,7,32\nday 1/c,007,31\n")
     assert [video.subject for video in data.videos] == ["007", "7", "007"]
     assert data.notes == ["subjects.csv: columns not used: age"]
+
+
+def test_whole_numbers_that_pandas_wrote_beside_gaps_are_the_same_subjects(source: Path) -> None:
+    """Of the numbers 7 and 8 and a gap, it makes 7.0, 8.0 and NaN; a table by hand has 7 and 8."""
+    data = _read(source, None, "Video,Subject\na,7\nday 1/b,7.0\nday 1/c,8.0\n")
+    assert [video.subject for video in data.videos] == ["7", "7", "8"]
+    data = _read(source, None, "video,subject\na,1\nday 1/b,1.0\nday 1/c,1.5\n")
+    assert [video.subject for video in data.videos] == ["1", "1.0", "1.5"], "no column of whole numbers"
+
+
+@pytest.mark.parametrize("none", ["NaN", "nan", "NA", "N/A", "null", "None", "<NA>", "#N/A"])
+def test_a_subject_that_stands_for_none_is_nobody(source: Path, none: str) -> None:
+    assert _problems(source, None, f"video,subject\na,1.0\nday 1/b,{none}\nday 1/c,{none}\n") == [
+        f"row {row}: no subject: {none} stands for none; a person of that name needs another here" for row in (3, 4)
+    ]
 
 
 def test_every_problem_of_the_subjects_has_a_line(source: Path) -> None:

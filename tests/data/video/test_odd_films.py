@@ -150,6 +150,34 @@ def test_the_rate_of_uneven_times_is_their_mean(tmp_path: Path, pictures: list[F
     assert fps == pytest.approx(1000 * (COUNT - 1) / (times[-1] - times[0]), rel=0.02)
 
 
+@pytest.mark.parametrize("name", ["call.mp4", "call.mkv", "call.webm"])
+@pytest.mark.parametrize("rate", [30, 25, 15, 30000 / 1001])
+def test_the_rate_is_that_of_the_usual_step(tmp_path: Path, pictures: list[Frames], name: str, rate: float) -> None:
+    """Of a camera whose times are a bit off, with a pause, with lost frames, and with a first frame before the rest."""
+    even = 1000 * np.arange(COUNT) / rate
+    off = even + np.random.default_rng(5).normal(0, 0.5, COUNT)
+    lost = np.sort(np.random.default_rng(6).choice(round(1.15 * COUNT), COUNT, replace=False))
+    odd = {
+        "off": off - off[0],
+        "pause": even + 5000 * (np.arange(COUNT) >= 40),
+        "lost": 1000 * lost / rate,
+        "early": even + 110 * (np.arange(COUNT) > 0),
+    }
+    for what, times in odd.items():
+        path = tmp_path / f"{what}-{name}"
+        with av.open(str(path), "w") as container:
+            codec = "libvpx" if name.endswith("webm") else "libx264"
+            stream = added(container, codec, (64, 64), times=True)
+            if codec == "libx264":
+                stream.options = {"bf": "0"}
+            mux(container, encoded(stream, pictures[:COUNT], [round(time) for time in times - times[0]]))
+        exact = what in ("pause", "early")  # else times to the millisecond do not tell 30 from 29.97 in so few frames
+        assert raw_info(path).fps == pytest.approx(rate, rel=1e-9 if exact else 1.1e-3), what
+        assert any(raw_info(path).fps == pytest.approx(rate * near) for near in (1, 1.001, 1 / 1.001)), what
+        shown = [frame.time_s for frame in raw_frames(path)]
+        np.testing.assert_allclose(shown, np.round(times - times[0]) / 1000, atol=1e-3)
+
+
 def test_pictures_hours_apart_are_read_to_their_end(tmp_path: Path, pictures: list[Frames]) -> None:
     with av.open(str(tmp_path / "lapse.mkv"), "w") as container:
         times = [0, 3_600_000, 7_200_000]
