@@ -3,7 +3,7 @@
 So a clip is the same on any number of workers or ranks, and a run that was cut off goes on with the same clips.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from aulight.errors import AulightError
+from aulight.nets.tracks import held
 
 Indices = npt.NDArray[np.int64]
 
@@ -29,6 +30,29 @@ class Clip:
     video: int
     frames: Indices
     targets: npt.NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """When the frames of a video were taken, and in which of them there is a face.
+
+    Attributes:
+        times: ``(frames,)`` float64 seconds, in order.
+        faces: ``(frames,)`` bool.
+    """
+
+    times: npt.NDArray[np.float64]
+    faces: npt.NDArray[np.bool_]
+
+
+def timelines(frames: pd.DataFrame) -> dict[str, Timeline]:
+    """Those of videos, by their ids, from rows of :attr:`PreparedDataset.frames`."""
+    found = {}
+    for video, rows in frames.groupby("video_id"):
+        rows = rows.sort_values("frame")
+        times = np.maximum.accumulate(rows["time_s"].to_numpy(np.float64))
+        found[str(video)] = Timeline(times, rows["face_confidence"].to_numpy(np.float64) > 0)
+    return found
 
 
 @lru_cache(maxsize=2)
@@ -93,15 +117,18 @@ class UnlabelledClips:
 class LabelledClips:
     """Clips that end at a labelled frame, for stage two: every drawn label in turn.
 
-    The network is causal, so frames after the last label of a clip would get no gradient: there are none. At the
-    start of a video, or after a gap without a face, the clip repeats the first frame there is.
+    The network is causal, so frames after the last label of a clip would get no gradient: there are none. Samples are
+    the frames nearest to their times. At the start of a video, or after a longer time without a face
+    (:mod:`aulight.nets.tracks`), the clip repeats the first frame there is; where a face is lost for a moment, the last
+    frame that shows it. So it is in whole videos (:mod:`aulight.nets.recurrence`).
 
     Args:
         labels: The drawn rows: ``video`` (row of the dataset's videos), ``frame`` and AU columns.
         columns: The AU columns.
-        segments: As for :class:`UnlabelledClips`.
+        videos: The timelines of their videos, by row of the dataset's videos.
         length: Frames a clip, T.
-        stride: Least and most frames from one sample to the next.
+        stride: Least and most frames from one sample to the next, at the dataset's rate.
+        fps: That rate, in frames per second.
         clips_per_epoch: How many indices make an epoch.
         seed: Of all draws.
     """
@@ -110,23 +137,22 @@ class LabelledClips:
         self,
         labels: pd.DataFrame,
         columns: list[str],
-        segments: pd.DataFrame,
+        videos: Mapping[int, Timeline],
         length: int,
         stride: Sequence[int],
+        fps: float,
         clips_per_epoch: int,
         seed: int,
     ) -> None:
         check_stride(stride)
         self.length, self.stride, self.clips_per_epoch, self.seed = length, stride, clips_per_epoch, seed
+        self._fps = fps
         self._video = labels["video"].to_numpy(np.int64)
         self._frame = labels["frame"].to_numpy(np.int64)
         self._values = labels[columns].astype("Float32").to_numpy(np.float32, na_value=np.nan)
         self._row = {place: row for row, place in enumerate(zip(self._video, self._frame, strict=True))}
-        starts = {video: np.sort(runs.to_numpy()) for video, runs in segments.groupby("video")["start"]}
-        self._begin = [  # first frame of the run that each label is in
-            int(starts[video][np.searchsorted(starts[video], frame, side="right") - 1])
-            for video, frame in zip(self._video, self._frame, strict=True)
-        ]
+        self._times = {video: of.times for video, of in videos.items()}
+        self._held = {video: held(of.times, of.faces, stride[0] / fps) for video, of in videos.items()}
 
     def __call__(self, epoch: int, index: int) -> Clip:
         """The clip at a place of an epoch; an index past the epoch's end gives a spare clip."""
@@ -134,7 +160,11 @@ class LabelledClips:
         rng = np.random.default_rng([self.seed, epoch, index])
         stride = int(rng.integers(self.stride[0], self.stride[1], endpoint=True))
         video, last = int(self._video[anchor]), int(self._frame[anchor])
-        frames = np.maximum(last - stride * np.arange(self.length)[::-1], self._begin[anchor])
+        times, (seen, first) = self._times[video], self._held[video]
+        wanted = times[last] - stride / self._fps * np.arange(self.length)[::-1]
+        # of two frames as near the one before, as streams have it
+        near = np.searchsorted((times[1:] + times[:-1]) / 2, wanted - 1e-6)
+        frames = seen[np.maximum(near, first[last])]
         targets = np.full((self.length, self._values.shape[1]), np.nan, dtype=np.float32)
         for t, frame in enumerate(frames):
             repeated = t + 1 < self.length and frames[t + 1] == frame  # count a repeated frame once

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from aulight.data.augment import Augmentation
 from aulight.data.batches import ClipBatch, ClipBatches, EpochBatches, Piece, WholeVideos
-from aulight.data.clips import LabelledClips, UnlabelledClips
+from aulight.data.clips import LabelledClips, UnlabelledClips, timelines
 from aulight.data.store import PreparedDataset
 from aulight.settings.augment import AugmentSettings
 from aulight.settings.data import OnError
@@ -233,12 +233,14 @@ class RegressionData(_StreamingData):
         self._frames = clip.length
         row_of = {video: row for row, video in enumerate(data.videos["video_id"])}
         drawn = labels.assign(video=labels["video_id"].map(row_of))
+        frames = data.frames[data.frames["video_id"].isin(labels["video_id"].unique())]
         choose = LabelledClips(
             drawn,
             data.columns,
-            data.segments,
+            {row_of[video]: timeline for video, timeline in timelines(frames).items()},
             clip.length,
             clip.stride,
+            data.fps,
             batch_size * batches_per_epoch,
             seed,
         )

@@ -73,6 +73,7 @@ def of_checkpoint(file: Path, folder: Path) -> Model:
         "aus": aus,
         "architecture": encoder,
         "stride": saved.settings.get("stride"),
+        **{name: saved.settings[name] for name in ("step_s", "primed") if name in saved.settings},
         "normalisation": normalisation,
         **_faces(run, folder),
         "dataset": run.dataset.model_dump(include={"name", "fingerprint", "fps"}),
