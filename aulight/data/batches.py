@@ -47,6 +47,7 @@ class Piece(TypedDict):
         error: What is wrong with the video, and there is no more of it; ``None`` where there are frames.
         clip: ``(1, n, H, W, 3)`` uint8.
         times: Of its frames, in seconds.
+        anew: ``(n,)`` whether the face is the first after one elsewhere.
         face: ``(n,)`` bool, whether there is a face.
         targets: ``(n, AUs)`` float32 intensities, NaN where unknown.
         last: Whether the video ends with it.
@@ -57,6 +58,7 @@ class Piece(TypedDict):
     error: str | None
     clip: NotRequired[Tensor]
     times: NotRequired[list[float]]
+    anew: NotRequired[list[bool]]
     face: NotRequired[Tensor]
     targets: NotRequired[Tensor]
     last: NotRequired[bool]
@@ -173,7 +175,7 @@ class WholeVideos(IterableDataset[Piece]):
         world: int = 1,
     ) -> None:
         row_of = {str(data.videos["video_id"].iat[int(row)]): int(row) for row in rows[rank::world]}
-        of_video = timelines(data.frames[data.frames["video_id"].isin(row_of)])
+        of_video = timelines(data.frames[data.frames["video_id"].isin(row_of)], data.elsewhere)
         labels = data.labels[data.labels["video_id"].isin(row_of)]
         labels_of = {str(video): table for video, table in labels.groupby("video_id")}
         self.videos = []
@@ -200,6 +202,7 @@ class WholeVideos(IterableDataset[Piece]):
                         "video": row,
                         "start": start,
                         "times": timeline.times[start:stop].tolist(),
+                        "anew": timeline.anew[start:stop].tolist(),
                         "face": torch.from_numpy(timeline.faces[start:stop]),
                         "targets": torch.from_numpy(targets[start:stop]),
                         "last": stop == len(targets),

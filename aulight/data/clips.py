@@ -3,6 +3,7 @@
 So a clip is the same on any number of workers or ranks, and a run that was cut off goes on with the same clips.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +14,9 @@ import pandas as pd
 
 from aulight.errors import AulightError
 from aulight.nets.tracks import held
+
+SAME_RATE = 0.01
+"""Share by which the rates of two videos differ that count as one."""
 
 Indices = npt.NDArray[np.int64]
 
@@ -39,19 +43,27 @@ class Timeline:
     Attributes:
         times: ``(frames,)`` float64 seconds, in order.
         faces: ``(frames,)`` bool.
+        anew: ``(frames,)`` bool, whether the face is the first after one elsewhere.
     """
 
     times: npt.NDArray[np.float64]
     faces: npt.NDArray[np.bool_]
+    anew: npt.NDArray[np.bool_]
 
 
-def timelines(frames: pd.DataFrame) -> dict[str, Timeline]:
-    """Those of videos, by their ids, from rows of :attr:`PreparedDataset.frames`."""
+def timelines(frames: pd.DataFrame, elsewhere: Mapping[str, Sequence[int]]) -> dict[str, Timeline]:
+    """Those of videos, by their ids.
+
+    Args:
+        frames: Rows of :attr:`PreparedDataset.frames`.
+        elsewhere: As :attr:`PreparedDataset.elsewhere`.
+    """
     found = {}
     for video, rows in frames.groupby("video_id"):
         rows = rows.sort_values("frame")
         times = np.maximum.accumulate(rows["time_s"].to_numpy(np.float64))
-        found[str(video)] = Timeline(times, rows["face_confidence"].to_numpy(np.float64) > 0)
+        anew = np.isin(rows["frame"].to_numpy(), elsewhere.get(str(video), ()))
+        found[str(video)] = Timeline(times, rows["face_confidence"].to_numpy(np.float64) > 0, anew)
     return found
 
 
@@ -78,16 +90,25 @@ class UnlabelledClips:
     Args:
         segments: ``video, start, stop``: runs of frames with a face (``PreparedDataset.segments``).
         length: Frames a clip, T.
-        stride: Least and most frames from one sample to the next; shortened where a run is too short.
+        stride: Least and most frames from one sample to the next, at the dataset's rate; shortened where a run is too
+            short.
         clips_per_epoch: How many indices make an epoch.
         seed: Of all draws.
+        rates: ``(videos,)`` frames of each video of the dataset to one at its rate, so that samples are as far apart
+            in time; ``None``: all have one rate.
 
     Raises:
         AulightError: When no run is long enough.
     """
 
     def __init__(
-        self, segments: pd.DataFrame, length: int, stride: Sequence[int], clips_per_epoch: int, seed: int
+        self,
+        segments: pd.DataFrame,
+        length: int,
+        stride: Sequence[int],
+        clips_per_epoch: int,
+        seed: int,
+        rates: npt.NDArray[np.float64] | None = None,
     ) -> None:
         check_stride(stride)
         long_enough = segments[segments["stop"] - segments["start"] >= length].sort_values(["video", "start"])
@@ -98,6 +119,8 @@ class UnlabelledClips:
         self._stop = long_enough["stop"].to_numpy()
         self._videos, first = np.unique(long_enough["video"].to_numpy(), return_index=True)
         self._first = np.append(first, len(long_enough))  # runs of video v: _first[v] .. _first[v + 1]
+        of_video = np.ones(len(self._videos)) if rates is None else rates[self._videos]
+        self._rate = np.where(np.abs(of_video - 1) < SAME_RATE, 1.0, of_video)
 
     def __call__(self, epoch: int, index: int) -> Clip:
         """The clip at a place of an epoch; an index past the epoch's end gives a spare clip."""
@@ -105,13 +128,16 @@ class UnlabelledClips:
         runs = slice(self._first[v], self._first[v + 1])
         start, span = self._start[runs], self._stop[runs] - self._start[runs]
         rng = np.random.default_rng([self.seed, epoch, index])
-        longest = (int(span.max()) - 1) // max(self.length - 1, 1)
-        stride = min(int(rng.integers(self.stride[0], self.stride[1], endpoint=True)), longest)
-        starts = np.maximum(span - (self.length - 1) * stride, 0)  # possible starts in each run
+        stride = self._rate[v] * int(rng.integers(self.stride[0], self.stride[1], endpoint=True))
+        longest = (int(span.max()) - 1) / max(self.length - 1, 1)
+        if stride > longest:
+            stride = math.floor(longest)
+        samples = np.floor(max(stride, 1) * np.arange(self.length) + 0.5).astype(np.int64)
+        starts = np.maximum(span - samples[-1], 0)  # possible starts in each run
         draw = int(rng.integers(starts.sum()))
         run = int(np.searchsorted(starts.cumsum(), draw, side="right"))
         begin = int(start[run]) + draw - int(starts[:run].sum())
-        return Clip(int(self._videos[v]), begin + stride * np.arange(self.length))
+        return Clip(int(self._videos[v]), begin + samples)
 
 
 class LabelledClips:
@@ -152,7 +178,7 @@ class LabelledClips:
         self._values = labels[columns].astype("Float32").to_numpy(np.float32, na_value=np.nan)
         self._row = {place: row for row, place in enumerate(zip(self._video, self._frame, strict=True))}
         self._times = {video: of.times for video, of in videos.items()}
-        self._held = {video: held(of.times, of.faces, stride[0] / fps) for video, of in videos.items()}
+        self._held = {video: held(of.times, of.faces, stride[0] / fps, of.anew) for video, of in videos.items()}
 
     def __call__(self, epoch: int, index: int) -> Clip:
         """The clip at a place of an epoch; an index past the epoch's end gives a spare clip."""

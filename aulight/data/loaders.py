@@ -186,7 +186,8 @@ class ContrastiveData(_StreamingData):
         super().__init__(batch_size, batches_per_epoch, workers, on_error)
         self._frames = clip.length
         segments = data.segments[data.segments["video"].isin(rows)]
-        choose = UnlabelledClips(segments, clip.length, clip.stride, batch_size * batches_per_epoch, seed)
+        rates = data.videos["fps"].to_numpy(np.float64) / data.fps
+        choose = UnlabelledClips(segments, clip.length, clip.stride, batch_size * batches_per_epoch, seed, rates)
         self._train = ClipBatches(data, choose, Augmentation(augment), views, size, seed, self.on_error)
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -237,7 +238,7 @@ class RegressionData(_StreamingData):
         choose = LabelledClips(
             drawn,
             data.columns,
-            {row_of[video]: timeline for video, timeline in timelines(frames).items()},
+            {row_of[video]: timeline for video, timeline in timelines(frames, data.elsewhere).items()},
             clip.length,
             clip.stride,
             data.fps,

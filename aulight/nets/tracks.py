@@ -39,7 +39,7 @@ def begins(times: Times, faces: Which, step_s: float, last_s: float = -math.inf,
     return found if anew is None else found | (anew & faces)
 
 
-def held(times: Times, faces: Which, step_s: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def held(times: Times, faces: Which, step_s: float, anew: Which) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """What a whole video shows: of each frame the last one with a face, and the first one of its track.
 
     Both are -1 before the first face.
@@ -48,9 +48,10 @@ def held(times: Times, faces: Which, step_s: float) -> tuple[npt.NDArray[np.int6
         times: As of :func:`begins`, as the next ones.
         faces: As there.
         step_s: As there.
+        anew: As there.
     """
     places = np.arange(len(times))
     last, first = (
-        np.maximum.accumulate(np.where(which, places, -1)) for which in (faces, begins(times, faces, step_s))
+        np.maximum.accumulate(np.where(which, places, -1)) for which in (faces, begins(times, faces, step_s, anew=anew))
     )
     return last, first

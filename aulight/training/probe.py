@@ -104,8 +104,8 @@ class Probe(Callback):
                 continue
             if start == 0:
                 stream = FrameStream(encoder, lambda x: x.mean((-2, -1)), self._step_s, self._primed)
-            found = stream.push(piece["clip"].to(device), np.array(piece["times"]), piece["face"].numpy())
-            features.append(found.cpu().double().numpy())
+            when = np.array(piece["times"]), piece["face"].numpy(), np.array(piece["anew"])
+            features.append(stream.push(piece["clip"].to(device), *when).cpu().double().numpy())
             targets.append(piece["targets"].masked_fill(~piece["face"][:, None], torch.nan).double().numpy())
             name = self._videos.iat[video]
             drawn.append([(name, frame) in self._wanted for frame in range(start, start + len(targets[-1]))])

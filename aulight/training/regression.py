@@ -33,7 +33,7 @@ class RegressionStage(pl.LightningModule):
         label_mean: ``(AUs,)`` mean of the drawn labels.
         label_std: ``(AUs,)`` standard deviation of the drawn labels.
         stride: Frames from one sample of the recurrence to the next, in whole videos at the dataset's rate.
-        fps: That rate, in frames per second.
+        step_s: The same in seconds.
         primed: How often the first frame of a track is seen before it counts (:class:`Recurrence`).
         loss: ``mse`` or ``smooth_l1``.
         freeze: ``none``; ``backbone`` keeps the per-frame part as loaded; ``encoder`` the recurrence as well.
@@ -50,7 +50,7 @@ class RegressionStage(pl.LightningModule):
         label_mean: list[float],
         label_std: list[float],
         stride: int,
-        fps: float,
+        step_s: float,
         primed: int,
         loss: Literal["mse", "smooth_l1"],
         freeze: Literal["none", "backbone", "encoder"],
@@ -64,7 +64,7 @@ class RegressionStage(pl.LightningModule):
                 "label_mean": label_mean,
                 "label_std": label_std,
                 "stride": stride,
-                "step_s": stride / fps,
+                "step_s": step_s,
                 "primed": primed,
                 "loss": loss,
                 "freeze": freeze,
@@ -74,7 +74,7 @@ class RegressionStage(pl.LightningModule):
         self.encoder = Encoder(encoder)
         self.regressor = IntensityRegressor(self.encoder.channels, len(aus))
         self.regressor.set_scale(torch.tensor(label_mean), torch.tensor(label_std))
-        self.step_s, self.primed, self.loss, self.optim = stride / fps, primed, loss, optim
+        self.step_s, self.primed, self.loss, self.optim = step_s, primed, loss, optim
         parts = dict(self.encoder.named_children())
         if freeze == "backbone":
             del parts["temporal"]
@@ -160,7 +160,8 @@ class RegressionStage(pl.LightningModule):
             return
         if video not in self._streams:
             self._streams[video] = FrameStream(self.encoder, self.regressor.predict, self.step_s, self.primed)
-        scores = self._streams[video].push(piece["clip"], np.array(piece["times"]), piece["face"].numpy(force=True))
+        when = np.array(piece["times"]), piece["face"].numpy(force=True), np.array(piece["anew"])
+        scores = self._streams[video].push(piece["clip"], *when)
         targets = piece["targets"].masked_fill(~piece["face"][:, None], torch.nan)
         self._pieces.setdefault(video, []).append((scores, targets))
         if piece["last"]:

@@ -436,7 +436,7 @@ def stage_and_data(command: str, config: dict[str, Any], root: Path, steps: int)
         mean,
         std,
         stride=clip.stride[0],
-        fps=data.fps,
+        step_s=clip.stride[0] / data.fps,
         primed=clip.length - 1,
         loss=config["loss"],
         freeze=config["freeze"],
