@@ -328,11 +328,11 @@ def test_scorers_know_nothing_of_each_other(model: Model, faces: Frames) -> None
 class _Seen:
     """A network that keeps what it is given."""
 
-    def push(self, clip: Tensor) -> Tensor:
+    def push(self, clip: Tensor, *when: Any) -> Tensor:
         self.clip = clip
         return torch.zeros(clip.shape[1], 1)
 
-    def explain(self, clip: Tensor, output: int) -> tuple[Tensor, Tensor]:
+    def explain(self, clip: Tensor, output: int, *when: Any) -> tuple[Tensor, Tensor]:
         return self.push(clip), torch.zeros(clip.shape[1], 1, 1)
 
 
@@ -342,7 +342,7 @@ def test_faces_are_made_smaller_as_for_training(size: int, tmp_path: Path) -> No
     write_video(tmp_path / "video.mp4", render_video(3, 128, 12)[0], 25)
     crops = np.stack([frame.image for frame in raw_frames(tmp_path / "video.mp4")])
     seen = _Seen()
-    Scorer(seen, size, [1]).push(crops)
+    Scorer(seen, size, [1], 25.0).push(crops)
     given = seen.clip[0].numpy()
     assert given.shape == (12, size, size, 3)
     assert given.dtype == np.uint8
@@ -354,7 +354,7 @@ def test_faces_are_made_smaller_as_for_training(size: int, tmp_path: Path) -> No
     decoded = np.concatenate(list(stream_frames(tmp_path / "video.mp4", size))).astype(int)
     # its colours are made smaller before they are RGB, so it is not the same; another interpolation is further off
     assert np.abs(given - decoded).mean() < 1.2 < np.abs(pillow(PIL.Image.Resampling.BICUBIC) - decoded).mean()
-    Scorer(seen, 128, [1]).push(crops)
+    Scorer(seen, 128, [1], 25.0).push(crops)
     np.testing.assert_array_equal(seen.clip[0].numpy(), crops)
 
 
