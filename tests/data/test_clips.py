@@ -26,7 +26,7 @@ def timeline(runs: pd.DataFrame) -> Timeline:
     places = np.arange(runs["stop"].max())
     after = (places[:, None] >= runs["start"].to_numpy()).sum(1)
     inside = ((places[:, None] >= runs["start"].to_numpy()) & (places[:, None] < runs["stop"].to_numpy())).any(1)
-    return Timeline(places / FPS + 60 * after, inside, np.zeros(len(places), bool))
+    return Timeline(places / FPS + 60 * after, np.asarray(inside), np.zeros(len(places), bool))
 
 
 TIMELINES = {int(str(video)): timeline(runs) for video, runs in SEGMENTS.groupby("video")}
@@ -212,7 +212,7 @@ def slow_frames(
     times: list[float], faces: list[bool], anew: list[bool], last: int, step_s: float, length: int
 ) -> list[int]:
     """Of each sample the frame nearest in time, and what is seen in it, one frame after the other."""
-    shown, first, seen_s = [], [], -1e9
+    shown, first, seen_s = list[int](), list[int](), -1e9
     for frame, (now, face) in enumerate(zip(times, faces, strict=True)):
         if face and (anew[frame] or now - seen_s > max(0.5, 1.5 * step_s) + 0.001):
             first.append(frame)
