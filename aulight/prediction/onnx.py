@@ -39,7 +39,7 @@ class _OnnxStream:
         return scores
 
     def _step(self, frames: Tensor, before: Tensor | None) -> tuple[tuple[Tensor, ...], Tensor | None]:
-        scores, states = [], []
+        scores, states = list[Tensor](), list[Tensor]()
         for place, frame in enumerate(frames.contiguous().numpy()):
             given = [frame[None]]
             if self._shapes:

@@ -48,9 +48,9 @@ def _oracle(encoder: Encoder, head: IntensityRegressor, video: Tensor, stride: i
     return torch.stack(scores)
 
 
-def _seconds(video: Tensor, start: int = 0) -> Any:
-    """As times are that were once rounded to milliseconds, 25 frames a second."""
-    return np.round((start + np.arange(video.shape[1])) / 25, 3)
+def _seconds(video: Tensor, start: int = 0, fps: float = 25) -> Any:
+    """As times are that were once rounded to milliseconds."""
+    return np.round((start + np.arange(video.shape[1])) / fps, 3)
 
 
 def _stream(encoder: Encoder, head: IntensityRegressor, stride: int, primed: int = 0) -> FrameStream:
@@ -160,7 +160,7 @@ def test_a_state_between_two_frames() -> None:
     """At 2.5 frames a step; the oracle is one step of the network at a time, from the mean of two states."""
     encoder, head = _net("convgru")
     video = _video()
-    found = _stream(encoder, head, 5, 0).push(video, np.arange(FRAMES) * 0.08)
+    found = _stream(encoder, head, 5, 0).push(video, _seconds(video, fps=12.5))
     states: list[Tensor] = []
     expected = []
     with torch.no_grad():
@@ -177,7 +177,7 @@ def test_frames_that_did_not_come_are_as_the_last_one() -> None:
     """A film of 5 frames a second for a network of 25; the oracle is the film with each frame 5 times over."""
     encoder, head = _net("gru")
     video = _video()[:, :6]
-    found = _stream(encoder, head, 1, 3).push(video, np.arange(6) * 0.2)
+    found = _stream(encoder, head, 1, 3).push(video, _seconds(video, fps=5))
     shown = [0]
     for frame in range(1, 6):
         shown += [frame - 1] * 4 + [frame]
@@ -189,9 +189,9 @@ def test_a_film_with_few_frames_is_of_one_person_if_the_network_knows_no_more() 
     """A second from frame to frame is longer than a loss, but it is how the network learned."""
     encoder, head = _net("gru")
     video = _video()
-    found = _stream(encoder, head, 25, 3).push(video, np.arange(FRAMES) * 1.0)
+    found = _stream(encoder, head, 25, 3).push(video, _seconds(video, fps=1))
     torch.testing.assert_close(found, _oracle(encoder, head, video, 1, 3), rtol=0, atol=1e-5)
-    alone = _stream(encoder, head, 4, 3).push(video, np.arange(FRAMES) * 1.0)
+    alone = _stream(encoder, head, 4, 3).push(video, _seconds(video, fps=1))
     each = torch.cat([_oracle(encoder, head, video[:, frame, None], 1, 3) for frame in range(FRAMES)])
     torch.testing.assert_close(alone, each, rtol=0, atol=1e-5)
 
@@ -201,7 +201,7 @@ def test_memory_does_not_grow() -> None:
     stream = _stream(encoder, head, 4, 3)
     for start in range(0, 300, 20):
         piece = _video()[:, :20]
-        stream.push(piece, (start + np.arange(20)) / 60)
+        stream.push(piece, _seconds(piece, start, 60))
         states = stream._recurrence._states
         assert states is not None
         assert len(states) <= 0.16 * 60 + 2
