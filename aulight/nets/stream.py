@@ -52,13 +52,13 @@ class FrameStream:
 
         def step(embedding: Tensor, before: Tensor | None) -> tuple[tuple[Tensor, ...], Tensor | None]:
             features, state = self.encoder.follow(embedding[:, None], before)
-            return (self.head(features)[:, 0].float(),), state
+            return (features[:, 0],), state
 
         def embed(frames: Tensor) -> Tensor:
             return self.encoder.embed(self.encoder.normalise(frames[None]))[0]
 
-        (scores,) = self._recurrence.push(clip[0], times, *_which(clip, faces, anew), embed, step)
-        return scores
+        (features,) = self._recurrence.push(clip[0], times, *_which(clip, faces, anew), embed, step)
+        return self.head(features[None])[0].float()
 
     def explain(
         self, clip: Tensor, output: int, times: Times, faces: Which | None = None, anew: Which | None = None
