@@ -191,7 +191,7 @@ class ModelDescription(Part):
     aus: tuple[ActionUnit, ...] = Field(min_length=1)
     architecture: Architecture
     stride: int = Field(ge=1, le=10_000)
-    step_s: float | None = Field(default=None, gt=0, le=1e6)
+    step_s: float | None = Field(default=None, ge=1e-4, le=1e6)
     primed: int = Field(default=0, ge=0, le=10_000)
     normalisation: Normalisation
     crop_size: int = Field(ge=1, le=8192)
