@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, Sampler, get_worker_info
 
 from aulight.data.augment import Augmentation
-from aulight.data.clips import Clip
+from aulight.data.clips import Clip, timelines
 from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import ReaderCache, stream_frames
 from aulight.errors import AulightError, VideoError
@@ -50,6 +50,8 @@ class Piece(TypedDict):
         start: Its first frame's place in the video.
         error: What is wrong with the video, and there is no more of it; ``None`` where there are frames.
         clip: ``(1, n, H, W, 3)`` uint8.
+        times: Of its frames, in seconds.
+        anew: ``(n,)`` whether the face is the first after one elsewhere.
         face: ``(n,)`` bool, whether there is a face.
         targets: ``(n, AUs)`` float32 intensities, NaN where unknown.
         last: Whether the video ends with it.
@@ -59,6 +61,8 @@ class Piece(TypedDict):
     start: int
     error: str | None
     clip: NotRequired[Tensor]
+    times: NotRequired[list[float]]
+    anew: NotRequired[list[bool]]
     face: NotRequired[Tensor]
     targets: NotRequired[Tensor]
     last: NotRequired[bool]
@@ -182,37 +186,37 @@ class WholeVideos(IterableDataset[Piece]):
         world: int = 1,
     ) -> None:
         row_of = {str(data.videos["video_id"].iat[int(row)]): int(row) for row in rows[rank::world]}
-        faces = data.frames.loc[data.frames["video_id"].isin(row_of), ["video_id", "frame", "face_confidence"]]
+        of_video = timelines(data.frames[data.frames["video_id"].isin(row_of)], data.elsewhere)
         labels = data.labels[data.labels["video_id"].isin(row_of)]
-        face_of = {str(video): table for video, table in faces.groupby("video_id")}
         labels_of = {str(video): table for video, table in labels.groupby("video_id")}
         self.videos = []
         for video, row in row_of.items():
-            face = face_of[video].sort_values("frame")["face_confidence"].to_numpy() > 0
-            targets = np.full((len(face), len(data.aus)), np.nan, dtype=np.float32)
+            targets = np.full((len(of_video[video].times), len(data.aus)), np.nan, dtype=np.float32)
             if video in labels_of:
                 known = labels_of[video]
                 targets[known["frame"].to_numpy()] = (
                     known[data.columns].astype("Float32").to_numpy(np.float32, na_value=np.nan)
                 )
-            self.videos.append((row, data.path(row), face, targets))
+            self.videos.append((row, data.path(row), of_video[video], targets))
         self.size, self.chunk, self.on_error = size, chunk, on_error
 
     def __iter__(self) -> Iterator[Piece]:
         worker = get_worker_info()
         mine = self.videos if worker is None else self.videos[worker.id :: worker.num_workers]
-        for row, path, face, targets in mine:
+        for row, path, timeline, targets in mine:
             start = 0
             try:
-                for frames in stream_frames(path, self.size, self.chunk, len(face)):
+                for frames in stream_frames(path, self.size, self.chunk, len(targets)):
                     stop = start + len(frames)
                     yield {
                         "clip": torch.from_numpy(frames)[None],
                         "video": row,
                         "start": start,
-                        "face": torch.from_numpy(face[start:stop]),
+                        "times": timeline.times[start:stop].tolist(),
+                        "anew": timeline.anew[start:stop].tolist(),
+                        "face": torch.from_numpy(timeline.faces[start:stop]),
                         "targets": torch.from_numpy(targets[start:stop]),
-                        "last": stop == len(face),
+                        "last": stop == len(targets),
                         "error": None,
                     }
                     start = stop

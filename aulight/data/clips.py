@@ -3,7 +3,8 @@
 So a clip is the same on any number of workers or ranks, and a run that was cut off goes on with the same clips.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,6 +13,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from aulight.errors import AulightError
+from aulight.nets.tracks import held
+
+SAME_RATE = 0.01
+"""Share by which the rates of two videos differ that count as one."""
 
 Indices = npt.NDArray[np.int64]
 
@@ -29,6 +34,37 @@ class Clip:
     video: int
     frames: Indices
     targets: npt.NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """When the frames of a video were taken, and in which of them there is a face.
+
+    Attributes:
+        times: ``(frames,)`` float64 seconds, in order.
+        faces: ``(frames,)`` bool.
+        anew: ``(frames,)`` bool, whether the face is the first after one elsewhere.
+    """
+
+    times: npt.NDArray[np.float64]
+    faces: npt.NDArray[np.bool_]
+    anew: npt.NDArray[np.bool_]
+
+
+def timelines(frames: pd.DataFrame, elsewhere: Mapping[str, Sequence[int]]) -> dict[str, Timeline]:
+    """Those of videos, by their ids.
+
+    Args:
+        frames: Rows of :attr:`PreparedDataset.frames`.
+        elsewhere: As :attr:`PreparedDataset.elsewhere`.
+    """
+    found = {}
+    for video, rows in frames.groupby("video_id"):
+        rows = rows.sort_values("frame")
+        times = np.maximum.accumulate(rows["time_s"].to_numpy(np.float64))
+        anew = np.isin(rows["frame"].to_numpy(), elsewhere.get(str(video), ()))
+        found[str(video)] = Timeline(times, rows["face_confidence"].to_numpy(np.float64) > 0, anew)
+    return found
 
 
 @lru_cache(maxsize=2)
@@ -54,16 +90,25 @@ class UnlabelledClips:
     Args:
         segments: ``video, start, stop``: runs of frames with a face (``PreparedDataset.segments``).
         length: Frames a clip, T.
-        stride: Least and most frames from one sample to the next; shortened where a run is too short.
+        stride: Least and most frames from one sample to the next, at the dataset's rate; shortened where a run is too
+            short.
         clips_per_epoch: How many indices make an epoch.
         seed: Of all draws.
+        rates: ``(videos,)`` frames of each video of the dataset to one at its rate, so that samples are as far apart
+            in time; ``None``: all have one rate.
 
     Raises:
         AulightError: When no run is long enough.
     """
 
     def __init__(
-        self, segments: pd.DataFrame, length: int, stride: Sequence[int], clips_per_epoch: int, seed: int
+        self,
+        segments: pd.DataFrame,
+        length: int,
+        stride: Sequence[int],
+        clips_per_epoch: int,
+        seed: int,
+        rates: npt.NDArray[np.float64] | None = None,
     ) -> None:
         check_stride(stride)
         long_enough = segments[segments["stop"] - segments["start"] >= length].sort_values(["video", "start"])
@@ -74,6 +119,8 @@ class UnlabelledClips:
         self._stop = long_enough["stop"].to_numpy()
         self._videos, first = np.unique(long_enough["video"].to_numpy(), return_index=True)
         self._first = np.append(first, len(long_enough))  # runs of video v: _first[v] .. _first[v + 1]
+        of_video = np.ones(len(self._videos)) if rates is None else rates[self._videos]
+        self._rate = np.where(np.abs(of_video - 1) < SAME_RATE, 1.0, of_video)
 
     def __call__(self, epoch: int, index: int) -> Clip:
         """The clip at a place of an epoch; an index past the epoch's end gives a spare clip."""
@@ -81,27 +128,33 @@ class UnlabelledClips:
         runs = slice(self._first[v], self._first[v + 1])
         start, span = self._start[runs], self._stop[runs] - self._start[runs]
         rng = np.random.default_rng([self.seed, epoch, index])
-        longest = (int(span.max()) - 1) // max(self.length - 1, 1)
-        stride = min(int(rng.integers(self.stride[0], self.stride[1], endpoint=True)), longest)
-        starts = np.maximum(span - (self.length - 1) * stride, 0)  # possible starts in each run
+        stride = self._rate[v] * int(rng.integers(self.stride[0], self.stride[1], endpoint=True))
+        longest = (int(span.max()) - 1) / max(self.length - 1, 1)
+        if stride > longest:
+            stride = math.floor(longest)
+        samples = np.floor(max(stride, 1) * np.arange(self.length) + 0.5).astype(np.int64)
+        starts = np.maximum(span - samples[-1], 0)  # possible starts in each run
         draw = int(rng.integers(starts.sum()))
         run = int(np.searchsorted(starts.cumsum(), draw, side="right"))
         begin = int(start[run]) + draw - int(starts[:run].sum())
-        return Clip(int(self._videos[v]), begin + stride * np.arange(self.length))
+        return Clip(int(self._videos[v]), begin + samples)
 
 
 class LabelledClips:
     """Clips that end at a labelled frame, for stage two: every drawn label in turn.
 
-    The network is causal, so frames after the last label of a clip would get no gradient: there are none. At the
-    start of a video, or after a gap without a face, the clip repeats the first frame there is.
+    The network is causal, so frames after the last label of a clip would get no gradient: there are none. Samples are
+    the frames nearest to their times. At the start of a video, or after a longer time without a face
+    (:mod:`aulight.nets.tracks`), the clip repeats the first frame there is; where a face is lost for a moment, the last
+    frame that shows it. So it is in whole videos (:mod:`aulight.nets.recurrence`).
 
     Args:
         labels: The drawn rows: ``video`` (row of the dataset's videos), ``frame`` and AU columns.
         columns: The AU columns.
-        segments: As for :class:`UnlabelledClips`.
+        videos: The timelines of their videos, by row of the dataset's videos.
         length: Frames a clip, T.
-        stride: Least and most frames from one sample to the next.
+        stride: Least and most frames from one sample to the next, at the dataset's rate.
+        fps: That rate, in frames per second.
         clips_per_epoch: How many indices make an epoch.
         seed: Of all draws.
     """
@@ -110,23 +163,22 @@ class LabelledClips:
         self,
         labels: pd.DataFrame,
         columns: list[str],
-        segments: pd.DataFrame,
+        videos: Mapping[int, Timeline],
         length: int,
         stride: Sequence[int],
+        fps: float,
         clips_per_epoch: int,
         seed: int,
     ) -> None:
         check_stride(stride)
         self.length, self.stride, self.clips_per_epoch, self.seed = length, stride, clips_per_epoch, seed
+        self._fps = fps
         self._video = labels["video"].to_numpy(np.int64)
         self._frame = labels["frame"].to_numpy(np.int64)
         self._values = labels[columns].astype("Float32").to_numpy(np.float32, na_value=np.nan)
         self._row = {place: row for row, place in enumerate(zip(self._video, self._frame, strict=True))}
-        starts = {video: np.sort(runs.to_numpy()) for video, runs in segments.groupby("video")["start"]}
-        self._begin = [  # first frame of the run that each label is in
-            int(starts[video][np.searchsorted(starts[video], frame, side="right") - 1])
-            for video, frame in zip(self._video, self._frame, strict=True)
-        ]
+        self._times = {video: of.times for video, of in videos.items()}
+        self._held = {video: held(of.times, of.faces, stride[0] / fps, of.anew) for video, of in videos.items()}
 
     def __call__(self, epoch: int, index: int) -> Clip:
         """The clip at a place of an epoch; an index past the epoch's end gives a spare clip."""
@@ -134,7 +186,11 @@ class LabelledClips:
         rng = np.random.default_rng([self.seed, epoch, index])
         stride = int(rng.integers(self.stride[0], self.stride[1], endpoint=True))
         video, last = int(self._video[anchor]), int(self._frame[anchor])
-        frames = np.maximum(last - stride * np.arange(self.length)[::-1], self._begin[anchor])
+        times, (seen, first) = self._times[video], self._held[video]
+        wanted = times[last] - stride / self._fps * np.arange(self.length)[::-1]
+        # of two frames as near the one before, as streams have it
+        near = np.searchsorted((times[1:] + times[:-1]) / 2, wanted - 1e-6)
+        frames = seen[np.maximum(near, first[last])]
         targets = np.full((self.length, self._values.shape[1]), np.nan, dtype=np.float32)
         for t, frame in enumerate(frames):
             repeated = t + 1 < self.length and frames[t + 1] == frame  # count a repeated frame once

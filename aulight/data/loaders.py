@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from aulight.data.augment import Augmentation
 from aulight.data.batches import ClipBatch, ClipBatches, EpochBatches, Piece, WholeVideos
-from aulight.data.clips import LabelledClips, UnlabelledClips
+from aulight.data.clips import LabelledClips, UnlabelledClips, timelines
 from aulight.data.store import PreparedDataset
 from aulight.settings.augment import AugmentSettings
 from aulight.settings.data import OnError
@@ -193,7 +193,8 @@ class ContrastiveData(_StreamingData):
         super().__init__(batch_size, batches_per_epoch, workers, on_error)
         self._frames = clip.length
         segments = data.segments[data.segments["video"].isin(rows)]
-        choose = UnlabelledClips(segments, clip.length, clip.stride, batch_size * batches_per_epoch, seed)
+        rates = data.videos["fps"].to_numpy(np.float64) / data.fps
+        choose = UnlabelledClips(segments, clip.length, clip.stride, batch_size * batches_per_epoch, seed, rates)
         self._train = ClipBatches(data, choose, Augmentation(augment), views, size, seed, self.on_error)
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -240,12 +241,14 @@ class RegressionData(_StreamingData):
         self._frames = clip.length
         row_of = {video: row for row, video in enumerate(data.videos["video_id"])}
         drawn = labels.assign(video=labels["video_id"].map(row_of))
+        frames = data.frames[data.frames["video_id"].isin(labels["video_id"].unique())]
         choose = LabelledClips(
             drawn,
             data.columns,
-            data.segments,
+            {row_of[video]: timeline for video, timeline in timelines(frames, data.elsewhere).items()},
             clip.length,
             clip.stride,
+            data.fps,
             batch_size * batches_per_epoch,
             seed,
         )

@@ -39,7 +39,10 @@ FOLLOWING = ("frames_not_followed", "faces_elsewhere")
 """Optional columns likewise, where one person was followed: frames with faces of others alone, and how often a face
 elsewhere was taken for theirs."""
 
-NOTED = tuple(dict.fromkeys((*SOURCE_COLUMNS, *DIGESTS, *FOLLOWING)))
+ELSEWHERE = "elsewhere_frames"
+"""Optional column likewise: where in the prepared video they were, ``12 340``."""
+
+NOTED = tuple(dict.fromkeys((*SOURCE_COLUMNS, *DIGESTS, *FOLLOWING, ELSEWHERE)))
 """All columns that say where a video came from and how it was made, and nothing of what it is for."""
 
 _Read = TypeVar("_Read")
@@ -231,6 +234,14 @@ class PreparedDataset:
     def frames(self) -> pd.DataFrame:
         """``video_id, frame, source_frame, time_s, face_confidence``: one row a frame, in order."""
         return self._table("frames", _FRAMES, only=lambda _: False)
+
+    @property
+    def elsewhere(self) -> dict[str, list[int]]:
+        """Of each video the frames whose face is the first after one elsewhere, as far as that was noted."""
+        if ELSEWHERE not in self.videos:
+            return {}
+        noted = self.videos.set_index("video_id")[ELSEWHERE].dropna()
+        return {str(video): [int(frame) for frame in str(frames).split()] for video, frames in noted.items()}
 
     @cached_property
     def blendshapes(self) -> pd.DataFrame:

@@ -2,23 +2,26 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from aulight.nets.encoder import Encoder
+from aulight.nets.recurrence import Recurrence
+from aulight.nets.tracks import Times, Which
 
 
 class FrameStream:
     """Scores one video from its first frame on, in pieces of any length, in constant memory.
 
-    The recurrence was trained on frames ``stride`` apart, so it runs here as ``stride`` interleaved sequences: frame t
-    continues the state of frame t - stride. Each frame goes through the backbone once.
+    Each frame goes through the backbone once; what state it continues is said in :mod:`aulight.nets.recurrence`.
 
     Args:
         encoder: In eval mode.
         head: What is wanted of each frame: features ``(B, T, C, h, w)`` to ``(B, T, n)``, for example the intensities
             by ``IntensityRegressor.predict``.
-        stride: Frames from one sample of the recurrence to the next.
+        step_s: As of :class:`Recurrence`, as the next.
+        primed: As there.
         unclamped: ``head`` before it clips, up to scale and shift, for :meth:`explain`: what is clipped has no slope.
     """
 
@@ -26,36 +29,40 @@ class FrameStream:
         self,
         encoder: Encoder,
         head: Callable[[Tensor], Tensor],
-        stride: int,
+        step_s: float,
+        primed: int,
         unclamped: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        self.encoder, self.head, self.stride, self.unclamped = encoder, head, stride, unclamped or head
-        self._state: Tensor | None = None  # (stride, C, h, w); zero stands for a sequence that has not begun
-        self._next = 0  # the sequence whose turn it is
+        self.encoder, self.head, self.unclamped = encoder, head, unclamped or head
+        self._recurrence = Recurrence(step_s, primed)
 
     @torch.no_grad()
-    def push(self, clip: Tensor) -> Tensor:
+    def push(self, clip: Tensor, times: Times, faces: Which | None = None, anew: Which | None = None) -> Tensor:
         """Scores the next frames.
 
         Args:
             clip: ``(1, n, H, W, 3)`` uint8.
+            times: ``(n,)`` seconds.
+            faces: ``(n,)`` whether there is a face; ``None``: there always is.
+            anew: ``(n,)`` whether it is another person, or the face is elsewhere; ``None``: it never is.
 
         Returns:
-            ``(n, outputs of the head)`` float32.
+            ``(n, outputs of the head)`` float32; of no use for frames without a face.
         """
-        embedding = self.encoder.embed(self.encoder.normalise(clip))[0]
-        scores = []
-        while len(embedding):
-            # whole rounds of all sequences together; else those that are left of a round
-            width = min(self.stride - self._next, len(embedding))
-            rounds = max(1, len(embedding) // self.stride) if width == self.stride else 1
-            now, embedding = embedding[: width * rounds], embedding[width * rounds :]
-            # (width, rounds, C, h, w)
-            features = self._follow(now.reshape(rounds, width, *now.shape[1:]).transpose(0, 1))
-            scores.append(self.head(features).transpose(0, 1).flatten(0, 1).float())
-        return torch.cat(scores)
 
-    def explain(self, clip: Tensor, output: int) -> tuple[Tensor, Tensor]:
+        def step(embedding: Tensor, before: Tensor | None) -> tuple[tuple[Tensor, ...], Tensor | None]:
+            features, state = self.encoder.follow(embedding[:, None], before)
+            return (features[:, 0],), state
+
+        def embed(frames: Tensor) -> Tensor:
+            return self.encoder.embed(self.encoder.normalise(frames[None]))[0]
+
+        (features,) = self._recurrence.push(clip[0], times, *_which(clip, faces, anew), embed, step)
+        return self.head(features[None])[0].float()
+
+    def explain(
+        self, clip: Tensor, output: int, times: Times, faces: Which | None = None, anew: Which | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Scores the next frames as :meth:`push` does, and says where in each the evidence for one output lies.
 
         At each place of the backbone's map, how much its channels add to the output of the same frame: gradient times
@@ -68,38 +75,35 @@ class FrameStream:
         Args:
             clip: ``(1, n, H, W, 3)`` uint8.
             output: Which output of the head.
+            times: As of :meth:`push`, as the next ones.
+            faces: As there.
+            anew: As there.
 
         Returns:
             The scores ``(n, outputs of the head)`` float32, and the heat ``(n, h, w)`` float32 on the backbone's map:
             1 where it is highest in the frame, 0 where nothing adds to the output.
         """
-        with torch.no_grad():
-            maps = self.encoder.maps(self.encoder.normalise(clip))[0]
-        scores, heats = [], []
-        while len(maps):
-            # one frame of each sequence, so that its gradient is that of its own output alone
-            width = min(self.stride - self._next, len(maps))
-            now, maps = maps[:width].requires_grad_(), maps[width:]
+
+        def step(maps: Tensor, before: Tensor | None) -> tuple[tuple[Tensor, ...], Tensor | None]:
+            # one frame a row, so that its gradient is that of its own output alone
+            maps = maps.detach().requires_grad_()
             # cuDNN's recurrences have no gradient in eval mode
             with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-                features = self._follow(self.encoder.embed_maps(now[:, None]))
-                (slope,) = torch.autograd.grad(self.unclamped(features)[..., output].sum(), now)
+                features, state = self.encoder.follow(self.encoder.embed_maps(maps[:, None]), before)
+                (slope,) = torch.autograd.grad(self.unclamped(features)[..., output].sum(), maps)
             with torch.no_grad():
-                scores.append(self.head(features)[:, 0].float())
-                heats.append((slope * now).float().sum(1).relu())
-        heat = torch.cat(heats)
-        highest = heat.amax((-2, -1), keepdim=True)
-        return torch.cat(scores), torch.where(highest > 0, heat / highest, 0.0)
+                scores, heat = self.head(features)[:, 0].float(), (slope * maps).float().sum(1).relu()
+            return (scores, heat), None if state is None else state.detach()
 
-    def _follow(self, embedding: Tensor) -> Tensor:
-        """Carries on as many sequences as there are rows, from the next one on."""
-        mine = slice(self._next, self._next + len(embedding))
-        # a copy, since the gradient of `explain` wants it as it is now
-        before = None if self._state is None else self._state[mine].clone()
-        features, state = self.encoder.follow(embedding, before)
-        if state is not None:
-            if self._state is None:
-                self._state = state.new_zeros(self.stride, *state.shape[1:])
-            self._state[mine] = state.detach()
-        self._next = mine.stop % self.stride
-        return features
+        def see(frames: Tensor) -> Tensor:
+            return self.encoder.maps(self.encoder.normalise(frames[None]))[0]
+
+        with torch.no_grad():
+            scores, heat = self._recurrence.push(clip[0], times, *_which(clip, faces, anew), see, step)
+        highest = heat.amax((-2, -1), keepdim=True)
+        return scores, torch.where(highest > 0, heat / highest, 0.0)
+
+
+def _which(clip: Tensor, faces: Which | None, anew: Which | None) -> tuple[Which, Which]:
+    count = clip.shape[1]
+    return np.ones(count, bool) if faces is None else faces, np.zeros(count, bool) if anew is None else anew

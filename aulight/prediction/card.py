@@ -80,7 +80,7 @@ def model_card(about: ModelDescription) -> str:
         "## Model",
         "",
         f"- Network: `{architecture.backbone}`, "
-        + ("each frame alone" if recurrence == "none" else f"`{recurrence}` over frames {about.stride} apart")
+        + ("each frame alone" if recurrence == "none" else f"`{recurrence}` over frames {_apart(about)}")
         + f", on faces of {architecture.size}x{architecture.size} pixels.",
         f"- Faces are cut {about.crop_size} pixels wide, aligned: {about.alignment}"
         + (f"; their movement is smoothed over {about.smooth_s:g} s." if about.finds_faces else "."),
@@ -94,6 +94,12 @@ def model_card(about: ModelDescription) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _apart(about: ModelDescription) -> str:
+    if about.step_s is None:
+        return f"{about.stride} apart"
+    return f"{about.step_s:.3g} s apart, the first of a face seen {about.primed} times before it"
 
 
 def _scores(of: Scores | None) -> tuple[float | None, ...]:

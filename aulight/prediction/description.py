@@ -164,7 +164,10 @@ class ModelDescription(Part):
         name: Of the run.
         aus: Numbers of its AUs, in the order of its outputs.
         architecture: The network.
-        stride: Frames from one sample of the recurrence to the next.
+        stride: Frames from one sample of the recurrence to the next, at the dataset's rate.
+        step_s: The same in seconds; 0.1.0 did not say it, and it follows from the rate.
+        primed: How often a stream sees the first frame of a track before it counts, as its clips did and as it was
+            scored. Models of 0.1.0 were scored without, and are streamed so: 0.
         normalisation: What its inputs and outputs are scaled by.
         crop_size: Side of the faces that it learned from, in pixels.
         alignment: How they lay in their pictures; another text, or ``None``, of a dataset that was made elsewhere.
@@ -192,6 +195,8 @@ class ModelDescription(Part):
     aus: tuple[ActionUnit, ...] = Field(min_length=1)
     architecture: Architecture
     stride: int = Field(ge=1, le=10_000)
+    step_s: float | None = Field(default=None, ge=1e-4, le=1e6)
+    primed: int = Field(default=0, ge=0, le=10_000)
     normalisation: Normalisation
     crop_size: int = Field(ge=1, le=8192)
     alignment: Annotated[Alignment | Line | None, Field(union_mode="left_to_right")] = None
@@ -236,6 +241,12 @@ class ModelDescription(Part):
         mean, std = self.normalisation.image_mean, self.normalisation.image_std
         shape = {name: getattr(self.architecture, name) for name in Architecture.model_fields}
         return read(NetworkSettings, shape | {"mean": mean, "std": std}, "architecture")
+
+    @property
+    def seconds_a_step(self) -> float:
+        """Seconds from one sample of the recurrence to the next."""
+        said = self.stride / self.dataset.fps if self.step_s is None else self.step_s
+        return max(said, 1e-3)  # no video is faster, and a stranger may claim anything
 
     @property
     def finds_faces(self) -> bool:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from aulight.data.video.raw import raw_frames
 from aulight.data.video.types import Frames, RawFrame
 from aulight.errors import AulightError, VideoError
 from aulight.facs import MAX_INTENSITY, column
+from aulight.nets.tracks import Times, Which
 from aulight.prediction.description import ModelDescription
 from aulight.prediction.rows import Row, Scored, Table
 from aulight.prediction.seal import write_sealed
@@ -37,10 +38,10 @@ Intensities = npt.NDArray[np.float32]
 class Stream(Protocol):
     """One video through a network; :class:`FrameStream` is the one of torch."""
 
-    def push(self, clip: Tensor) -> Tensor:
-        """Frames ``(1, n, size, size, 3)`` uint8 to intensities ``(n, AUs)`` float32."""
+    def push(self, clip: Tensor, times: Times, faces: Which, anew: Which) -> Tensor:
+        """Frames ``(1, n, size, size, 3)`` uint8 to intensities ``(n, AUs)`` float32: :meth:`FrameStream.push`."""
 
-    def explain(self, clip: Tensor, output: int) -> tuple[Tensor, Tensor]:
+    def explain(self, clip: Tensor, output: int, times: Times, faces: Which, anew: Which) -> tuple[Tensor, Tensor]:
         """The same, and the heat ``(n, h, w)`` float32 of one of them: :meth:`FrameStream.explain`."""
 
 
@@ -58,7 +59,7 @@ class Model:
         aus: Numbers of its AUs.
         columns: Their names, ``AU01`` ...
         size: Height and width of the frames that the network takes, in pixels.
-        stride: Frames from one sample of the recurrence to the next.
+        stride: Frames from one sample of the recurrence to the next, at the rate of the videos that it learned from.
         intervals: How far its prediction intervals reach; ``None`` if it was not calibrated.
         file: As given, as the next.
         network: As given.
@@ -95,7 +96,8 @@ class Model:
         """
         if precision not in ("32", "bf16"):
             raise AulightError(f"precision={precision}: 32 or bf16")
-        return Scorer(self._start(device, precision), self.size, self.aus, str(self.file))
+        about = self.description
+        return Scorer(self._start(device, precision), self.size, self.aus, about.dataset.fps, str(self.file))
 
     def predict(
         self,
@@ -223,6 +225,8 @@ class Model:
     ) -> Iterator[Scored]:
         """Scores the people in the frames of one video, each with a recurrent state of their own.
 
+        It begins anew where a face was lost for longer than a moment (:mod:`aulight.nets.tracks`), or is elsewhere.
+
         Args:
             frames: As :meth:`FaceAligner.everybody` gives them; somebody who is missing from one has left, and begins
                 anew if they come back.
@@ -244,8 +248,17 @@ class Model:
                 for stay in stays:
                     known = before.get(person) if stay[0] == 0 and not apart else None
                     scorer = self.scorer(device, precision) if known is None else known
-                    crops = np.stack([some[place][1][person].crop for place in stay])
-                    scores, where = (scorer.push(crops), None) if explain is None else scorer.explain(crops, explain)
+                    seen = [some[place][1][person] for place in stay]
+                    crops = np.stack([face.crop for face in seen])
+                    when = Moments(
+                        np.array([some[place][0].time_s for place in stay], np.float64),
+                        np.array([face.confidence > 0 for face in seen]),
+                        np.array([face.elsewhere for face in seen]),
+                    )
+                    if explain is None:
+                        scores, where = scorer.push(crops, when), None
+                    else:
+                        scores, where = scorer.explain(crops, explain, when)
                     for row, place in enumerate(stay):
                         values[place][person] = scores[row]
                         if where is not None:
@@ -275,26 +288,44 @@ def _picture(image: Any) -> Frames:
     return image
 
 
+class Moments(NamedTuple):
+    """When frames were taken, and whether they show a face.
+
+    Attributes:
+        times: ``(n,)`` float64 seconds, in order.
+        faces: ``(n,)`` bool, whether there is a face.
+        anew: ``(n,)`` bool, whether it is another person than before, or the face is elsewhere.
+    """
+
+    times: Times
+    faces: Which
+    anew: Which
+
+
 class Scorer:
     """Scores the aligned faces of one person in one video, in order; :meth:`Model.scorer` makes it."""
 
-    def __init__(self, stream: Stream, size: int, aus: Sequence[int], name: str = "model") -> None:
-        self._stream, self._size, self._aus, self._name = stream, size, tuple(aus), name
+    def __init__(self, stream: Stream, size: int, aus: Sequence[int], fps: float, name: str = "model") -> None:
+        self._stream, self._size, self._aus, self._fps, self._name = stream, size, tuple(aus), fps, name
+        self._next_s = 0.0
 
-    def push(self, crops: Frames) -> Intensities:
+    def push(self, crops: Frames, when: Moments | None = None) -> Intensities:
         """Scores the next frames; frames without a face are given as well, cut where the face was.
 
         Args:
             crops: ``(n, S, S, 3)`` uint8 RGB; any number of frames, of any size.
+            when: When each was taken. ``None``: at the rate of the videos that the model learned from, all with a face.
 
         Returns:
             ``(n, AUs)`` float32, 0..5.
         """
         if not len(crops):
             return np.empty((0, len(self._aus)), np.float32)
-        return self._finite(self._stream.push(self._clip(crops))).numpy()
+        return self._finite(self._stream.push(self._clip(crops), *self._moments(crops, when))).numpy()
 
-    def explain(self, crops: Frames, au: int) -> tuple[Intensities, npt.NDArray[np.float32]]:
+    def explain(
+        self, crops: Frames, au: int, when: Moments | None = None
+    ) -> tuple[Intensities, npt.NDArray[np.float32]]:
         """In place of :meth:`push`: scores the next frames, and says where in each of them one AU is seen.
 
         Gradient times activation of the network's last map (see :meth:`FrameStream.explain`), made as large as the
@@ -305,6 +336,7 @@ class Scorer:
         Args:
             crops: ``(n, S, S, 3)`` uint8 RGB; any number of frames, of any size.
             au: Number of the AU.
+            when: As of :meth:`push`.
 
         Returns:
             Intensities ``(n, AUs)`` float32, 0..5, and heat ``(n, S, S)`` float32, 0..1.
@@ -318,10 +350,18 @@ class Scorer:
         if not len(crops):
             return self.push(crops), np.empty(crops.shape[:3], np.float32)
         output = self._aus.index(au)
-        intensities, heat = self._stream.explain(self._clip(crops), output)
+        intensities, heat = self._stream.explain(self._clip(crops), output, *self._moments(crops, when))
         self._finite(intensities)
         heat = heat * (intensities[:, output] / MAX_INTENSITY)[:, None, None]
         return intensities.numpy(), _over_crop(heat, self._size, crops.shape[1]).numpy()
+
+    def _moments(self, crops: Frames, when: Moments | None) -> Moments:
+        if when is None:
+            count = len(crops)
+            times = self._next_s + np.arange(count) / self._fps
+            when = Moments(times, np.ones(count, bool), np.zeros(count, bool))
+        self._next_s = float(when.times[-1]) + 1 / self._fps
+        return when
 
     def _finite(self, intensities: Tensor) -> Tensor:
         """Intensities as they are, if they are numbers: others come of a damaged model."""

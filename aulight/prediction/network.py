@@ -13,6 +13,7 @@ from aulight.nets.encoder import Encoder
 from aulight.nets.finite import not_finite
 from aulight.nets.heads import IntensityRegressor
 from aulight.nets.stream import FrameStream
+from aulight.nets.tracks import Times, Which
 from aulight.prediction.description import ModelDescription
 from aulight.prediction.model import Model, Stream
 
@@ -20,21 +21,21 @@ from aulight.prediction.model import Model, Stream
 class TorchStream:
     """A :class:`FrameStream` on a device and in a precision."""
 
-    def __init__(self, network: nn.ModuleDict, stride: int, device: torch.device, precision: str) -> None:
+    def __init__(self, network: nn.ModuleDict, about: ModelDescription, device: torch.device, precision: str) -> None:
         encoder: Any = network["encoder"]
         regressor: Any = network["regressor"]
         self._device, self._precision = device, precision
-        self._stream = FrameStream(encoder, regressor.predict, stride, regressor)
+        self._stream = FrameStream(encoder, regressor.predict, about.seconds_a_step, about.primed, regressor)
 
-    def push(self, clip: Tensor) -> Tensor:
+    def push(self, clip: Tensor, times: Times, faces: Which, anew: Which) -> Tensor:
         """As of :class:`Stream`."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
-            return self._stream.push(clip.to(self._device)).cpu()
+            return self._stream.push(clip.to(self._device), times, faces, anew).cpu()
 
-    def explain(self, clip: Tensor, output: int) -> tuple[Tensor, Tensor]:
+    def explain(self, clip: Tensor, output: int, times: Times, faces: Which, anew: Which) -> tuple[Tensor, Tensor]:
         """As of :class:`Stream`."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
-            intensities, heat = self._stream.explain(clip.to(self._device), output)
+            intensities, heat = self._stream.explain(clip.to(self._device), output, times, faces, anew)
         return intensities.cpu(), heat.cpu()
 
 
@@ -73,7 +74,7 @@ def build(about: ModelDescription, weights: dict[str, Tensor], source: Path) -> 
                 copies[there] = copy.deepcopy(network).to(there)
         except (RuntimeError, AssertionError) as error:
             raise AulightError(f"device={device}: not there ({one_line(error)}); cpu always is") from error
-        return TorchStream(copies[there], about.stride, there, precision)
+        return TorchStream(copies[there], about, there, precision)
 
     return Model(about, start, source, network)
 

@@ -69,11 +69,15 @@ def of_checkpoint(file: Path, folder: Path) -> Model:
     aus = _aus(saved.settings.get("aus"), file)
     who = run.protocol or ProtocolRecord()
     tested = run.done and file.name == "best.ckpt"
-    about = {
+    pace: dict[str, object] = {
+        name: saved.settings[name] for name in ("step_s", "primed") if name in saved.settings
+    }  # not by 0.1.0
+    about: dict[str, object] = {
         "name": run.name,
         "aus": aus,
         "architecture": encoder,
         "stride": saved.settings.get("stride"),
+        **pace,
         "normalisation": normalisation,
         **_faces(run, folder),
         "dataset": run.dataset.model_dump(include={"name", "fingerprint", "fps"}),

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from aulight.errors import AulightError, one_line, shown
+from aulight.nets.recurrence import Recurrence
+from aulight.nets.tracks import Times, Which
 from aulight.prediction.description import ModelDescription
 from aulight.prediction.graph import check_graph
 from aulight.prediction.model import Model, Stream
@@ -24,26 +26,34 @@ MOST_STATE = 2**22
 class _OnnxStream:
     """A graph of one frame over a video: ``(1, 3, size, size)`` uint8 and the state in, intensities and state out."""
 
-    def __init__(self, session: Any, stride: int, path: Path) -> None:
+    def __init__(self, session: Any, about: ModelDescription, path: Path) -> None:
         self._session, self._path = session, path
-        shapes = [given.shape for given in session.get_inputs()[1:]]  # of the state, where there is one
-        self._states = [[np.zeros(shape, np.float32) for shape in shapes] for _ in range(stride)]
-        self._next = 0  # the interleaved sequence whose turn it is, as in FrameStream
+        self._names = [given.name for given in session.get_inputs()]
+        self._shapes = [given.shape for given in session.get_inputs()[1:]]  # of the state, where there is one
+        self._recurrence = Recurrence(about.seconds_a_step, about.primed)
 
-    def push(self, clip: Tensor) -> Tensor:
-        scores = []
-        names = [given.name for given in self._session.get_inputs()]
-        for frame in clip[0].permute(0, 3, 1, 2).contiguous().numpy():
-            given = dict(zip(names, (frame[None], *self._states[self._next]), strict=True))
+    def push(self, clip: Tensor, times: Times, faces: Which, anew: Which) -> Tensor:
+        (scores,) = self._recurrence.push(
+            clip[0].permute(0, 3, 1, 2), times, faces, anew, lambda seen: seen, self._step
+        )
+        return scores
+
+    def _step(self, frames: Tensor, before: Tensor | None) -> tuple[tuple[Tensor, ...], Tensor | None]:
+        scores, states = list[Tensor](), list[Tensor]()
+        for place, frame in enumerate(frames.contiguous().numpy()):
+            given = [frame[None]]
+            if self._shapes:
+                none = np.zeros(self._shapes[0], np.float32)
+                given.append(none if before is None else before[place, None].numpy())
             try:
-                intensities, *self._states[self._next] = self._session.run(None, given)
+                intensities, *state = self._session.run(None, dict(zip(self._names, given, strict=True)))
             except Exception as error:  # onnxruntime has errors of many kinds, which have no base of their own
                 raise AulightError(f"{self._path}: onnxruntime cannot run it ({_told(error)})") from error
             scores.append(torch.from_numpy(intensities))
-            self._next = (self._next + 1) % len(self._states)
-        return torch.cat(scores)
+            states += map(torch.from_numpy, state)
+        return (torch.cat(scores),), torch.cat(states) if states else None
 
-    def explain(self, clip: Tensor, output: int) -> tuple[Tensor, Tensor]:
+    def explain(self, clip: Tensor, output: int, times: Times, faces: Which, anew: Which) -> tuple[Tensor, Tensor]:
         raise AulightError("explain: an .onnx file has no gradients; give the run or the .aulight file that it is from")
 
 
@@ -76,7 +86,7 @@ def of_onnx(path: Path) -> Model:
     def start(device: str, precision: str) -> Stream:
         if (device, precision) != ("cpu", "32"):
             raise AulightError(f"{path}: an .onnx runs with device=cpu precision=32; a .aulight runs anywhere")
-        return _OnnxStream(session, about.stride, path)
+        return _OnnxStream(session, about, path)
 
     return Model(about, start, path)
 
@@ -124,8 +134,10 @@ class _Step(nn.Module):
 def write_onnx(model: Model, path: Path) -> None:
     """Writes a model as an ONNX graph of one frame: ``frame`` and ``state`` in, ``intensities`` and ``state_out`` out.
 
-    The state is zero before the first frame. Frame t continues that of frame t - stride, so there are ``stride`` of
-    them to keep. Without a recurrence there is no state.
+    Whoever runs the graph keeps the states: zero at first, then that of the first frame of a face given ``primed``
+    times over; from there on the frame at time t takes the state of the frame at t - ``step_s``. Both numbers are in
+    the description, under ``aulight`` in the metadata, and :class:`Recurrence` does so. Without a recurrence there is
+    no state.
 
     Raises:
         AulightError: When a package is missing, torch cannot make the graph, or the model has no torch modules.

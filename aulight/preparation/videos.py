@@ -16,7 +16,7 @@ from aulight.data.faces.crop import AlignedFrame, squares
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.own import CROPS
 from aulight.data.sources.raw import RawVideo
-from aulight.data.store import DIGESTS, FOLLOWING, SOURCE_COLUMNS
+from aulight.data.store import DIGESTS, ELSEWHERE, FOLLOWING, SOURCE_COLUMNS
 from aulight.data.video.digest import Pictures, digest, stamp
 from aulight.data.video.prepared import stream_frames
 from aulight.data.video.raw import raw_frames, raw_info
@@ -210,7 +210,8 @@ class VideoMaker:
         if self._recipe.finding is None:
             return table
         counts = sum(frame.confidence == 0 and frame.others > 0 for frame in seen), sum(f.elsewhere for f in seen)
-        table = table.assign(**dict(zip(FOLLOWING, counts, strict=True)))
+        elsewhere = " ".join(str(place) for place, frame in enumerate(seen) if frame.elsewhere)
+        table = table.assign(**dict(zip(FOLLOWING, counts, strict=True)), **{ELSEWHERE: elsewhere})
         if not self._recipe.finding.blendshapes:
             return table
         return table.join(pd.DataFrame(np.stack([frame.blendshapes for frame in seen]), columns=list(BLENDSHAPES)))

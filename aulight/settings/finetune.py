@@ -11,7 +11,7 @@ from aulight.settings.training import LoaderSettings, OptimSettings, TrainingSet
 class FinetuneLoaderSettings(LoaderSettings):
     """How clips and whole videos are read."""
 
-    chunk: int = Field(ge=1, description="Frames of a whole video scored at a time; a multiple of the least stride")
+    chunk: int = Field(ge=1, description="Frames of a whole video scored at a time")
 
 
 class FinetuneOptimSettings(OptimSettings):
@@ -51,6 +51,4 @@ class FinetuneSettings(TrainingSettings):
             raise mistake("label_fraction", "a share is needed, or a number as label_count=")
         if self.label_fraction is not None and self.label_count is not None:
             raise mistake("label_count", f"given beside label_fraction={self.label_fraction}; set one of them to null")
-        if self.loader.chunk % self.clip.stride[0]:
-            raise mistake("loader.chunk", f"a multiple of the least clip.stride={self.clip.stride[0]} is needed")
         return self

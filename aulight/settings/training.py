@@ -27,9 +27,11 @@ from aulight.settings.trainer import TrainerSettings
 class ClipSettings(Group):
     """What a clip is."""
 
-    length: int = Field(ge=1, description="Samples a clip")
+    length: int = Field(ge=1, le=10_000, description="Samples a clip")
     stride: Annotated[list[Count], AsList] = Field(
-        min_length=2, max_length=2, description="Least and most frames from one sample to the next"
+        min_length=2,
+        max_length=2,
+        description="Least and most frames from one sample to the next, at the dataset's rate",
     )
 
     @model_validator(mode="after")

@@ -17,10 +17,11 @@ from aulight.nets.stream import FrameStream
 from aulight.scoring.agreement import icc, mean
 from aulight.scoring.ridge import ridge
 from aulight.settings.data import OnError
+from aulight.settings.training import ClipSettings
 from aulight.training.contrastive import ContrastiveStage
 
 CHUNK = 64
-"""Frames at a time; rounded up to a multiple of the stride."""
+"""Frames at a time."""
 
 Features = npt.NDArray[np.float64]
 
@@ -34,7 +35,7 @@ class Probe(Callback):
     Args:
         data: A labelled dataset.
         split: Its subjects.
-        stride: Frames from one sample of the recurrence to the next.
+        clip: Of stage one: its videos are seen at the least stride, and their first frames as in a clip of its length.
         size: Pixels, as the network wants them.
         every_epochs: How often.
         label_fraction: Share of the training subjects' labelled frames that the map is fitted on.
@@ -50,7 +51,7 @@ class Probe(Callback):
         self,
         data: PreparedDataset,
         split: protocol.Split,
-        stride: int,
+        clip: ClipSettings,
         size: int,
         every_epochs: int,
         label_fraction: float,
@@ -59,15 +60,15 @@ class Probe(Callback):
         on_error: OnError = "raise",
     ) -> None:
         self.skipped: Counter[str] = Counter()
-        self.every_epochs, self.penalty, self.stride = every_epochs, penalty, stride
+        self.every_epochs, self.penalty = every_epochs, penalty
+        self._step_s, self._primed = clip.stride[0] / data.fps, clip.length - 1
         train = protocol.usable_labels(data.labels, data.frames, data.videos, split.train)
         drawn = protocol.draw_labels(train, label_seed, label_fraction)
         self._wanted = set(zip(drawn["video_id"], drawn["frame"], strict=True))
-        chunk = stride * -(-CHUNK // stride)
         fitted = data.videos["video_id"].isin(drawn["video_id"]).to_numpy().nonzero()[0]
         self._videos = data.videos["video_id"]
-        self._fit = WholeVideos(data, fitted, size, chunk, on_error)
-        self._score = WholeVideos(data, data.rows(split.validation), size, chunk, on_error)
+        self._fit = WholeVideos(data, fitted, size, CHUNK, on_error)
+        self._score = WholeVideos(data, data.rows(split.validation), size, CHUNK, on_error)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Fits and scores, every ``every_epochs`` epochs."""
@@ -102,8 +103,9 @@ class Probe(Callback):
                 del features[whole:], targets[whole:], drawn[whole:]
                 continue
             if start == 0:
-                stream = FrameStream(encoder, lambda x: x.mean((-2, -1)), self.stride)
-            features.append(stream.push(piece["clip"].to(device)).cpu().double().numpy())
+                stream = FrameStream(encoder, lambda x: x.mean((-2, -1)), self._step_s, self._primed)
+            when = np.array(piece["times"]), piece["face"].numpy(), np.array(piece["anew"])
+            features.append(stream.push(piece["clip"].to(device), *when).cpu().double().numpy())
             targets.append(piece["targets"].masked_fill(~piece["face"][:, None], torch.nan).double().numpy())
             name = self._videos.iat[video]
             drawn.append([(name, frame) in self._wanted for frame in range(start, start + len(targets[-1]))])

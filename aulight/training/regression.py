@@ -33,7 +33,9 @@ class RegressionStage(pl.LightningModule):
         aus: Numbers of the AUs.
         label_mean: ``(AUs,)`` mean of the drawn labels.
         label_std: ``(AUs,)`` standard deviation of the drawn labels.
-        stride: Frames from one sample of the recurrence to the next, in whole videos.
+        stride: Frames from one sample of the recurrence to the next, in whole videos at the dataset's rate.
+        step_s: The same in seconds.
+        primed: How often the first frame of a track is seen before it counts (:class:`Recurrence`).
         loss: ``mse`` or ``smooth_l1``.
         freeze: ``none``; ``backbone`` keeps the per-frame part as loaded; ``encoder`` the recurrence as well.
         optim: Of :func:`one_cycle`, with ``lr`` for the regressor.
@@ -50,6 +52,8 @@ class RegressionStage(pl.LightningModule):
         label_mean: list[float],
         label_std: list[float],
         stride: int,
+        step_s: float,
+        primed: int,
         loss: Literal["mse", "smooth_l1"],
         freeze: Literal["none", "backbone", "encoder"],
         optim: FinetuneOptimSettings,
@@ -62,6 +66,8 @@ class RegressionStage(pl.LightningModule):
                 "label_mean": label_mean,
                 "label_std": label_std,
                 "stride": stride,
+                "step_s": step_s,
+                "primed": primed,
                 "loss": loss,
                 "freeze": freeze,
                 "optim": optim.model_dump(),
@@ -70,7 +76,7 @@ class RegressionStage(pl.LightningModule):
         self.encoder = Encoder(encoder)
         self.regressor = IntensityRegressor(self.encoder.channels, len(aus))
         self.regressor.set_scale(torch.tensor(label_mean), torch.tensor(label_std))
-        self.stride, self.loss, self.optim = stride, loss, optim
+        self.step_s, self.primed, self.loss, self.optim = step_s, primed, loss, optim
         self._freeze = freeze
         for module in self.frozen:
             module.requires_grad_(False)
@@ -186,9 +192,12 @@ class RegressionStage(pl.LightningModule):
             self._streams.pop(video, None)
             self._pieces.pop(video, None)
             return
-        stream = self._streams.setdefault(video, FrameStream(self.encoder, self.regressor.predict, self.stride))
+        if video not in self._streams:
+            self._streams[video] = FrameStream(self.encoder, self.regressor.predict, self.step_s, self.primed)
+        when = np.array(piece["times"]), piece["face"].numpy(force=True), np.array(piece["anew"])
+        scores = self._streams[video].push(piece["clip"], *when)
         targets = piece["targets"].masked_fill(~piece["face"][:, None], torch.nan)
-        self._pieces.setdefault(video, []).append((stream.push(piece["clip"]), targets))
+        self._pieces.setdefault(video, []).append((scores, targets))
         if piece["last"]:
             del self._streams[video]
             intensities, truth = (torch.cat(parts) for parts in zip(*self._pieces.pop(video), strict=True))

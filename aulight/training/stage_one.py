@@ -101,7 +101,7 @@ def learn(settings: PretrainSettings, folder: Path, typed: Sequence[str] = ()) -
         ]
         if settings.probe is not None and split is not None and labelled:
             looks = settings.probe.model_dump() | {"on_error": settings.data.on_error}
-            callbacks.append(Probe(data, split, settings.clip.stride[0], settings.encoder.size, **looks))
+            callbacks.append(Probe(data, split, settings.clip, settings.encoder.size, **looks))
         with Tracker(run, settings.logger) as tracker:
             trainer = make_trainer(run, settings, callbacks, tracker)
             fit(trainer, stage, module, run, settings)

@@ -192,6 +192,8 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
         task.mean,
         task.std,
         stride=settings.clip.stride[0],
+        step_s=settings.clip.stride[0] / data.fps,
+        primed=settings.clip.length - 1,
         loss=settings.loss,
         freeze=settings.freeze,
         optim=settings.optim,

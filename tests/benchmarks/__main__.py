@@ -436,6 +436,8 @@ def stage_and_data(command: str, config: dict[str, Any], root: Path, steps: int)
         mean,
         std,
         stride=clip.stride[0],
+        step_s=clip.stride[0] / data.fps,
+        primed=clip.length - 1,
         loss=config["loss"],
         freeze=config["freeze"],
         optim=FinetuneOptimSettings(**config["optim"]),
@@ -471,6 +473,7 @@ def measure_precision(bench: Bench, command: str, name: str) -> Iterator[Row]:
 
 
 def measure_evaluation(bench: Bench) -> Iterator[Row]:
+    import numpy as np
     import torch
 
     from aulight.nets.stream import FrameStream
@@ -490,8 +493,8 @@ def measure_evaluation(bench: Bench) -> Iterator[Row]:
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             for piece in pieces:
                 if piece["start"] == 0:
-                    stream = FrameStream(stage.encoder, stage.regressor.predict, stage.stride)
-                frames += len(stream.push(piece["clip"]))
+                    stream = FrameStream(stage.encoder, stage.regressor.predict, stage.step_s, stage.primed)
+                frames += len(stream.push(piece["clip"], np.array(piece["times"])))
         return frames
 
     def limit() -> int:

@@ -144,7 +144,6 @@ def test_no_arguments_and_version(aulight: Command) -> None:
         (["finetune", "label_count=5"], ["label_fraction", "label_count"]),
         (["finetune", "label_fraction=null"], ["label_fraction", "label_count"]),
         (["finetune", "label_fraction=null", "label_count=100000"], ["label_count=100000", "360"]),
-        (["finetune", "loader.chunk=66"], ["loader.chunk=66", "clip.stride=4"]),
         (["finetune", "pretrained=/nowhere"], ["pretrained=/nowhere"]),
         (["finetune", "start=pretrained"], ["stage_one_run: no value given", "add experiment="]),
         (["pretrain", "data.protocol.name=kfold", "data.protocol.folds=1"], ["data.protocol.folds=1", "at least 2"]),

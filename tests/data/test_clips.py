@@ -11,13 +11,25 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from aulight.data import clips
-from aulight.data.clips import Clip, LabelledClips, UnlabelledClips
+from aulight.data.clips import Clip, LabelledClips, Timeline, UnlabelledClips, timelines
 from aulight.errors import AulightError
 
 SEGMENTS = pd.DataFrame(
     [(0, 0, 10), (0, 15, 30), (2, 3, 60), (5, 0, 4), (5, 10, 17), (7, 0, 3)], columns=["video", "start", "stop"]
 )
 COLUMNS = ["AU01", "AU12"]
+FPS = 25.0
+
+
+def timeline(runs: pd.DataFrame) -> Timeline:
+    """Frames with a face in runs, between which minutes go by."""
+    places = np.arange(runs["stop"].max())
+    after = (places[:, None] >= runs["start"].to_numpy()).sum(1)
+    inside = ((places[:, None] >= runs["start"].to_numpy()) & (places[:, None] < runs["stop"].to_numpy())).any(1)
+    return Timeline(places / FPS + 60 * after, np.asarray(inside), np.zeros(len(places), bool))
+
+
+TIMELINES = {int(str(video)): timeline(runs) for video, runs in SEGMENTS.groupby("video")}
 
 
 def same(one: Clip, other: Clip) -> bool:
@@ -100,6 +112,23 @@ def test_every_stride_is_equally_likely() -> None:
     assert chisquare(list(strides.values())).pvalue > 0.01
 
 
+@pytest.mark.parametrize("rate", [0.5, 0.996, 1.0, 1.2, 2.0, 7.0])
+def test_windows_of_another_rate_are_as_long(rate: float) -> None:
+    """The oracle goes from sample to sample in seconds; at the dataset's own rate it counts whole frames."""
+    runs = pd.DataFrame([(0, 5, 125)], columns=["video", "start", "stop"])
+    choose = UnlabelledClips(runs, 6, (2, 5), 200, 0, np.array([rate]))
+    alike = UnlabelledClips(runs, 6, (2, 5), 200, 0)
+    for index in range(200):
+        frames = choose(0, index).frames
+        stride = int(np.random.default_rng([0, 0, index]).integers(2, 5, endpoint=True))
+        step = min(stride * (1.0 if abs(rate - 1) < 0.01 else rate), 119 // 5)
+        assert frames[0] >= 5
+        assert frames[-1] < 125
+        assert (frames - frames[0]).tolist() == [int(step * sample + 0.5) for sample in range(6)]
+        if abs(rate - 1) < 0.01:
+            np.testing.assert_array_equal(frames, alike(0, index).frames)
+
+
 # -- stage two ---------------------------------------------------------------------------------------------------
 
 
@@ -109,13 +138,12 @@ def labelled(
     stride: tuple[int, int] = (1, 3),
     seed: int = 0,
     clips_per_epoch: int = 50,
-    segments: pd.DataFrame = SEGMENTS,
 ) -> LabelledClips:
     """Labels whose values tell video and frame; every third has an unknown AU."""
     labels = pd.DataFrame(places, columns=["video", "frame"])
     labels["AU01"] = pd.array([frame % 6 for _, frame in places], dtype="Int8")
     labels["AU12"] = pd.array([None if frame % 3 == 0 else video % 6 for video, frame in places], dtype="Int8")
-    return LabelledClips(labels, COLUMNS, segments, length, stride, clips_per_epoch, seed)
+    return LabelledClips(labels, COLUMNS, TIMELINES, length, stride, FPS, clips_per_epoch, seed)
 
 
 def slow_targets(clip: Clip, places: set[tuple[int, int]]) -> list[list[float]]:
@@ -178,6 +206,90 @@ def test_every_label_is_the_last_one_equally_often() -> None:
     choose = labelled(places, clips_per_epoch=20)
     order = [(clip.video, int(clip.frames[-1])) for clip in (choose(i // 20, i % 20) for i in range(120))]
     assert all(sorted(order[start : start + 6]) == sorted(places) for start in range(0, 120, 6))
+
+
+def slow_frames(
+    times: list[float], faces: list[bool], anew: list[bool], last: int, step_s: float, length: int
+) -> list[int]:
+    """Of each sample the frame nearest in time, and what is seen in it, one frame after the other."""
+    shown, first, seen_s = list[int](), list[int](), -1e9
+    for frame, (now, face) in enumerate(zip(times, faces, strict=True)):
+        if face and (anew[frame] or now - seen_s > max(0.5, 1.5 * step_s) + 0.001):
+            first.append(frame)
+        else:
+            first.append(first[-1] if first else -1)
+        shown.append(frame if face else (shown[-1] if shown else -1))
+        seen_s = now if face else seen_s
+    found = []
+    for sample in reversed(range(length)):
+        wanted = times[last] - sample * step_s
+        nearest = min(range(len(times)), key=lambda frame: (round(abs(times[frame] - wanted), 6), frame))
+        found.append(shown[max(nearest, first[last])])
+    return found
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    waits=st.lists(st.sampled_from([0.02, 0.033, 0.04, 0.04, 0.041, 0.2, 0.7]), min_size=1, max_size=60),
+    lost=st.lists(st.integers(0, 59), max_size=40),
+    others=st.lists(st.integers(0, 59), max_size=2),
+    stride=st.integers(1, 12),
+    length=st.integers(1, 8),
+    fps=st.sampled_from([5.0, 20.0, 25.0, 30.0]),
+)
+def test_samples_are_the_nearest_frames_in_time(
+    waits: list[float], lost: list[int], others: list[int], stride: int, length: int, fps: float
+) -> None:
+    times, faces = np.cumsum(waits), np.array([frame not in lost for frame in range(len(waits))])
+    anew = np.array([frame in others for frame in range(len(waits))])
+    for last in np.flatnonzero(faces).tolist():
+        labels = pd.DataFrame({"video": [0], "frame": [last], "AU01": [1]})
+        videos = {0: Timeline(times, faces, anew)}
+        clip = LabelledClips(labels, ["AU01"], videos, length, (stride, stride), fps, 1, 0)(0, 0)
+        assert clip.frames.tolist() == slow_frames(
+            times.tolist(), faces.tolist(), anew.tolist(), last, stride / fps, length
+        )
+
+
+@pytest.mark.parametrize("fps", [19.98, 25.0, 29.97])
+def test_at_one_rate_samples_are_a_whole_number_of_frames_apart(fps: float) -> None:
+    """In frames counted back, whatever the times are rounded to, and however far videos stray from the dataset's."""
+    rng = np.random.default_rng(0)
+    for rate in (fps, 1.0005 * fps):
+        times = np.round(7 + np.arange(900) / rate + rng.uniform(-0.002, 0.002, 900), 3)
+        labels = pd.DataFrame({"video": 0, "frame": np.arange(900), "AU01": 1})
+        choose = LabelledClips(
+            labels, ["AU01"], {0: Timeline(times, np.ones(900, bool), np.zeros(900, bool))}, 8, (2, 6), fps, 900, 0
+        )
+        for index in range(900):
+            rng_of = np.random.default_rng([0, 0, index])
+            stride, frames = int(rng_of.integers(2, 6, endpoint=True)), choose(0, index).frames
+            assert frames.tolist() == [max(int(frames[-1]) - stride * k, 0) for k in range(7, -1, -1)]
+
+
+def test_a_video_of_another_rate_gives_clips_as_long() -> None:
+    """Of one film at 25 and 50 frames a second, the same pictures."""
+    labels = [pd.DataFrame({"video": [0], "frame": [frame], "AU01": [1]}) for frame in (40, 80)]
+    clips = []
+    for label, fps in zip(labels, (25, 50), strict=True):
+        video = Timeline(np.arange(4 * fps) / fps, np.ones(4 * fps, bool), np.zeros(4 * fps, bool))
+        clips.append(LabelledClips(label, ["AU01"], {0: video}, 8, (4, 4), 25.0, 1, 0)(0, 0))
+    assert clips[1].frames.tolist() == (2 * clips[0].frames).tolist()
+
+
+def test_timelines_are_those_of_the_table() -> None:
+    frames = pd.DataFrame(
+        {
+            "video_id": ["b", "a", "a", "b", "a"],
+            "frame": [0, 1, 0, 1, 2],
+            "time_s": [0.0, 0.04, 0.0, 0.1, 0.03],
+            "face_confidence": [1.0, 0.0, 0.5, 0.0, 1.0],
+        }
+    )
+    found = timelines(frames, {"a": [2]})
+    assert {video: of.times.tolist() for video, of in found.items()} == {"a": [0, 0.04, 0.04], "b": [0, 0.1]}
+    assert {video: of.faces.tolist() for video, of in found.items()} == {"a": [True, False, True], "b": [True, False]}
+    assert {video: of.anew.tolist() for video, of in found.items()} == {"a": [False, False, True], "b": [False] * 2}
 
 
 # -- both --------------------------------------------------------------------------------------------------------

@@ -192,13 +192,15 @@ def test_interrupted_run_goes_on_as_it_would_have(command: str, aulight: Command
 
 
 def test_stage_two_begins_on_top_of_stage_one(aulight: Command) -> None:
-    """With the same seed it comes to what that version came to."""
+    """With the same seed it comes to what that version came to, but for how videos begin: as clips do, since then."""
     outcome = aulight(*FINISHED["synthetic-fold1-pretrained-0.2-seed0"], "root=again")
     assert outcome.status == 0, outcome.err
     folder = Path("again", STAGE_TWO.name)
     assert _run(folder)["stage_one"] == _run(STAGE_TWO)["stage_one"]
     for name in ("labels_used.parquet", "predictions.parquet", "validation.parquet"):
         one, other = (pd.read_parquet(path / name) for path in (folder, STAGE_TWO))
+        if name != "labels_used.parquet":
+            one, other = (table[table["frame"] >= 15] for table in (one, other))  # of 40
         pd.testing.assert_frame_equal(one, other, check_exact=False, rtol=0, atol=1e-2)
 
 

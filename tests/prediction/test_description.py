@@ -32,8 +32,10 @@ def _read(said: dict[str, Any]) -> ModelDescription:
 
 
 def test_a_header_of_before_is_read_and_written_again_as_it_was(said: dict[str, Any]) -> None:
-    assert list(said) == BEFORE
+    assert list(said) == [*BEFORE[:7], "step_s", "primed", *BEFORE[7:]]
+    said = {key: said[key] for key in BEFORE}
     about = _read(said)
+    assert (about.seconds_a_step, about.primed) == (4 / 25, 0)
     assert about.smooth_s == 0.1, "all that was ever done then"
     assert json.loads(about.header()["aulight"]) == said
     assert json.loads(_read(said | {"licence": "mine"}).header()["aulight"]) == said | {"licence": "mine"}

@@ -328,11 +328,11 @@ def test_scorers_know_nothing_of_each_other(model: Model, faces: Frames) -> None
 class _Seen:
     """A network that keeps what it is given."""
 
-    def push(self, clip: Tensor) -> Tensor:
+    def push(self, clip: Tensor, *when: Any) -> Tensor:
         self.clip = clip
         return torch.zeros(clip.shape[1], 1)
 
-    def explain(self, clip: Tensor, output: int) -> tuple[Tensor, Tensor]:
+    def explain(self, clip: Tensor, output: int, *when: Any) -> tuple[Tensor, Tensor]:
         return self.push(clip), torch.zeros(clip.shape[1], 1, 1)
 
 
@@ -342,7 +342,7 @@ def test_faces_are_made_smaller_as_for_training(size: int, tmp_path: Path) -> No
     write_video(tmp_path / "video.mp4", render_video(3, 128, 12)[0], 25)
     crops = np.stack([frame.image for frame in raw_frames(tmp_path / "video.mp4")])
     seen = _Seen()
-    Scorer(seen, size, [1]).push(crops)
+    Scorer(seen, size, [1], 25.0).push(crops)
     given = seen.clip[0].numpy()
     assert given.shape == (12, size, size, 3)
     assert given.dtype == np.uint8
@@ -354,7 +354,7 @@ def test_faces_are_made_smaller_as_for_training(size: int, tmp_path: Path) -> No
     decoded = np.concatenate(list(stream_frames(tmp_path / "video.mp4", size))).astype(int)
     # its colours are made smaller before they are RGB, so it is not the same; another interpolation is further off
     assert np.abs(given - decoded).mean() < 1.2 < np.abs(pillow(PIL.Image.Resampling.BICUBIC) - decoded).mean()
-    Scorer(seen, 128, [1]).push(crops)
+    Scorer(seen, 128, [1], 25.0).push(crops)
     np.testing.assert_array_equal(seen.clip[0].numpy(), crops)
 
 
@@ -437,9 +437,10 @@ def test_predict_and_stream_of_a_real_face(finetuned: Path, folder_tree: Callabl
     faces = yaml.safe_load((ROOT / "conf" / "prepare.yaml").read_text())["faces"]
     with FaceAligner(96, False, faces["max_faces"], faces["smooth_s"]) as aligner:
         aligned = list(aligner.align(raw_frames(tmp_path / "video.mp4")))
-    expected = model.scorer().push(np.stack([face.crop for face in aligned]))
     found = np.array([face.confidence > 0 for face in aligned])
     assert found.tolist() == [True] * 12 + [False] * 6 + [True] * 12
+    shown = np.maximum.accumulate(np.where(found, np.arange(30), 0))  # for a moment without a face, the last one
+    expected = model.scorer().push(np.stack([aligned[frame].crop for frame in shown]))
     expected[~found] = np.nan
 
     table = model.predict(tmp_path / "video.mp4")

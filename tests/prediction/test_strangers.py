@@ -82,6 +82,8 @@ ABSURD: list[tuple[str, Any]] = [
     *_each("architecture.small_input", None, 0, True),
     ("architecture.heads", 2),
     *_each("stride", None, 0, -1, 1.5, "2", True, 10**9, 10**30),
+    *_each("step_s", 0, -1, NAN, INF, 1e-300, 1e300, "0.1", True),
+    *_each("primed", None, -1, 1.5, 10**9, 10**30, "7"),
     *_each("normalisation", None, {}, [0.5]),
     *_each("normalisation.image_mean", None, [0.5] * 2, [NAN] * 3, [INF] * 3, [1e300] * 3, "abc"),
     *_each("normalisation.image_std", [0, 0, 0], [-1, -1, -1], [NAN] * 3, [1e-300] * 3, [1e300] * 3),

@@ -543,4 +543,6 @@ def test_photos_with_labels_and_a_face_that_is_followed(aulight: Command, tmp_pa
     counts = data.videos.set_index("video_id")[["frames_not_followed", "faces_elsewhere"]]
     assert list(counts.loc["two"]) == [10, 0]
     assert list(counts.loc["film"]) == [0, 1]
+    assert data.elsewhere["film"] == [25]
+    assert data.elsewhere["two"] == []
     assert data.labels.set_index("video_id")["AU12"].to_dict() == {"album__anna": 4, "album__bob": 3}

@@ -103,7 +103,6 @@ def test_a_value_by_itself(command: str, override: str, line: str, composed: Com
          "pretrained=/x: model=blendshapes has no network; drop one of the two"),
         ("finetune", "label_count=5", "label_count=5: given beside label_fraction=0.02; set one of them to null"),
         ("finetune", "label_fraction=null", "label_fraction=None: a share is needed, or a number as label_count="),
-        ("finetune", "loader.chunk=66", "loader.chunk=66: a multiple of the least clip.stride=4 is needed"),
         ("predict", "max_frames=5", "max_frames=5: only of a webcam; videos are scored whole"),
         ("predict", "explain=12", "explain=12: needs model=; blendshapes say nothing of where"),
         ("predict", "baseline=rest model=a.aulight",

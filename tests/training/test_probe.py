@@ -2,26 +2,28 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 import torch
 
 from aulight import protocol
-from aulight.data.batches import WholeVideos
+from aulight.data.batches import Piece, WholeVideos
 from aulight.data.store import PreparedDataset
 from aulight.nets.stream import FrameStream
 from aulight.scoring.agreement import icc
 from aulight.scoring.ridge import ridge
 from aulight.settings.model import NetworkSettings
 from aulight.settings.objective import ObjectiveSettings
-from aulight.settings.training import OptimSettings
+from aulight.settings.training import ClipSettings, OptimSettings
 from aulight.training.contrastive import ContrastiveStage
 from aulight.training.probe import Probe
 
 
 def _probe(data: PreparedDataset, split: protocol.Split, **changes: Any) -> Probe:
     settings: dict[str, Any] = {"every_epochs": 1, "label_fraction": 0.2, "label_seed": 0, "penalty": 10.0}
-    return Probe(data, split, stride=4, size=64, **(settings | changes))
+    return Probe(data, split, ClipSettings(length=6, stride=[4, 8]), size=64, **(settings | changes))
 
 
 def _run(probe: Probe, stage: ContrastiveStage) -> float:
@@ -36,6 +38,11 @@ def _run(probe: Probe, stage: ContrastiveStage) -> float:
     stage.log = lambda name, value, **_: values.update({name: value})  # type: ignore[method-assign]
     probe.on_train_epoch_end(trainer, stage)
     return values["probe/icc"]
+
+
+def _features(stage: ContrastiveStage, piece: Piece) -> npt.NDArray[np.float64]:
+    stream = FrameStream(stage.encoder, lambda x: x.mean((-2, -1)), 4 / 25, 5)
+    return stream.push(piece["clip"], np.array(piece["times"])).double().numpy()
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +75,7 @@ def test_score_equals_features_video_by_video(smoke_data: Path, stage: Contrasti
         tables = []
         for row in data.rows(subjects):
             (piece,) = WholeVideos(data, [int(row)], 64, 1000)
-            values = FrameStream(stage.encoder, lambda x: x.mean((-2, -1)), 4).push(piece["clip"]).double().numpy()
+            values = _features(stage, piece)
             name = data.videos["video_id"].iat[row]
             tables.append(pd.DataFrame(values, index=pd.MultiIndex.from_product([[name], range(len(values))])))
         return pd.concat(tables)

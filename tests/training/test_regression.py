@@ -2,12 +2,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from pytorch_lightning.plugins.layer_sync import TorchSyncBatchNorm
 from torch import Tensor, nn
 
 from aulight.data.batches import ClipBatch, Piece
+from aulight.data.clips import LabelledClips, Timeline
 from aulight.errors import AulightError
 from aulight.nets.stream import FrameStream
 from aulight.scoring.agreement import icc, mae, mse
@@ -34,7 +36,9 @@ OPTIM = FinetuneOptimSettings(lr=1e-2, encoder_lr_factor=0.3, weight_decay=0.0, 
 
 def _stage(loss: Any = "mse", freeze: Any = "none", stride: int = 2) -> RegressionStage:
     torch.manual_seed(0)
-    stage = RegressionStage(ENCODER, [1, 2, 4], [0.5, 1.0, 2.0], [0.5, 2.0, 1.0], stride, loss, freeze, OPTIM)
+    stage = RegressionStage(
+        ENCODER, [1, 2, 4], [0.5, 1.0, 2.0], [0.5, 2.0, 1.0], stride, stride / 25, 3, loss, freeze, OPTIM
+    )
     nn.init.normal_(stage.regressor.linear.weight)
     stage.log = lambda *_, **__: None  # type: ignore[method-assign]  # there is no Trainer here
     return stage
@@ -115,7 +119,7 @@ def test_stage_one_is_loaded_to_the_bit(pretrained: Path) -> None:
     network, weights, trained_on, file = read_stage_one(pretrained)
     assert (trained_on["dataset"], len(trained_on["subjects"])) == ("synthetic", 18)
     assert file == pretrained / "checkpoints" / "last.ckpt"
-    stage = RegressionStage(network, [1], [0.0], [1.0], 4, "mse", "none", OPTIM)
+    stage = RegressionStage(network, [1], [0.0], [1.0], 4, 0.16, 7, "mse", "none", OPTIM)
     load_encoder(stage.encoder, weights, file)
     saved = torch.load(file, weights_only=True)["state_dict"]
     loaded = stage.encoder.state_dict()
@@ -127,7 +131,7 @@ def test_stage_one_is_loaded_to_the_bit(pretrained: Path) -> None:
 @pytest.mark.parametrize("change", ["missing", "extra", "shape"])
 def test_weights_that_do_not_fit_are_named(change: str, pretrained: Path) -> None:
     network, weights, _, file = read_stage_one(pretrained)
-    stage = RegressionStage(network, [1], [0.0], [1.0], 4, "mse", "none", OPTIM)
+    stage = RegressionStage(network, [1], [0.0], [1.0], 4, 0.16, 7, "mse", "none", OPTIM)
     if change == "missing":
         del weights["norm.weight"]
     elif change == "extra":
@@ -146,6 +150,8 @@ def _pieces(video: int, clip: Tensor, targets: Tensor, face: Tensor, chunk: int)
             "clip": clip[None, start : start + chunk],
             "video": video,
             "start": start,
+            "times": [frame / 25 for frame in range(start, min(start + chunk, count))],
+            "anew": [frame == 30 for frame in range(start, min(start + chunk, count))],
             "face": face[start : start + chunk],
             "targets": targets[start : start + chunk],
             "last": start + chunk >= count,
@@ -171,7 +177,10 @@ def test_scores_whole_videos_pooled_and_without_frames_that_show_no_face() -> No
     for piece in [pieces[0][0], pieces[1][0], pieces[0][1], pieces[1][1], pieces[0][2]]:  # as two workers interleave
         stage.test_step(piece, 0)
 
-    whole = [FrameStream(stage.encoder, stage.regressor.predict, 3).push(clip[None]) for clip in clips]
+    whole = []
+    for clip, face in zip(clips, faces, strict=True):
+        stream = FrameStream(stage.encoder, stage.regressor.predict, 3 / 25, 3)
+        whole.append(stream.push(clip[None], np.arange(len(clip)) / 25, face.numpy()))
     for video in (0, 1):
         np.testing.assert_allclose(stage.predictions[video], whole[video].numpy(), atol=1e-5)
     predicted = torch.cat([scores[face] for scores, face in zip(whole, faces, strict=True)])
@@ -183,6 +192,35 @@ def test_scores_whole_videos_pooled_and_without_frames_that_show_no_face() -> No
     stage.on_validation_epoch_start()  # the next time starts from nothing
     assert stage.predictions == {}
     assert stage.metrics.compute()["icc"].isnan().all()
+
+
+@pytest.mark.parametrize("lost", [0, 8, 20])
+@pytest.mark.parametrize("stride", [1, 3])
+def test_a_video_is_scored_as_its_clips_are_learned_from(stride: int, lost: int) -> None:
+    """The oracle are clips of stage two's own that end at each frame, long enough to hold all that is seen of it.
+
+    Those of the length of training are the first ``stride`` of a track; a face is lost for some frames.
+    """
+    stage = _stage(stride=stride).eval()
+    clip = torch.randint(0, 256, (50, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
+    face = torch.ones(50, dtype=torch.bool)
+    face[0], face[13 : 13 + lost] = False, False
+    stage.on_test_epoch_start()
+    for piece in _pieces(0, clip, torch.zeros(50, 3), face, 7):
+        stage.test_step(piece, 0)
+    timeline = Timeline(np.arange(50) / 25, face.numpy(), np.arange(50) == 30)
+    for frame in torch.argwhere(face).flatten().tolist():
+        track = 13 + lost if frame > 13 and lost > 12 else 1
+        track = 30 if frame >= 30 and lost < 18 else track  # another person, or elsewhere
+        length = stage.primed + 1 + (frame - track) // stride
+        labels = pd.DataFrame({"video": [0], "frame": [frame], "AU01": [1]})
+        chosen = LabelledClips(labels, ["AU01"], {0: timeline}, length, (stride, stride), 25.0, 1, 0)(0, 0)
+        with torch.no_grad():
+            features, _ = stage.encoder(stage.encoder.normalise(clip[chosen.frames][None]))
+        expected = stage.regressor.predict(features)[0, -1].numpy(force=True)
+        np.testing.assert_allclose(stage.predictions[0][frame], expected, atol=1e-5)
+        if frame < track + stride:
+            assert len(chosen.frames) == 4
 
 
 def test_a_video_that_breaks_half_way_is_forgotten() -> None:

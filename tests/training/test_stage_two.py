@@ -69,7 +69,8 @@ def test_predictions_are_the_best_checkpoint_on_whole_test_videos(
     for row in data.rows(split.test):
         (piece,) = WholeVideos(data, [int(row)], 64, 1000)
         with torch.autocast("cpu", precision, enabled=precision == torch.bfloat16):
-            scores = FrameStream(stage.encoder, stage.regressor.predict, 4).push(piece["clip"])
+            stream = FrameStream(stage.encoder, stage.regressor.predict, 4 / 25, stage.primed)
+            scores = stream.push(piece["clip"], np.array(piece["times"]))
         mine = table[table["video_id"] == data.videos["video_id"].iat[row]].sort_values("frame")
         assert mine["frame"].tolist() == list(range(60))
         np.testing.assert_allclose(

@@ -386,7 +386,7 @@ def _regression(data: PreparedDataset, videos: int) -> tuple[RegressionStage, Re
     ones = [1.0] * len(data.aus)
     optim = FinetuneOptimSettings(lr=1e-3, encoder_lr_factor=1.0, weight_decay=0.01, warmup=0.1)
     stage = RegressionStage(
-        settings.encoder, list(data.aus), ones, ones, stride=4, loss="mse", freeze="none", optim=optim
+        settings.encoder, list(data.aus), ones, ones, 4, 0.16, 3, loss="mse", freeze="none", optim=optim
     )
     everything = np.arange(len(data.videos))
     clip = ClipSettings(length=4, stride=[4, 4])
