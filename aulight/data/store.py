@@ -6,7 +6,7 @@ its own name is complete. What writes it, and how its tables are replaced, is in
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -334,7 +334,7 @@ class PreparedDataset:
         places = (next_table(self.root, "labels", self.meta.get("revision", 0)), self.root / "labels.parquet")
         return any(place.is_file() for place in places) and self._read("labels", pq.read_metadata).num_rows > 0
 
-    def frames_of(self, videos: Iterable[str], columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+    def frames_of(self, videos: Iterable[str], columns: Sequence[str] | None = None) -> Generator[pd.DataFrame]:
         """The rows of ``frames.parquet`` of some videos, one video at a time in memory, and all read in one go.
 
         Args:

@@ -92,7 +92,7 @@ def _validate(rank: int, root: Path, folder: Path) -> None:
     )  # fmt: skip
     torch.manual_seed(0)
     ones = [1.0] * len(data.aus)
-    stage = RegressionStage(settings.encoder, list(data.aus), ones, ones, 4, "mse", "none", OPTIM)
+    stage = RegressionStage(settings.encoder, list(data.aus), ones, ones, 4, 4 / 25, 3, "mse", "none", OPTIM)
     module = RegressionData(
         data, labels, np.array([0]), np.array([1]), ClipSettings(length=4, stride=[4, 4]), settings.augment,
         size=64, batch_size=6, batches_per_epoch=1, chunk=32, workers=0, seed=0, on_error="raise",
@@ -244,9 +244,15 @@ class _Plain(RegressionStage):
 
 def _stage() -> _Plain:
     torch.manual_seed(0)
-    stage = _Plain(ENCODER, [1, 2], [0.5, 1.0], [0.5, 2.0], 2, "mse", "none", OPTIM)
+    stage = _Plain(ENCODER, [1, 2], [0.5, 1.0], [0.5, 2.0], 2, 2 / 25, 3, "mse", "none", OPTIM)
     torch.nn.init.normal_(stage.regressor.linear.weight)
     return stage
+
+
+def _batch(clips: Tensor, targets: Tensor) -> ClipBatch:
+    nobody = torch.zeros(len(clips), dtype=torch.int64)
+    frames = torch.arange(clips.shape[2]).expand(len(clips), -1)
+    return {"clips": clips, "video": nobody, "subject": nobody, "frames": frames, "skipped": [], "targets": targets}
 
 
 def _slow_gradient() -> dict[str, Tensor]:
@@ -268,7 +274,7 @@ def _one_step(rank: int, world: int, batches: int, folder: Path) -> None:
     shares: list[ClipBatch] = []
     for some, known in zip(clips.chunk(batches), targets.chunk(batches), strict=True):
         own, of_own = some.chunk(world)[rank], known.chunk(world)[rank]
-        shares.append({"clips": own, "video": torch.zeros(len(own)), "skipped": [], "targets": of_own})
+        shares.append(_batch(own, of_own))
     stage = _stage()
     before = {name: parameter.detach().clone() for name, parameter in stage.named_parameters()}
     trainer = pl.Trainer(
@@ -301,7 +307,7 @@ def test_every_label_of_a_step_counts_alike(world: int, batches: int, tmp_path: 
 
 def _apart(rank: int, folder: Path) -> None:
     clips, targets = _clips()
-    batch: ClipBatch = {"clips": clips, "video": torch.zeros(8), "skipped": [], "targets": targets}
+    batch = _batch(clips, targets)
     trainer = pl.Trainer(
         accelerator="cpu", devices=2, strategy="ddp", max_epochs=1, callbacks=[OneFolder(folder / "run", 4 - 4 * rank)],
         logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,

@@ -99,7 +99,8 @@ def test_predictions_of_both_checkpoints(
     for row in data.rows(split.test):
         (piece,) = WholeVideos(data, [int(row)], 64, 1000)
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-            expected = FrameStream(stage.encoder, stage.regressor.predict, 4).push(piece["clip"])
+            stream = FrameStream(stage.encoder, stage.regressor.predict, 4 / 25, stage.primed)
+            expected = stream.push(piece["clip"], np.array(piece["times"]))
         mine = table[table["video_id"] == data.videos["video_id"].iat[row]].sort_values("frame")
         np.testing.assert_allclose(mine[columns].to_numpy(), expected.numpy(), atol=2e-2 if mixed else 1e-5)
     found = {name: float(mean(values)) for name, values in scores(table, data.columns).items()}
