@@ -247,7 +247,7 @@ def test_every_second_picture_of_a_film_is_a_film_for_both_stages(
     for index in range(50):
         assert set(np.diff(np.array(numbers)[ones(0, index).frames])) == {2}
     drawn = data.labels.assign(video=0)
-    shown = timelines(data.frames, data.elsewhere)[data.videos["video_id"].iat[0]]
+    shown = timelines(data.frames, data.elsewhere)[str(data.videos["video_id"].iat[0])]
     twos = LabelledClips(drawn, data.columns, {0: shown}, 8, (1, 1), data.fps, 3, 0)
     found = {int(clip.frames[-1]): np.array(numbers)[clip.frames].tolist() for clip in (twos(0, i) for i in range(3))}
     assert found == {19: [*range(24, 40, 2)], 20: [60] * 8, 59: [*range(124, 140, 2)]}
