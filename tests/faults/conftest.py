@@ -2,15 +2,14 @@
 
 import contextlib
 import itertools
-import os
-import platform
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aulight.processes import cpus
+from aulight.runs.machine import processor
 from tests.faults.trials import Server, Tally
 
 
@@ -48,11 +47,4 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.section("faults: tries")
     for row in rows:
         terminalreporter.line(f"| {' | '.join(row)} |")
-    terminalreporter.line(f"{len(values)} tries, {lost} losses; {_processor()}")
-
-
-def _processor() -> str:
-    about = Path("/proc/cpuinfo")
-    lines = about.read_text().splitlines() if about.is_file() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{len(os.sched_getaffinity(0))} cores, {models[0] if models else platform.machine()}"
+    terminalreporter.line(f"{len(values)} tries, {lost} losses; {processor()}, {cpus()} cores")
