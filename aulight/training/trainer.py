@@ -10,7 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
-from lightning_fabric.plugins.environments import TorchElasticEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
@@ -252,6 +252,7 @@ def _quiet() -> None:
         ".*isinstance.treespec, LeafSpec.. is deprecated.*",
         ".*Trying to infer the `batch_size`.*",
         ".*AMP with fp16 is not supported on CPU.*",  # said by make_trainer
+        ".*method of metric IntensityMetrics was called before the ``update`` method.*",  # a process without a video
         ".*The `srun` command is available on your system but is not used.*",
         ".*It is recommended to use `self.log.'probe/icc', .*",  # the first process alone computes it
     ):
