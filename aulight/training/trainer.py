@@ -253,6 +253,7 @@ def _quiet() -> None:
         ".*Trying to infer the `batch_size`.*",
         ".*predict returned None if it was on purpose.*",
         ".*AMP with fp16 is not supported on CPU.*",  # said by make_trainer
+        ".*method of metric IntensityMetrics was called before the ``update`` method.*",  # a process without a video
         ".*The `srun` command is available on your system but is not used.*",
         ".*It is recommended to use `self.log.'probe/icc', .*",  # the first process alone computes it
     ):

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import pytorch_lightning as pl
@@ -94,8 +93,8 @@ def _validate(rank: int, root: Path, folder: Path) -> None:
     ones = [1.0] * len(data.aus)
     stage = RegressionStage(settings.encoder, list(data.aus), ones, ones, 4, 4 / 25, 3, "mse", "none", OPTIM)
     module = RegressionData(
-        data, labels, np.array([0]), np.array([1]), ClipSettings(length=4, stride=[4, 4]), settings.augment,
-        size=64, batch_size=6, batches_per_epoch=1, chunk=32, workers=0, seed=0, on_error="raise",
+        data, labels, data.rows(split.validation)[:1], data.rows(split.test)[:1], ClipSettings(length=4, stride=[4, 4]),
+        settings.augment, size=64, batch_size=6, batches_per_epoch=1, chunk=32, workers=0, seed=0, on_error="raise",
     )  # fmt: skip
     best = ModelCheckpoint(folder / "checkpoints", "best", monitor="val/icc", mode="max", save_on_train_epoch_end=False)
     seen: list[dict[str, Tensor]] = []
