@@ -16,6 +16,7 @@ from aulight.errors import AulightError
 from aulight.runs.equal_compute import equal_steps
 from aulight.runs.overrides import misread, own_folders, quoted_text, typed_overrides
 from aulight.runs.own_files import file_with
+from aulight.runs.references import refuse_growth
 from aulight.settings.commands import settings_of
 from aulight.settings.group import Group
 from aulight.settings.reading import read
@@ -77,6 +78,7 @@ def composed(command: str, overrides: Sequence[str], folder: str | None = None) 
     further = [] if folder is None else [f"hydra.searchpath=[{quoted_text(str(Path(folder).absolute()))}]"]
     with initialize_config_dir(str(conf_dir(command)), job_name=command, version_base="1.3"):
         whole = compose(command, [*overrides, *further], return_hydra_config=True)
+        refuse_growth(whole)
         before = HydraConfig.instance().cfg
         HydraConfig.instance().set_config(whole)
         try:
