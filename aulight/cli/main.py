@@ -96,7 +96,7 @@ def task(command: str) -> Callable[..., None]:
 def _run(command: str, words: Sequence[str]) -> None:
     from aulight.cli.arguments import told_apart
     from aulight.errors import AulightError
-    from aulight.runs.composed import check_choices, names_of, register_resolvers
+    from aulight.runs.composed import check_choices, composed, names_of, register_resolvers
     from aulight.runs.overrides import Typed, combinations
     from aulight.runs.own_files import whole_files
 
@@ -113,6 +113,9 @@ def _run(command: str, words: Sequence[str]) -> None:
     overrides = [reading.readable(setting) for setting in typed.settings]
     check_choices(command, overrides)
     with whole_files(folder):
+        if folder is not None and typed.mode in ("show", "sweep"):
+            with composed(command, combinations(overrides)[0] if typed.sweep else overrides, folder):
+                pass  # what Hydra would not come back from is refused
         if typed.mode == "help":
             from aulight.cli.help import print_help
 

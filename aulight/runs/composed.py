@@ -18,6 +18,7 @@ from aulight.runs.machine import is_first
 from aulight.runs.overrides import misread, own_folders, quoted_text, typed_overrides
 from aulight.runs.own_files import file_with
 from aulight.runs.record import read_record
+from aulight.runs.references import refuse_growth
 from aulight.settings.commands import settings_of
 from aulight.settings.group import Group
 from aulight.settings.reading import read
@@ -96,6 +97,7 @@ def composed(command: str, overrides: Sequence[str], folder: str | None = None) 
     further = [] if folder is None else [f"hydra.searchpath=[{quoted_text(str(Path(folder).absolute()))}]"]
     with initialize_config_dir(str(conf_dir(command)), job_name=command, version_base="1.3"):
         whole = compose(command, [*overrides, *further], return_hydra_config=True)
+        refuse_growth(whole)
         before = HydraConfig.instance().cfg
         HydraConfig.instance().set_config(whole)
         try:

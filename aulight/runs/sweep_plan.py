@@ -14,6 +14,7 @@ from aulight.errors import AulightError, RunsFailed, one_line, reason
 from aulight.runs.ahead import Looked, check_ahead
 from aulight.runs.composed import settings_from, without_hydra
 from aulight.runs.overrides import Typed
+from aulight.runs.references import refuse_growth
 from aulight.runs.run import Run
 from aulight.runs.sweep_job import lifeline, stamp, unfinished
 from aulight.settings.group import Group
@@ -77,6 +78,7 @@ def planned(command: str, combinations: Sequence[list[str]], compose: Callable[[
     try:
         for overrides in combinations:
             whole = compose(overrides)
+            refuse_growth(whole)
             HydraConfig.instance().set_config(whole)
             folder = Path(whole.hydra.sweep.dir, whole.hydra.sweep.subdir).absolute()
             with read_write(whole.hydra.runtime), open_dict(whole.hydra.runtime):

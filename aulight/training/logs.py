@@ -1,12 +1,14 @@
 """``metrics.csv`` in the run directory, kept across a resume."""
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
+from aulight.data.sources.cells import read_text
 from aulight.errors import AulightError
 from aulight.files import whole
 
@@ -40,8 +42,15 @@ class _KeepingWriter(ExperimentWriter):
         self._replace(self._rows())
 
     def _rows(self) -> list[dict[str, str]]:
-        with Path(self.metrics_file_path).open(newline="") as file:
-            return [row for row in csv.DictReader(file) if row.get("step")]
+        path = Path(self.metrics_file_path)
+        reader = csv.DictReader(io.StringIO(read_text(path)))
+        try:
+            rows = [row for row in reader if row.get("step")]
+            if any(len(row) > len(reader.fieldnames or ()) or not row["step"].isdecimal() for row in rows):
+                raise csv.Error("a row does not fit its first")
+        except csv.Error as error:
+            raise AulightError(f"{path}: not as aulight writes it ({error}); take it out of the folder") from error
+        return rows
 
     def _replace(self, rows: list[dict[str, str]]) -> None:
         with whole(Path(self.metrics_file_path)) as temporary, temporary.open("w", newline="") as file:

@@ -1,5 +1,6 @@
 """Stage two: from a checkpoint (or from scratch) and a few labels to scored test subjects."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from aulight import protocol
 from aulight.data.contents import forgotten, shown
 from aulight.data.loaders import RegressionData
 from aulight.data.opening import open_data
+from aulight.data.sources.cells import read_text
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.files import sha256
@@ -247,7 +249,7 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
 
 def _best_validation(file: Path) -> dict[str, float]:
     """The scores in ``metrics.csv`` of the epoch whose weights were kept, be it from before a resume."""
-    table = pd.read_csv(file)
+    table = pd.read_csv(io.StringIO(read_text(file)))
     table = table[[name for name in table if str(name).startswith("val/")]].astype(float)
     scored = table.dropna(subset="val/mae")
     best = int(scored["val/icc"].fillna(-np.inf).to_numpy().argmax()) if len(scored) else -1

@@ -317,6 +317,20 @@ def test_metrics_survive_any_number_of_short_lives(tmp_path: Path) -> None:
     assert [path.name for path in run.iterdir()] == ["metrics.csv"]
 
 
+@pytest.mark.parametrize("text", [b"step,a\n1,2,3\n", b"step,a\nx,2\n", b"step\n" + b"1" * 200_000 + b"\n", b"\xff"])
+def test_a_log_that_is_of_something_else_is_named(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "metrics.csv").write_bytes(text)
+    with pytest.raises(AulightError, match=r"metrics\.csv: not (as aulight writes it|UTF-8)"):
+        RunLogger(tmp_path, 0).experiment  # noqa: B018
+
+
+def test_a_log_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "metrics.csv").open("wb") as file:
+        file.truncate(2**37)
+    with pytest.raises(AulightError, match=r"metrics\.csv: larger than 128 MB"):
+        RunLogger(tmp_path, 0).experiment  # noqa: B018
+
+
 def test_learning_rate_that_is_logged_is_the_one_used(pretrained: Path) -> None:
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.AdamW([parameter])
