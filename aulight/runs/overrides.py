@@ -130,7 +130,7 @@ class Typed:
         if _PLAIN.fullmatch(value) or (text.nullable and value == "null"):
             return value
         if is_there(value):
-            return quoted(_escaped(value))
+            return quoted(_escaped("./???" if value == "???" else value))  # OmegaConf's word for what is missing
         if _QUOTED.fullmatch(value):
             return value
         if text.listed and (inner := re.fullmatch(r"\[(.*)\]", value, re.DOTALL)):

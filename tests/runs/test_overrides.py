@@ -137,6 +137,14 @@ def test_a_bracket_that_is_left_open_in_a_sweep_is_asked_about(typed: str) -> No
     assert _read(Typed("finetune").readable(typed)) == typed.partition("=")[2], "without -m it is one text"
 
 
+def test_a_file_that_is_called_as_what_is_missing_is_a_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """OmegaConf takes ``???`` for a value that is still to be given."""
+    monkeypatch.chdir(tmp_path)
+    assert Typed("predict").readable("input=???") == "input='???'"
+    (tmp_path / "???").touch()
+    assert Typed("predict").readable("input=???") == "input='./???'"
+
+
 def test_a_path_that_is_there_is_one_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     names = ["a,b.mp4", "[x,y]", "${fps}", "'a'", '"a b"', "choice(a)"]
