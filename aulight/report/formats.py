@@ -10,14 +10,16 @@ def decimals(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}".replace("-0.000", "0.000")
 
 
-def interval(ends: Interval | None) -> str:
-    """The ends of an interval as tables show them; a dash for None."""
-    return "–" if ends is None else f"[{decimals(ends.low)}, {decimals(ends.high)}]"
+def interval(ends: Interval | None, why_none: str | None = None) -> str:
+    """The ends of an interval as tables show them; for None, why there is none, or a dash."""
+    return why_none or "–" if ends is None else f"[{decimals(ends.low)}, {decimals(ends.high)}]"
 
 
-def p_value(value: float | None) -> str:
-    """A p-value as tables show it."""
-    return "<0.001" if value is not None and value < 0.0005 else decimals(value)
+def p_value(value: float | None, why_none: str | None = None) -> str:
+    """A p-value as tables show it; for None, why there is none, or a dash."""
+    if value is None:
+        return why_none or "–"
+    return "<0.001" if value < 0.0005 else decimals(value)
 
 
 def level(share: float) -> str:

@@ -85,10 +85,10 @@ def jackknife(whole: float, without: Array, level: float, bounds: tuple[float, f
         'needs 5 subjects'
     """
     n = len(without)
-    if math.isnan(whole):
-        return "undefined"
     if n < INTERVAL_SUBJECTS:
         return f"needs {INTERVAL_SUBJECTS} subjects"
+    if math.isnan(whole):
+        return "undefined"
     if np.isnan(without).any():
         return "rests on one subject"
     bias = (n - 1) * (float(without.mean()) - whole)

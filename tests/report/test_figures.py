@@ -19,7 +19,7 @@ from aulight.drawing import against_truth, style, timeline
 from aulight.drawing.against_truth import Timeline
 from aulight.facs import AU_NAMES, column
 from aulight.report import figures
-from aulight.report.records import DatasetFacts, Record, Resampling, Scores, Summary
+from aulight.report.records import DatasetFacts, Record, Scores, Summary, Uncertainty
 from aulight.scoring.intervals import Interval
 
 AUS = [column(au) for au in DISFA_AUS]
@@ -56,7 +56,9 @@ def summary(records: list[Record]) -> Summary:
         comparisons=[],
         datasets={"made": DatasetFacts(fingerprint="f1", aus=AUS, fps=25.0, test_subjects=9)},
         versions={},
-        bootstrap=Resampling(over="subjects", replicates=2000, seed=0, level=0.95),
+        uncertainty=Uncertainty(
+            over="subjects", intervals="jackknife", p_values="paired permutation", level=0.95, draws=1000, seed=0
+        ),
     )
 
 
@@ -131,7 +133,7 @@ def test_label_efficiency_shows_fractions_and_arms() -> None:
     figure = figures.label_efficiency(USUAL)
     (axes,) = figure.axes
     assert axes.get_xscale() == "log"
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["1%", "2%", "10%", "100%"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1%\n100", "2%\n100", "10%\n100", "100%\n100"]
     lines = [line for line in axes.lines if len(np.asarray(line.get_xdata())) == 4]
     drawn = [np.asarray(line.get_ydata()) for line in lines]
     assert np.allclose(drawn, [[r.icc or np.nan for r in USUAL.records[i : i + 4]] for i in (0, 4)])
