@@ -1,11 +1,7 @@
-"""Intervals and p-values over subjects: known cases, scipy, slow loops, and a small simulation."""
+"""Intervals and p-values over subjects, against known cases, scipy and slow loops."""
 
 import doctest
-import importlib.util
-import sys
 import time
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -103,35 +99,3 @@ def test_docstring_examples_run() -> None:
     results = doctest.testmod(intervals)
     assert results.attempted >= 3
     assert results.failed == 0
-
-
-@pytest.fixture(scope="module")
-def bench() -> ModuleType:
-    """``make bench-stats``."""
-    path = Path(__file__).parents[1] / "benchmarks/stats.py"
-    spec = importlib.util.spec_from_file_location("bench_stats", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["bench_stats"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("subjects", [5, 9, 27])
-def test_intervals_hold_the_truth_and_p_values_raise_no_false_alarm(bench: ModuleType, subjects: int) -> None:
-    """`make bench-stats` in small; limits leave room for the chance of 400 studies. A bootstrap would not do."""
-    studies = 400
-    found = bench.mean(np.array([bench.tried(subjects, 200, number) for number in range(studies)]))
-    found = dict(zip(bench.HEADER[1:], found, strict=True))
-    assert 0.87 < found["coverage"] < 0.985
-    assert found["of AUs"] > 0.8
-    assert found["bootstrap"] < found["coverage"] - 0.03
-    if subjects == 5:
-        assert found["bootstrap"] < 0.85
-        assert np.isnan(found["false alarms"])
-    else:
-        assert found["false alarms"] < 0.085  # 0.05 and three standard errors
-        assert found["of two kinds"] < 0.085
-        assert found["found"] > found["false alarms"]
