@@ -107,7 +107,7 @@ def test_writes_all_files(written: Path) -> None:
         "label_efficiency.pdf",
         "per_au.png",
         "per_au.pdf",
-        *(name for name in names if re.fullmatch(r"timeline_s[123]_v_1\.png", name)),
+        *(name for name in names if re.fullmatch(r"timeline_s[1-5]_v_1\.png", name)),
     }
     assert len(names) == 12
     assert [file.name for file in written.parent.iterdir() if file.name.startswith(".")] == []
