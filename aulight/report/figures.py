@@ -11,6 +11,7 @@ from aulight.drawing.names import LABELS, au_label, percent
 from aulight.drawing.style import looks_of, styled
 from aulight.report.markup import count
 from aulight.report.records import Scores, Summary, arms
+from aulight.scoring.intervals import INTERVAL_SUBJECTS
 
 
 def _value(number: float | None) -> float:
@@ -26,7 +27,7 @@ def _ends(scores: Scores) -> tuple[float, float]:
 def _interval_note(summary: Summary, what: str) -> str:
     how = summary.uncertainty
     if all(record.icc_ci is None for record in summary.records):
-        return f"no intervals over {_tested(summary)}"
+        return f"no intervals over {_tested(summary)}, {INTERVAL_SUBJECTS} are needed"
     return f"{what}: {100 * how.level:g}% {how.intervals} intervals over {_tested(summary)}"
 
 

@@ -1,6 +1,7 @@
 """Figures: what they show, and that no text runs into other text."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from itertools import combinations
 from pathlib import Path
@@ -143,6 +144,19 @@ def test_label_efficiency_shows_fractions_and_arms() -> None:
         "scratch, equal compute",
         "scratch",
     ]
+
+
+def test_figures_say_how_many_subjects_there_are() -> None:
+    few = [replace(r, test_subjects=3, icc_ci=None) if r.arm == "scratch" else r for r in USUAL.records]
+    for content, note in (
+        (USUAL, "95% jackknife intervals over 9 test subjects"),
+        (replace(USUAL, records=few), "95% jackknife intervals over 9 test subjects"),
+        (replace(USUAL, records=[replace(r, icc_ci=None) for r in USUAL.records]), "no intervals over 9 test subjects"),
+    ):
+        for figure in (figures.label_efficiency(content), figures.per_au(content, {"made": 0.02})):
+            assert note in texts(figure)
+            legend = [text.get_text() for text in figure.legends[0].get_texts()]
+            assert ("scratch (3 test subjects)" in legend) == (content.records is few)
 
 
 def test_per_au_shows_each_unit_and_the_mean() -> None:
