@@ -33,10 +33,10 @@ def _interval_note(summary: Summary, what: str) -> str:
 
 def _tested(summary: Summary) -> str:
     """How many subjects were tested, for example ``40 test subjects``."""
-    numbers = {name: of.test_subjects for name, of in summary.datasets.items()}
+    numbers = [(name, of.test_subjects) for name, of in summary.datasets.items()]
     if len(numbers) > 1:
-        return f"test subjects ({', '.join(f'{name}: {number}' for name, number in numbers.items())})"
-    return count(*numbers.values(), "test subject")
+        return f"test subjects ({', '.join(f'{name}: {number}' for name, number in numbers)})"
+    return count(numbers[0][1], "test subject")
 
 
 def _label(summary: Summary, arm: str) -> str:

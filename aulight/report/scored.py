@@ -92,8 +92,13 @@ def _scores(sums: Array, level: float) -> Scores:
         for name, bounds in BOUNDS.items()
     }
     return Scores(
-        **{name: number(value) for name, value in values.items()},
-        **{f"{name}_ci": interval for name, (interval, _) in ends.items()},
+        icc=number(values["icc"]),
+        mae=number(values["mae"]),
+        mse=number(values["mse"]),
+        pearson=number(values["pearson"]),
+        icc_ci=ends["icc"][0],
+        mae_ci=ends["mae"][0],
+        mse_ci=ends["mse"][0],
         no_icc_ci=ends["icc"][1],
         subjects=sums.shape[1],
     )
@@ -145,8 +150,7 @@ def _coverage(runs: Sequence[Run]) -> Coverage | None:
 
 def labelled(sums: Array) -> npt.NDArray[np.bool_]:
     """(S,): who of the subjects of sums (K, S, 8, A) has labels."""
-    there: npt.NDArray[np.bool_] = sums[:, :, 0].any((0, 2))
-    return there
+    return np.asarray(sums[:, :, 0].any((0, 2)))
 
 
 def interval_or_why(ends: Interval | str) -> tuple[Interval | None, str | None]:

@@ -55,7 +55,8 @@ def study(rng: np.random.Generator, subjects: int, kinds: Sequence[Kind]) -> lis
     def differing() -> Array:
         """Of unit variance over subjects, and a little alike in all AUs of one."""
         own = rng.normal(size=(subjects, 1, AUS))
-        return np.sqrt(0.2) * rng.normal(size=(subjects, 1, 1)) + np.sqrt(0.8) * own
+        differing: Array = np.sqrt(0.2) * rng.normal(size=(subjects, 1, 1)) + np.sqrt(0.8) * own
+        return differing
 
     usual = np.linspace(0.5, 1.5, AUS)
     true = rng.gamma(0.3, size=(subjects, FRAMES, AUS)) * usual * np.exp(0.8 * differing())
