@@ -10,7 +10,8 @@ still, and so its intervals lie below the truth.
 
 p-values are those of the paired permutation test: where two arms do equally well, it is chance which of a subject's two
 predictions is whose. So they are swapped, subject by subject, in every way or in many random ones, and p is the share
-of ways that set the arms at least as far apart as they are.
+of ways that set the arms at least as far apart as they are. That is exact where the arms err alike; where they do
+equally well in quite different ways, p is a little too small below ten subjects or so.
 
 ``make bench-stats`` simulates how often the intervals hold the truth, and how often p is below 0.05 for no reason.
 """
