@@ -9,11 +9,11 @@ subjects, and is scored by the functions of :mod:`aulight.scoring` that reports 
 - *false alarms*: how often p < 0.05 for two arms that do equally well, and are of the same kind: what is swapped is
   exchangeable, so the test is exact.
 - *of two kinds*: the same where one arm has smaller differences between subjects and more noise, and both the same ICC.
-  This is what the test assumes away; the more subjects, the less it matters.
+  What is swapped is not exchangeable then, and the test not exact.
 - *found*: how often p < 0.05 for an arm that is better by the difference in brackets.
 
-Targets: coverage of the mean 0.90 to 0.97 from 5 subjects on, false alarms at most 0.06; with 1000 studies a number is
-exact to 0.015. Below 5 subjects there is no interval, and below 6 no p-value.
+Targets: coverage of the mean 0.90 to 0.97 from 5 subjects on, false alarms of either sort at most 0.06; with 1000
+studies a number is exact to 0.015. Below 5 subjects there is no interval, and below 6 no p-value.
 """
 
 import argparse
@@ -133,7 +133,7 @@ def main() -> None:
         cells = ["–" if np.isnan(value) else f"{value:.3f}" for value in row.values()]
         print(f"| {' | '.join([str(subjects), *cells])} |", flush=True)
         met &= not (row["coverage"] < 0.90 or row["coverage"] > 0.97)
-        met &= not row["false alarms"] > 0.06
+        met &= not (row["false alarms"] > 0.06 or row["of two kinds"] > 0.06)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, numpy {np.__version__}"
     print(f"\n{arguments.studies} studies a row, mean ICC {truth(USUAL).mean():.2f}; {machine}, ", end="")
     print(f"{time.monotonic() - began:.0f} s. Targets {'met' if met else 'missed'}.")

@@ -35,7 +35,7 @@ def test_intervals_hold_the_truth_and_p_values_raise_no_false_alarm(bench: dict[
         assert np.isnan(rates["false alarms"])
     else:
         assert rates["false alarms"] < 0.083
-        assert rates["of two kinds"] < 0.12
+        assert rates["of two kinds"] < 0.083
         assert rates["found"] > rates["false alarms"]
 
 

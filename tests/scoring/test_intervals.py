@@ -1,9 +1,11 @@
 """Intervals and p-values over subjects, against known cases, scipy and slow loops."""
 
 import doctest
+import itertools
 import time
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import scipy.stats
 
@@ -12,6 +14,7 @@ from aulight.scoring.agreement import Array, metrics, sums_of
 from aulight.scoring.intervals import Interval, jackknife, mean_icc, p_value, without_each
 
 ICC = (-1.0, 1.0)
+ALL_OF_SEVEN = np.array(list(itertools.product((False, True), repeat=7)))
 
 
 def arm(subjects: int, seeds: int = 1, noise: float = 1.0, draw: int = 0, aus: int = 3) -> Array:
@@ -67,6 +70,58 @@ def test_p_of_six_subjects_is_at_least_two_of_sixty_four() -> None:
     assert p_value(good, bad, 1000, 0) == pytest.approx(2 / 64)
     assert p_value(good[:, :5], bad[:, :5], 1000, 0) == "needs 6 subjects"
     assert p_value(good, good, 1000, 0) == 1
+
+
+def swap(one: Array, other: Array, swapped: npt.NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Two arms with some of their subjects swapped."""
+    which = swapped[:, None, None]
+    return np.where(which, other, one), np.where(which, one, other)
+
+
+def test_p_is_the_share_of_all_swaps_that_set_the_jackknifes_estimates_as_far_apart() -> None:
+    """Oracle: a loop over all 2^7 swaps and, in each, over the subjects that are left out."""
+    one, other = arm(7, seeds=2, noise=1.0), arm(7, noise=1.05)
+
+    def unbiased(sums: Array) -> float:
+        whole = metrics(sums.sum(1))["icc"].mean()
+        without = [metrics(np.delete(sums, i, axis=1).sum(1))["icc"].mean() for i in range(7)]
+        return float(7 * whole - 6 * np.mean(without))
+
+    apart = []
+    for swapped in ALL_OF_SEVEN:
+        first, second = swap(one, np.repeat(other, 2, axis=0), swapped)
+        apart.append(abs(unbiased(first) - unbiased(second)))
+    expected = np.mean([of >= apart[0] - 1e-9 for of in apart])
+    assert 0.05 < expected < 0.95
+    assert p_value(one, other, 64, 0) == expected
+    assert p_value(other, one, 64, 0) == expected
+
+
+def test_p_is_exact_for_arms_whose_subjects_may_be_swapped() -> None:
+    """Of all ways in which chance could have dealt two predictions to the arms, p is at most P in a share P."""
+    one, other = arm(7, noise=1.0), arm(7, noise=1.6)
+    found = np.sort([p_value(*swap(one, other, swapped), 64, 0) for swapped in ALL_OF_SEVEN])
+    np.testing.assert_array_equal(found, np.repeat(np.arange(1, 65) / 64, 2))
+
+
+def test_p_counts_ties_as_hits() -> None:
+    """Where two subjects alone tell the arms apart, half of all ways set them as far apart."""
+    one = arm(7, noise=1.0)
+    other = one.copy()
+    better = arm(7, noise=0.1)[:, :1]
+    one[:, :2], other[:, :2] = better, arm(7, noise=3.0)[:, :1]
+    assert p_value(one, other, 64, 0) == 0.5
+
+
+def test_why_there_is_no_p_value() -> None:
+    one, other = arm(7, noise=1.0), arm(7, noise=1.6)
+    constant = sums_of(np.random.default_rng(0).uniform(0, 5, (20, 3)), np.full((20, 3), 2.0))
+    for sums in (one, other):
+        sums[:, 1:] = constant
+    assert p_value(one, other, 64, 0) == "rests on one subject"
+    for sums in (one, other):
+        sums[:, 0] = constant
+    assert p_value(one, other, 64, 0) == "undefined"
 
 
 def test_random_swaps_come_near_all() -> None:
