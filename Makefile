@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install check test test-precision test-slow test-faults test-slurm test-all bench bench-gpu \
+.PHONY: help install check test test-precision test-slow test-faults test-slurm test-all bench bench-gpu bench-stats \
 	reproduce reproduce-full smoke reproduce-disfa reproduce-bp4d data faces readable report clean
 
 help: ## list the targets
@@ -75,6 +75,9 @@ bench: $(INSTALLED) ## speeds and memory as ratios to their limits, as a table
 
 bench-gpu: $(INSTALLED) ## both stages on a GPU: frames/s, waiting, memory, share of its peak
 	$(BIN)/python tests/benchmarks/gpu.py --data $(DATA)
+
+bench-stats: $(INSTALLED) ## by simulation: how often intervals hold the truth, and p-values raise a false alarm
+	$(BIN)/python tests/benchmarks/stats.py
 
 # ---- the result -------------------------------------------------------------------------------------------
 # What is run stands in conf/experiment. Runs that are done are passed over and a run that was cut off goes on from its

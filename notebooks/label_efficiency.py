@@ -50,7 +50,9 @@ DATASET = next(iter(summary.datasets))
 table = pd.read_csv(REPORT / "table.csv").query("dataset == @DATASET")
 is_baseline = table["arm"].isin([record.arm for record in summary.baselines])
 arms = table[~is_baseline & ~table["arm"].str.endswith("_last")]  # a checkpoint was chosen
-arms[["arm", "label_fraction", "labelled_frames", "seeds", "icc", "icc_low", "icc_high", "mae", "mse"]].round(3)
+arms[
+    ["arm", "label_fraction", "labelled_frames", "seeds", "test_subjects", "icc", "icc_low", "icc_high", "mae", "mse"]
+].round(3)
 
 # %% [markdown]
 # **Read ICC(3,1) beside MAE.** The intraclass correlation asks whether predictions rise and fall with the coder's
@@ -63,8 +65,9 @@ table.loc[is_baseline, ["arm", "label_fraction", "icc", "mae", "mse"]].round(3)
 # %% [markdown]
 # ## ICC against the share of labels
 #
-# Points are means over seeds, bars the 95% intervals of a bootstrap over **test subjects**: frames of one person are
-# not independent, so persons are drawn, not frames. They do not say how much another seed changes.
+# Points are means over seeds, bars the 95% intervals of a jackknife over **test subjects**: frames of one person are
+# not independent, so persons are left out, not frames. They do not say how much another seed changes. Below 5 subjects
+# there are none.
 
 # %%
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
@@ -72,7 +75,8 @@ for arm, rows in arms.sort_values("label_fraction").groupby("arm"):
     ends = [(rows["icc"] - rows["icc_low"]).clip(lower=0), (rows["icc_high"] - rows["icc"]).clip(lower=0)]
     name = names.LABELS.get(arm, arm)
     ax.errorbar(100 * rows["label_fraction"], rows["icc"], ends, marker="o", capsize=3, label=name)
-ax.set(xscale="log", xlabel="labelled frames (%)", ylabel="ICC(3,1), mean over AUs")
+subjects = summary.datasets[DATASET].test_subjects
+ax.set(xscale="log", xlabel="labelled frames (%)", ylabel=f"ICC(3,1), mean over AUs, {subjects} test subjects")
 ax.legend(frameon=False)
 plt.show()
 
@@ -85,15 +89,18 @@ figures.label_efficiency(summary)
 # %% [markdown]
 # ## Is the difference more than luck?
 #
-# Two arms are tested on the same people, so they are compared person by person: for each bootstrap sample of test
-# subjects the difference of the two ICCs is taken. The interval of these differences is narrower than the two separate
-# intervals suggest. The p-value is twice the smaller share of samples on one side of 0. It is not corrected for the
+# Two arms are compared on the people that both tested (`shared_subjects`), person by person: the difference of the two
+# ICCs is taken once more without each of them. The interval of the difference is narrower than the two separate
+# intervals suggest. For the p-value the arms are swapped person by person, in every way or in many random ones: it is
+# the share of ways that set them at least as far apart. Below 6 people there is none. It is not corrected for the
 # number of comparisons.
 
 # %%
 pairs = pd.json_normalize([asdict(pair) for pair in summary.comparisons if pair.dataset == DATASET])
 against = ["against.arm", "against.label_fraction"]
-pairs.reindex(columns=["arm", "label_fraction", *against, "difference", "difference_ci", "difference_p"])
+pairs.reindex(
+    columns=["arm", "label_fraction", *against, "shared_subjects", "difference", "difference_ci", "difference_p"]
+)
 
 # %% [markdown]
 # ## Action units one by one
@@ -109,7 +116,7 @@ of_arms = per_au[per_au["arm"].isin(arms["arm"])]
 fig, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
 bars = of_arms.pivot_table(index="au", columns="arm", values="icc")
 bars.rename(columns=names.LABELS).plot.bar(ax=ax, width=0.8, legend=False)
-ax.set(xlabel="", ylabel=f"ICC(3,1), {names.percent(fraction)} of the labels")
+ax.set(xlabel="", ylabel=f"ICC(3,1), {names.percent(fraction)} of the labels, {subjects} subjects")
 fig.legend(loc="outside upper center", ncols=3, frameon=False)
 plt.show()
 

@@ -59,7 +59,7 @@ def test_label_efficiency_of_real_runs(
     shutil.copytree(finetuned, tmp_path / "finetune/pretrained")
     for settings in (["name=scratch"], ["name=more", "label_fraction=0.5"]):
         assert aulight(*tiny_finetune, f"root={tmp_path / 'finetune'}", *settings).status == 0
-    assert aulight("report", f"runs={tmp_path}", "bootstrap.replicates=50").status == 0
+    assert aulight("report", f"runs={tmp_path}", "uncertainty.swaps=50").status == 0
     monkeypatch.setenv("AULIGHT_RUNS", str(tmp_path))
     monkeypatch.delenv("MPLBACKEND")  # notebooks draw into themselves
     notebook = run("label_efficiency")

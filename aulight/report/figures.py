@@ -10,7 +10,9 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from aulight.drawing.names import LABELS, au_label
 from aulight.drawing.style import looks_of, styled
 from aulight.report.labels import Labels
+from aulight.report.markup import count
 from aulight.report.records import Scores, Summary, arms
+from aulight.scoring.intervals import INTERVAL_SUBJECTS
 
 
 def _value(number: float | None) -> float:
@@ -24,7 +26,25 @@ def _ends(scores: Scores) -> tuple[float, float]:
 
 
 def _interval_note(summary: Summary, what: str) -> str:
-    return f"{what}: {100 * summary.bootstrap.level:g}% bootstrap intervals over test subjects"
+    how = summary.uncertainty
+    if all(record.icc_ci is None for record in summary.records):
+        return f"no intervals over {_tested(summary)}, {INTERVAL_SUBJECTS} are needed"
+    return f"{what}: {100 * how.level:g}% {how.intervals} intervals over {_tested(summary)}"
+
+
+def _tested(summary: Summary) -> str:
+    """How many subjects were tested, for example ``40 test subjects``."""
+    numbers = [(name, of.test_subjects) for name, of in summary.datasets.items()]
+    if len(numbers) > 1:
+        return f"test subjects ({', '.join(f'{name}: {number}' for name, number in numbers)})"
+    return count(numbers[0][1], "test subject")
+
+
+def _label(summary: Summary, arm: str) -> str:
+    """What the legend calls an arm; with how many subjects it was tested on, where others were tested on more."""
+    mine = [record for record in summary.records if record.arm == arm]
+    fewer = [r.test_subjects for r in mine if r.test_subjects < summary.datasets[r.dataset].test_subjects]
+    return LABELS.get(arm, arm) + (f" ({count(min(fewer), 'test subject')})" if fewer else "")
 
 
 @styled
@@ -76,8 +96,9 @@ def label_efficiency(summary: Summary) -> Figure:
         axes.set_xlim(fractions[0] / 1.35, fractions[-1] * 1.35)
         axes.xaxis.set_major_locator(FixedLocator(fractions))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xticks(fractions, _spaced(fractions, ticks))
-        axes.set_xlabel("labelled share of the training frames")
+        frames = {f: min(record.labelled_frames for record in mine if record.label_fraction == f) for f in fractions}
+        axes.set_xticks(fractions, _spaced({f: _tick(ticks[f], frames[f]) for f in fractions}))
+        axes.set_xlabel("labelled training frames: their share and their number")
         if len(datasets) > 1:
             axes.set_title(dataset)
     low_end, high_end = panels[0].get_ylim()
@@ -93,7 +114,7 @@ def label_efficiency(summary: Summary) -> Figure:
             linewidth=2,
             markeredgewidth=2 if arm == "scratch_equal_compute" else 1,
             markerfacecolor="none" if arm == "scratch_equal_compute" else look["color"],
-            label=LABELS.get(arm, arm),
+            label=_label(summary, arm),
         )
         for arm, look in looks.items()
     ]
@@ -102,16 +123,21 @@ def label_efficiency(summary: Summary) -> Figure:
     return figure
 
 
-def _spaced(fractions: list[float], names: Mapping[float, Labels]) -> list[str]:
-    """Labels of the ticks; one that would run into its left neighbour stays empty."""
+def _tick(labels: Labels, frames: int) -> str:
+    """What was asked for, and how many labelled frames that were."""
+    return f"{labels}\n{'labels' if labels.number is not None else frames}"
+
+
+def _spaced(names: Mapping[float, str]) -> list[str]:
+    """Labels of the ticks, by label fraction; one that would run into its left neighbour stays empty."""
     labels: list[str] = []
     last = -np.inf
+    fractions = list(names)
     span = np.log10(fractions[-1] / fractions[0]) or 1.0
     for fraction in fractions:
         place = np.log10(fraction)
         room = place - last > 0.07 * span
-        of = names[fraction]
-        labels.append("" if not room else str(of) if of.number is None else f"{of}\nlabels")
+        labels.append(names[fraction] if room else "")
         last = place if room else last
     return labels
 
@@ -138,7 +164,7 @@ def per_au(summary: Summary) -> Figure:
             low, high = np.array([_ends(part) for part in parts]).T
             x = centres + (i - (len(names) - 1) / 2) * width
             colour = looks[arm]["color"]
-            axes.bar(x, height, width * 0.92, color=colour, label=LABELS.get(arm, arm))
+            axes.bar(x, height, width * 0.92, color=colour, label=_label(summary, arm))
             shown = ~np.isnan(height)
             gap = np.maximum([height - low, high - height], 0)[:, shown]
             axes.errorbar(x[shown], height[shown], gap, fmt="none", ecolor="#333333", elinewidth=1, capsize=1.5)

@@ -11,14 +11,16 @@ def decimals(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}".replace("-0.000", "0.000")
 
 
-def interval(ends: Interval | None) -> str:
-    """The ends of an interval as tables show them; a dash for None."""
-    return "–" if ends is None else f"[{decimals(ends.low)}, {decimals(ends.high)}]"
+def interval(ends: Interval | None, why_none: str | None = None) -> str:
+    """The ends of an interval as tables show them; for None, why there is none, or a dash."""
+    return why_none or "–" if ends is None else f"[{decimals(ends.low)}, {decimals(ends.high)}]"
 
 
-def p_value(value: float | None) -> str:
-    """A p-value as tables show it."""
-    return "<0.001" if value is not None and value < 0.0005 else decimals(value)
+def p_value(value: float | None, why_none: str | None = None) -> str:
+    """A p-value as tables show it; for None, why there is none, or a dash."""
+    if value is None:
+        return why_none or "–"
+    return "<0.001" if value < 0.0005 else decimals(value)
 
 
 def level(share: float) -> str:
@@ -26,9 +28,10 @@ def level(share: float) -> str:
     return f"{100 * share:g}% interval"
 
 
-def text_columns(table: pd.DataFrame) -> int:
-    """Number of leading columns that hold names and are set flush left."""
-    return sum(name in ("Dataset", "Labels", "Arm", "Against", "Convention", "Source") for name in table.columns)
+def text_columns(table: pd.DataFrame) -> list[bool]:
+    """Which columns hold names and words, and are set flush left."""
+    words = ("Dataset", "Labels", "Arm", "Against", "Convention", "Source", "Note")
+    return [name in words for name in table.columns]
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -38,10 +41,10 @@ def markdown(table: pd.DataFrame) -> str:
     widths = [max(len(row[i]) for row in cells) for i in range(len(table.columns))]
     left = text_columns(table)
     padded = [
-        [cell.ljust(w) if i < left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
+        [cell.ljust(w) if text else cell.rjust(w) for cell, w, text in zip(row, widths, left, strict=True)]
         for row in cells
     ]
-    rule = ["-" * w + ("-" if i < left else ":") for i, w in enumerate(widths)]
+    rule = ["-" * w + ("-" if text else ":") for w, text in zip(widths, left, strict=True)]
     lines = [f"| {' | '.join(row)} |" for row in padded]
     return "\n".join([lines[0], f"|-{'|-'.join(rule)}|", *lines[1:]]) + "\n"
 
@@ -69,6 +72,6 @@ def latex(table: pd.DataFrame, caption: str) -> str:
     return (
         "\\begin{table}\n\\centering\n\\small\n"
         f"\\caption{{{latex_escape(caption)}}}\n"
-        f"\\begin{{tabular}}{{{'l' * left}{'r' * (len(table.columns) - left)}}}\n\\toprule\n"
+        f"\\begin{{tabular}}{{{''.join('l' if text else 'r' for text in left)}}}\n\\toprule\n"
         f"{lines[0]} \\\\\n\\midrule\n{body} \\\\\n\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
     )

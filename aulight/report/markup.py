@@ -52,8 +52,8 @@ def table(table: pd.DataFrame, label: str, left: int | None = None, drawings: Se
         left: Number of leading columns that hold names and not numbers; None finds it by their titles.
         drawings: HTML for the last cell of each row.
     """
-    left = text_columns(table) if left is None else left
-    kinds = [' class="text"' if i < left else "" for i in range(len(table.columns))]
+    texts = text_columns(table) if left is None else [i < left for i in range(len(table.columns))]
+    kinds = [' class="text"' if text else "" for text in texts]
     heads = [
         f'<th scope="col"{kind}><button type="button">{escape(str(name))}</button></th>'
         for name, kind in zip(table.columns, kinds, strict=True)

@@ -13,20 +13,24 @@ import pandas as pd
 
 from aulight.drawing.names import LABELS
 from aulight.facs import AU_NAMES, au_of
+from aulight.report.cautions import cautions, undefined
 from aulight.report.formats import decimals, interval, level, p_value
 from aulight.report.markup import bullets, count, details, figure, scroll, table
-from aulight.report.records import Comparison, Record, Summary
+from aulight.report.records import Comparison, Record, Scores, Summary
 from aulight.report.tables import INTERVALS, remarks, side_by_side, tables_of
+from aulight.scoring.intervals import INTERVAL_SUBJECTS, P_SUBJECTS, Interval
 
 _PAGE, _STYLE, _SCRIPT = (
     Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "page.js")
 )
 
 _HOW_COMPARED = (
-    "Both arms of a row are scored on the same bootstrap samples of test subjects; the interval is that of the paired "
-    "difference. p is two-sided: twice the smaller share of samples in which the difference is at or below 0, or at "
-    "or above 0, each counted with one sample more, so with {replicates} samples it is at least {least}. It is not "
-    "corrected for the number of comparisons, and it speaks of other test subjects, not of other training seeds."
+    "Both arms of a row are scored on the test subjects that every seed of both tested, and all its numbers are of "
+    "these. The interval is that of the paired difference, by the jackknife over subjects; there is none below "
+    f"{INTERVAL_SUBJECTS} subjects. p is two-sided, by the paired permutation test: the two arms are swapped subject "
+    "by subject, in every way or in {draws} random ones, and p is the share of ways that set them at least as far "
+    f"apart; there is none below {P_SUBJECTS} subjects. It is not corrected for the number of comparisons, and it "
+    "speaks of other test subjects, not of other training seeds."
 )
 
 
@@ -44,7 +48,7 @@ def page(summary: Summary, curve: bytes, bars: bytes, timelines: Mapping[str, by
     """
     datasets = summary.datasets
     tables = tables_of(summary)
-    intervals = level(summary.bootstrap.level)
+    intervals = f"{level(summary.uncertainty.level)} over test subjects"
     runs = sum(len(record.runs) for record in summary.records)
     over_time = [figure(picture, caption) for caption, picture in timelines.items()]
     sections = {
@@ -117,12 +121,15 @@ def _cards(summary: Summary, dataset: str) -> str:
     records = _shown(summary, dataset)
     if not records:
         return ""
-    intervals = level(summary.bootstrap.level)
-    cards = [
+    intervals = level(summary.uncertainty.level)
+    cards: list[tuple[str, str, str, list[str]]] = [
         (
             LABELS.get(record.arm, record.arm),
-            decimals(record.icc),
-            f"{intervals} {interval(record.icc_ci)}, MAE {decimals(record.mae)}",
+            "undefined" if record.icc is None else decimals(record.icc),
+            f"{_told(intervals, interval(record.icc_ci, record.no_icc_ci), record.icc_ci)}, "
+            f"MAE {decimals(record.mae)}; {count(record.test_subjects, 'test subject')}, "
+            f"{count(record.labelled_frames, 'labelled frame')}",
+            cautions(summary, record),
         )
         for record in records
     ]
@@ -130,17 +137,14 @@ def _cards(summary: Summary, dataset: str) -> str:
     for found in summary.comparisons:
         of_first = (found.dataset, found.arm, found.labels) == (first.dataset, first.arm, first.labels)
         if of_first and found.same_fraction:
-            gain, p = decimals(found.difference), escape(p_value(found.difference_p))
-            cards.append(
-                (
-                    f"{LABELS.get(first.arm, first.arm)} over {LABELS.get(found.against.arm, found.against.arm)}",
-                    f"+{gain}" if gain[0].isdigit() else gain,
-                    f"{intervals} {interval(found.difference_ci)}, p&nbsp;=&nbsp;{p}",
-                )
-            )
+            what = f"{LABELS.get(first.arm, first.arm)} over {LABELS.get(found.against.arm, found.against.arm)}"
+            gain = decimals(found.difference)
+            cards.append((what, f"+{gain}" if gain[0].isdigit() else gain, _how_sure(found, intervals), []))
     shown = "".join(
-        f'<div class="card"><p>{escape(what)}</p><p class="number">{number}</p><p class="quiet">{more}</p></div>'
-        for what, number, more in cards
+        f'<div class="card"><p>{escape(what)}</p><p class="number">{number}</p><p class="quiet">{escape(more)}</p>'
+        + "".join(f'<p class="caution">{escape(line)}</p>' for line in mind)
+        + "</div>"
+        for what, number, more, mind in cards
     )
     quiet = f"ICC(3,1), mean over action units. {_learned_from(summary, records)}"
     return f'{_title(summary, first)}\n<p class="quiet">{quiet}</p>\n<div class="cards">{shown}</div>'
@@ -164,8 +168,7 @@ def _side_by_side(summary: Summary) -> list[str]:
     """Differences at one label fraction, and to the arms with the most labels; nothing for a single arm."""
     if not summary.comparisons:
         return []
-    replicates = summary.bootstrap.replicates
-    parts = [f"<p>{_HOW_COMPARED.format(replicates=replicates, least=f'{2 / (replicates + 1):.2g}')}</p>"]
+    parts = [f"<p>{_HOW_COMPARED.format(draws=summary.uncertainty.draws)}</p>"]
     for same, title in ((True, "With the same share of labels"), (False, "Against the largest share of labels")):
         if comparisons := [found for found in summary.comparisons if found.same_fraction == same]:
             shown = table(side_by_side(summary, comparisons), title, drawings=_forest(comparisons))
@@ -203,12 +206,39 @@ def _by_unit(summary: Summary, dataset: str) -> str:
         of_arms = {LABELS.get(record.arm, record.arm): record.per_au[au] for record in records}
         line = {"Action unit": au, "Name": AU_NAMES.get(au_of(au), "")}
         for arm, of in of_arms.items():
-            line[f"ICC, {arm}"] = decimals(of.icc) + (f" {interval(of.icc_ci)}" if of.icc_ci else "")
+            line[f"ICC, {arm}"] = undefined(of) if of.icc is None else _with_ends(of)
         line |= {f"MAE, {arm}": decimals(of.mae) for arm, of in of_arms.items()}
         lines.append(line)
     label = "Action units" + (f", {dataset}" if len(summary.datasets) > 1 else "")
-    note = f"<p>ICC(3,1) and its {level(summary.bootstrap.level)}. A click on a column's title sorts by it.</p>"
+    tested = ", ".join(f"{LABELS.get(record.arm, record.arm)} {record.test_subjects}" for record in records)
+    note = (
+        f"<p>ICC(3,1) and its {level(summary.uncertainty.level)} over test subjects ({escape(tested)}). "
+        "A click on a column's title sorts by it.</p>"
+    )
     return f"{_title(summary, records[0])}\n{note}\n{table(pd.DataFrame(lines), label, left=2)}"
+
+
+def _how_sure(found: Comparison, intervals: str) -> str:
+    """How sure a difference is, and of how many subjects it is."""
+    p = p_value(found.difference_p, found.no_difference_p)
+    said = [
+        _told(intervals, interval(found.difference_ci, found.no_difference_ci), found.difference_ci),
+        f"no p: {p}" if found.difference_p is None else f"p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{p}",
+    ]
+    if found.shared_subjects is not None:
+        said.append(count(found.shared_subjects, "shared test subject"))
+    return ", ".join(said)
+
+
+def _told(intervals: str, ends: str, there: Interval | None) -> str:
+    """An interval in a line of text, or that there is none and why."""
+    return f"no {intervals}: {ends}" if there is None else f"{intervals} {ends}"
+
+
+def _with_ends(of: Scores) -> str:
+    """An ICC with its interval, or with why there is none."""
+    none = f" ({of.no_icc_ci})" if of.no_icc_ci else ""
+    return decimals(of.icc) + (f" {interval(of.icc_ci)}" if of.icc_ci else none)
 
 
 def _intervals(tables: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -232,7 +262,7 @@ def _published(tables: Mapping[str, pd.DataFrame]) -> list[str]:
 
 
 def _provenance(summary: Summary) -> list[str]:
-    """Datasets, versions, settings of the bootstrap, and the commands."""
+    """Datasets, versions, how intervals and p-values were made, and the commands."""
     datasets = pd.DataFrame(
         {
             "Dataset": name,
@@ -246,14 +276,15 @@ def _provenance(summary: Summary) -> list[str]:
     revisions = sorted({line.git for line in summary.commands if line.git})
     packages = summary.versions | ({"aulight, git revision": revisions} if revisions else {})
     versions = pd.DataFrame({"Package": name, "Version": ", ".join(of)} for name, of in packages.items())
-    bootstrap = summary.bootstrap
+    how = summary.uncertainty
     commands = "\n".join(
         f"# {line.run}\n{line.command or '# not recorded, see its run.yaml'}" for line in summary.commands
     )
     pre = scroll(f"<pre>{escape(commands)}</pre>", "Commands")
     return [
         bullets(summary.notes) if summary.notes else "",
-        f"<p>Intervals: {bootstrap.replicates} bootstrap samples over test subjects, seed {bootstrap.seed}.</p>",
+        f"<p>Intervals: {how.intervals} over test {how.over}. p-values: {how.p_values} over test {how.over}, "
+        f"all ways of swapping or {how.draws} random ones, seed {how.seed}.</p>",
         "<h3>Datasets</h3>",
         table(datasets, "Datasets", left=2),
         "<h3>Versions</h3>",

@@ -7,9 +7,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
 from aulight.drawing.names import arm_rank
 from aulight.errors import AulightError
@@ -28,9 +28,11 @@ class Scores:
         mae: Mean absolute error.
         mse: Mean squared error.
         pearson: Correlation.
-        icc_ci: Interval of the ICC; None where there is one subject.
+        icc_ci: Interval of the ICC; None where there is none.
         mae_ci: That of the mean absolute error.
         mse_ci: That of the mean squared error.
+        no_icc_ci: Why the ICC has no interval; None where it has one. An earlier aulight did not say.
+        subjects: How many test subjects have such labels. An earlier aulight did not say.
     """
 
     icc: float | None
@@ -40,6 +42,8 @@ class Scores:
     icc_ci: Interval | None
     mae_ci: Interval | None
     mse_ci: Interval | None
+    no_icc_ci: str | None = None
+    subjects: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,14 +127,16 @@ class Coverage:
     Attributes:
         nominal: The share of true intensities that was asked for.
         share: The share that lies inside, a mean over action units.
-        width: Mean width, likewise.
+        width: Mean width, likewise; 5 where the intervals say nothing.
         per_au: Both for each action unit, by its column.
+        validation_subjects: How many calibrated them, the fewest of a run; an earlier aulight did not say.
     """
 
     nominal: float
     share: float | None
     width: float | None
     per_au: dict[str, Covered]
+    validation_subjects: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +149,7 @@ class Record(Pooled):
         icc_subject_mean: Mean of the subjects' ICCs.
         stage_one: Whose videos stage one learned from, as a reader is told.
         coverage: Of prediction intervals; None for runs of an earlier aulight.
+        no_validation_icc: Of how many runs the ICC on validation subjects is undefined, so that it chose nothing.
     """
 
     label_fraction: float
@@ -151,6 +158,7 @@ class Record(Pooled):
     icc_subject_mean: float | None
     stage_one: list[str] = field(default_factory=list)
     coverage: Coverage | None = None
+    no_validation_icc: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +172,7 @@ class Side:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two records on the same bootstrap samples of test subjects.
+    """Two records on the test subjects that every seed of both tested; all numbers are of these subjects alone.
 
     Attributes:
         dataset: Of both.
@@ -178,6 +186,9 @@ class Comparison:
         difference: The first ICC less the second.
         difference_ci: The interval of the paired difference.
         difference_p: The two-sided p-value of no difference.
+        shared_subjects: How many these test subjects are. An earlier aulight did not say, and compared all.
+        no_difference_ci: Why there is no interval; None where there is one.
+        no_difference_p: Why there is no p-value; None where there is one.
         icc_per_seed: Of the first.
         against_icc_per_seed: Of the second.
         seeds_apart: Whether all seeds of the first lie above those of the second.
@@ -195,6 +206,9 @@ class Comparison:
     difference: float | None
     difference_ci: Interval | None
     difference_p: float | None = None
+    shared_subjects: int | None = None
+    no_difference_ci: str | None = None
+    no_difference_p: str | None = None
     icc_per_seed: list[float | None]
     against_icc_per_seed: list[float | None]
     seeds_apart: bool
@@ -234,20 +248,24 @@ class DatasetFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resampling:
-    """How intervals were made.
+class Uncertainty:
+    """How intervals and p-values were made.
 
     Attributes:
-        over: What was drawn: ``subjects``.
-        replicates: Number of samples.
-        seed: Of the draws.
+        over: What was left out, swapped or drawn: ``subjects``.
+        intervals: By which method.
+        p_values: By which method.
         level: Of the intervals.
+        draws: Ways of swapping behind a p-value, at most; of an earlier aulight the number of bootstrap samples.
+        seed: Of the random ones.
     """
 
     over: str
-    replicates: int
-    seed: int
+    intervals: str = "bootstrap"
+    p_values: str = "bootstrap"
     level: float
+    draws: Annotated[int, Field(validation_alias=AliasChoices("draws", "replicates"))]
+    seed: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,7 +317,7 @@ class Summary:
         comparisons: Of two arms at one fraction, and of each arm with those at the largest fraction.
         datasets: Facts of each dataset by its name.
         versions: Versions that the runs had of each package.
-        bootstrap: How intervals were made.
+        uncertainty: How intervals and p-values were made.
         notes: Where the videos of stage one came from, and what was left out of the reference.
         warnings: What a reader must know before comparing records.
         unfinished: Of runs that are not finished the name and the outcome.
@@ -316,7 +334,7 @@ class Summary:
     comparisons: list[Comparison]
     datasets: dict[str, DatasetFacts]
     versions: dict[str, list[str]]
-    bootstrap: Resampling
+    uncertainty: Annotated[Uncertainty, Field(validation_alias=AliasChoices("uncertainty", "bootstrap"))]
     last: list[Pooled] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

@@ -2,37 +2,39 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from aulight.drawing.names import LABELS, arm_rank
 from aulight.errors import AulightError
 from aulight.report.collect import Run
 from aulight.report.labels import Labels
 from aulight.report.pool import Cell, cells_of
-from aulight.report.records import Comparison, DatasetFacts, Record, Resampling, Side, Summary, arms
-from aulight.report.scored import baselines_of, last_of, record_of, sources
+from aulight.report.records import Comparison, DatasetFacts, Record, Side, Summary, Uncertainty, arms
+from aulight.report.scored import BOUNDS, baselines_of, interval_or_why, labelled, last_of, number, record_of, sources
 from aulight.runs.record import same_setting
-from aulight.scoring.agreement import Array
-from aulight.scoring.intervals import Bootstrap
+from aulight.scoring.agreement import mean, metrics
+from aulight.scoring.intervals import jackknife, mean_icc, p_value, without_each
 from aulight.settings.finetune import FinetuneSettings
 from aulight.settings.group import CHANGES_NO_RESULT, NAMES_THE_RUN
-from aulight.settings.report import BootstrapSettings
+from aulight.settings.report import UncertaintySettings
 from aulight.settings.walk import marked
 
 FREE_SETTINGS = marked(FinetuneSettings, CHANGES_NO_RESULT, NAMES_THE_RUN)
 """Settings and groups that may differ between runs that are pooled: what changes no result, and what names the run."""
 
 
-def summarise(runs: Sequence[Run], bootstrap: BootstrapSettings) -> Summary:
+def summarise(runs: Sequence[Run], uncertainty: UncertaintySettings) -> Summary:
     """Pools runs into what a report says of them.
 
     Within one (dataset, arm, labels, seed) the test frames of all folds are put together; ICC(3,1),
     MAE, MSE and Pearson's correlation are taken per action unit over known labels, then averaged over the
-    action units where they are defined, then over seeds. Intervals are percentiles over bootstrap samples
-    of subjects; they say how much the choice of test subjects matters, not the choice of seeds. Differences of two
-    arms are taken on the same samples; their p-value is twice the smaller share of samples on one side of 0.
+    action units where they are defined, then over seeds. Intervals and p-values are over test subjects, see
+    :mod:`aulight.scoring.intervals`; they say how much the choice of test subjects matters, not the choice of seeds.
+    Two arms are compared on the subjects that every seed of both tested.
 
     Args:
         runs: Finished runs, as :func:`aulight.report.collect.collect` gives them.
-        bootstrap: How intervals are made.
+        uncertainty: How intervals and p-values are made.
 
     Raises:
         AulightError: For runs that cannot be pooled.
@@ -47,7 +49,14 @@ def summarise(runs: Sequence[Run], bootstrap: BootstrapSettings) -> Summary:
             package: sorted({run.record.versions[package] for run in runs if package in run.record.versions})
             for package in packages
         },
-        bootstrap=Resampling(over="subjects", **bootstrap.model_dump()),
+        uncertainty=Uncertainty(
+            over="subjects",
+            intervals="jackknife",
+            p_values="paired permutation",
+            level=uncertainty.level,
+            draws=uncertainty.swaps,
+            seed=uncertainty.seed,
+        ),
     )
     for dataset in sorted({run.dataset for run in runs}):
         _add(summary, [run for run in runs if run.dataset == dataset])
@@ -59,13 +68,12 @@ def _add(summary: Summary, runs: Sequence[Run]) -> None:
     first = runs[0]
     cells = dict(sorted(cells_of(runs).items(), key=_place))
     subjects = next(iter(cells.values())).folds.shape[1]
-    how = summary.bootstrap
-    bootstrap = Bootstrap(subjects, how.replicates, how.seed, how.level)
-    records = {key: record_of(cell, bootstrap) for key, cell in cells.items()}
+    how = summary.uncertainty
+    records = {key: record_of(cell, how.level) for key, cell in cells.items()}
     summary.records.extend(records.values())
-    summary.last.extend(found for cell in cells.values() if (found := last_of(cell, bootstrap)) is not None)
-    summary.baselines.extend(baselines_of(cells, bootstrap))
-    summary.comparisons.extend(_comparisons(cells, records, bootstrap))
+    summary.last.extend(found for cell in cells.values() if (found := last_of(cell, how.level)) is not None)
+    summary.baselines.extend(baselines_of(cells, how.level))
+    summary.comparisons.extend(_comparisons(cells, records, how))
     summary.warnings.extend(line for cell in cells.values() for line in _warnings(cell, subjects))
     for arm in arms(list(records.values())):
         if learned := sources(run for run in runs if run.record.arm == arm):
@@ -84,44 +92,56 @@ def _place(item: tuple[tuple[str, Labels], Cell]) -> tuple[float, int, tuple[int
 
 
 def _comparisons(
-    cells: dict[tuple[str, Labels], Cell], records: dict[tuple[str, Labels], Record], bootstrap: Bootstrap
+    cells: dict[tuple[str, Labels], Cell], records: dict[tuple[str, Labels], Record], how: Uncertainty
 ) -> list[Comparison]:
     """Of each two arms with the same labels, and of each arm with all that have the most."""
-    drawn = {key: bootstrap.mean_icc(cell.sums["model"]) for key, cell in cells.items()}
     largest = max(records[key].label_fraction for key in cells)
     order, found = list(cells), []
     for i, key in enumerate(order):
         pairs = [other for other in order[i + 1 :] if other[1] == key[1]]
         if records[key].label_fraction < largest:
             pairs += [other for other in order if records[other].label_fraction == largest]
-        found += [_compared(records[key], records[other], bootstrap, drawn[key] - drawn[other]) for other in pairs]
+        sides = [(records[other], cells[other]) for other in pairs]
+        found += [_compared((records[key], cells[key]), side, how) for side in sides]
     return found
 
 
-def _compared(one: Record, other: Record, bootstrap: Bootstrap, drawn: Array) -> Comparison:
-    """Compares two records; ``drawn`` are the replicates (R,) of the difference of their ICCs."""
-    ratio = difference = None
-    if one.icc is not None and other.icc is not None:
-        ratio = one.icc / other.icc if other.icc > 0 else None
-        difference = one.icc - other.icc
-    seeds, other_seeds = ([icc for icc in of.icc_per_seed if icc is not None] for of in (one, other))
-    defined = (len(seeds), len(other_seeds)) == (len(one.icc_per_seed), len(other.icc_per_seed))
+def _compared(one: tuple[Record, Cell], other: tuple[Record, Cell], how: Uncertainty) -> Comparison:
+    """Compares two records on the subjects that every seed of both tested."""
+    sides = one, other
+    shared = np.all([cell.tested.all(0) for _, cell in sides], axis=0)
+    shared &= np.all([labelled(cell.sums["model"]) for _, cell in sides], axis=0)
+    sums = [cell.sums["model"][:, shared] for _, cell in sides]
+    whole = [mean_icc(of.sum(1)) for of in sums]
+    without = [mean_icc(without_each(of)) for of in sums]
+    seeds = [[number(icc) for icc in mean(metrics(of.sum(1))["icc"], 1)] for of in sums]
+    gap = (BOUNDS["icc"][0] - BOUNDS["icc"][1], BOUNDS["icc"][1] - BOUNDS["icc"][0])
+    ends, no_ends = interval_or_why(jackknife(float(whole[0] - whole[1]), without[0] - without[1], how.level, gap))
+    mine, its = (
+        jackknife(float(icc), others, how.level, BOUNDS["icc"]) for icc, others in zip(whole, without, strict=True)
+    )
+    p = p_value(sums[0], sums[1], how.draws, how.seed)
+    (first, _), (second, _) = sides
+    defined = [[icc for icc in of_side if icc is not None] for of_side in seeds]
     return Comparison(
-        dataset=one.dataset,
-        arm=one.arm,
-        label_fraction=one.label_fraction,
-        label_count=one.label_count,
-        against=Side(arm=other.arm, label_fraction=other.label_fraction, label_count=other.label_count),
-        icc=one.icc,
-        against_icc=other.icc,
-        ratio=ratio,
-        difference=difference,
-        difference_ci=bootstrap.interval(drawn),
-        difference_p=bootstrap.p_value(drawn),
-        icc_per_seed=one.icc_per_seed,
-        against_icc_per_seed=other.icc_per_seed,
-        seeds_apart=defined and min(seeds) > max(other_seeds),
-        intervals_apart=one.icc_ci is not None and other.icc_ci is not None and one.icc_ci.low > other.icc_ci.high,
+        dataset=first.dataset,
+        arm=first.arm,
+        label_fraction=first.label_fraction,
+        label_count=first.label_count,
+        against=Side(arm=second.arm, label_fraction=second.label_fraction, label_count=second.label_count),
+        icc=number(whole[0]),
+        against_icc=number(whole[1]),
+        ratio=number(whole[0] / whole[1]) if whole[1] > 0 else None,
+        difference=number(whole[0] - whole[1]),
+        difference_ci=ends,
+        difference_p=None if isinstance(p, str) else p,
+        shared_subjects=int(shared.sum()),
+        no_difference_ci=no_ends,
+        no_difference_p=p if isinstance(p, str) else None,
+        icc_per_seed=seeds[0],
+        against_icc_per_seed=seeds[1],
+        seeds_apart=defined == seeds and min(defined[0]) > max(defined[1]),
+        intervals_apart=not isinstance(mine, str) and not isinstance(its, str) and mine.low > its.high,
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from aulight.drawing.names import LABELS, arm_rank
+from aulight.report.cautions import cautions, says_nothing
 from aulight.report.formats import decimals, interval, level, p_value
 from aulight.report.labels import Labels
 from aulight.report.records import Comparison, Pooled, Published, Record, Scores, Summary
@@ -19,6 +20,12 @@ VARIANTS = {
     "icc_subject_mean": "mean of subjects",
 }
 """Conventions by which the ICC has been published, and how tables call them."""
+SUBJECTS = "Subjects"
+"""Title of the column that says how many were tested."""
+
+NOTE = "Note"
+"""Title of the column that says what must be known of a row; it is there where one has such."""
+
 INTERVALS = f"Prediction intervals for {100 * NOMINAL:g}% coverage"
 
 
@@ -45,8 +52,8 @@ def _called(row: Pooled | Comparison) -> str:
 def flat(summary: Summary) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Records and baselines as two long tables of numbers: one row each, and one row per action unit."""
 
-    def ends(scores: Scores) -> dict[str, float | None]:
-        found: dict[str, float | None] = {}
+    def ends(scores: Scores) -> dict[str, float | str | None]:
+        found: dict[str, float | str | None] = {"no_icc_ci": scores.no_icc_ci}
         for name, both in (("icc", scores.icc_ci), ("mae", scores.mae_ci), ("mse", scores.mse_ci)):
             found[f"{name}_low"], found[f"{name}_high"] = both or (None, None)
         return found
@@ -57,14 +64,15 @@ def flat(summary: Summary) -> tuple[pd.DataFrame, pd.DataFrame]:
     whole, per_au = list[dict[str, object]](), list[dict[str, object]]()
     for row in _rows(summary):
         head: dict[str, object] = {"dataset": row.dataset, "arm": f"{row.arm}_last" if row.last else row.arm}
-        head |= {name: getattr(row, name) for name in ("label_fraction", "label_count", "labelled_frames")}
+        names = ("label_fraction", "label_count", "labelled_frames", "test_subjects")
+        head |= {name: getattr(row, name) for name in names}
         varied = {name: getattr(row, name) for name in ("validation_frames", "stage_one_runs", "label_draws")}
         lists = {"seeds": " ".join(map(str, row.seeds)), "undefined_aus": " ".join(row.undefined_aus)}
         variants = {name: getattr(row, name, None) for name in VARIANTS if name != "icc"}
         spread = {"icc_seed_sd": row.icc_seed_sd}
         whole.append({**head, **varied, **lists, **values(row), **spread, **ends(row), **variants})
         for au, of_au in ({} if row.last else row.per_au).items():
-            per_au.append({**head, "au": au, **values(of_au), **ends(of_au)})
+            per_au.append({**head, "au": au, "labelled_subjects": of_au.subjects, **values(of_au), **ends(of_au)})
     return pd.DataFrame(whole), pd.DataFrame(per_au)
 
 
@@ -76,7 +84,7 @@ def remarks(summary: Summary) -> list[str]:
         if record.undefined_aus:
             where = f"{record.dataset}, {record.arm}, {record.labels} labels"
             lines.append(
-                f"{where}: ICC undefined for {', '.join(record.undefined_aus)} (labels and predictions constant); "
+                f"{where}: ICC undefined for {', '.join(record.undefined_aus)} (labels constant or unknown); "
                 f"the mean is over the other action units"
             )
         lines += _seeds_alike(record)
@@ -109,15 +117,19 @@ def tables_of(summary: Summary) -> dict[str, pd.DataFrame]:
             "Seeds": str(len(row.seeds) or "–"),
             "Stage-one runs": _count(row.stage_one_runs),
             "Label draws": _count(row.label_draws),
+            SUBJECTS: str(row.test_subjects),
             "ICC(3,1)": decimals(row.icc),
-            level(summary.bootstrap.level): interval(row.icc_ci),
+            level(summary.uncertainty.level): interval(row.icc_ci, row.no_icc_ci),
             "Seed sd": decimals(row.icc_seed_sd),
             "MAE": decimals(row.mae),
             "MSE": decimals(row.mse),
             "Pearson": decimals(row.pearson),
+            NOTE: "; ".join(cautions(summary, row)),
         }
         for row in rows
     ]
+    if not any(line[NOTE] for line in headline):
+        headline = [{title: text for title, text in line.items() if title != NOTE} for line in headline]
     out = {"Mean over action units": pd.DataFrame(headline)}
     if same := [found for found in summary.comparisons if found.same_fraction]:
         out["Arms side by side"] = side_by_side(summary, same)
@@ -126,14 +138,15 @@ def tables_of(summary: Summary) -> dict[str, pd.DataFrame]:
         mine = [row for row in rows if row.dataset == dataset and not row.last]
         for metric, title in (("icc", "ICC(3,1)"), ("mae", "MAE"), ("mse", "MSE")):
             lines = [
-                {"Labels": str(row.labels), "Arm": _called(row)}
-                | {au: decimals(getattr(of_au, metric)) for au, of_au in row.per_au.items()}
+                {"Labels": str(row.labels), "Arm": _called(row), SUBJECTS: str(row.test_subjects)}
+                | {au: _of_unit(of_au, metric) for au, of_au in row.per_au.items()}
                 | {"Mean": decimals(getattr(row, metric))}
                 for row in mine
             ]
             out[f"{title} by action unit{of_dataset}"] = pd.DataFrame(lines)
     variants = [
-        _head(summary, row) | {"Convention": title, "ICC(3,1)": decimals(getattr(row, name))}
+        _head(summary, row)
+        | {"Convention": title, SUBJECTS: str(row.test_subjects), "ICC(3,1)": decimals(getattr(row, name))}
         for row in summary.records
         for name, title in VARIANTS.items()
     ]
@@ -156,11 +169,12 @@ def side_by_side(summary: Summary, comparisons: Sequence[Comparison]) -> pd.Data
             _head(summary, found)
             | {
                 "Against": other,
+                "Shared subjects": "–" if found.shared_subjects is None else str(found.shared_subjects),
                 "ICC(3,1)": decimals(found.icc),
                 "Its ICC": decimals(found.against_icc),
                 "Difference": decimals(found.difference),
-                level(summary.bootstrap.level): interval(found.difference_ci),
-                "p": p_value(found.difference_p),
+                level(summary.uncertainty.level): interval(found.difference_ci, found.no_difference_ci),
+                "p": p_value(found.difference_p, found.no_difference_p),
             }
         )
     return pd.DataFrame(lines)
@@ -176,13 +190,22 @@ def _count(number: int | None) -> str:
     return "–" if number is None else str(number)
 
 
+def _of_unit(scores: Scores, metric: str) -> str:
+    """A score of one action unit."""
+    value = getattr(scores, metric)
+    return "undefined" if value is None and metric == "icc" else decimals(value)
+
+
 def _covered(summary: Summary) -> list[dict[str, str]]:
     """A row for each record whose runs have prediction intervals."""
     found = [(record, record.coverage) for record in summary.records if record.coverage is not None]
     aus = sorted({au for _, coverage in found for au in coverage.per_au})
     return [
         _head(summary, record)
-        | {"Covered": decimals(coverage.share), "Mean width": decimals(coverage.width)}
+        | {SUBJECTS: str(record.test_subjects)}
+        | {"Validation subjects": "–" if (of := coverage.validation_subjects) is None else str(of)}
+        | {"Covered": "all of 0 to 5" if says_nothing(coverage) else decimals(coverage.share)}
+        | {"Mean width": decimals(coverage.width)}
         | {au: decimals(coverage.per_au[au].share if au in coverage.per_au else None) for au in aus}
         for record, coverage in found
     ]
@@ -208,7 +231,7 @@ def _beside(summary: Summary) -> pd.DataFrame:
 def _published(record: Record) -> Published:
     """A record of ours as a row of published numbers."""
     return Published(
-        source=f"ours: {LABELS.get(record.arm, record.arm)}",
+        source=f"ours: {LABELS.get(record.arm, record.arm)}, {record.test_subjects} subjects",
         dataset=record.dataset,
         label_fraction=record.label_fraction,
         icc=record.icc,

@@ -63,8 +63,10 @@ def metrics(sums: Numbers) -> dict[str, Numbers]:
         sums: ``(..., 8, A)``, as :func:`sums_of` gives them, or added.
 
     Returns:
-        By the names of :data:`METRICS`, each ``(..., A)`` float64. The ICC goes from -1 to 1; it is 0 where one of the
-        two is constant, and NaN where both are or fewer than two targets are known. The correlation is NaN where either
+        By the names of :data:`METRICS`, each ``(..., A)`` float64. The ICC goes from -1 to 1. It is NaN where the
+        known targets are constant or fewer than two: who agrees on differences cannot be told where there are none, and
+        the formula's 0 would speak of the people, not of the predictions. So it is the labels alone that decide over
+        which action units a mean goes. Where only predictions are constant it is 0. The correlation is NaN where either
         is constant, errors are where no target is known. All are NaN where a prediction is: it is a fault to see, not
         an entry to leave out.
 
@@ -82,7 +84,7 @@ def metrics(sums: Numbers) -> dict[str, Numbers]:
     cov = xp.where((var_x == 0) | (var_y == 0), 0.0, xy - x * y / count)
     with np.errstate(invalid="ignore", divide="ignore"):
         return {
-            "icc": 2 * cov / (var_x + var_y),
+            "icc": xp.where(var_y == 0, xp.nan, 2 * cov / (var_x + var_y)),
             "mae": absolute / n,
             "mse": squared / n,
             "pearson": xp.clip(cov / xp.sqrt(var_x * var_y), -1, 1),

@@ -7,12 +7,15 @@ from pydantic import Field
 from aulight.settings.group import FilePath, Group, Name, Needed, Seed
 
 
-class BootstrapSettings(Group):
-    """Intervals by resampling test subjects."""
+class UncertaintySettings(Group):
+    """Intervals and p-values over test subjects."""
 
-    replicates: int = Field(ge=1, description="Number of samples")
-    seed: Seed = Field(description="Of the samples")
     level: float = Field(gt=0, lt=1, description="Level of the intervals")
+    swaps: int = Field(
+        ge=1,
+        description="Ways of swapping two arms behind a p-value: all where there are no more, or so many random ones",
+    )
+    seed: Seed = Field(description="Of the random ones")
 
 
 class ReportSettings(Group):
@@ -20,7 +23,7 @@ class ReportSettings(Group):
 
     runs: FilePath = Field(description="Folder with the runs, at any depth")
     output: FilePath | None = Field(description="Folder of the report; null: <runs>/report")
-    bootstrap: BootstrapSettings = Field(description="Intervals by resampling test subjects")
+    uncertainty: UncertaintySettings = Field(description="Intervals and p-values over test subjects")
     bars_fraction: float | None = Field(
         gt=0, le=1, description="Label fraction of the per-AU bars and the timelines; null: 0.02, or the best covered"
     )

@@ -52,7 +52,7 @@ COMMANDS = {
     "finetune": ["finetune", *TINY, "label_fraction=0.1", "pretrained=stage_one"],
     "predict": ["predict", "model=stage_two", "input=clips", "output=scored", "overlay=true", "plot=true", "workers=1"],
     "export": ["export", "run=stage_two", "output=model.aulight"],
-    "report": ["report", "runs=stage_two", "output=report", "bootstrap.replicates=50"],
+    "report": ["report", "runs=stage_two", "output=report", "uncertainty.swaps=50"],
 }
 
 

@@ -73,7 +73,7 @@ def test_report_while_finetune_writes(
     shutil.copytree(smoke_data, before / "data" / smoke_data.name)
     shutil.copytree(finetuned, before / "runs" / "other")
     train = ["finetune", *TINY, "data.size=smoke", "name=run", "label_fraction=0.1", "seed=1"]
-    report = ["report", "runs=runs", "output=report", "bootstrap.replicates=50"]
+    report = ["report", "runs=runs", "output=report", "uncertainty.swaps=50"]
     copied(before, work)
     for command in (train, report):
         ended = server.run(work, command)

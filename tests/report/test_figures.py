@@ -20,7 +20,7 @@ from aulight.drawing import against_truth, style, timeline
 from aulight.drawing.against_truth import Timeline
 from aulight.facs import AU_NAMES, column
 from aulight.report import figures
-from aulight.report.records import DatasetFacts, Record, Resampling, Scores, Summary
+from aulight.report.records import DatasetFacts, Record, Scores, Summary, Uncertainty
 from aulight.scoring.intervals import Interval
 
 AUS = [column(au) for au in DISFA_AUS]
@@ -57,7 +57,9 @@ def summary(records: list[Record]) -> Summary:
         comparisons=[],
         datasets={"made": DatasetFacts(fingerprint="f1", aus=AUS, fps=25.0, test_subjects=9)},
         versions={},
-        bootstrap=Resampling(over="subjects", replicates=2000, seed=0, level=0.95),
+        uncertainty=Uncertainty(
+            over="subjects", intervals="jackknife", p_values="paired permutation", level=0.95, draws=1000, seed=0
+        ),
         bars_fraction={"made": 0.02},
     )
 
@@ -140,7 +142,7 @@ def test_label_efficiency_shows_fractions_and_arms() -> None:
     figure = figures.label_efficiency(USUAL)
     (axes,) = figure.axes
     assert axes.get_xscale() == "log"
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["1%", "2%", "10%", "100%"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1%\n100", "2%\n100", "10%\n100", "100%\n100"]
     lines = [line for line in axes.lines if len(np.asarray(line.get_xdata())) == 4]
     drawn = [np.asarray(line.get_ydata()) for line in lines]
     assert np.allclose(drawn, [[r.icc or np.nan for r in USUAL.records[i : i + 4]] for i in (0, 4)])
@@ -154,10 +156,23 @@ def test_label_efficiency_shows_fractions_and_arms() -> None:
 
 def test_a_number_of_labels_is_shown_as_one() -> None:
     (axes,) = figures.label_efficiency(COUNTED).axes
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["50\nlabels", "100\nlabels", "100%"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["50\nlabels", "100\nlabels", "100%\n100"]
     (axes,) = figures.per_au(COUNTED).axes
     assert axes.get_title(loc="left") == "50 of the labels"
     assert len([bar for bars in axes.containers[::2] for bar in bars]) == 2 * (len(AUS) + 1)
+
+
+def test_figures_say_how_many_subjects_there_are() -> None:
+    few = [replace(r, test_subjects=3, icc_ci=None) if r.arm == "scratch" else r for r in USUAL.records]
+    for content, note in (
+        (USUAL, "95% jackknife intervals over 9 test subjects"),
+        (replace(USUAL, records=few), "95% jackknife intervals over 9 test subjects"),
+        (replace(USUAL, records=[replace(r, icc_ci=None) for r in USUAL.records]), "no intervals over 9 test subjects"),
+    ):
+        for figure in (figures.label_efficiency(content), figures.per_au(content)):
+            assert note in texts(figure)
+            legend = [text.get_text() for text in figure.legends[0].get_texts()]
+            assert ("scratch (3 test subjects)" in legend) == (content.records is few)
 
 
 def test_per_au_shows_each_unit_and_the_mean() -> None:

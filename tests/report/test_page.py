@@ -34,7 +34,7 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 
 
 def write_runs(folder: Path) -> None:
-    """Two arms, two label fractions, two seeds, two folds of two subjects; names that HTML must not take for tags."""
+    """Two arms, two label fractions, two seeds, two folds of three subjects; names that HTML must not take for tags."""
     for arm in ("pretrained", ARM):
         for fraction in (0.02, 1.0):
             for seed in (0, 1):
@@ -48,7 +48,7 @@ def write_runs(folder: Path) -> None:
 def write_run(run: Path, arm: str, fraction: float, seed: int, fold: int, noise: float) -> None:
     guess = np.random.default_rng([seed, fold, int(100 * noise)])
     parts = []
-    for s in (0, 1):
+    for s in (0, 1, 2):
         true = np.random.default_rng([fold, s]).integers(0, 6, (30, len(AUS)))
         true[:, 3] = 0  # never seen
         pred = np.clip(true + noise * guess.normal(size=true.shape), 0, 5)
@@ -91,7 +91,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_runs(folder / "runs")
     (folder / "published.csv").write_text(PUBLISHED)
     overrides = [f"runs={folder / 'runs'}", f"output={folder / 'out'}", f"reference={folder / 'published.csv'}"]
-    overrides += ["bootstrap.replicates=100", "videos=['S10 <video>','S21 <video>']"]
+    overrides += ["uncertainty.swaps=100", "videos=['S10 <video>','S21 <video>']"]
     with composed("report", overrides) as config:
         settings = settings_from("report", config)
     assert isinstance(settings, ReportSettings)
@@ -192,7 +192,7 @@ def test_names_are_escaped(page: Page, summary: dict[str, Any]) -> None:
     assert "5-dead left out: failed: <b>no</b> memory" in page.texts["aside"]
     assert ["torch", "2.13.0<"] in page.tables["Versions"]
     assert ["aulight, git revision", "abc123-dirty"] in page.tables["Versions"]
-    assert page.tables["Datasets"][1] == [DATASET, "0123456789abcdef", "4", "25", "12"]
+    assert page.tables["Datasets"][1] == [DATASET, "0123456789abcdef", "6", "25", "12"]
     assert len(summary["commands"]) == 16
     for line in summary["commands"]:
         assert f"# {line['run']}\n{line['command']}" in page.texts["pre"]
@@ -213,19 +213,22 @@ def test_numbers_are_those_of_the_summary(page: Page, summary: dict[str, Any]) -
     for record in summary["records"]:
         labels = f"{100 * record['label_fraction']:g}%"
         (row,) = [row for row in rows if row[:2] == [labels, record["arm"]]]
-        assert row[2:7] == [str(record["labelled_frames"]), "1640", "2", "–", "2"]
-        assert row[7:9] == [shown(record["icc"]), ends(record["icc_ci"])]
-        assert row[9:] == [shown(record[name]) for name in ("icc_seed_sd", "mae", "mse", "pearson")]
+        assert row[2:8] == [str(record["labelled_frames"]), "1640", "2", "–", "2", "6"]
+        assert row[8:10] == [shown(record["icc"]), ends(record["icc_ci"])]
+        assert row[10:14] == [shown(record[name]) for name in ("icc_seed_sd", "mae", "mse", "pearson")]
+        assert "ICC undefined for AU05, not in the mean" in row[14]
         units = next(r for r in page.tables["ICC(3,1) by action unit"] if r[:2] == [labels, record["arm"]])
-        assert units[2:] == [shown(record["per_au"][au]["icc"]) for au in AUS] + [shown(record["icc"])]
+        iccs = [record["per_au"][au]["icc"] for au in AUS]
+        assert units[2:] == ["6", *("undefined" if icc is None else shown(icc) for icc in iccs), shown(record["icc"])]
         named = [r for r in page.tables["ICC(3,1) by other published conventions"] if r[:2] == [labels, record["arm"]]]
-        assert [row[2:] for row in named] == [[title, shown(record[name])] for name, title in VARIANTS.items()]
+        assert [row[2:] for row in named] == [[title, "6", shown(record[name])] for name, title in VARIANTS.items()]
 
     one, other = (r for r in summary["records"] if r["label_fraction"] == 0.02)
     for au, row in zip(AUS, page.tables["Action units"][1:], strict=True):
         scores = [record["per_au"][au] for record in (one, other)]
         assert row[0] == au
-        assert row[2:4] == [f"{shown(of['icc'])} {ends(of['icc_ci'])}".replace("– –", "–") for of in scores]
+        said = [f"{shown(of['icc'])} {ends(of['icc_ci'])}" for of in scores]
+        assert row[2:4] == ["undefined: constant labels" if of == "– –" else of for of in said]
         assert row[4:6] == [shown(of["mae"]) for of in scores]
 
 
@@ -247,12 +250,22 @@ def test_comparisons_are_those_of_the_summary(page: Page, summary: dict[str, Any
     assert (len(same) - 1, len(largest) - 1) == (2, 4)
     for found, row in zip(summary["comparisons"][:1], same[1:2], strict=True):
         assert row[:3] == ["2%", "pretrained", ARM]
-        assert row[3:6] == [shown(found[name]) for name in ("icc", "against_icc", "difference")]
-        assert row[6:8] == [ends(found["difference_ci"]), shown(found["difference_p"])]
+        assert row[3] == "6"
+        assert row[4:7] == [shown(found[name]) for name in ("icc", "against_icc", "difference")]
+        assert row[7:9] == [ends(found["difference_ci"]), shown(found["difference_p"])]
+        assert "6 shared test subjects" in page.texts["div"]
         assert f"+{shown(found['difference'])}" in page.texts["div"]
         assert f"p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{shown(found['difference_p'])}" in page.texts["div"]
     assert largest[1][:3] == ["2%", "pretrained", "pretrained, 100%"]
     assert [tag for tag, _ in page.elements].count("circle") == 6
+
+
+def test_cards_say_how_many_subjects_and_what_to_mind(page: Page) -> None:
+    """In the open, not in a part that a click shows."""
+    assert page.texts["div"].count("6 test subjects, 20 labelled frames") == 2
+    cautions = [attrs for tag, attrs in page.elements if tag == "p" and attrs.get("class") == "caution"]
+    assert len(cautions) == 2
+    assert "ICC undefined for AU05, not in the mean" in page.texts["p"]
 
 
 def test_published_numbers_stand_beside_ours(page: Page, written: Path, summary: dict[str, Any]) -> None:
@@ -261,7 +274,7 @@ def test_published_numbers_stand_beside_ours(page: Page, written: Path, summary:
     assert rows[3] == ["2%", "Someone <i>et al.</i>, 2020", "0.310", "0.450", "–", "0.800"]
     assert rows[-1] == ["–", "Others, hand-picked frames", "0.300", "–", "–", "–"]
     ours = summary["records"][0]
-    assert rows[1][1:3] == ["ours: pretrained", shown(ours["icc"])]
+    assert rows[1][1:3] == ["ours: pretrained, 6 subjects", shown(ours["icc"])]
     assert rows[1][5] == shown(ours["per_au"]["AU12"]["icc"])
     text = (written / "table.md").read_text(encoding="utf-8")
     assert "## Beside published numbers" in text

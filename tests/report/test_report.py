@@ -28,7 +28,7 @@ AUS = ["AU06", "AU12"]
 
 
 def write_runs(folder: Path, dataset: str = "small_set") -> None:
-    """Two arms at 2% (two seeds) and 100%, one with equal compute at 2%, four subjects, one dead run."""
+    """Two arms at 2% (two seeds) and 100%, one with equal compute at 2%, six subjects, one dead run."""
     for arm, fraction, seed, noise in [
         ("pretrained", 0.02, 0, 0.7),
         ("pretrained", 0.02, 1, 0.8),
@@ -42,7 +42,7 @@ def write_runs(folder: Path, dataset: str = "small_set") -> None:
         run.mkdir(parents=True)
         guess = np.random.default_rng([seed, int(noise * 10)])
         parts = []
-        for s in range(4):
+        for s in range(6):
             true = np.random.default_rng(s).integers(0, 6 if s else 2, (40, 2))
             pred = np.clip(true + guess.normal(scale=noise, size=true.shape), 0, 5)
             table = pd.DataFrame({"video_id": f"s{s}/v 1", "subject": f"s{s}", "frame": np.arange(40), "fold": 1})
@@ -65,7 +65,7 @@ def write_meta(run: Path, dataset: str, **changes: Any) -> None:
         "outcome": "done",
         "arm": "scratch",
         "label_fraction": 0.02,
-        "labelled_frames": 12,
+        "labelled_frames": 120,
         "fold": 1,
         "seed": 0,
         "label_seed": 0,
@@ -79,7 +79,7 @@ def write_meta(run: Path, dataset: str, **changes: Any) -> None:
 
 
 def settings(runs: Path, *overrides: str) -> ReportSettings:
-    with composed("report", [f"runs={runs}", "bootstrap.replicates=50", *overrides]) as config:
+    with composed("report", [f"runs={runs}", "uncertainty.swaps=50", *overrides]) as config:
         found = settings_from("report", config)
     assert isinstance(found, ReportSettings)
     return found
@@ -107,7 +107,7 @@ def test_writes_all_files(written: Path) -> None:
         "label_efficiency.pdf",
         "per_au.png",
         "per_au.pdf",
-        *(name for name in names if re.fullmatch(r"timeline_s[123]_v_1\.png", name)),
+        *(name for name in names if re.fullmatch(r"timeline_s[1-5]_v_1\.png", name)),
     }
     assert len(names) == 12
     assert [file.name for file in written.parent.iterdir() if file.name.startswith(".")] == []
@@ -141,7 +141,14 @@ def test_summary_has_what_others_build_on(written: Path) -> None:
     assert [row["arm"] for row in summary["baselines"]] == ["mean", "mean", "all_zero"]
     assert summary["datasets"]["small_set"]["fingerprint"] == "f1"
     assert summary["versions"] == {"torch": ["2.13.0"]}
-    assert summary["bootstrap"] == {"over": "subjects", "replicates": 50, "seed": 0, "level": 0.95}
+    assert summary["uncertainty"] == {
+        "over": "subjects",
+        "intervals": "jackknife",
+        "p_values": "paired permutation",
+        "level": 0.95,
+        "draws": 50,
+        "seed": 0,
+    }
     origin = "the training folds' own frames without labels"
     assert [record["stage_one"] for record in summary["records"]] == [[origin], [], [], [origin], []]
     assert summary["notes"] == [f"small_set, pretrained: stage one learned from {origin}"]
@@ -314,10 +321,10 @@ def test_chosen_videos_and_published_numbers(tmp_path: Path) -> None:
 def test_as_a_command_leaves_nothing_behind(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs")
     (tmp_path / "empty").mkdir()
-    command = [sys.executable, "-m", "aulight", "report", "runs=../runs", "timelines=0", "bootstrap.replicates=10"]
+    command = [sys.executable, "-m", "aulight", "report", "runs=../runs", "timelines=0", "uncertainty.swaps=10"]
     done = subprocess.run(command, cwd=tmp_path / "empty", capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "empty").iterdir()) == []
     summary = json.loads((tmp_path / "runs" / "report" / "summary.json").read_text(encoding="utf-8"))
-    own = {"run": "this report", "command": "aulight report runs=../runs timelines=0 bootstrap.replicates=10"}
+    own = {"run": "this report", "command": "aulight report runs=../runs timelines=0 uncertainty.swaps=10"}
     assert summary["commands"][-1] == own | {"git": None}

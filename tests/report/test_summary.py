@@ -1,5 +1,6 @@
 """Pooling, intervals, comparisons and tables, against slow loops over concatenated frames."""
 
+import itertools
 import json
 import shlex
 import subprocess
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pingouin
 import pytest
+import scipy.stats
 import torch
 import yaml
 
@@ -26,12 +28,13 @@ from aulight.report.records import read as read_summary
 from aulight.report.summary import shown_labels, summarise
 from aulight.report.tables import INTERVALS, VARIANTS, flat, remarks, tables_of
 from aulight.report.timelines import timelines_of
-from aulight.scoring import agreement, intervals
+from aulight.scoring import agreement
 from aulight.settings.reading import read
-from aulight.settings.report import BootstrapSettings, ReportSettings
+from aulight.settings.report import ReportSettings, UncertaintySettings
 
 AUS = ["AU01", "AU12", "AU25"]
 SUBJECTS = {1: ["S1", "S2", "S3"], 2: ["S4", "S5"]}
+MORE = {3: ["S6", "S7", "S8", "S9", "S10", "S11", "S12"], 4: ["S12"]}
 Frames = pd.DataFrame
 WriteRun = Callable[..., Path]
 
@@ -40,7 +43,7 @@ def frames(fold: int, seed: int, noise: float, unknown: float = 0.1, per_subject
     """Test frames of one fold: labels depend on the fold alone, predictions on everything."""
     truth, guess = np.random.default_rng(fold), np.random.default_rng([fold, seed, int(100 * noise)])
     parts = []
-    for subject in SUBJECTS[fold]:
+    for subject in (SUBJECTS | MORE)[fold]:
         n = per_subject + int(truth.integers(10))
         table = pd.DataFrame({"video_id": f"{subject}_v", "subject": subject, "frame": np.arange(n), "fold": fold})
         for au in AUS:
@@ -96,8 +99,8 @@ def pooled_icc(table: Frames) -> float:
 
 
 def summarised(tmp_path: Path, **settings: Any) -> Summary:
-    bootstrap = BootstrapSettings(**({"replicates": 50, "seed": 0, "level": 0.95} | settings))
-    return summarise(collect.collect(tmp_path / "runs")[0], bootstrap)
+    uncertainty = UncertaintySettings(**({"swaps": 50, "seed": 0, "level": 0.95} | settings))
+    return summarise(collect.collect(tmp_path / "runs")[0], uncertainty)
 
 
 def comparison(
@@ -153,38 +156,77 @@ def test_icc_is_pingouins_consistency_of_two_raters(tmp_path: Path, write_run: W
         assert record.per_au[au].icc == pytest.approx(expected, abs=1e-6)
 
 
-def test_bootstrap_is_the_slow_loop_over_resampled_subjects(tmp_path: Path, write_run: WriteRun) -> None:
+def jackknifed(whole: float, without: list[float], level: float = 0.95) -> list[float]:
+    """Ends of an interval by pseudo-values, with the t distribution of scipy."""
+    n = len(without)
+    pseudo = [n * whole - (n - 1) * of for of in without]
+    ends = scipy.stats.t.interval(level, n - 1, np.mean(pseudo), scipy.stats.sem(pseudo))
+    return [float(end) for end in ends]
+
+
+def test_intervals_are_the_slow_loop_without_each_subject(tmp_path: Path, write_run: WriteRun) -> None:
+    """Oracle: pseudo-values of the metrics of all frames but one subject's."""
     tables = {seed: pd.concat([frames(fold, seed, 1.5) for fold in SUBJECTS]) for seed in (0, 1)}
     for seed, table in tables.items():
         for fold in SUBJECTS:
             write_run(f"s{seed}f{fold}", table[table["fold"] == fold], seed=seed, fold=fold)
-    summary = summarised(tmp_path, replicates=40, seed=7, level=0.9)
+    summary = summarised(tmp_path, level=0.9)
     (record,) = summary.records
 
-    subjects = sorted({subject for part in SUBJECTS.values() for subject in part})
-    means, of_au, errors = [], [], []
-    for draw in intervals.resample(len(subjects), 40, seed=7):
-        samples = [pd.concat([t[t["subject"] == subjects[i]] for i in draw]) for t in tables.values()]
-        means.append(np.mean([pooled_icc(sample) for sample in samples]))
-        iccs = [agreement.icc(numbers(sample, "pred"), numbers(sample, "true")) for sample in samples]
-        of_au.append(torch.stack(iccs).mean(0).numpy())
-        maes = [agreement.mae(numbers(sample, "pred"), numbers(sample, "true")) for sample in samples]
-        errors.append(float(torch.stack(maes).mean()))
-    assert record.icc_ci == pytest.approx(np.quantile(means, [0.05, 0.95]), abs=1e-10)
-    assert record.mae_ci == pytest.approx(np.quantile(errors, [0.05, 0.95]), abs=1e-10)
-    for i, au in enumerate(AUS):
-        expected = np.quantile(np.array(of_au)[:, i], [0.05, 0.95])
-        assert record.per_au[au].icc_ci == pytest.approx(expected, abs=1e-10)
-    assert summarised(tmp_path, replicates=40, seed=7, level=0.9) == summary
-    assert summarised(tmp_path, replicates=40, seed=8, level=0.9).records[0].icc_ci != record.icc_ci
+    def scored(without: str) -> dict[str, list[float]]:
+        samples = [table[table["subject"] != without] for table in tables.values()]
+        found: dict[str, list[float]] = {}
+        for name in ("icc", "mae", "mse"):
+            function = getattr(agreement, name)
+            of_aus = torch.stack([function(numbers(s, "pred"), numbers(s, "true")) for s in samples]).mean(0)
+            found[name] = [*of_aus.tolist(), float(of_aus.mean())]
+        return found
+
+    whole = scored("")
+    without = [scored(subject) for fold in SUBJECTS for subject in SUBJECTS[fold]]
+    for i, of in enumerate([*record.per_au.values(), record]):
+        for name in whole:
+            expected = jackknifed(whole[name][i], [of_one[name][i] for of_one in without], 0.9)
+            assert getattr(of, f"{name}_ci") == pytest.approx(expected, abs=1e-10)
+        assert (of.no_icc_ci, of.subjects) == (None, 5)
 
 
-def test_one_subject_has_no_interval(tmp_path: Path, write_run: WriteRun) -> None:
-    table = frames(1, 0, 1.0)
-    write_run("run", table[table["subject"] == "S1"])
+def test_no_interval_below_five_subjects(tmp_path: Path, write_run: WriteRun) -> None:
+    """It is said where it would stand, in every table that has intervals."""
+    four = pd.concat([frames(1, 0, 1.0), frames(2, 0, 1.0)]).query("subject != 'S5'")
+    write_run("run", four)
+    summary = summarised(tmp_path)
+    (record,) = summary.records
+    assert (record.icc_ci, record.mae_ci, record.per_au["AU12"].icc_ci) == (None, None, None)
+    assert record.no_icc_ci == record.per_au["AU12"].no_icc_ci == "needs 5 subjects"
+    headline = tables_of(summary)["Mean over action units"]
+    assert headline["Subjects"].tolist() == ["4", "4", "4"]
+    assert headline["95% interval"].tolist() == ["needs 5 subjects"] * 3
+    whole, per_au = flat(summary)
+    assert whole["test_subjects"].tolist() == [4, 4, 4]
+    assert set(whole["no_icc_ci"]) == set(per_au["no_icc_ci"]) == {"needs 5 subjects"}
+    assert set(per_au["labelled_subjects"]) == {4}
+
+
+def test_subjects_without_labels_of_a_unit_do_not_count_in_its_interval(tmp_path: Path, write_run: WriteRun) -> None:
+    table = pd.concat([frames(1, 0, 1.0), frames(2, 0, 1.0)])
+    table.loc[table["subject"] == "S4", "AU12_true"] = pd.NA
+    write_run("run", table)
     (record,) = summarised(tmp_path).records
-    assert record.icc_ci is None
-    assert record.icc_seed_sd is None
+    assert record.icc_ci is not None
+    assert (record.subjects, record.per_au["AU01"].subjects) == (5, 5)
+    assert record.per_au["AU12"].icc is not None
+    assert (record.per_au["AU12"].icc_ci, record.per_au["AU12"].subjects) == (None, 4)
+
+
+def test_a_unit_that_one_subject_shows_has_no_interval(tmp_path: Path, write_run: WriteRun) -> None:
+    table = pd.concat([frames(1, 0, 1.0), frames(2, 0, 1.0)])
+    table.loc[table["subject"] != "S4", "AU12_true"] = 0
+    write_run("run", table)
+    (record,) = summarised(tmp_path).records
+    assert record.per_au["AU12"].icc is not None
+    assert record.per_au["AU12"].no_icc_ci == "rests on one subject"
+    assert summarised(tmp_path).baselines[0].no_icc_ci == "does not vary"  # 0.000 [0.000, 0.000] would look exact
 
 
 def test_baselines_of_known_value(tmp_path: Path, write_run: WriteRun) -> None:
@@ -221,35 +263,36 @@ def test_undefined_icc_is_none_named_and_left_out_of_the_mean(tmp_path: Path, wr
     assert record.per_au["AU12"].mae == 0
     assert record.per_au["AU25"].mae is None
     assert record.icc == record.per_au["AU01"].icc
-    assert tables_of(summary)["ICC(3,1) by action unit"]["AU12"].iloc[0] == "–"
+    assert tables_of(summary)["ICC(3,1) by action unit"]["AU12"].iloc[0] == "undefined"
 
 
 def test_comparison_of_arms_is_paired_over_subjects(tmp_path: Path, write_run: WriteRun) -> None:
     for seed in (0, 1):
-        write_run(f"good{seed}", arm="pretrained", noise=0.5, seed=seed)
-        write_run(f"bad{seed}", arm="scratch", noise=3.0, seed=seed)
-    write_run("all", arm="scratch", noise=0.3, label_fraction=1.0)
-    summary = summarised(tmp_path, replicates=30)
+        write_run(f"good{seed}", arm="pretrained", noise=0.5, seed=seed, fold=3)
+        write_run(f"bad{seed}", arm="scratch", noise=3.0, seed=seed, fold=3)
+    write_run("all", arm="scratch", noise=0.3, label_fraction=1.0, fold=3)
+    summary = summarised(tmp_path, swaps=64)
     found = comparison(summary, "pretrained", 0.02, "scratch")
     good, bad = (r for r in summary.records if r.label_fraction == 0.02)
     assert (good.arm, bad.arm) == ("pretrained", "scratch")
     assert good.icc
     assert bad.icc
     assert found.ratio == pytest.approx(good.icc / bad.icc)
-    assert found.against_icc_per_seed == bad.icc_per_seed
+    assert found.against_icc_per_seed == pytest.approx(bad.icc_per_seed)
     assert found.seeds_apart
     assert found.intervals_apart
+    assert found.shared_subjects == 7
 
-    tables = {(n, s): frames(1, s, n) for n in (0.5, 3.0) for s in (0, 1)}
-    differences = list[float]()
-    for draw in intervals.resample(3, 30, seed=0):
-        icc = {}
-        for key, table in tables.items():
-            icc[key] = pooled_icc(pd.concat([table[table["subject"] == SUBJECTS[1][i]] for i in draw]))
-        differences.append(float(np.mean([icc[0.5, s] - icc[3.0, s] for s in (0, 1)])))
-    assert found.difference_ci == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=1e-10)
-    assert min(differences) > 0
-    assert found.difference_p == pytest.approx(2 / 31)
+    tables = {(n, s): frames(3, s, n) for n in (0.5, 3.0) for s in (0, 1)}
+
+    def difference(without: str) -> float:
+        icc = {key: pooled_icc(table[table["subject"] != without]) for key, table in tables.items()}
+        return float(np.mean([icc[0.5, s] - icc[3.0, s] for s in (0, 1)]))
+
+    assert found.difference == pytest.approx(difference(""), abs=1e-10)
+    expected = jackknifed(difference(""), [difference(subject) for subject in MORE[3]])
+    assert found.difference_ci == pytest.approx(expected, abs=1e-10)
+    assert found.difference_p == pytest.approx(2 / 2**7)  # as they are, and all of them swapped
 
     to_all = comparison(summary, "pretrained", 0.02, "scratch", 1.0)
     assert to_all.against_icc
@@ -261,34 +304,108 @@ def test_comparison_of_arms_is_paired_over_subjects(tmp_path: Path, write_run: W
     }
 
 
-def test_p_value_counts_the_replicates_on_the_rarer_side_of_zero(tmp_path: Path, write_run: WriteRun) -> None:
-    tables = {"pretrained": frames(1, 0, 1.2), "scratch": frames(1, 0, 1.25)}
+def test_p_value_is_the_share_of_all_swaps_that_set_the_arms_as_far_apart(tmp_path: Path, write_run: WriteRun) -> None:
+    """Oracle: a loop over all 128 ways of swapping the predictions of seven subjects, the ICCs less their bias."""
+    tables = {"pretrained": frames(3, 0, 1.2), "scratch": frames(3, 1, 1.3)}
     for arm, table in tables.items():
-        write_run(arm, table, arm=arm)
-    write_run("same", tables["scratch"], arm="twin")
-    write_run("baseline", tables["scratch"].assign(**{f"{au}_pred": np.float32(0) for au in AUS}), arm="zero")
-    summary = summarised(tmp_path, replicates=200, seed=3)
-    above, below = 0, 0
-    for draw in intervals.resample(3, 200, seed=3):
-        one, other = (
-            pooled_icc(pd.concat([table[table["subject"] == SUBJECTS[1][i]] for i in draw]))
-            for table in tables.values()
-        )
-        above += one >= other
-        below += one <= other
-    assert min(above, below) > 10
-    expected = 2 * (1 + min(above, below)) / 201
+        write_run(arm, table, arm=arm, fold=3)
+    write_run("same", tables["scratch"], arm="twin", fold=3)
+    one, other = tables.values()
+    preds = [f"{au}_pred" for au in AUS]
+
+    def unbiased(table: pd.DataFrame) -> float:
+        without = [pooled_icc(table[table["subject"] != subject]) for subject in MORE[3]]
+        return 7 * pooled_icc(table) - 6 * float(np.mean(without))
+
+    apart = []
+    for swapped in itertools.product((False, True), repeat=7):
+        mine = one["subject"].map(dict(zip(MORE[3], swapped, strict=True)))
+        first, second = one.copy(), other.copy()
+        first.loc[mine, preds], second.loc[mine, preds] = other.loc[mine, preds], one.loc[mine, preds]
+        apart.append(abs(unbiased(first) - unbiased(second)))
+    expected = np.mean([of >= apart[0] - 1e-9 for of in apart])
+    assert 0.05 < expected < 0.95
+    summary = summarised(tmp_path, swaps=64)
     assert comparison(summary, "pretrained", 0.02, "scratch").difference_p == pytest.approx(expected)
     assert comparison(summary, "scratch", 0.02, "twin").difference_p == 1
-    assert comparison(summary, "scratch", 0.02, "zero").difference_p == pytest.approx(2 / 201)
+    # fewer ways than there are: random ones, each run the same, near the share of all
+    drawn = comparison(summarised(tmp_path, swaps=63, seed=3), "pretrained", 0.02, "scratch").difference_p
+    assert drawn == comparison(summarised(tmp_path, swaps=63, seed=3), "pretrained", 0.02, "scratch").difference_p
+    assert drawn == pytest.approx(expected, abs=0.2)
+    assert drawn is not None
+    assert drawn * 64 == pytest.approx(round(drawn * 64))
 
 
-def test_one_subject_gives_no_p_value(tmp_path: Path, write_run: WriteRun) -> None:
-    for arm in ("pretrained", "scratch"):
-        table = frames(1, 0, 1.0)
-        write_run(arm, table[table["subject"] == "S1"], arm=arm)
+def test_arms_are_compared_on_the_subjects_that_both_tested(tmp_path: Path, write_run: WriteRun) -> None:
+    """Fold 4 and fold 3 share S12: the numbers of the row are S12's, without an interval or a p-value."""
+    parts = {
+        "pretrained": [frames(3, 0, 1.0).query("subject != 'S12'"), frames(4, 0, 0.5)],
+        "scratch": [frames(3, 0, 2.0)],
+    }
+    write_run("one", parts["pretrained"][1], arm="pretrained", fold=4)
+    write_run("all", parts["scratch"][0], arm="scratch", fold=3)
+    summary = summarised(tmp_path)
+    (found,) = summary.comparisons
+    assert found.shared_subjects == 1
+    shared = parts["scratch"][0].query("subject == 'S12'")
+    expected = pooled_icc(parts["pretrained"][1]), pooled_icc(shared)
+    assert (found.icc, found.against_icc) == pytest.approx(expected, abs=1e-12)
+    assert found.difference == pytest.approx(expected[0] - expected[1], abs=1e-12)
+    assert (found.difference_ci, found.difference_p, found.intervals_apart) == (None, None, False)
+    assert (found.no_difference_ci, found.no_difference_p) == ("needs 5 subjects", "needs 6 subjects")
+    row = tables_of(summary)["Arms side by side"].iloc[0]
+    assert (row["Shared subjects"], row["95% interval"], row["p"]) == ("1", "needs 5 subjects", "needs 6 subjects")
+    headline = tables_of(summary)["Mean over action units"].set_index("Arm")
+    assert headline.loc["pretrained", "Note"] == "tested on 1 of 7 subjects"
+
+    # the same arm over all subjects, but one of its seeds has tested S12 alone
+    write_run("rest", parts["pretrained"][0], arm="pretrained", fold=3)
     (found,) = summarised(tmp_path).comparisons
-    assert (found.difference_ci, found.difference_p) == (None, None)
+    assert found.shared_subjects == 7
+    assert found.difference_p is not None
+    write_run("seed", frames(4, 1, 0.5), arm="pretrained", fold=4, seed=1)
+    (found,) = summarised(tmp_path).comparisons
+    assert found.shared_subjects == 1
+
+
+def test_arms_without_a_shared_subject_are_not_compared(tmp_path: Path, write_run: WriteRun) -> None:
+    write_run("one", arm="pretrained", fold=1)
+    write_run("two", arm="scratch", fold=2)
+    (found,) = summarised(tmp_path).comparisons
+    assert found.shared_subjects == 0
+    assert (found.icc, found.against_icc, found.difference, found.difference_p) == (None, None, None, None)
+    assert not found.seeds_apart
+
+
+def test_unequal_numbers_of_seeds_are_compared(tmp_path: Path, write_run: WriteRun) -> None:
+    """Oracle: the same comparison with the single seed's run three times over."""
+    for seed in (0, 1, 2):
+        write_run(f"many{seed}", arm="pretrained", noise=1.0, seed=seed, fold=3)
+        write_run(f"again{seed}", frames(3, 0, 1.2), arm="thrice", seed=seed, fold=3)
+    write_run("once", frames(3, 0, 1.2), arm="scratch", fold=3)
+    summary = summarised(tmp_path, swaps=64)
+    once, thrice = (comparison(summary, "pretrained", 0.02, arm) for arm in ("scratch", "thrice"))
+    assert once.difference_p == thrice.difference_p
+    assert once.difference_ci == pytest.approx(thrice.difference_ci)
+
+
+def test_what_a_row_must_say_stands_in_it(tmp_path: Path, write_run: WriteRun) -> None:
+    table = frames(1, 0, 1.0)
+    table["AU12_true"] = pd.array([0] * len(table), dtype="Int8")
+    folder = write_run("run", table, labelled_frames=2, validation={"icc": float("nan")})
+    frames(2, 0, 1.0).to_parquet(folder / "validation.parquet")
+    summary = summarised(tmp_path)
+    (record,) = summary.records
+    assert record.per_au["AU12"].icc is None  # the formula's 0 is of the people, not of the predictions
+    assert record.icc == pytest.approx(np.mean([of.icc for of in record.per_au.values() if of.icc is not None]))
+    tables = tables_of(summary)
+    assert tables["Mean over action units"]["Note"].iloc[0] == (
+        "trained on only 2 labelled frames; ICC undefined for AU12, not in the mean; "
+        "validation ICC undefined in 1 of 1 runs; prediction intervals are all of 0 to 5 (2 validation subjects)"
+    )
+    assert tables["ICC(3,1) by action unit"]["AU12"].tolist() == ["undefined"] * 3
+    covered = tables[INTERVALS].iloc[0]
+    assert (covered["Covered"], covered["Validation subjects"], covered["Subjects"]) == ("all of 0 to 5", "2", "3")
 
 
 def test_commands_can_be_typed_again(tmp_path: Path, write_run: WriteRun) -> None:
@@ -477,11 +594,11 @@ def test_says_where_stage_one_was(tmp_path: Path, write_run: WriteRun) -> None:
     )
 
 
-@pytest.mark.parametrize("settings", [{"replicates": 0}, {"level": 1.0}])
-def test_refuses_bootstrap_settings(settings: dict[str, Any]) -> None:
-    bootstrap = {"replicates": 50, "seed": 0, "level": 0.95} | settings
-    plain = dict.fromkeys(ReportSettings.model_fields) | {"runs": "runs", "timelines": 3, "bootstrap": bootstrap}
-    with pytest.raises(AulightError, match=f"bootstrap.{next(iter(settings))}"):
+@pytest.mark.parametrize("settings", [{"swaps": 0}, {"level": 1.0}])
+def test_refuses_settings_of_uncertainty(settings: dict[str, Any]) -> None:
+    uncertainty = {"swaps": 50, "seed": 0, "level": 0.95} | settings
+    plain = dict.fromkeys(ReportSettings.model_fields) | {"runs": "runs", "timelines": 3, "uncertainty": uncertainty}
+    with pytest.raises(AulightError, match=f"uncertainty.{next(iter(settings))}"):
         read(ReportSettings, plain)
 
 
@@ -558,6 +675,9 @@ def test_labels_asked_for_by_their_number_are_one_record(tmp_path: Path, write_r
     assert not [line for line in summary.warnings if " 50 labels" in line]
     (same,) = [of for of in summary.comparisons if of.same_fraction]
     assert (same.arm, same.against.arm, same.label_count, same.against.label_count) == ("pretrained", "scratch", 50, 50)
+    assert same.shared_subjects == 5
+    difference = [pooled_icc(pd.concat(tables[arm])) for arm in ("pretrained", "scratch")]
+    assert same.difference == pytest.approx(difference[0] - difference[1], abs=1e-12)
     assert [(row.arm, str(row.labels)) for row in summary.baselines] == [
         ("mean", "2%"), ("mean", "3.5%"), ("mean", "50"), ("all_zero", "–")
     ]  # fmt: skip
@@ -592,7 +712,11 @@ def test_the_last_checkpoint_has_a_row_of_its_own(tmp_path: Path, write_run: Wri
 
     (last,) = summary.last
     assert (last.arm, last.last, last.validation_frames) == ("pretrained", True, 0)
-    assert last.icc == pytest.approx(pooled_icc(pd.concat(parts)), abs=1e-12)
+    whole = pd.concat(parts)
+    assert last.icc == pytest.approx(pooled_icc(whole), abs=1e-12)
+    without = [pooled_icc(whole[whole["subject"] != subject]) for subject in whole["subject"].unique()]
+    assert last.icc_ci == pytest.approx(jackknifed(last.icc, without), abs=1e-10)
+    assert last.test_subjects == 5
     assert [record.arm for record in summary.records] == ["pretrained", "scratch"]
     labelled = int(unlabelled[[f"{au}_true" for au in AUS]].notna().any(axis=1).sum())
     assert labelled <= len(unlabelled) - 4
@@ -603,8 +727,8 @@ def test_the_last_checkpoint_has_a_row_of_its_own(tmp_path: Path, write_run: Wri
     assert table["Validation frames"].tolist() == ["150", "0", str(round((7 + labelled) / 2)), "0", "0"]
     assert table["ICC(3,1)"].tolist()[1] == formats.decimals(last.icc)
     assert "last checkpoint" not in "".join(tables_of(summary)["ICC(3,1) by action unit"]["Arm"])
-    whole, per_au = flat(summary)
-    assert whole["arm"].tolist() == ["pretrained", "pretrained_last", "scratch", "mean", "all_zero"]
+    rows, per_au = flat(summary)
+    assert rows["arm"].tolist() == ["pretrained", "pretrained_last", "scratch", "mean", "all_zero"]
     assert set(per_au["arm"]) == {"pretrained", "scratch", "mean", "all_zero"}
 
 
@@ -646,25 +770,35 @@ def test_a_summary_is_read_as_it_was_written(tmp_path: Path, write_run: WriteRun
 
 
 def test_an_older_summary_is_read(tmp_path: Path, write_run: WriteRun) -> None:
-    """Without what came to it since: intervals' coverage, p-values, where stage one was, and how the runs were made."""
+    """Without what came to it since: intervals' coverage, p-values, where stage one was, how the runs were made.
+
+    Nor how many subjects numbers are of; and with intervals by the bootstrap.
+    """
     for arm in ("pretrained", "scratch"):
         write_run(arm, arm=arm)
     content = json.loads(summarised(tmp_path).text())
     for record in content["records"]:
         del record["coverage"], record["stage_one"]
+        del record["no_icc_ci"], record["subjects"], record["no_validation_icc"]
     del content["comparisons"][0]["difference_p"], content["notes"], content["commands"], content["files"]
+    for name in ("shared_subjects", "no_difference_ci", "no_difference_p"):
+        del content["comparisons"][0][name]
+    del content["uncertainty"]
+    content["bootstrap"] = {"over": "subjects", "replicates": 2000, "seed": 0, "level": 0.9}
     (tmp_path / "summary.json").write_text(json.dumps(content))
     older = read_summary(tmp_path / "summary.json")
     assert [record.icc for record in older.records] == [record["icc"] for record in content["records"]]
     assert [record.coverage for record in older.records] == [None, None]
     assert older.comparisons[0].difference_p is None
     assert tables_of(older)["Arms side by side"]["p"].tolist() == ["–"]
+    assert tables_of(older)["Arms side by side"]["90% interval"].tolist() == ["–"]
+    assert (older.uncertainty.intervals, older.uncertainty.draws) == ("bootstrap", 2000)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "cannot be read"),
+        (None, "no such file; make it with `aulight report`"),
         ("{", "all of it: Invalid JSON"),
         ('{"records": [{}]}', r"records\.0\.\w+: Field required"),
     ],

@@ -70,7 +70,7 @@ def _line(command: str, plain: dict[str, Any]) -> str:
         ("prepare", "labels=5", "labels=5: the path of a CSV file is needed, or null"),
         ("prepare", "crop_size=72", "crop_size=72: an even number from 32 on is needed, but not 48 or 72"),
         ("report", "videos=s1", "videos=s1: give a list, for example videos=[s1], or null"),
-        ("report", "bootstrap.level=1", "bootstrap.level=1: less than 1 is needed"),
+        ("report", "uncertainty.level=1", "uncertainty.level=1: less than 1 is needed"),
         ("dashboard", "aus=[0]", "aus=[0]: a list of AU numbers is needed, for example aus=[1,4,12], or null"),
     ],
 )  # fmt: skip

@@ -242,7 +242,7 @@ def test_a_run_is_like_that_of_a_network(runs: Path, with_scores: Path) -> None:
 
 
 def test_report_shows_both(runs: Path, aulight: Command, tmp_path: Path) -> None:
-    outcome = aulight("report", f"runs={runs}", "bootstrap.replicates=20", f"output={tmp_path}/report")
+    outcome = aulight("report", f"runs={runs}", "uncertainty.swaps=20", f"output={tmp_path}/report")
     assert outcome.status == 0, outcome.err
     rows = pd.read_csv(tmp_path / "report" / "table.csv")
     models = rows[rows["arm"].isin(["scratch", "blendshapes"])].set_index("arm")

@@ -33,7 +33,7 @@ def report(settings: ReportSettings, typed: Sequence[str] = ()) -> None:
     started = commands(folder)
     if typed:
         started.append(Command(run="this report", command=shlex.join(["aulight", "report", *typed]), git=None))
-    summary = replace(summarise(runs, settings.bootstrap), unfinished=unfinished, commands=started)
+    summary = replace(summarise(runs, settings.uncertainty), unfinished=unfinished, commands=started)
     if settings.reference is not None:
         published, notes = read_published(Path(settings.reference).expanduser(), summary.datasets)
         summary = replace(summary, reference=published, notes=summary.notes + notes)
