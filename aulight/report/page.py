@@ -29,8 +29,8 @@ _HOW_COMPARED = (
     "these. The interval is that of the paired difference, by the jackknife over subjects; there is none below "
     f"{INTERVAL_SUBJECTS} subjects. p is two-sided, by the paired permutation test: the two arms are swapped subject "
     "by subject, in every way or in {draws} random ones, and p is the share of ways that set them at least as far "
-    f"apart, each less the bias of its ICC; there is none below {P_SUBJECTS} subjects. It is not corrected for the number of comparisons, and it "
-    "speaks of other test subjects, not of other training seeds."
+    f"apart, each less the bias of its ICC; there is none below {P_SUBJECTS} subjects. It is not corrected for the "
+    "number of comparisons, and it speaks of other test subjects, not of other training seeds."
 )
 
 
