@@ -3,7 +3,7 @@
 import pytest
 
 from aulight import datasets, facs
-from aulight.errors import AulightError
+from aulight.errors import AulightError, printable
 
 
 def test_every_coded_unit_has_a_name_and_sorts_as_its_column() -> None:
@@ -32,4 +32,4 @@ def test_what_is_no_column_is_refused_by_name(name: str) -> None:
     assert not facs.is_column(name)
     with pytest.raises(AulightError) as caught:
         facs.au_of(name)
-    assert str(caught.value) == f"{name}: not a column of an AU; those are called AU01, AU02 ... AU99"
+    assert str(caught.value) == f"{printable(name)}: not a column of an AU; those are called AU01, AU02 ... AU99"

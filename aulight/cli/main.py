@@ -79,7 +79,8 @@ def _main(arguments: list[str]) -> None:
         from aulight.cli.messages import is_users, message
         from aulight.errors import RunsFailed, VideosFailed
 
-        if not is_users(error) or (isinstance(error, OSError) and error.filename is None and is_stuck()):
+        unnamed = isinstance(error, OSError) and error.errno is not None and error.filename is None
+        if not is_users(error) or (unnamed and is_stuck()):
             raise
         _fail(message(error, command), 1 if isinstance(error, RunsFailed | VideosFailed) else 2)
 

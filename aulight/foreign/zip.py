@@ -1,14 +1,15 @@
 """Members of zip files that anybody may have made: they may claim little and unpack to a thousand times the file."""
 
-import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
 
 _BLOCK = 4096
-"""Packed bytes that are unpacked at once; bzip2 and LZMA make of each whatever it holds."""
 
-UNREADABLE = (OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Ways of packing that are unpacked piece by piece; of bzip2 and LZMA some bytes can become gigabytes at once."""
+
+UNREADABLE = (OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 """What reading raises of files that are damaged, or made in ways that :mod:`zipfile` does not know: with a password."""
 
 
@@ -21,9 +22,12 @@ def member_blocks(archive: zipfile.ZipFile, name: str, most: int) -> Iterator[by
         most: Bytes that it may claim to be; it does not give more than it claims.
 
     Raises:
-        zipfile.BadZipFile: When it claims more, or its content is not what it claims.
+        zipfile.BadZipFile: When it claims more, its content is not what it claims, or it is packed in an unusual way.
     """
-    claimed = archive.getinfo(name).file_size
+    about = archive.getinfo(name)
+    if about.compress_type not in _BOUNDED:
+        raise zipfile.BadZipFile("packed by another method than deflate; pack it anew")
+    claimed = about.file_size
     if claimed > most:
         raise zipfile.BadZipFile(f"unpacks to {claimed >> 20} MB, larger than {most >> 20} MB")
     with archive.open(name) as file:

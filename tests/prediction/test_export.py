@@ -342,7 +342,7 @@ def test_card_of_drawn_faces(meta: dict[str, Any]) -> None:
     assert "36 frames drawn at random, 10% of those of the training subjects (6), in the dataset `synthetic`" in card
     assert "it cannot be expected to read real ones" in card
     assert "unlabelled videos of 18 subjects of the dataset `synthetic`" in card
-    assert "`gru` over frames 4 apart, on faces of 64x64 pixels" in card
+    assert "`gru` over frames 0.16 s apart, the first of a face seen" in card
     assert "None given" in card
     assert "None" not in card.replace("None given", "")
     assert "nan" not in card

@@ -345,9 +345,11 @@ def test_what_the_version_before_has_done_is_done(
         file = tmp_path / f"{video.stem}.json"
         note = _note(file)
         assert note["settings"].keys() == {
-            "format", "coverage", "plot", "fps", "overlay", "explain", "precision", "faces", "all", "max_faces", *said,
+            "format", "coverage", "plot", "fps", "overlay", "explain", "precision", "faces", "all", "max_faces",
+            "baseline", *said,
         }  # fmt: skip
         note["settings"].pop("smooth_s", None)
+        del note["settings"]["baseline"]
         note["settings"]["precision"] = 32  # as `precision=32` was kept
         file.write_text(json.dumps(note))
         assert "1 done before" in aulight(*settings, f"faces={faces}").out

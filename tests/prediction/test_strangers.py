@@ -427,5 +427,5 @@ def test_what_is_no_file(tmp_path: Path) -> None:
             load(tmp_path / name)
     with (tmp_path / "large.aulight").open("wb") as file:
         file.truncate(20 * 2**30)
-    with pytest.raises(AulightError, match=r"large\.aulight: 20 GB"):
+    with pytest.raises(AulightError, match=r"large\.aulight: larger than 2048 MB"):
         load(tmp_path / "large.aulight")
