@@ -38,7 +38,6 @@ import json
 import math
 import multiprocessing
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -52,6 +51,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from aulight import files
+from aulight.processes import cpus
+from aulight.runs.machine import processor
 
 # Nothing heavier here: a process begins with the peak memory of the one that started it.
 if TYPE_CHECKING:
@@ -878,13 +879,7 @@ def memory_rows(found: dict[str, dict[str, Any]]) -> Iterator[Row]:
 
 def machine() -> str:
     """One line: processor, cores, torch, threads."""
-    model = platform.processor() or platform.machine()
-    about = Path("/proc/cpuinfo")
-    if about.is_file():
-        lines = [line for line in about.read_text().splitlines() if line.startswith("model name")]
-        model = lines[0].partition(":")[2].strip() if lines else model
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{model}, {cores} cores, torch {version('torch')}, 1 thread where no other number is given"
+    return f"{processor()}, {cpus()} cores, torch {version('torch')}, 1 thread where no other number is given"
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -17,8 +17,6 @@ studies a number is exact to 0.015. Below 5 subjects there is no interval, and b
 """
 
 import argparse
-import os
-import platform
 import sys
 import time
 from collections.abc import Sequence
@@ -28,6 +26,8 @@ from multiprocessing import Pool
 
 import numpy as np
 
+from aulight.processes import cpus
+from aulight.runs.machine import processor
 from aulight.scoring.agreement import Array, mean, metrics, sums_of
 from aulight.scoring.intervals import Interval, jackknife, mean_icc, p_value, without_each
 
@@ -113,7 +113,7 @@ def _alarm(p: float | str) -> float:
 def rates(subjects: int, studies: int, swaps: int) -> dict[str, float]:
     """The columns of the table but the first, for studies of so many subjects."""
     truth(USUAL)  # once, not in every process
-    with Pool(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()) as pool:
+    with Pool(cpus()) as pool:
         found = pool.map(partial(tried, subjects, swaps), range(studies), chunksize=10)
     return dict(zip(HEADER[1:], mean(np.array(found)).tolist(), strict=True))
 
@@ -134,7 +134,7 @@ def main() -> None:
         print(f"| {' | '.join([str(subjects), *cells])} |", flush=True)
         met &= not (row["coverage"] < 0.90 or row["coverage"] > 0.97)
         met &= not (row["false alarms"] > 0.06 or row["of two kinds"] > 0.06)
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, numpy {np.__version__}"
+    machine = f"{processor()}, {cpus()} cores, numpy {np.__version__}"
     print(f"\n{arguments.studies} studies a row, mean ICC {truth(USUAL).mean():.2f}; {machine}, ", end="")
     print(f"{time.monotonic() - began:.0f} s. Targets {'met' if met else 'missed'}.")
     sys.exit(0 if met else 1)
