@@ -34,7 +34,7 @@ def tally(record_property: Callable[[str, object], None]) -> Tally:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Prints the table of tries and losses, in Markdown: docs/faults.md holds it."""
+    """Prints the table of tries and losses, in Markdown."""
     reports = itertools.chain.from_iterable(terminalreporter.stats.get(key, ()) for key in ("passed", "failed"))
     values = [value for report in reports for name, value in getattr(report, "user_properties", ()) if name == "try"]
     if not values:
