@@ -552,10 +552,14 @@ def test_the_first_of_two_processes_writes_the_tables(
     settings = [*tiny_finetune, *TWO, "loader.batch_size=4", f"root={tmp_path}", "name=run"]
     subprocess.run([sys.executable, driver, *settings], cwd=tmp_path, check=True, capture_output=True, timeout=WAIT_S)
     written = sorted((tmp_path / "written").read_text().splitlines())
-    assert [line.split()[0] for line in written] == ["0", "0", "0"], written
+    assert [line.split()[0] for line in written] == ["0"] * 4, written
     data = PreparedDataset(smoke_data)
     split = protocol.own_split(data.videos, data.name)
-    for name, subjects in (("predictions", split.test), ("validation", split.validation)):
+    for name, subjects in (
+        ("predictions", split.test),
+        ("predictions_last", split.test),
+        ("validation", split.validation),
+    ):
         table = pd.read_parquet(tmp_path / "run" / f"{name}.parquet")
         assert set(table["subject"]) == set(subjects)
         assert not table.duplicated(["video_id", "frame"]).any()
