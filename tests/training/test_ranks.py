@@ -24,13 +24,13 @@ from aulight.data.batches import ClipBatch
 from aulight.data.loaders import RegressionData
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
-from aulight.runs.composed import composed, register_resolvers, settings_from
 from aulight.runs.run import Run
-from aulight.settings.finetune import FinetuneOptimSettings, FinetuneSettings
+from aulight.settings.finetune import FinetuneOptimSettings
 from aulight.settings.model import NetworkSettings
 from aulight.settings.training import ClipSettings
 from aulight.training.regression import RegressionStage
 from aulight.training.trainer import OneFolder, fit, make_trainer
+from tests.training.typed import finetune_settings
 
 WAIT_S = 240
 
@@ -39,14 +39,6 @@ ENCODER = NetworkSettings(
     small_input=False, mean=[0.5, 0.5, 0.5], std=[0.25, 0.25, 0.25],
 )  # fmt: skip
 OPTIM = FinetuneOptimSettings(lr=1e-3, encoder_lr_factor=1.0, weight_decay=0.01, warmup=0.1)
-
-
-def _settings(*typed: str) -> FinetuneSettings:
-    register_resolvers()
-    with composed("finetune", typed) as config:
-        settings = settings_from("finetune", config)
-    assert isinstance(settings, FinetuneSettings)
-    return settings
 
 
 def _free_port() -> int:
@@ -85,7 +77,7 @@ def _validate(rank: int, root: Path, folder: Path) -> None:
     data = PreparedDataset(root)
     split = protocol.split(data.videos, data.name, "own", fold=1, folds=3, validation=0.2, seed=0)
     labels = protocol.draw_labels(protocol.usable_labels(data.labels, data.frames, data.videos, split.train), 0, 0.2)
-    settings = _settings(
+    settings = finetune_settings(
         "trainer=ddp", "trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.devices=3", "steps=2",
         "steps_per_epoch=1", "name=run", "progress_s=60", "trainer.log_every_n_steps=1",
     )  # fmt: skip
@@ -189,7 +181,7 @@ def test_another_number_of_processes_than_was_started(tmp_path: Path, monkeypatc
     for name, value in {"TORCHELASTIC_RUN_ID": "a", "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "4"}.items():
         monkeypatch.setenv(name, value)
     for devices in (1, 2):
-        settings = _settings("trainer.accelerator=cpu", f"trainer.devices={devices}", "trainer.precision=32")
+        settings = finetune_settings("trainer.accelerator=cpu", f"trainer.devices={devices}", "trainer.precision=32")
         with pytest.raises(AulightError, match=r"trainer: .*devices=.* does not match the world size \(4\)"):
             make_trainer(Run(tmp_path / str(devices), "finetune", {"name": "run"}), settings, [])
 
@@ -217,7 +209,7 @@ def test_batchnorm_is_synchronised_where_torch_can(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(pl, "Trainer", trainer)
     with pytest.raises(AulightError, match="enough"):
-        make_trainer(Run(tmp_path, "finetune", {}), _settings(*typed, "trainer.precision=32"), [])
+        make_trainer(Run(tmp_path, "finetune", {}), finetune_settings(*typed, "trainer.precision=32"), [])
     assert asked["sync_batchnorm"] is synchronised
 
 

@@ -23,15 +23,15 @@ from aulight.data.batches import ClipBatch, ClipBatches
 from aulight.data.loaders import RegressionData
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
-from aulight.runs.composed import composed, register_resolvers, settings_from
 from aulight.runs.run import Run
-from aulight.settings.finetune import FinetuneOptimSettings, FinetuneSettings
+from aulight.settings.finetune import FinetuneOptimSettings
 from aulight.settings.training import ClipSettings
 from aulight.training.logs import RunLogger
 from aulight.training.progress import duration
 from aulight.training.regression import RegressionStage
 from aulight.training.resuming import AtomicCheckpoints
 from aulight.training.trainer import make_trainer
+from tests.training.typed import finetune_settings
 
 Command = Callable[..., Any]
 WAIT_S = 120
@@ -352,19 +352,11 @@ def test_progress_lines(aulight: Command, tiny_pretrain: list[str], tmp_path: Pa
     assert max(map(len, lines[:-1])) < 160
 
 
-def _settings(*typed: str) -> FinetuneSettings:
-    register_resolvers()
-    with composed("finetune", typed) as config:
-        settings = settings_from("finetune", config)
-    assert isinstance(settings, FinetuneSettings)
-    return settings
-
-
 def test_whole_epochs() -> None:
-    assert _settings("steps=6", "steps_per_epoch=2").epochs == 3
+    assert finetune_settings("steps=6", "steps_per_epoch=2").epochs == 3
     for steps in (5, 1):
         with pytest.raises(AulightError, match="multiple of steps_per_epoch=2"):
-            _settings(f"steps={steps}", "steps_per_epoch=2")
+            finetune_settings(f"steps={steps}", "steps_per_epoch=2")
 
 
 def test_duration() -> None:
@@ -395,7 +387,7 @@ def _regression(data: PreparedDataset, videos: int) -> tuple[RegressionStage, Re
     """A stage with the same random weights wherever it is made, and the first videos to be tested."""
     split = protocol.split(data.videos, data.name, "own", fold=1, folds=3, validation=0.2, seed=0)
     labels = protocol.draw_labels(protocol.usable_labels(data.labels, data.frames, data.videos, split.train), 0, 0.2)
-    settings = _settings()
+    settings = finetune_settings()
     torch.manual_seed(0)
     ones = [1.0] * len(data.aus)
     optim = FinetuneOptimSettings(lr=1e-3, encoder_lr_factor=1.0, weight_decay=0.01, warmup=0.1)
@@ -413,7 +405,7 @@ def _regression(data: PreparedDataset, videos: int) -> tuple[RegressionStage, Re
 
 def _trained(run: Run, stage: RegressionStage, module: RegressionData, *typed: str) -> pl.Trainer:
     ours = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.precision=32-true", "steps=3", "steps_per_epoch=3"]
-    trainer = make_trainer(run, _settings(*ours, "name=run", "progress_s=60", *typed), [])
+    trainer = make_trainer(run, finetune_settings(*ours, "name=run", "progress_s=60", *typed), [])
     trainer.fit(stage, module)
     return trainer
 
@@ -641,7 +633,7 @@ def test_the_precision_that_auto_takes(
 ) -> None:
     monkeypatch.setenv("AULIGHT_AUTO_PRECISION", given)
     has_bf16 = bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
-    made = make_trainer(Run(tmp_path, "finetune", {}), _settings("trainer=cpu"), [])
+    made = make_trainer(Run(tmp_path, "finetune", {}), finetune_settings("trainer=cpu"), [])
     assert made.precision == (wanted or ("bf16-mixed" if has_bf16 else "32-true"))
 
 
