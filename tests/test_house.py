@@ -105,8 +105,7 @@ def test_few_dicts_of_anything_are_left() -> None:
     assert count < 20
 
 
-def test_the_readme_says_what_is_in_every_folder() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    development = text[text.index("## Development") :]
+def test_the_docs_say_what_is_in_every_folder() -> None:
+    development = (ROOT / "docs" / "develop.md").read_text(encoding="utf-8")
     for folder in sorted({path.parent for path in PACKAGE.rglob("*.py")} - {PACKAGE}):
         assert re.search(rf"`(aulight/)?{folder.name}/`", development), folder
