@@ -59,7 +59,7 @@ test-precision: $(INSTALLED) ## the tests that depend on it, with the numbers of
 	AULIGHT_AUTO_PRECISION=bf16-mixed $(BIN)/python -m pytest -m precision -n $(TEST_WORKERS)
 
 test-slow: $(INSTALLED) ## the tests that train, kill and resume
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n $(TEST_WORKERS) --durations 15
 
 test-faults: $(INSTALLED) ## kills, full disks, two commands at once, hostile files: tries and losses as a table
 	$(BIN)/python -m pytest tests/faults -m faults -n $(TEST_WORKERS) --dist loadgroup \

@@ -87,7 +87,7 @@ def watch(strace: list[str], tmp_path: Path) -> Watch:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=600,
         )
         assert done.returncode == 0, done.stderr
         calls = outgoing(trace.read_text(errors="replace")) if strace else []

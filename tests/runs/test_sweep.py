@@ -25,7 +25,7 @@ from aulight.runs.composed import composed, conf_dir
 from aulight.runs.overrides import Typed
 
 Command = Callable[..., Any]
-WAIT_S = 120
+WAIT_S = 400
 
 # Every process imports it at its start. The job of one run stops in its 5th step and says so, or has a bug there.
 HOOK = """
@@ -479,7 +479,7 @@ def test_slurm(
     (tmp_path / "hook" / "sitecustomize.py").unlink()  # the next time it does not stop
     command = ["scontrol", "requeue"] if cut == "killed and requeued" else ["scancel", "--signal=USR2"]
     subprocess.run([*command, queued], check=True)
-    out, err = process.communicate(timeout=5 * WAIT_S)
+    out, err = process.communicate(timeout=2 * WAIT_S)
     assert process.returncode == 0, f"{out}\n{err}"
     assert not job.is_running()
     (log,) = (root / ".submitit").glob(f"*/{queued}_0_log.out")

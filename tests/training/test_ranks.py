@@ -32,7 +32,7 @@ from aulight.training.regression import RegressionStage
 from aulight.training.trainer import OneFolder, fit, make_trainer
 from tests.training.typed import finetune_settings
 
-WAIT_S = 240
+WAIT_S = 400
 
 ENCODER = NetworkSettings(
     backbone="resnet_tiny", temporal="gru", size=32, embedding=16, hidden=12, skip=True, norm="group",

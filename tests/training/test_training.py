@@ -34,7 +34,7 @@ from aulight.training.trainer import make_trainer
 from tests.training.typed import finetune_settings
 
 Command = Callable[..., Any]
-WAIT_S = 120
+WAIT_S = 400
 
 # A run that stops at a chosen moment, says so, and waits there to be killed.
 DRIVER = """
