@@ -33,7 +33,7 @@ AU_NAMES: dict[int, str] = {
 MAX_INTENSITY = 5
 """Intensities go from 0 (not there) to this."""
 
-_COLUMN = re.compile(r"AU(0?[1-9]|[1-9][0-9])", re.IGNORECASE)
+_COLUMN = re.compile(r"AU[ _]?(0?[1-9]|[1-9][0-9])(?:_r)?", re.IGNORECASE)
 
 
 def column(au: int) -> str:
@@ -42,7 +42,10 @@ def column(au: int) -> str:
 
 
 def is_column(name: str) -> bool:
-    """Whether a column is one of an AU, as :func:`column` or as people write it: ``AU01``, ``AU1``, ``au01``."""
+    """Whether a column is one of an AU's intensities, as :func:`column` or as people and programs write it.
+
+    ``AU01``, ``AU1``, ``au01``, ``AU 1``, ``AU_01``, OpenFace's ``AU01_r``; not its ``AU01_c``, which is of occurrence.
+    """
     return _COLUMN.fullmatch(name) is not None
 
 

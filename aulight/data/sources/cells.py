@@ -24,6 +24,20 @@ MOST_COLUMNS = 1000
 _NUMBER = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
 _WHOLE = re.compile(r"-?[0-9]{1,15}(?:\.0*)?")  # no 1E+05, in which a spreadsheet has dropped digits
 _GROUPED = re.compile(r"[1-9][0-9]{0,2}(\.[0-9]{3})+")
+_CLOCK = re.compile(r"(?:(?P<h>[0-9]{1,3}):(?=[0-5][0-9]:))?(?P<m>[0-9]{1,3}):(?P<s>[0-5][0-9](?:[.,][0-9]*)?)")
+
+_GRADES = {
+    "absent": 0,
+    **dict.fromkeys(("a", "trace"), 1),
+    **dict.fromkeys(("b", "slight"), 2),
+    **dict.fromkeys(("c", "marked", "pronounced"), 3),
+    **dict.fromkeys(("d", "severe", "extreme"), 4),
+    **dict.fromkeys(("e", "maximum"), 5),
+}
+"""FACS's letters and words (Ekman, Friesen & Hager, 2002) as intensities."""
+
+_MISSING = ("nan", "na", "n/a", "#n/a", "<na>", "null", "none")
+"""Words that programs for statistics write into an empty cell."""
 
 
 class Cells(NamedTuple):
@@ -47,18 +61,21 @@ class Problem(str):
 
 
 def read_cells(path: Path) -> Cells:
-    """Reads a table of any of the separators and encodings that spreadsheets write.
+    """Reads a table of any of the separators and encodings that spreadsheets write; lines from ``# `` on are comments.
 
     Raises:
         AulightError: When it cannot be read, has no rows, or a column twice.
     """
     text = read_text(path)
+    lines = text.split("\n")
+    top = next((place for place, line in enumerate(lines) if not _is_comment(line)), 0)
+    text = "\n".join("" if _is_comment(line) else line for line in lines[top:])
     separator = max(",;\t", key=text.partition("\n")[0].count)
     header, rows, problems = list[str](), list[tuple[int, dict[str, str]]](), list[tuple[int, str]]()
     try:
-        for number, record in enumerate(csv.reader(io.StringIO(text), delimiter=separator), start=1):
+        for number, record in enumerate(csv.reader(io.StringIO(text), delimiter=separator), start=top + 1):
             cells = [cell.strip() for cell in record]
-            if number == 1:
+            if number == top + 1:
                 header = _header(path, cells)
             elif any("\n" in cell for cell in cells):
                 problems.append((number, "a cell of several lines; perhaps a quotation mark is not closed"))
@@ -72,6 +89,11 @@ def read_cells(path: Path) -> Cells:
     if not header:
         raise AulightError(f"{path}: its first row is empty; the names of the columns are expected there")
     return Cells(header, rows, _decimal(separator, (cells for _, cells in rows)), problems)
+
+
+def _is_comment(line: str) -> bool:
+    """Whether a line is one; a video may be called ``#1.mp4``."""
+    return line == "#" or line.startswith("# ")
 
 
 def _header(path: Path, header: list[str]) -> list[str]:
@@ -108,10 +130,10 @@ def _decimal(separator: str, rows: Iterable[Mapping[str, str]]) -> str:
     return "." if point else ","
 
 
-_KNOWN = ("video", "frame", "time_s", "subject", "source", "dataset")
+_KNOWN = ("video", "frame", "time_s", "time", "timestamp", "subject", "source", "dataset", "coder")
 """Columns that tables have beside those of AUs."""
 
-_TEXTS = ("video", "subject", "source", "dataset")
+_TEXTS = ("video", "subject", "source", "dataset", "coder")
 """Columns of names, which may look like numbers."""
 
 
@@ -202,12 +224,28 @@ def parse_whole_number(name: str, text: str, decimal: str) -> int | Problem:
     return int(value)
 
 
+def parse_time(name: str, text: str, decimal: str) -> float | Problem:
+    """The seconds in a cell, or what is wrong with it: a number, or as clocks show it, ``1:02.5`` and ``0:01:02.5``."""
+    clock = _CLOCK.fullmatch(text)
+    if clock is None:
+        return parse_number(name, text, decimal)
+    return 3600 * int(clock["h"] or 0) + 60 * int(clock["m"]) + float(clock["s"].replace(",", "."))
+
+
 def parse_intensity(name: str, text: str, decimal: str) -> int | Problem:
-    """The intensity 0..5 in a cell, or what is wrong with it."""
-    value = parse_whole_number(name, text, decimal)
+    """The intensity 0..5 in a cell, as a number or by FACS's letters and words, or what is wrong with it."""
+    value = _GRADES[text.lower()] if text.lower() in _GRADES else parse_whole_number(name, text, decimal)
     if isinstance(value, Problem) or value > MAX_INTENSITY:
-        return Problem(f"{name} {_cut(text)} is not a whole number from 0 to {MAX_INTENSITY} (empty where unknown)")
+        return Problem(
+            f"{name} {_cut(text)} is not a whole number from 0 to {MAX_INTENSITY}, nor a letter from A to E "
+            "(empty where unknown)"
+        )
     return value
+
+
+def is_missing(text: str) -> bool:
+    """Whether a cell is empty, or as programs for statistics write empty ones."""
+    return not text or text.lower() in _MISSING
 
 
 def _number(text: str, decimal: str) -> float:

@@ -12,8 +12,9 @@ from aulight.data.sources.cells import (
     Problem,
     VideoNames,
     columns_found,
+    is_missing,
     parse_intensity,
-    parse_number,
+    parse_time,
     parse_whole_number,
     read_cells,
     refuse_rows,
@@ -27,12 +28,13 @@ from aulight.spelling import clean
 LONGEST_NAME = 200
 """Characters of a subject's."""
 
+TIMES = ("time_s", "time", "timestamp")
+"""What a column of seconds may be called."""
+
+BESIDE = ("coder", "comment", "comments", "note", "notes")
+"""Columns that coders keep beside their labels."""
+
 _WHOLE = re.compile(r"(0|[1-9][0-9]*)(?:[.,]0+)?")
-
-
-def _is_none(subject: str) -> bool:
-    """Whether a cell is empty, or as programs for statistics write empty ones."""
-    return subject.lower() in ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none")
 
 
 def video_names(videos: Iterable[RawVideo], source: Path) -> VideoNames:
@@ -72,7 +74,7 @@ def read_subjects(path: Path, names: VideoNames) -> tuple[dict[str, str], list[s
     if others := [name for name in table.header if name not in ("video", "subject")]:
         notes.append(f"{path.name}: columns not used: {shorten(map(shown, others))}")
     said = [clean(cells["subject"]) for _, cells in table.rows]
-    if all(_WHOLE.fullmatch(subject) or _is_none(subject) for subject in said):
+    if all(_WHOLE.fullmatch(subject) or is_missing(subject) for subject in said):
         said = [_WHOLE.sub(r"\1", subject) for subject in said]  # of whole numbers and gaps, pandas makes 1.0 and NaN
     for (row, cells), subject in zip(table.rows, said, strict=True):
         video = names.find(cells["video"])
@@ -80,7 +82,7 @@ def read_subjects(path: Path, names: VideoNames) -> tuple[dict[str, str], list[s
             problems.append((row, video))
         elif not subject:
             problems.append((row, "no subject"))
-        elif _is_none(subject):
+        elif is_missing(subject):
             problems.append((row, f"no subject: {subject} stands for none; a person of that name needs another here"))
         elif len(subject) > LONGEST_NAME or not subject.isprintable():
             problems.append((row, f"subject {shown(repr(subject))} is no name that can be told"))
@@ -95,9 +97,11 @@ def read_subjects(path: Path, names: VideoNames) -> tuple[dict[str, str], list[s
 def read_labels(path: Path, names: VideoNames) -> tuple[tuple[int, ...], dict[str, pd.DataFrame], list[str]]:
     """Reads intensities that a coder filled in: columns ``video``, ``frame`` or ``time_s``, and ``AU01`` ...
 
-    Where both ``frame`` and ``time_s`` are given, ``frame`` counts. Empty cells are unknown; rows without any intensity
-    are not coded yet and are passed over. Commas, semicolons or tabs separate; after semicolons and tabs, a decimal
-    comma is understood. Rows are counted as a spreadsheet shows them: the header is row 1.
+    Where both ``frame`` and a time are given, ``frame`` counts. Times are seconds, or ``mm:ss``; intensities are 0 to
+    5, or FACS's A to E. Cells that are empty, ``NA`` or ``?`` are unknown; rows without any intensity are not coded yet
+    and are passed over, and so are columns of coders and comments. Commas, semicolons or tabs separate; after
+    semicolons and tabs, a decimal comma is understood. Rows are counted as a spreadsheet shows them: the header is row
+    1.
 
     Args:
         path: The CSV file.
@@ -113,11 +117,17 @@ def read_labels(path: Path, names: VideoNames) -> tuple[tuple[int, ...], dict[st
     """
     table = read_cells(path)
     aus = _label_columns(path, table)
-    key, parse = ("frame", parse_whole_number) if "frame" in table.header else ("time_s", parse_number)
+    timed = "frame" not in table.header
+    key, parse = ("time_s", parse_time) if timed else ("frame", parse_whole_number)
+    place_in = next(name for name in ("frame", *TIMES) if name in table.header)
+    for _, cells in table.rows:
+        cells.update({name: "" for name in aus if cells[name] == "?" or is_missing(cells[name])})
     coded = [(row, cells) for row, cells in table.rows if any(cells[name] for name in aus)]
     if not coded and not table.problems:
         raise AulightError(f"{path}: none of its {len(table.rows)} rows has an intensity yet")
     notes = [f"{path.name}: {len(table.rows) - len(coded)} rows not coded yet"] if len(coded) < len(table.rows) else []
+    if beside := [name for name in table.header if name.lower() in BESIDE]:
+        notes.append(f"{path.name}: columns not used: {shorten(beside)}")
     if empty := [name for name in aus if not any(cells[name] for _, cells in coded)]:
         notes.append(f"{path.name}: columns without any intensity, left out: {shorten(empty)}")
         aus = {name: au for name, au in aus.items() if name not in empty}
@@ -131,11 +141,12 @@ def read_labels(path: Path, names: VideoNames) -> tuple[tuple[int, ...], dict[st
             value = parse_intensity(name, cells[name], table.decimal) if cells[name] else None
             entry[column(au)] = value if not isinstance(value, Problem) else None
             wrong += [value] if isinstance(value, Problem) else []
-        video, place = names.find(cells["video"]), parse(key, cells[key], table.decimal)
+        video, place = names.find(cells["video"]), parse(place_in, cells[place_in], table.decimal)
         wrong = [item for item in (video, place) if isinstance(item, Problem)] + wrong
         if not isinstance(video, Problem) and not isinstance(place, Problem):
             if (before := first.setdefault((video, place), row)) != row:
-                wrong.append(Problem(f"{key} {cells[key]} of {cells['video']!r} is labelled in row {before} already"))
+                told = f"{place_in} {cells[place_in]} of {cells['video']!r}"
+                wrong.append(Problem(f"{told} is labelled in row {before} already"))
             of_video[video].append(entry | {key: place})
         problems += [(row, problem) for problem in wrong]
         if unknown := [name for name in aus if not cells[name]]:
@@ -158,15 +169,17 @@ def _label_columns(path: Path, table: Cells) -> dict[str, int]:
             if (au := au_of(name)) in aus.values():
                 raise AulightError(f"{path}: two columns for {short_name(au)}")
             aus[name] = au
-        elif name not in ("video", "frame", "time_s"):
+        elif name not in ("video", "frame", *TIMES) and name.lower() not in BESIDE:
             strange.append(name)
     problem = ""
     if strange:
         problem = f"unknown column {shorten(map(shown, strange))}"
     elif "video" not in table.header:
         problem = "no column video"
-    elif "frame" not in table.header and "time_s" not in table.header:
+    elif "frame" not in table.header and not {*TIMES}.intersection(table.header):
         problem = "no column frame or time_s"
+    elif len(times := [name for name in TIMES if name in table.header]) > 1:
+        problem = f"{len(times)} columns of a time, {shorten(times)}"
     elif not aus:
         problem = "no column of an AU"
     if problem:

@@ -69,11 +69,20 @@ def test_whole_numbers_are_exact() -> None:
     assert parse_whole_number("frame", "12.0", ".") == 12
 
 
-@pytest.mark.parametrize("text", ["6", "5.0000001", "4.9999999999999999", "A", "E", "9", "-1", "0.5", "1,0"])
+@pytest.mark.parametrize("text", ["6", "5.0000001", "4.9999999999999999", "F", "AB", "a few", "9", "-1", "0.5", "1,0"])
 def test_what_is_no_intensity(text: str) -> None:
     problem = parse_intensity("AU01", text, ".")
     assert isinstance(problem, Problem)
-    assert "is not a whole number from 0 to 5 (empty where unknown)" in problem
+    assert "is not a whole number from 0 to 5, nor a letter from A to E (empty where unknown)" in problem
+
+
+def test_letters_and_words_of_facs() -> None:
+    """Oracle: the manual's scale, trace to maximum."""
+    words = ["trace", "slight", "marked", "severe", "maximum"]
+    for value, (letter, word) in enumerate(zip("ABCDE", words, strict=True), start=1):
+        assert {parse_intensity("AU01", text, ".") for text in (letter, letter.lower(), word, word.title())} == {value}
+    assert parse_intensity("AU01", "pronounced", ".") == 3
+    assert parse_intensity("AU01", "extreme", ".") == 4
 
 
 def _numbers(tmp_path: Path, text: str) -> list[float | str]:

@@ -101,6 +101,13 @@ PLAIN = "video,time_s,AU01,AU12\na,1.25,3,\na,1.5,0,2\n"
         PLAIN.replace("AU12\n", "AU12,,\n").replace(",2\n", ",2,,\n") + ",,,,\n\n",  # empty columns and rows
         PLAIN.replace("video,time_s,AU01", "Video,TIME_S,au01"),
         "AU12,AU01,time_s,video\n,3,1.25,a\n2,0,1.5,a\n",
+        PLAIN.replace("AU01", "AU01_r").replace("AU12", "AU_12"),
+        PLAIN.replace("AU01", "AU 1").replace("3,\n", "3,NA\n"),
+        PLAIN.replace("3,\n", "C,?\n").replace("0,2", "absent,b"),
+        PLAIN.replace("3,\n", "Marked,NaN\n").replace("0,2", "0,Slight"),
+        PLAIN.replace("time_s", "time").replace("1.25", "0:01.25").replace("1.5", "00:00:01.5"),
+        PLAIN.replace("time_s", "Timestamp").replace(",", ";").replace("1.25", "00:01,25").replace("1.5", "1,5"),
+        "video,coder,time_s,AU01,AU12,Comments\na,c1,1.25,3,,sure\na,c1,1.5,0,2,\n",
     ],
 )
 def test_spellings_of_one_table(source: Path, text: str | bytes) -> None:
@@ -108,6 +115,27 @@ def test_spellings_of_one_table(source: Path, text: str | bytes) -> None:
     assert data.aus == (1, 12)
     assert _known(data) == {"a": [[1.25, 3, NA], [1.5, 0, 2]]}
     assert data.videos[0].rows == (2, 3)
+
+
+def test_lines_of_comment_are_passed_over_and_counted(source: Path) -> None:
+    data = _read(source, '# coded by "c1, in May\n#\nvideo;frame;AU01\na;3;4\n# a break\na;5;E\n')
+    assert _known(data) == {"a": [[3, 4], [5, 5]]}
+    assert data.videos[0].rows == (4, 6)
+    assert _problems(source, "# coded\nvideo,frame,AU01\na,3,9\n#1,3,1\n") == [
+        "row 3: AU01 '9' is not a whole number from 0 to 5, nor a letter from A to E (empty where unknown)",
+        "row 4: no video '#1' in the raw data (one there is 'a.mp4')",
+    ]
+
+
+@pytest.mark.parametrize("time", ["1:60", "1:5", "0:75:00", ":30", "1:2:3:4", "1:02:", "-1:00", "1:00s", "1:02.5.0"])
+def test_what_no_clock_shows(source: Path, time: str) -> None:
+    assert _problems(source, f"video,time,AU01\na,{time},1\n") == [f"row 2: time {time!r} is not a number from 0 on"]
+
+
+def test_times_as_clocks_show_them(source: Path) -> None:
+    """Oracle: seconds by hand."""
+    data = _read(source, "video,time,AU01\na,1:02.5,1\na,90:00,2\na,1:00:01,3\na,0:00,4\n")
+    assert _known(data) == {"a": [[0, 4], [62.5, 1], [3601, 3], [5400, 2]]}
 
 
 def test_every_problem_has_a_line_with_the_row_as_a_spreadsheet_shows_it(source: Path) -> None:
@@ -127,17 +155,17 @@ def test_every_problem_has_a_line_with_the_row_as_a_spreadsheet_shows_it(source:
         "nobody,5,,\n"
         "day 1/c,1,0,1\n",
     ) == [
-        "row 2: AU01 '6' is not a whole number from 0 to 5 (empty where unknown)",
-        "row 2: AU12 '-1' is not a whole number from 0 to 5 (empty where unknown)",
-        "row 4: AU01 'x' is not a whole number from 0 to 5 (empty where unknown)",
-        "row 4: AU12 '3,5' is not a whole number from 0 to 5 (empty where unknown)",
+        "row 2: AU01 '6' is not a whole number from 0 to 5, nor a letter from A to E (empty where unknown)",
+        "row 2: AU12 '-1' is not a whole number from 0 to 5, nor a letter from A to E (empty where unknown)",
+        "row 4: AU01 'x' is not a whole number from 0 to 5, nor a letter from A to E (empty where unknown)",
+        "row 4: AU12 '3,5' is not a whole number from 0 to 5, nor a letter from A to E (empty where unknown)",
         "row 5: no video 'nobody' in the raw data (one there is 'a.mp4')",
         "row 7: frame 4.0 of 'a.mp4' is labelled in row 6 already",
         "row 8: no frame",
         "row 9: frame '1.5' is not a whole number",
         "row 10: frame '-1' is not a number from 0 on",
         "row 11: frame 'nan' is not a number from 0 on",
-        "row 11: AU12 '2.5' is not a whole number from 0 to 5 (empty where unknown)",
+        "row 11: AU12 '2.5' is not a whole number from 0 to 5, nor a letter from A to E (empty where unknown)",
     ]
 
 
@@ -151,10 +179,12 @@ def test_of_many_problems_the_first_are_listed(source: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "problem"),
     [
-        ("video,frame,AU01,AU12L,note", "unknown column AU12L, note; video, frame (or time_s), AU01, AU02 ... are exp"),
+        ("video,frame,AU01,AU12L,mood", "unknown column AU12L, mood; video, frame (or time_s), AU01, AU02 ... are exp"),
         ("frame,AU01", "no column video;"),
         ("video,AU01", "no column frame or time_s;"),
         ("video,frame", "no column of an AU;"),
+        ("video,frame,AU01_c", "unknown column AU01_c;"),
+        ("video,time,time_s,AU01", "2 columns of a time, time_s, time;"),
         ("Film,Frame,AU01", "unknown column Film;"),
         ("Video,frame,video,AU01", "two columns are called 'video'"),
         ("video,frame,AU01,AU1", "two columns for AU1"),
