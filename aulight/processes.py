@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
@@ -88,11 +88,25 @@ def _quota(group: Path) -> float | None:
         return None
 
 
+LOCKS = 16
+"""Locks that processes of a pool share with each other and with who started them, or a few more."""
+
+
+def has_locks(count: int) -> bool:
+    """Whether so many locks can be had, which lie in the memory that processes share: containers may have little."""
+    try:
+        return [multiprocessing.get_context("spawn").Lock() for _ in range(count)] != []
+    except OSError:
+        return False
+
+
 @contextmanager
 def worker_pool(
     workers: int | None, start: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()
-) -> Iterator[ProcessPoolExecutor]:
+) -> Iterator[Executor]:
     """A pool of single-threaded processes; at the end of the block what has not begun is dropped.
+
+    Without shared memory for their locks, a thread of this process does the jobs, one after the other, and it is said.
 
     Args:
         workers: How many; one a CPU (:func:`cpus`) where not given.
@@ -100,8 +114,17 @@ def worker_pool(
             ``spawn`` context.
         arguments: Of ``start``.
     """
-    # Spawned, not forked: the caller may have threads running (torch, decord).
-    pool = ProcessPoolExecutor(workers or cpus(), multiprocessing.get_context("spawn"), _start, (start, arguments))
+    pool: Executor
+    if has_locks(LOCKS):
+        # Spawned, not forked: the caller may have threads running (torch, decord).
+        pool = ProcessPoolExecutor(workers or cpus(), multiprocessing.get_context("spawn"), _start, (start, arguments))
+    else:
+        print(
+            "no worker processes: there is no shared memory for their locks, so this one does the work alone; "
+            "docker run --shm-size gives a container more",
+            file=sys.stderr,
+        )
+        pool = ThreadPoolExecutor(1, initializer=start, initargs=arguments)
     try:
         with deaf_to("SIGINT"):  # the processes inherit it, so Ctrl-C cannot break them while they start
             pool.submit(int)  # the first job starts them all
@@ -212,17 +235,16 @@ def pump(
     Raises:
         AulightError: When a process is killed.
     """
-    context = multiprocessing.get_context("spawn")
-    try:
+    counter: Any
+    stop: Any
+    if has_locks(LOCKS):
+        context = multiprocessing.get_context("spawn")
         counter, stop = context.Value("q", 0), context.Event()
-    except OSError as error:
-        raise AulightError(
-            f"/dev/shm: no shared memory for the locks of worker processes ({error.strerror}); docker run --shm-size "
-            "gives a container more"
-        ) from error
+    else:
+        counter, stop = _Counter(), threading.Event()
     before = bar.n
 
-    def results(pool: ProcessPoolExecutor) -> Iterator[tuple[Job, Result]]:
+    def results(pool: Executor) -> Iterator[tuple[Job, Result]]:
         of_job = {pool.submit(_do, job): job for job in jobs}
         pending = set(of_job)
         while pending:
@@ -242,6 +264,16 @@ def pump(
         raise AulightError(
             "a process was killed, perhaps for want of memory; the same command goes on, with workers=1 in less memory"
         ) from error
+
+
+class _Counter:
+    """A number that threads of one process share, as processes share theirs."""
+
+    def __init__(self) -> None:
+        self.value, self._lock = 0, threading.Lock()
+
+    def get_lock(self) -> threading.Lock:
+        return self._lock
 
 
 class _Stopped(Exception):
@@ -300,7 +332,7 @@ _hands: list[_Hand] = []  # of this process: one, where it is a worker
 
 
 def _hire(*given: Any) -> None:
-    _hands.append(_Hand(*given))
+    _hands[:] = [_Hand(*given)]
 
 
 def _do(job: Any) -> Any:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from tqdm import tqdm
 
+from aulight import processes
 from aulight.errors import AulightError
 from aulight.processes import LINE_S, Bar, Report, ahead, cpus, pump
 
@@ -154,6 +155,26 @@ def test_a_pump_brings_each_result_and_counts_every_frame(tmp_path: Path) -> Non
     processes = {process for _, process in made.values()}
     assert os.getpid() not in processes
     assert len(processes) <= 2
+
+
+@pytest.mark.usefixtures("spawning")
+def test_without_locks_a_pump_does_the_work_in_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Oracle: as of processes. One pump after the other, since what one began with is not the next one's."""
+    monkeypatch.setattr(processes, "has_locks", lambda _: False)
+    for jobs in ([0, 25, 31], [3, 12]):
+        with tqdm(total=sum(jobs), file=(tmp_path / "bar").open("w")) as bar:
+            with pump(jobs, worker(), (tmp_path,), 2, bar) as results:
+                assert sorted(results) == [(job, (job, os.getpid())) for job in jobs]
+            assert bar.n == sum(jobs)
+        assert "this one does the work alone; docker run --shm-size" in capsys.readouterr().err
+    with (
+        tqdm(disable=True) as bar,
+        pytest.raises(AulightError, match="job -1 is wrong"),
+        pump([1, -1, 10**6], worker(), (tmp_path, ""), 2, bar) as results,
+    ):
+        list(results)
 
 
 @pytest.mark.usefixtures("spawning")

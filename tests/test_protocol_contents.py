@@ -14,8 +14,9 @@ import pytest
 import torch
 import yaml
 
+from aulight.data.marks import MARK
 from aulight.data.store import NOTED
-from aulight.data.video.write import MARK, write_video
+from aulight.data.video.write import write_video
 from aulight.files import write_table, write_yaml
 
 Command = Callable[..., Any]

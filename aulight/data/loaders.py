@@ -1,6 +1,5 @@
 """A LightningDataModule for each stage."""
 
-import multiprocessing
 import shutil
 import signal
 import sys
@@ -20,6 +19,7 @@ from aulight.data.augment import Augmentation
 from aulight.data.batches import ClipBatch, ClipBatches, EpochBatches, Piece, WholeVideos
 from aulight.data.clips import LabelledClips, UnlabelledClips, timelines
 from aulight.data.store import PreparedDataset
+from aulight.processes import LOCKS, has_locks
 from aulight.settings.augment import AugmentSettings
 from aulight.settings.data import OnError
 from aulight.settings.training import ClipSettings
@@ -35,6 +35,12 @@ def _quiet_worker(_: int) -> None:
 
 SHARED = Path("/dev/shm")
 """Where the system keeps memory that processes share, on Linux."""
+
+LOADERS = 3
+"""Loaders whose processes may live at once: of training, validation and test."""
+
+LOCKS_A_WORKER = 3
+"""Locks in the queue of one loader process; the loader itself has fewer than a pool."""
 
 AHEAD = 3
 """Batches that each loader process makes before they are wanted."""
@@ -88,10 +94,8 @@ def usable_workers(workers: int, batch_bytes: int) -> tuple[int, bool]:
     """
     if not workers:
         return 0, True
-    try:
-        multiprocessing.get_context().Lock()  # lies in shared memory, too
-    except OSError as error:
-        print(f"no loader processes: there is no shared memory for their locks ({error.strerror})", file=sys.stderr)
+    if not has_locks(LOADERS * (LOCKS + LOCKS_A_WORKER * workers)):
+        print("no loader processes: there is no shared memory for their locks", file=sys.stderr)
         return 0, True
     needed = batch_bytes * workers * (AHEAD + 2)  # one is being made, and one in use
     free = shutil.disk_usage(SHARED).free if SHARED.is_dir() else needed

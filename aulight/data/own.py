@@ -1,23 +1,18 @@
 """What aulight itself has written, which is no raw data: looked for wherever videos and pictures are."""
 
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aulight.data.description import is_store
-from aulight.data.video.write import MARK
+from aulight.data.marks import made_as
 from aulight.errors import AulightError
 from aulight.files import sha256
 from aulight.foreign.json import read_json
 from aulight.foreign.whole_file import read_bytes
 
 _LARGEST = 1 << 22  # bytes of a run's record that is opened; real ones are far smaller
-_END = 1 << 12  # bytes of an mp4 of aulight's in which its comment is: what is said of all of it comes last
-
-OVERLAY, CROPS = "overlay", "crops"
-"""What videos are that are no raw ones: with bars of intensities, and aligned faces."""
 
 _RUN = re.compile(r"^command: (pretrain|finetune)\s*$", re.MULTILINE)
 
@@ -42,26 +37,24 @@ def store_around(path: Path) -> Path | None:
 
 
 def without_own(entries: Iterable[Path]) -> list[Path]:
-    """What is in a folder without pictures and videos that `predict` and `report` wrote: records beside them say it."""
+    """What is in a folder without pictures and videos that aulight wrote: a mark or a record beside them says it.
+
+    Videos with a mark are left in: whether they are wanted depends on where they lie.
+    """
     entries = list(entries)
     names, own = {path.name for path in entries}, set[str]()
     for path in entries:
         made = {f"{path.stem}.png", f"{path.stem}.overlay.mp4"}
         if path.suffix == ".json" and (made & names or path.name == "summary.json"):
             own |= _files_of(path)
-    return [path for path in entries if path.name not in own]
+    return [path for path in entries if path.name not in own and not _is_marked_picture(path)]
 
 
-def made_as(path: Path) -> str | None:
-    """What a video was made as, :data:`OVERLAY` or :data:`CROPS`, wherever it lies; ``None`` for a raw one.
-
-    Raises:
-        OSError: When it cannot be read.
-    """
-    with path.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - _END))
-        end = file.read(_END)
-    return next((made for made in (OVERLAY, CROPS) if f"{MARK}{made}".encode() in end), None)
+def _is_marked_picture(path: Path) -> bool:
+    try:
+        return path.suffix.lower() == ".png" and path.is_file() and made_as(path) is not None
+    except OSError:  # whoever reads it will say so
+        return False
 
 
 def refuse_foreign(paths: Iterable[Path], known: Mapping[str, Sequence[str] | None]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypedDict
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from aulight.data.marks import MARK, PLOT
 from aulight.files import told_of
 
 
@@ -71,4 +72,5 @@ def save(figure: Figure, file: Path) -> None:
     """Write a figure as the kind of file that its suffix names; the same figure gives the same bytes."""
     with mpl.rc_context(STYLE), told_of(file), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a name in another script: boxes
-        figure.savefig(file, metadata={"CreationDate": None} if file.suffix == ".pdf" else None)
+        metadata = {".pdf": {"CreationDate": None}, ".png": {"Comment": f"{MARK}{PLOT}"}}
+        figure.savefig(file, metadata=metadata.get(file.suffix))

@@ -5,7 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+import PIL.Image
+from PIL.PngImagePlugin import PngInfo
 
+from aulight.data.marks import MARK, STRIP
 from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import Reader
 from aulight.data.video.types import Frames
@@ -92,5 +95,7 @@ def _write(image: Frames, text: str, place: tuple[int, int]) -> None:
 
 
 def _save(path: Path, image: Frames) -> None:
+    marked = PngInfo()
+    marked.add_text("Comment", f"{MARK}{STRIP}")
     with told_of(path):
-        path.write_bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
+        PIL.Image.fromarray(image).save(path, pnginfo=marked)

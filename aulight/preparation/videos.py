@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from aulight.data.faces.aligner import FaceAligner
 from aulight.data.faces.crop import AlignedFrame, squares
 from aulight.data.faces.pose import BLENDSHAPES
-from aulight.data.own import CROPS
+from aulight.data.marks import CROPS
 from aulight.data.sources.raw import RawVideo
 from aulight.data.store import DIGESTS, ELSEWHERE, FOLLOWING, SOURCE_COLUMNS
 from aulight.data.video.digest import Pictures, digest, stamp

@@ -2,6 +2,7 @@
 
 from aulight.facs import MAX_INTENSITY
 from aulight.report.records import Coverage, Pooled, Record, Scores, Summary
+from aulight.scoring.intervals import ONE_SUBJECT
 
 FEW_FRAMES = 20
 """Labelled frames below which their number is said to be small."""
@@ -17,6 +18,9 @@ def cautions(summary: Summary, row: Pooled) -> list[str]:
         said.append(f"tested on {row.test_subjects} of {facts.test_subjects} subjects")
     if row.undefined_aus:
         said.append(f"ICC undefined for {', '.join(row.undefined_aus)}, not in the mean")
+    alone = [au for au, scores in row.per_au.items() if scores.no_icc_ci == ONE_SUBJECT]
+    if alone and row.icc_ci is not None:
+        said.append(f"one subject alone shows {', '.join(alone)}: held fixed in the interval")
     if isinstance(row, Record):
         if row.no_validation_icc:
             said.append(f"validation ICC undefined in {row.no_validation_icc} of {len(row.runs)} runs")

@@ -14,7 +14,7 @@ from aulight.report.pool import Cell
 from aulight.report.records import Coverage, Covered, Pooled, Record, Scores
 from aulight.scoring.agreement import METRICS, Array, mean, metrics
 from aulight.scoring.conformal import calibrate, coverage
-from aulight.scoring.intervals import Interval, jackknife, without_each
+from aulight.scoring.intervals import Interval, held, jackknife, without_each
 
 NOMINAL = 0.9
 """Coverage of the prediction intervals that reports check."""
@@ -103,7 +103,9 @@ def _scores(sums: Array, level: float) -> Scores:
     whole, without = metrics(sums.sum(1)), metrics(without_each(sums))  # (K, A), (S, K, A)
     values = {name: mean(mean(whole[name], -1)) for name in METRICS}
     ends = {
-        name: interval_or_why(jackknife(float(values[name]), mean(mean(without[name], -1), -1), level, bounds))
+        name: interval_or_why(
+            jackknife(float(values[name]), mean(mean(held(without[name], whole[name]), -1), -1), level, bounds)
+        )
         for name, bounds in BOUNDS.items()
     }
     return Scores(

@@ -13,7 +13,7 @@ from aulight.report.records import Comparison, DatasetFacts, Record, Side, Summa
 from aulight.report.scored import BOUNDS, baselines_of, interval_or_why, labelled, last_of, number, record_of, sources
 from aulight.runs.record import same_setting
 from aulight.scoring.agreement import mean, metrics
-from aulight.scoring.intervals import jackknife, mean_icc, p_value, without_each
+from aulight.scoring.intervals import jackknife, mean_icc, mean_icc_without, p_value
 from aulight.settings.finetune import FinetuneSettings
 from aulight.settings.group import CHANGES_NO_RESULT, NAMES_THE_RUN
 from aulight.settings.report import UncertaintySettings
@@ -113,7 +113,7 @@ def _compared(one: tuple[Record, Cell], other: tuple[Record, Cell], how: Uncerta
     shared &= np.all([labelled(cell.sums["model"]) for _, cell in sides], axis=0)
     sums = [cell.sums["model"][:, shared] for _, cell in sides]
     whole = [mean_icc(of.sum(1)) for of in sums]
-    without = [mean_icc(without_each(of)) for of in sums]
+    without = [mean_icc_without(of) for of in sums]
     seeds = [[number(icc) for icc in mean(metrics(of.sum(1))["icc"], 1)] for of in sums]
     gap = (BOUNDS["icc"][0] - BOUNDS["icc"][1], BOUNDS["icc"][1] - BOUNDS["icc"][0])
     ends, no_ends = interval_or_why(jackknife(float(whole[0] - whole[1]), without[0] - without[1], how.level, gap))

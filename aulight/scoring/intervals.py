@@ -33,6 +33,9 @@ INTERVAL_SUBJECTS = 5
 P_SUBJECTS = 6
 """Subjects below which there is no p-value: of 5, all swapped, the smallest is 0.06."""
 
+ONE_SUBJECT = "rests on one subject"
+"""Why there is no interval of a score that is undefined without one of the subjects."""
+
 CHUNK = 20
 """Ways of swapping that are looked at together: few, so that their sums stay in the caches of a processor."""
 
@@ -54,6 +57,35 @@ def mean_icc(sums: Array) -> Array:
         ``(...)``.
     """
     return mean(mean(metrics(sums)["icc"], -1), -1)
+
+
+def mean_icc_without(sums: Array) -> Array:
+    """The headline without each subject, over the same action units as of all (:func:`held`).
+
+    Args:
+        sums: As of :func:`without_each`.
+
+    Returns:
+        ``(S,)``.
+    """
+    return mean(mean(held(metrics(without_each(sums))["icc"], metrics(sums.sum(1))["icc"]), -1), -1)
+
+
+def held(without: Array, whole: Array) -> Array:
+    """Scores without each subject, so that their mean over action units goes over the same ones as that of the whole.
+
+    An action unit that one subject alone shows has no score without them. Were it left out of the mean there, the
+    jackknife would take the change of action units for an effect of the subject. So its score of all subjects is held,
+    whoever is left out. How uncertain it is nobody knows, and the interval does not say: to be said beside it. Where
+    this is so of all action units, nothing is held.
+
+    Args:
+        without: ``(..., S, K, A)``, NaN where undefined.
+        whole: Of all subjects, of a shape that goes with it.
+    """
+    alone = np.isnan(without).any(-3, keepdims=True)
+    scores: Array = np.where(alone & ~alone.all(-1, keepdims=True), whole, without)
+    return scores
 
 
 def without_each(sums: Array) -> Array:
@@ -96,7 +128,7 @@ def jackknife(whole: float, without: Array, level: float, bounds: tuple[float, f
     if math.isnan(whole):
         return "undefined"
     if np.isnan(without).any():
-        return "rests on one subject"
+        return ONE_SUBJECT
     estimate = float(_unbiased(np.array(whole), without))
     error = math.sqrt((n - 1) / n * float(((without - without.mean()) ** 2).sum()))
     if error == 0:
@@ -130,7 +162,7 @@ def p_value(one: Array, other: Array, swaps: int, seed: int) -> float | str:
         return "undefined"
     observed = float(_apart(one, other, np.zeros((1, subjects), bool))[0])
     if math.isnan(observed):
-        return "rests on one subject"
+        return ONE_SUBJECT
     swapped, every = _ways(subjects, swaps, seed)
     hits = 0
     for part in np.array_split(swapped, math.ceil(len(swapped) / CHUNK)):
@@ -148,7 +180,9 @@ def _apart(one: Array, other: Array, swapped: npt.NDArray[np.bool_]) -> Array:
         """The headline of ``(R, S, K, 8, A)``, less its bias."""
         whole = sums.sum(1)
         without = whole[:, None] - sums  # as without_each, but for rounding, and at a cost that is linear in subjects
-        return _unbiased(mean_icc(whole), np.moveaxis(mean_icc(without), 1, 0))
+        icc = metrics(whole)["icc"]
+        others = held(metrics(without)["icc"], icc[:, None])
+        return _unbiased(mean(mean(icc, -1), -1), np.moveaxis(mean(mean(others, -1), -1), 1, 0))
 
     return abs(unbiased(np.where(which, other, one)) - unbiased(np.where(which, one, other)))
 

@@ -75,8 +75,9 @@ print("the same")
 @pytest.mark.parametrize(
     ("size", "way", "told"),
     [
-        pytest.param("64k", "measured", "batches go through pipes, a little slower", marks=pytest.mark.slow),
+        pytest.param("300k", "measured", "batches go through pipes, a little slower", marks=pytest.mark.slow),
         ("64k", "unmeasured", ""),
+        pytest.param("64k", "measured", "no loader processes: there is no shared", marks=pytest.mark.slow),
         pytest.param("4k", "measured", "no loader processes: there is no shared", marks=pytest.mark.slow),
     ],
 )
@@ -84,19 +85,42 @@ def test_little_shared_memory_makes_loading_slower_and_no_more(
     size: str, way: str, told: str, data: PreparedDataset
 ) -> None:
     """As in a container. Oracle: batches of this process."""
+    done = _with_shared_memory(size, "-c", SMALL, str(data.root), way)
+    assert (done.returncode, done.stdout) == (0, "the same\n"), done.stderr
+    assert told in done.stderr
+
+
+def _with_shared_memory(size: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Python where so much memory can be shared, as in a container; of 4k none is left."""
     fill = "dd if=/dev/zero of=/dev/shm/full bs=4k count=1 status=none; " if size == "4k" else ""
     mount = f"mount -t tmpfs -o size={size} tmpfs /dev/shm && {fill}"
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-m", "sh", "-c", mount + "true"]).returncode:
         pytest.skip("no right to another /dev/shm")
-    done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", mount + 'exec "$@"', "sh", sys.executable, "-c", SMALL, str(data.root), way],
+    return subprocess.run(
+        ["unshare", "-m", "sh", "-c", mount + 'exec "$@"', "sh", sys.executable, *arguments],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (0, "the same\n"), done.stderr
-    assert told in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "workers"), [("4k", 1), ("64k", 1), ("64k", 2), ("96k", 2), ("400k", 2)])
+def test_training_goes_on_with_little_shared_memory(size: str, workers: int, smoke_data: Path, tmp_path: Path) -> None:
+    """Loaders of training, validation and test live at once. Oracle: the weights of a run without loader processes."""
+    weights = []
+    for name, count in (("alone", 0), ("run", workers)):
+        settings = [f"data_dir={smoke_data.parent}", "data.size=smoke", f"root={tmp_path}", f"name={name}"]
+        settings += ["steps=4", "steps_per_epoch=2", "loader.batch_size=3", f"loader.workers={count}"]
+        settings += ["trainer.accelerator=cpu", "label_fraction=0.1", "threads=1"]
+        done = _with_shared_memory(size, "-m", "aulight", "finetune", *settings)
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+        saved = torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)
+        weights.append(saved["state_dict"])
+    assert ("no loader processes" in done.stderr) == (size != "400k")
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 
 
 def test_labels_that_were_not_drawn_change_no_batch(tmp_path: Path, data: PreparedDataset, make_store: Make) -> None:

@@ -11,14 +11,18 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
+import PIL.Image
 import pytest
+from matplotlib.figure import Figure
 
-from aulight.data.own import CROPS, OVERLAY, is_own_folder, made_as, store_around, without_own
+from aulight.data.marks import CROPS, MARK, OVERLAY, PLOT, STRIP, made_as
+from aulight.data.own import is_own_folder, store_around, without_own
 from aulight.data.sources.folder import videos_below
 from aulight.data.store import PreparedDataset
 from aulight.data.video.images import images_of
 from aulight.data.video.write import write_video
 from aulight.data.writer import StoreWriter
+from aulight.drawing.style import save
 from aulight.errors import AulightError
 from aulight.prediction.videos import find_videos
 
@@ -104,7 +108,9 @@ def test_what_all_commands_write_is_passed_over(
     assert made_as(older / "clip.overlay.mp4") == OVERLAY
     assert {"clip.overlay.mp4", "clip.png"} <= {path.name for path in older.iterdir()}
     assert (older / "report" / "per_au.png").is_file()
-    shutil.copy(older / "report" / "per_au.png", older / "report" / "photo.png")  # the user's
+    assert {made_as(path) for path in (older / "report").glob("*.png")} == {PLOT}
+    assert {made_as(path) for path in (older / "to_label").rglob("*.png")} == {STRIP}
+    cv2.imwrite(str(older / "report" / "photo.png"), np.zeros((8, 8, 3), np.uint8))  # the user's
     (older / "runs" / "mine.mp4").symlink_to(older / "clip.mp4")
     found = _below(older)
     assert found == ["clip.mp4", "raw/a.mp4", "raw/c.mp4", "raw/day two/b.mp4", "report", "runs/mine.mp4"]
@@ -136,6 +142,30 @@ def test_what_aulight_drew_or_cut_out_is_known_wherever_it_lies(
     shutil.copy(videos / "renamed.MP4", alone / "x.mp4")
     with pytest.raises(AulightError, match=r"no videos, nor pictures, in it but x\.mp4, which is passed over"):
         find_videos(alone, tmp_path / "scored")
+
+
+def test_pictures_that_aulight_drew_are_known_without_their_records(
+    aulight: Command, videos: Path, tmp_path: Path
+) -> None:
+    """A coder's folder under other names, and a plot alone, among raw videos. Oracle: the raw videos, by name."""
+    prepare = ["prepare", "data.faces=none", "crop_size=64", "workers=1", f"data_dir={tmp_path}/data"]
+    assert aulight(*prepare, "data.name=first", f"data.source={videos}").status == 0
+    drawn = videos / "drawn"
+    where = [f"data_dir={tmp_path}/data", "data.name=first", f"output={drawn}"]
+    assert aulight("sample", *where, "label_count=2", "aus=[1]").status == 0
+    assert _below(videos) == ["a.mp4", "day two/b.mp4"]
+    (drawn / "to_label.csv").rename(drawn / "coded_by_anna.csv")
+    save(Figure(), videos / "b.png")
+    with PIL.Image.open(videos / "b.png") as picture:
+        assert picture.info["Comment"] == f"{MARK}{PLOT}", "as other programs show it"
+    assert _below(videos) == ["a.mp4", "day two/b.mp4"]
+    assert [video.name for video in find_videos(videos, tmp_path / "scored")[0]] == ["a", "day two/b"]
+    cv2.imwrite(str(drawn / "photo.png"), np.zeros((8, 8, 3), np.uint8))
+    assert _below(videos) == ["a.mp4", "day two/b.mp4", "drawn"]
+    outcome = aulight(*prepare, "data.name=second", f"data.source={videos}")
+    assert outcome.status == 0, outcome.err
+    assert "3 videos of 3 subjects" in outcome.out
+    assert "passed over what aulight made: b.png, " in outcome.out
 
 
 @pytest.mark.parametrize(

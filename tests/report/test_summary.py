@@ -21,6 +21,7 @@ import yaml
 from aulight.drawing import against_truth
 from aulight.errors import AulightError
 from aulight.report import collect, formats
+from aulight.report.cautions import cautions
 from aulight.report.labels import Labels
 from aulight.report.published import read_published
 from aulight.report.records import Command, Comparison, Side, Summary
@@ -226,6 +227,10 @@ def test_a_unit_that_one_subject_shows_has_no_interval(tmp_path: Path, write_run
     (record,) = summarised(tmp_path).records
     assert record.per_au["AU12"].icc is not None
     assert record.per_au["AU12"].no_icc_ci == "rests on one subject"
+    assert record.icc is not None
+    assert record.icc_ci is not None
+    assert record.icc_ci[0] < record.icc < record.icc_ci[1]
+    assert "one subject alone shows AU12: held fixed in the interval" in cautions(summarised(tmp_path), record)
     assert summarised(tmp_path).baselines[0].no_icc_ci == "does not vary"  # 0.000 [0.000, 0.000] would look exact
 
 

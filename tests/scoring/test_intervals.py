@@ -11,16 +11,17 @@ import scipy.stats
 
 from aulight.scoring import intervals
 from aulight.scoring.agreement import Array, metrics, sums_of
-from aulight.scoring.intervals import Interval, jackknife, mean_icc, p_value, without_each
+from aulight.scoring.intervals import Interval, jackknife, mean_icc, mean_icc_without, p_value, without_each
 
 ICC = (-1.0, 1.0)
 ALL_OF_SEVEN = np.array(list(itertools.product((False, True), repeat=7)))
 
 
-def arm(subjects: int, seeds: int = 1, noise: float = 1.0, draw: int = 0, aus: int = 3) -> Array:
-    """Sums (K, S, 8, A) of one arm; who the subjects are does not depend on the arm."""
+def arm(subjects: int, seeds: int = 1, noise: float = 1.0, draw: int = 0, aus: int = 3, alone: bool = False) -> Array:
+    """Sums (K, S, 8, A) of one arm; who the subjects are does not depend on the arm. One may show the last AU alone."""
     rng = np.random.default_rng([draw, int(100 * noise)])
     true = np.random.default_rng(subjects).integers(0, 6, (subjects, 20, aus)).astype(float)
+    true[1:, :, -1] *= not alone
     preds = np.clip(true + noise * rng.normal(size=(seeds, *true.shape)), 0, 5)
     return np.array([[sums_of(*of) for of in zip(of_seed, true, strict=True)] for of_seed in preds])
 
@@ -48,6 +49,27 @@ def test_why_there_is_no_interval() -> None:
     wide = jackknife(0.9, np.array([0.9, 0.2, 0.9, 0.95, 0.8]), 0.95, ICC)
     assert isinstance(wide, Interval)
     assert wide.high == 1.0  # an ICC is never above
+
+
+def test_an_au_that_one_subject_shows_is_held() -> None:
+    """Oracle: the interval of the others, drawn together by the share of the one that is held."""
+    sums = arm(9, seeds=2, aus=4, alone=True)
+    others, icc = sums[..., :3], metrics(sums.sum(1))["icc"]
+    assert np.isnan(mean_icc_without(sums[..., 3:])[0])
+    mean, without = float(mean_icc(sums.sum(1))), mean_icc_without(sums)
+    ends = jackknife(mean, without, 0.95, ICC)
+    expected = jackknife(float(mean_icc(others.sum(1))), mean_icc_without(others), 0.95, ICC)
+    assert isinstance(ends, Interval)
+    assert isinstance(expected, Interval)
+    assert ends == pytest.approx([(3 * end + icc[:, 3].mean()) / 4 for end in expected])
+    assert ends.low < mean < ends.high
+
+
+def test_p_takes_an_au_that_one_subject_shows_as_it_is() -> None:
+    """Oracle: the same arms, whose predictions for that AU are equal, without it."""
+    one, other = (arm(8, noise=noise, aus=4, alone=True) for noise in (0.5, 3.0))
+    other[..., 3] = one[..., 3]
+    assert p_value(one, other, 10_000, 0) == p_value(one[..., :3], other[..., :3], 10_000, 0)
 
 
 def test_without_each_is_what_a_loop_leaves() -> None:

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from aulight.data.own import CROPS, is_own_folder, made_as, store_around, without_own
+from aulight.data.marks import CROPS, made_as
+from aulight.data.own import is_own_folder, store_around, without_own
 from aulight.data.sources.layout import entries, file_name, wrong_layout
 from aulight.data.sources.raw import RawDataset, RawVideo
 from aulight.data.video.images import is_file, is_folder, no_file
@@ -151,7 +152,9 @@ class _Walk:
         if (place := os.path.realpath(folder)) in self._seen:
             return
         self._seen.add(place)
-        inside = [path for path in without_own(inside) if not self._is_own(path)]
+        kept = without_own(inside)
+        self.own += [path for path in inside if path not in {*kept}]
+        inside = [path for path in kept if not self._is_own(path)]
         if any(path.suffix.lower() in IMAGE_SUFFIXES and is_file(path) for path in inside):
             yield folder
         for path in inside:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from aulight.data.marks import MARK
 from aulight.data.video.types import Frames
 from aulight.errors import VideoError
 from aulight.files import whole
@@ -25,10 +26,6 @@ numbers of ticks."""
 
 MOST_TICKS = 2**31 - 1
 """From one frame to the next: mp4 has no more."""
-
-
-MARK = "made by aulight: "
-"""What the comment in a file begins with that is no raw video; after it comes what it is."""
 
 
 def write_video(

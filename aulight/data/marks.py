@@ -1,0 +1,27 @@
+"""What is written into videos and pictures of aulight's, so that they are known as such wherever they lie."""
+
+import os
+from pathlib import Path
+
+MARK = "made by aulight: "
+"""What the comment in a file begins with that is no raw one; after it comes what it is."""
+
+OVERLAY, CROPS, PLOT, STRIP = "overlay", "crops", "plot", "pictures for a coder"
+"""What they are: with bars of intensities, aligned faces, a figure, drawn frames."""
+
+_BYTES = 1 << 12  # of an mp4 of aulight's at its end, of a png at its beginning, in which the comment is
+_PNG = b"\x89PNG"
+
+
+def made_as(path: Path) -> str | None:
+    """What a video or picture was made as, wherever it lies; ``None`` for a raw one.
+
+    Raises:
+        OSError: When it cannot be read.
+    """
+    with path.open("rb") as file:
+        part = file.read(_BYTES)
+        if not part.startswith(_PNG):
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _BYTES))
+            part = file.read(_BYTES)
+    return next((made for made in (OVERLAY, CROPS, PLOT, STRIP) if f"{MARK}{made}".encode() in part), None)
