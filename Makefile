@@ -1,11 +1,12 @@
 # Every target makes .venv and installs what it needs first, so each works from a fresh clone.
-# Variables: PYTHON (3.11 or newer), VENV, JOBS (training processes side by side), TEST_WORKERS; DATA (folder of prepared
-# datasets), SIZE (of the synthetic one), RUNS (folder of runs and report).
+# Variables: PYTHON (3.11 or newer), VENV, JOBS (training processes side by side), TEST_WORKERS, FAULT_SHARE (of the
+# tries of test-faults); DATA (folder of prepared datasets), SIZE (of the synthetic one), RUNS (folder of runs and report).
 
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
 TEST_WORKERS ?= 2
+FAULT_SHARE ?= 1
 DATA ?= data
 SIZE := default
 EXPERIMENT := reproduce
@@ -62,7 +63,7 @@ test-slow: $(INSTALLED) ## the tests that train, kill and resume
 	$(BIN)/python -m pytest -m slow -n $(TEST_WORKERS) --durations 15
 
 test-faults: $(INSTALLED) ## kills, full disks, two commands at once, hostile files: tries and losses as a table
-	$(BIN)/python -m pytest tests/faults -m faults -n $(TEST_WORKERS) --dist loadgroup \
+	FAULT_SHARE=$(FAULT_SHARE) $(BIN)/python -m pytest tests/faults -m faults -n $(TEST_WORKERS) --dist loadgroup \
 		-o timeout=1500 -o faulthandler_timeout=1600
 
 test-slurm: $(INSTALLED) ## the tests that need a Slurm cluster, run on one of its nodes

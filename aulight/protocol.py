@@ -193,13 +193,15 @@ def own_split(videos: pd.DataFrame, name: str) -> Split:
 class TrainedOn(TypedDict):
     """What stage one saw, as its checkpoint says it: as :class:`Shown`, ``contents`` all together, sorted.
 
-    One of an earlier aulight lacks the last two.
+    ``steps_s`` are the shortest and the longest time from one sample of a clip to the next, in seconds. One of an
+    earlier aulight lacks the last three.
     """
 
     dataset: str
     subjects: list[str]
     collection: NotRequired[str]
     contents: NotRequired[list[str]]
+    steps_s: NotRequired[list[float]]
 
 
 @dataclass(frozen=True)

@@ -172,6 +172,7 @@ def test_a_checkpoint_that_does_not_tell_what_it_saw(lab: Lab, tmp_path: Path) -
     seen = saved["hyper_parameters"]["trained_on"]
     assert seen.pop("collection") == "mine"
     assert len(seen.pop("contents")) == 3 * len(WHO)
+    assert len(set(seen.pop("steps_s"))) == 1
     assert seen == {"dataset": "mine", "subjects": sorted(name.replace("/", "__").replace(" ", "_") for name in WHO)}
     torch.save(saved, tmp_path / "old.ckpt")
     root = shutil.copytree(lab.data / "mine", tmp_path / "Mine")

@@ -70,6 +70,7 @@ class Wanted(BaseModel):
         smooth_s: Over how many seconds the movement of their crops was smoothed; an earlier aulight did not say.
         pictures: ``photos``, each on its own, or ``film``, which need not be said.
         baseline: ``rest``, where each person's own was taken away from scores of the landmarker, or ``none``.
+        landmarker: SHA-256 of the file of another face landmarker than the usual one.
     """
 
     model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
@@ -87,6 +88,7 @@ class Wanted(BaseModel):
     smooth_s: float = 0.1  # what it always was before it was said
     pictures: str = "film"
     baseline: str = "none"
+    landmarker: str | None = None
 
     def with_pictures_of(self, before: "Wanted") -> "Wanted":
         """The same with the pictures that are there already: they are not in the way."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from aulight.data.faces.aligner import SMOOTH_S, FaceAligner
 from aulight.data.faces.crop import Present, uncut
-from aulight.data.faces.model_file import model_file
+from aulight.data.faces.model_file import digest_of_another, model_file
 from aulight.data.video.types import RawFrame
 from aulight.errors import AulightError
 from aulight.facs import column
@@ -49,6 +49,7 @@ class Pipeline:
         finds: Whether faces are found.
         everybody: Whether all of them are followed.
         max_faces: How many are looked for; ``None`` where none are found.
+        another_landmarker: SHA-256 of the face landmarker's file, where it is not the usual one.
         smooth_s: Over how many seconds the movement of their crops is smoothed.
         columns: Names of the AUs.
         intervals: How far prediction intervals reach, if that is known.
@@ -73,6 +74,7 @@ class Pipeline:
         self._crop_size = UNTRAINED_CROP if about is None else about.crop_size
         given = None if found is None else found.landmarker
         self._landmarker = model_file(None if given is None else Path(given).expanduser()) if self.finds else None
+        self.another_landmarker = None if self._landmarker is None else digest_of_another(self._landmarker)
         self._side_by_side = True
         scores = self.model or Untrained()
         self.columns, self.intervals = scores.columns, scores.intervals

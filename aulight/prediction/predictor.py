@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from aulight.data import own
+from aulight.data import marks
 from aulight.data.video.photos import photos_at
 from aulight.data.video.raw import late_start, raw_frames, raw_info
 from aulight.data.video.types import Frames, RawFrame, RawInfo
@@ -91,6 +91,7 @@ class Predictor:
             all=self.pipeline.everybody,
             max_faces=self.pipeline.max_faces,
             baseline=settings.baseline,
+            landmarker=self.pipeline.another_landmarker,
             **smooth_s,
         )
 
@@ -256,7 +257,7 @@ class Predictor:
                                 overlay = made / f"{stem}{OVERLAY}"
                                 pictures_by = None if apart else times  # all photos are at 0
                                 drawn = of_one_size(written(rows))
-                                write_video(overlay, drawn, fps, times=pictures_by, made=own.OVERLAY)
+                                write_video(overlay, drawn, fps, times=pictures_by, made=marks.OVERLAY)
                             else:
                                 deque(written(rows), maxlen=0)
                         if wanted.plot:

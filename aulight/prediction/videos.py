@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from aulight.data.sources.folder import videos_below
-from aulight.data.video.digest import digest
+from aulight.data.video.digest import digest, stamp
 from aulight.data.video.images import is_file, is_folder, no_file
 from aulight.data.video.raw import raw_info
 from aulight.errors import AulightError, VideoError, shorten
@@ -115,8 +115,9 @@ class Source(BaseModel):
 
     Attributes:
         path: Where it is; of a webcam, ``webcam:0``.
-        bytes: How large it was; ``None`` of a webcam, as the next.
-        modified_ns: When it was last changed, in nanoseconds since 1970.
+        bytes: How large it was, of a folder all its pictures; ``None`` of a webcam, as the next.
+        modified_ns: When it was last changed, in nanoseconds since 1970; of a folder of pictures a number that changes
+            with their names, sizes and times.
         sha256: Of its content (:func:`aulight.data.video.digest.digest`); 0.1.0 did not say.
     """
 
@@ -136,7 +137,8 @@ class Source(BaseModel):
         now = about(video)
         if self.path == now.path:
             return (self.bytes, self.modified_ns) == (now.bytes, now.modified_ns)
-        return self._is_copy(video)
+        # a folder's digest knows nothing of the pictures' names, which are in the table of photos
+        return not is_folder(video) and self._is_copy(video)
 
     def _is_copy(self, video: Path) -> bool:
         now = about(video)
@@ -159,12 +161,10 @@ def about(path: Path, whole: bool = False) -> Source:
     Raises:
         VideoError: When it cannot be read.
     """
-    file = next(place for place in (path, *path.parents) if place.exists())
-    files = [file] if file.is_file() else sorted(entry for entry in file.iterdir() if entry.is_file())
-    stats = [entry.stat() for entry in files]
+    found = stamp(path)
     return Source(
         path=_text(path),
-        bytes=sum(stat.st_size for stat in stats),
-        modified_ns=max((stat.st_mtime_ns for stat in stats), default=0),
+        bytes=found.size,
+        modified_ns=found.mtime_ns,
         sha256=digest(path) if whole else None,
     )

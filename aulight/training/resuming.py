@@ -91,7 +91,9 @@ def _says_what(trained_on: Any) -> bool:
     """Whether it says what was in the videos, or nothing of it as those of an earlier aulight, but nothing odd."""
     collection, contents = trained_on.get("collection", ""), trained_on.get("contents", [""])
     whole = isinstance(contents, list) and contents and all(isinstance(content, str) for content in contents)
-    return isinstance(collection, str) and bool(whole)
+    steps = trained_on.get("steps_s", [1.0, 1.0])
+    timed = isinstance(steps, list) and len(steps) == 2 and all(isinstance(step, float) and step > 0 for step in steps)
+    return isinstance(collection, str) and bool(whole) and timed
 
 
 def load_encoder(encoder: Encoder, weights: dict[str, Tensor], source: Path) -> None:

@@ -71,7 +71,10 @@ def learn(settings: PretrainSettings, folder: Path, typed: Sequence[str] = ()) -
             settings.encoder,
             settings.objective,
             settings.optim,
-            trained_on=shown(data, rows).trained_on(),
+            trained_on={
+                **shown(data, rows).trained_on(),
+                "steps_s": [end(settings.clip.stride) / data.fps for end in (min, max)],
+            },
             strangers=strangers,
         )
         module = ContrastiveData(

@@ -87,6 +87,8 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
         run.say(said)
     if stage_one is not None and "contents" not in stage_one.trained_on:
         run.say("stage one is of an earlier aulight and does not tell which videos it saw: names alone are compared")
+    if stage_one is not None and (note := _other_steps(stage_one, settings.clip.stride[0], data.fps)):
+        run.say(note)
     candidates = protocol.usable_labels(data.labels, data.frames, data.videos, split.train)
     labels = protocol.draw_labels(candidates, settings.label_seed, settings.label_fraction, settings.label_count)
     protocol.assert_subjects(labels, split.train, "drawn labels")
@@ -147,6 +149,20 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
     run.say(
         f"done in {duration(run.record.wall_s)}, validation ICC "
         f"{fitted.validation_icc:.3f} with {len(labels)} labelled frames, {run.folder}"
+    )
+
+
+def _other_steps(stage_one: StageOne, stride: int, fps: float) -> str:
+    """A note where the samples of a clip are nearer or farther than stage one knows them, in seconds; else empty."""
+    step = stride / fps
+    low, high = stage_one.trained_on.get("steps_s", [step, step])
+    if low / 1.1 <= step <= 1.1 * high:
+        return ""
+    near = max(1, round((low if step < low else high) * fps))
+    advice = "" if near == stride else f"; clip.stride={near} is nearer"
+    return (
+        f"stage one saw samples {1000 * low:.0f} to {1000 * high:.0f} ms apart, here they are {1000 * step:.0f} ms "
+        f"apart (clip.stride={stride} at {fps:g} frames a second){advice}"
     )
 
 

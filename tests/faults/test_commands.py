@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import _encode, _face_video
-from tests.faults.trials import Ended, Server, Tally, copied, difference, snapshot
+from tests.faults.trials import Ended, Server, Tally, copied, difference, snapshot, some
 
 pytestmark = pytest.mark.faults
 
@@ -205,39 +205,37 @@ def _wrong_after(again: Ended, work: Path, undisturbed: Undisturbed) -> str:
 
 
 def _spread(count: int, over: int) -> list[int]:
-    """So many numbers from 1 to ``over``, evenly, the last ones among them; all where there are fewer."""
-    return (
-        sorted({round(1 + (over - 1) * part / (count - 1)) for part in range(count)})
-        if over > count
-        else [*range(1, over + 1)]
-    )
+    """So many numbers from 1 to ``over``, evenly, both ends among them; all where there are fewer."""
+    if over <= count:
+        return [*range(1, over + 1)]
+    return sorted({round(1 + (over - 1) * part / (count - 1)) for part in range(count)})
 
 
 def test_killed_at_changes_of_files(trial: Any, undisturbed: Undisturbed) -> None:
-    for number, at in enumerate(_spread(KILLS_AT, undisturbed.changes)):
+    for number, at in enumerate(some(_spread(KILLS_AT, undisturbed.changes))):
         trial("kill -9 at a change of a file", at=at, do=signal.SIGKILL, group=number % 2 == 0)
 
 
 def test_killed_at_moments(trial: Any, before: Before, undisturbed: Undisturbed) -> None:
     draw = random.Random(before.name)
-    for _ in range(KILLS_WHEN):
+    for _ in some(range(KILLS_WHEN)):
         trial("kill -9 at a moment", seconds=draw.random() * undisturbed.seconds, do=signal.SIGKILL)
 
 
 def test_told_to_end(trial: Any, before: Before, undisturbed: Undisturbed) -> None:
     draw = random.Random(before.name)
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
-        for group in (True, False) * (SIGNALS // 2):
+        for group in some((True, False) * (SIGNALS // 2)):
             trial(name, seconds=draw.random() * undisturbed.seconds, do=getattr(signal, name), group=group)
 
 
 def test_full_disk_at_changes_of_files(trial: Any, undisturbed: Undisturbed) -> None:
-    for at in _spread(ERRORS, undisturbed.changes):
+    for at in some(_spread(ERRORS, undisturbed.changes)):
         trial("ENOSPC at a change of a file", at=at, do=-errno.ENOSPC)
 
 
 def test_read_only_from_a_change_on(trial: Any, undisturbed: Undisturbed) -> None:
-    for at in _spread(3, undisturbed.changes):
+    for at in some(_spread(3, undisturbed.changes)):
         trial("EROFS from a change of a file on", at=at, do=-errno.EROFS, lasting=True)
 
 
@@ -246,13 +244,13 @@ def test_output_vanishes(trial: Any, undisturbed: Undisturbed, before: Before, w
         name for name, is_ in undisturbed.snapshot.items() if is_ == "folder" and not (before.folder / name).exists()
     ]
     # not at the last one: what is gone once all is done is not missed
-    for at in _spread(4, undisturbed.changes)[:-1] if new else ():
+    for at in some(_spread(4, undisturbed.changes)[:-1]) if new else ():
         trial("its output vanishes", at=at, do=0, vanish=str(work / min(new, key=len)))
 
 
 def test_full_disk(trial: Any, undisturbed: Undisturbed, work: Path) -> None:
     with _disk(work.parent) as resize:
-        for share in FULL:
+        for share in some(FULL):
             room = functools.partial(resize, share * undisturbed.added)
             trial("a full disk", room=room, more=functools.partial(resize, 1_000_000_000))
 
@@ -262,7 +260,7 @@ def test_called_twice_at_once(
 ) -> None:
     if before.name == "generate":
         pytest.skip("the second waits until the first has made the dataset")
-    for at in _spread(3, undisturbed.changes):
+    for at in some(_spread(3, undisturbed.changes)):
         copied(before.folder, work)
         with server.held(work, before.argv, at):
             second = other_server.run(work, before.argv, seconds=PATIENCE_S, do=signal.SIGKILL)

@@ -1,13 +1,12 @@
 """Files that nobody would write: from one that is right, by changes at random; each is read, or refused by its name.
 
 What is refused is refused in a message that names the file, within seconds and little memory; nothing else is raised.
-Some changes of each kind are tried with the quick tests. FUZZ_EXAMPLES is how many ``make test-faults`` tries of each.
+Some changes of each kind are tried with the quick tests, and all with ``make test-faults``.
 """
 
 import contextlib
 import copy
 import json
-import os
 import random
 import resource
 import time
@@ -34,10 +33,11 @@ from aulight.prediction.graph import check_graph
 from aulight.prediction.loading import load
 from aulight.prediction.seal import OPEN, write_sealed
 from aulight.runs.record import BegunFinetune, check_settings, complete, read_record
+from tests.faults.trials import some
 from tests.prediction.made import AUS, COLOURS, NETWORK, SIZE, description, sealed, weights
 
 QUICK = 25
-LONG = int(os.environ.get("FUZZ_EXAMPLES", "1500"))
+LONG = len(some(range(1500)))
 SECONDS, MEGABYTES = 5, 1000
 
 budgets = pytest.mark.parametrize("examples", [QUICK, pytest.param(LONG, marks=pytest.mark.faults)])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.trials import Server, Tally, copied, difference, snapshot
+from tests.faults.trials import Server, Tally, copied, difference, snapshot, some
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("sweep")]
 
@@ -32,7 +32,7 @@ def test_sweep_is_struck_and_called_again(
     assert {"runs/pretrain/seed0/checkpoints/last.ckpt", "runs/pretrain/seed1/checkpoints/last.ckpt"} <= {*expected}
 
     draw = random.Random("sweep")
-    for do, group in STRIKES:
+    for do, group in some(STRIKES):
         copied(before, work)
         moment = (0.2 + 0.8 * draw.random()) * alone.seconds  # its jobs are at work after the first fifth
         struck = server.run(work, SWEEP, seconds=moment, do=do, group=group)

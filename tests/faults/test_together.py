@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import Command, _encode, _face_video
-from tests.faults.trials import Server, Tally, copied, difference, snapshot
+from tests.faults.trials import Server, Tally, copied, difference, snapshot, some
 
 pytestmark = pytest.mark.faults
 
@@ -49,7 +49,7 @@ def test_prepare_while_training_reads(
     assert alone.status == 0, alone.printed
     prepared = snapshot(work / "data")
 
-    for at in HELD_AT:
+    for at in some(HELD_AT):
         copied(before, work)
         (work / "d.mp4").rename(work / "raw" / "d.mp4")
         with server.held(work, train, at):
@@ -80,7 +80,7 @@ def test_report_while_finetune_writes(
         assert ended.status == 0, ended.printed
     trained, reported = snapshot(work / "runs"), snapshot(work / "report")
 
-    for at in HELD_AT:
+    for at in some(HELD_AT):
         copied(before, work)
         with server.held(work, train, at):
             other = other_server.run(work, report)

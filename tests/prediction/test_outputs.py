@@ -5,12 +5,17 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+import pandas as pd
 import pytest
 
+from aulight.data.faces.model_file import model_file
 from aulight.files import alone, sha256
 from aulight.prediction.companion import make_room, put, read_companion
 from aulight.prediction.loading import load
@@ -118,6 +123,38 @@ def test_another_video_of_the_same_name_is_refused_and_a_copy_is_not(
     moved.rename(clip)
     assert predict(clip, out).status == 0  # the same video has changed in its place
     assert _state(out) != before
+
+
+def test_photos_that_change_their_names_are_scored_anew(predict: Command, tmp_path: Path) -> None:
+    """Oracle: the same photos scored into another folder. Sizes and times stay as they were."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(3):
+        noise = np.random.default_rng(number).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        cv2.imwrite(str(photos / f"img_{number}.bmp"), noise)
+        os.utime(photos / f"img_{number}.bmp", ns=(10**18, 10**18))
+    assert predict(photos, tmp_path / "out", "pictures=photos").status == 0
+    assert "1 done before" in predict(photos, tmp_path / "out", "pictures=photos").out
+    (photos / "img_0.bmp").rename(photos / "img_9.bmp")
+    (photos / "img_2.bmp").rename(photos / "img_0.bmp")
+    for out in ("out", "fresh"):
+        outcome = predict(photos, tmp_path / out, "pictures=photos")
+        assert (outcome.status, "done before" in outcome.out) == (0, False), outcome.err
+    moved, fresh = (pd.read_csv(tmp_path / out / "photos.csv") for out in ("out", "fresh"))
+    pd.testing.assert_frame_equal(moved, fresh)
+    assert moved["file"].tolist() == ["img_0.bmp", "img_1.bmp", "img_9.bmp"]
+
+
+def test_another_landmarker_scores_anew(aulight: Command, clip: Path, tmp_path: Path) -> None:
+    other = tmp_path / "face_landmarker.task"
+    shutil.copyfile(model_file(), other)
+    with zipfile.ZipFile(other, "a") as archive:
+        archive.comment = b"another"
+    command = ["predict", f"input={clip}", f"output={tmp_path}/out", "workers=1"]
+    assert aulight(*command).status == 0
+    assert "1 done before" in aulight(*command, f"faces.landmarker={model_file()}").out
+    assert "done before" not in aulight(*command, f"faces.landmarker={other}").out
+    assert "1 done before" in aulight(*command, f"faces.landmarker={other}").out
 
 
 def test_what_a_user_has_changed_is_the_users(predict: Command, clip: Path, tmp_path: Path) -> None:

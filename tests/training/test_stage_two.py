@@ -414,7 +414,9 @@ def test_a_checkpoint_that_does_not_say_whom_it_saw_is_refused(
     assert outcome.err.endswith("older.ckpt: does not say whose videos it was trained on; run stage one again\n")
 
 
-@pytest.mark.parametrize("odd", [{"contents": None}, {"contents": []}, {"contents": [7]}, {"collection": ["disfa"]}])
+@pytest.mark.parametrize(
+    "odd", [{"contents": None}, {"contents": []}, {"contents": [7]}, {"collection": ["disfa"]}, {"steps_s": [0.0]}]
+)
 def test_a_checkpoint_that_says_oddly_what_it_saw_is_refused(
     aulight: Command, tiny_finetune: list[str], pretrained: Path, tmp_path: Path, odd: dict[str, object]
 ) -> None:
@@ -424,6 +426,35 @@ def test_a_checkpoint_that_says_oddly_what_it_saw_is_refused(
     outcome = aulight(*tiny_finetune, f"root={tmp_path}", "name=run", f"pretrained={tmp_path}/odd.ckpt")
     assert outcome.status == 2
     assert outcome.err.endswith("odd.ckpt: what it says of the videos it saw is damaged; run stage one again\n")
+
+
+@pytest.mark.parametrize(
+    ("steps_s", "stride", "said"),
+    [
+        ([0.16, 0.32], 4, ""),
+        ([0.04, 0.16], 4, ""),
+        ([0.15, 0.15], 4, ""),
+        ([1 / 15, 2 / 15], 4, "stage one saw samples 67 to 133 ms apart, here they are 160 ms apart "
+         "(clip.stride=4 at 25 frames a second); clip.stride=3 is nearer"),
+        ([0.2, 0.4], 3, "stage one saw samples 200 to 400 ms apart, here they are 120 ms apart "
+         "(clip.stride=3 at 25 frames a second); clip.stride=5 is nearer"),
+        ([0.001, 0.002], 1, "stage one saw samples 1 to 2 ms apart, here they are 40 ms apart "
+         "(clip.stride=1 at 25 frames a second)\n"),
+    ],
+)  # fmt: skip
+def test_a_stage_one_of_other_steps_in_time_is_said(
+    aulight: Command, tiny_finetune: list[str], pretrained: Path, tmp_path: Path,
+    steps_s: list[float], stride: int, said: str,
+) -> None:  # fmt: skip
+    saved = torch.load(pretrained / "checkpoints" / "last.ckpt", weights_only=True)
+    assert saved["hyper_parameters"]["trained_on"]["steps_s"] == [4 / 25, 8 / 25]
+    saved["hyper_parameters"]["trained_on"]["steps_s"] = steps_s
+    torch.save(saved, tmp_path / "other.ckpt")
+    given = [f"root={tmp_path}", "name=run", f"pretrained={tmp_path}/other.ckpt", f"clip.stride=[{stride},{stride}]"]
+    outcome = aulight(*tiny_finetune, *given, "steps=1", "steps_per_epoch=1")
+    assert outcome.status == 0, outcome.err
+    assert said in outcome.out
+    assert bool(said) == ("stage one saw samples" in outcome.out)
 
 
 def test_a_run_is_not_taken_for_done_on_other_labels(

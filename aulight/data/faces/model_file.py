@@ -44,6 +44,12 @@ def model_file(given: Path | None = None) -> Path:
     return path
 
 
+def digest_of_another(given: Path) -> str | None:
+    """Hex SHA-256 of a face model; ``None`` where it is the usual one."""
+    digest = _digest(given)
+    return None if digest == MODEL_SHA256 else digest
+
+
 def network(path: Path, name: str) -> bytes:
     """One of the networks in a face model, as TensorFlow Lite has it.
 
