@@ -35,9 +35,7 @@ class LabelSettings(Group):
     coder: Coder = Field(description="Who codes; consensus: together, where coders differ")
     coders: Annotated[
         list[Coder] | None, Field(min_length=1), Needed("a list of names is needed, for example coders=[c1,c2]")
-    ] = Field(
-        description="All who divide the frames between them; null: the first has all, others the shared ones"
-    )
+    ] = Field(description="All who divide the frames between them; null: the first has all, others the shared ones")
     shared: float = Field(ge=0, le=1, description="Share of the frames that goes to every coder")
     differing: Literal["empty", "median"] = Field(
         description="Label where coders differ and no consensus is there: none, or the median, of two in the middle "
