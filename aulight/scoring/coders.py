@@ -65,12 +65,10 @@ def sums_of(scores: Array) -> Sums:
     return Sums(len(scores), scores.sum(0), float((scores**2).sum()), float((scores.sum(1) ** 2).sum()), pairs)
 
 
-def added(sums: Iterable[Sums]) -> Sums:
-    """All of them together; at least one is needed."""
-    first, *others = sums
-    for other in others:
-        first += other
-    return first
+def added(sums: Iterable[Sums], coders: int) -> Sums:
+    """All of them together; those of no frame, where there are none."""
+    pairs = coders * (coders - 1) // 2
+    return sum(sums, start=Sums(0, np.zeros(coders), 0.0, 0.0, np.zeros((pairs, _LEVELS, _LEVELS))))
 
 
 def agreement(sums: Sums, weights: Weights) -> dict[str, float]:
