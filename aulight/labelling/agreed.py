@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from matplotlib.figure import Figure
 
-from aulight.drawing.style import looks_of, styled
+from aulight.drawing.style import all_looks, styled
 from aulight.facs import short_name
 from aulight.labelling.address import page_address
 from aulight.labelling.agreement import Row
@@ -23,9 +23,6 @@ from aulight.settings.label import CONSENSUS
 TITLES = {"icc31": "ICC(3,1)", "icc21": "ICC(2,1)", "kappa": "weighted kappa", "equal": "equal scores"}
 
 TABLE, WORST, FIGURE = "agreement.csv", "worst_frames.csv", "agreement.png"
-
-MOST_SETS = 7
-"""Of coders, in the figure: as many as there are looks."""
 
 PRINTED = 5
 """Of the worst frames."""
@@ -92,10 +89,10 @@ def link(folder: Path, frame: Frame) -> str:
 
 @styled
 def figure(rows: Sequence[Row], level: float) -> Figure:
-    """A panel a measure: a dot with its interval for each AU and set of coders."""
+    """A panel a measure: a dot with its interval for each AU and set of coders; of many sets, the first seven."""
     aus = list(dict.fromkeys(row.au for row in rows))
     sets = list(dict.fromkeys(", ".join(row.coders) for row in rows))
-    looks = looks_of(sets[:MOST_SETS])
+    looks = dict(zip(sets, all_looks(), strict=False))
     drawn = Figure(figsize=(max(6.4, 0.55 * len(aus) * max(1, len(sets) / 2) + 2), 8.5))
     for axes, name in zip(drawn.subplots(len(MEASURES), 1, sharex=True), MEASURES, strict=True):
         for place, coders in enumerate(looks):
