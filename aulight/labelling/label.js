@@ -198,7 +198,7 @@ function setSpeed(speed) {
 function show(step) {
   const same = step.frame === at.frame && $("still").src;
   at = step;
-  location.replace(`#${encodeURIComponent(state.frames[at.frame].video)}/${state.frames[at.frame].frame}`);
+  if (state.consensus) location.replace(`#${encodeURIComponent(state.frames[at.frame].video)}/${state.frames[at.frame].frame}`);
   showScores();
   [since, seen] = [performance.now(), 0];
   if (!same) {
@@ -443,7 +443,7 @@ async function begin() {
   }
   if (late) note(late);
   document.querySelector("main").hidden = false;
-  const linked = state.frames.findIndex(of => `#${encodeURIComponent(of.video)}/${of.frame}` === location.hash);
+  const linked = !state.consensus ? -1 : state.frames.findIndex(of => `#${encodeURIComponent(of.video)}/${of.frame}` === location.hash);
   const last = state.last && state.frames.findIndex(of => of.video === state.last[0] && of.frame === state.last[1]);
   const from = linked >= 0 ? { frame: linked, au: 0 } : state.last && last >= 0 && !state.consensus
     ? { frame: last, au: state.aus.findIndex(of => of.au === state.last[2]) } : moved({ frame: 0, au: 0 }, -1, look.order);

@@ -1,4 +1,4 @@
-"""A dataset whose pictures say which frames they are, and the real server of the coding page in a process of its own."""
+"""A dataset whose pictures say which frames they are, and the coding page's real server as a process."""
 
 import contextlib
 import json

@@ -152,12 +152,17 @@ def test_a_full_disk_is_said_and_leaves_what_was_there(tmp_path: Path) -> None:
     store = made(tmp_path)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     taken = 0
+
+    def fill() -> None:
+        nonlocal taken
+        for taken in range(1000):
+            store.score(f"stroke{taken}", "c1", KEYS[taken % 20], 1, taken % 6, None)
+
     limit = max(path.stat().st_size for path in tmp_path.iterdir()) + 30_000
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     try:
         with pytest.raises(sqlite3.Error, match=r"disk|full"):
-            for taken in range(1000):
-                store.score(f"stroke{taken}", "c1", KEYS[taken % 20], 1, taken % 6, None)
+            fill()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert 0 < taken < 999
