@@ -144,7 +144,7 @@ def _answers(find: Callable[[Request], Any]) -> Callable[[Request], Any]:
     return answer
 
 
-def _takes(kind: type[_Sent], do: Callable[[dict[str, Any]], Any]) -> Callable[[Request], Any]:
+def _takes(kind: type[_Sent], do: Callable[[Any], Any]) -> Callable[[Request], Any]:
     """An endpoint that does something with what the page sends."""
 
     async def answer(request: Request) -> Response:

@@ -1,7 +1,7 @@
 """A coder's desk: what the page shows and does, in plain values, whatever brings them there."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypedDict
+from typing import Literal, TypedDict
 
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
@@ -42,6 +42,45 @@ class FrameShown(TypedDict):
     said: dict[int, dict[str, Written]]
 
 
+class Kept(TypedDict):
+    """What a keystroke has come to: scores of the coder that are there, from all their windows."""
+
+    done: int
+
+
+class Undone(TypedDict):
+    """What was taken back: video, frame and AU, ``None`` where there was nothing; and what stands there now."""
+
+    undone: tuple[str, int, int] | None
+    score: Written | None
+
+
+class TableShown(TypedDict):
+    """The label table."""
+
+    table: str
+    frames: int
+    labels: int
+
+
+class VideoShown(TypedDict):
+    """A video of a person."""
+
+    row: int
+    video: str
+    frames: int
+
+
+class RestShown(TypedDict):
+    """A face at rest, and where to look for others of the person."""
+
+    row: int
+    place: int
+    picked: bool
+    subject: str
+    videos: list[VideoShown]
+
+
 class State(TypedDict):
     """All that the page starts from."""
 
@@ -50,7 +89,7 @@ class State(TypedDict):
     aus: list[AuShown]
     frames: list[FrameShown]
     scores: list[dict[int, Written]]
-    last: list[Any] | None
+    last: tuple[str, int, int] | None
     seconds: list[float]
     look: dict[str, str]
     waiting: dict[str, int]
@@ -97,15 +136,13 @@ class Desk:
             "aus": [_au_shown(au) for au in self._sample.aus],
             "frames": [_frame_shown(self._sample.frames[key], said.get(key, {})) for key in keys],
             "scores": list(by_key.values()),
-            "last": None if last is None else [*last[0], last[1]],
+            "last": None if last is None else (*last[0], last[1]),
             "seconds": _pace(mine),
             "look": self._store.fact(f"look:{self.coder}", {}),
             "waiting": waiting,
         }
 
-    def score(
-        self, stroke: str, video: str, frame: int, au: int, score: Written, seconds: float | None
-    ) -> dict[str, Any]:
+    def score(self, stroke: str, video: str, frame: int, au: int, score: Written, seconds: float | None) -> Kept:
         """Keeps a keystroke; it is on the disk when this returns.
 
         Raises:
@@ -118,7 +155,7 @@ class Desk:
         self._store.score(stroke, self.coder, (video, frame), au, None if score == UNKNOWN else int(score), seconds)
         return {"done": len(self._store.scores(self.coder))}
 
-    def undo(self, stroke: str) -> dict[str, Any]:
+    def undo(self, stroke: str) -> Undone:
         """Takes the last keystroke back, and says of what it was and what stands there now.
 
         Raises:
@@ -126,16 +163,16 @@ class Desk:
         """
         undone = self._store.undo(stroke, self.coder)
         if undone is None:
-            return {"undone": None}
+            return {"undone": None, "score": None}
         (video, frame), au = undone
         before = [of for of in self._store.scores(self.coder) if of.key == (video, frame) and of.au == au]
-        return {"undone": [video, frame, au], "score": _written(before[0].score) if before else None}
+        return {"undone": (video, frame, au), "score": _written(before[0].score) if before else None}
 
     def keep_look(self, look: Mapping[str, str]) -> None:
         """Keeps how the coder likes the page."""
         self._store.keep(f"look:{self.coder}", dict(look))
 
-    def export(self) -> dict[str, Any]:
+    def export(self) -> TableShown:
         """Writes the label table."""
         written = self._export()
         return {"table": str(written.table), "frames": written.frames, "labels": written.labels}
@@ -157,7 +194,7 @@ class Desk:
             raise AulightError("no frame of this sample")
         return self._views.clip(row, place)
 
-    def rest(self, row: int) -> dict[str, Any]:
+    def rest(self, row: int) -> RestShown:
         """The face at rest of the person in a video: that which the coder has picked, else that nearest the median.
 
         Raises:
@@ -178,7 +215,7 @@ class Desk:
             "videos": [{"row": one, "video": self._names[one], "frames": self._lengths[one]} for one in rows],
         }
 
-    def pick_rest(self, row: int, place: int | None) -> dict[str, Any]:
+    def pick_rest(self, row: int, place: int | None) -> RestShown:
         """Keeps a frame as the face at rest of the person that it shows; ``None``: that nearest the median."""
         subject = self._subject_of(row, place or 0)
         self._store.pick_rest(self.coder, subject, None if place is None else (self._names[row], place))

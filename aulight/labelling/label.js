@@ -6,7 +6,7 @@ const $ = id => document.getElementById(id);
 const SPEEDS = ["0.1", "0.25", "0.5", "1", "2"];
 const WORDS = { 0: "not\nthere", 1: "A\ntrace", 2: "B\nslight", 3: "C\nmarked", 4: "D\nsevere", 5: "E\nmax", "?": "can't\ntell" };
 const AHEAD = 4; // frames whose pictures are loaded before they are wanted
-const KEPT = 60; // pictures and clips that are kept
+const KEPT = 400; // pictures and clips that are kept
 const RETRY_MS = 1000;
 const KEEP = `aulight ${location.pathname} `; // what is not on disk yet, by the ids of keystrokes
 

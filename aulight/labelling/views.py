@@ -18,7 +18,7 @@ from aulight.data.video.types import Frames
 AROUND_S = 0.5
 """Seconds of a clip before its frame, and after it."""
 
-KEPT = 64
+KEPT = 256
 """Pictures and clips, each, that are kept for when they are asked for again."""
 
 LOOKED_AT = 96

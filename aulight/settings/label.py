@@ -38,8 +38,7 @@ class LabelSettings(Group):
     ] = Field(description="All who divide the frames between them; null: the first has all, others the shared ones")
     shared: float = Field(ge=0, le=1, description="Share of the frames that goes to every coder")
     differing: Literal["empty", "median"] = Field(
-        description="Label where coders differ and no consensus is there: none, or the median, of two in the middle "
-        "the lower"
+        description="Label where coders differ and no consensus is there: none, or the (lower) median"
     )
     port: int = Field(ge=0, le=65535, description="Of 127.0.0.1; 0: that of the last time, or any that is free")
     browser: bool = Field(description="Open the page in the browser; its address is printed anyway")

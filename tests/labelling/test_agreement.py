@@ -106,15 +106,15 @@ def test_frames_are_looked_at_worst_first(tmp_path: Path) -> None:
     frames, waiting = open_frames(store)
     assert waiting == {}
     assert len(frames) == 6 * PEOPLE
-    apart = said.groupby(["video", "frame", "au"])["score"].agg(lambda of: of.max() - of.min())
-    by_key = apart.groupby(["video", "frame"]).sum()
+    of_au = said.groupby(["video", "frame", "au"])["score"]
+    by_key = (of_au.max() - of_au.min()).groupby(["video", "frame"]).sum()
     assert [frame.apart for frame in frames] == sorted(by_key, reverse=True)
     for frame in frames:
         assert frame.apart == by_key[frame.key]
         table = said[(said["video"] == frame.key[0]) & (said["frame"] == frame.key[1])]
         for au in AUS:
-            of_au = table[table["au"] == au]["score"]
-            assert (au in frame.differing) == (of_au.nunique(dropna=False) > 1)
+            scores = table[table["au"] == au]["score"]
+            assert (au in frame.differing) == (scores.nunique(dropna=False) > 1)
 
 
 def test_a_frame_waits_for_all_who_have_begun(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ Decode = Callable[..., list[tuple[int, int]]]
 
 def pictures(video: bytes) -> tuple[Any, list[float]]:
     """All frames of a file, and when each is shown."""
-    with av.open(io.BytesIO(video)) as container:
+    with av.open(io.BytesIO(video), "r") as container:
         found = [(frame.to_ndarray(format="rgb24"), float(frame.time or 0)) for frame in container.decode(video=0)]
     return np.stack([picture for picture, _ in found]), [time_s for _, time_s in found]
 
@@ -32,7 +32,7 @@ def test_a_clip_is_half_a_second_before_and_after(
 ) -> None:
     """Oracle: a loop over the times of all frames; of ``a``, ten raw frames are missing in the middle."""
     clip = Views(prepared).clip(row, place)
-    (table,) = prepared.frames_of([prepared.videos["video_id"].iat[row]], ["time_s"])
+    (table,) = prepared.frames_of([str(prepared.videos["video_id"].iat[row])], ["time_s"])
     times = table["time_s"].tolist()
     expected = [i for i, time_s in enumerate(times) if abs(time_s - times[place]) <= AROUND_S + 1e-6]
     shown, at = pictures(clip.video)
@@ -44,7 +44,7 @@ def test_a_clip_is_half_a_second_before_and_after(
 
 
 def test_every_frame_of_a_clip_can_be_stopped_at(prepared: PreparedDataset) -> None:
-    with av.open(io.BytesIO(Views(prepared).clip(2, 30).video)) as container:
+    with av.open(io.BytesIO(Views(prepared).clip(2, 30).video), "r") as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
         assert len(packets) == 25
         assert all(packet.is_keyframe for packet in packets)
