@@ -21,7 +21,7 @@ AROUND_S = 0.5
 KEPT = 256
 """Pictures and clips, each, that are kept for when they are asked for again."""
 
-LOOKED_AT = 96
+LOOKED_AT = 64
 """Frames of a person among which the one at rest is looked for, where there are no blendshape scores."""
 
 _TICKS = 90_000
@@ -148,9 +148,10 @@ class Views:
         found = list[tuple[tuple[int, int], npt.NDArray[Any]]]()
         for row in dict.fromkeys(row for row, _ in chosen):
             mine = [place for where, place in chosen if where == row]
-            for place in mine:
-                grey = cv2.cvtColor(self._frames(row, [place])[0], cv2.COLOR_RGB2GRAY)
-                small = cv2.resize(grey, (_SMALL, _SMALL), interpolation=cv2.INTER_AREA)
+            for place, picture in zip(mine, self._frames(row, mine), strict=True):
+                small = cv2.resize(
+                    cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (_SMALL, _SMALL), interpolation=cv2.INTER_AREA
+                )
                 found.append(((row, place), small.ravel().astype(np.float32)))
         return found
 

@@ -1,4 +1,6 @@
-"""Keystrokes and seconds a frame in the coding page, of somebody who knows every score: `python tests/benchmarks/coding.py`.
+"""Keystrokes and seconds a frame in the coding page, of somebody who knows every score.
+
+`python tests/benchmarks/coding.py --data <prepared dataset>`
 
 It draws 50 synthetic frames, opens the real page in Chromium, and types each score as soon as the page has taken the
 one before. So it is what the page costs: a coder's own time to look comes on top.
