@@ -64,3 +64,28 @@ def au_of(name: str) -> int:
 def short_name(au: int) -> str:
     """What an AU is called in figures and messages, for example ``AU1``."""
     return f"AU{au}"
+
+
+AU_SIGNS: dict[int, str] = {
+    1: "inner ends of the brows go up; lines across the middle of the forehead",
+    2: "outer ends of the brows go up, arched; lines at the sides of the forehead",
+    4: "brows go down and together; furrows between them",
+    5: "eyes are wider; more white is seen above the iris",
+    6: "cheeks go up; crow's feet; skin below the eyes bunches and the opening narrows from outside",
+    7: "lids tighten; the lower lid rises and straightens, and the opening narrows",
+    9: "wrinkles along the nose; the middle of the upper lip and the inner brows are pulled in",
+    10: "the middle of the upper lip goes straight up; the fold from nose to mouth deepens like a pouch",
+    12: "corners of the lips go up and out; the fold from nose to mouth deepens",
+    14: "corners of the lips tighten inwards; dimples beside them",
+    15: "corners of the lips go down; a pouch below them",
+    17: "chin boss and lower lip are pushed up; wrinkled chin, mouth like an upturned U",
+    20: "corners of the lips are pulled sideways; lips flat and long",
+    23: "lips tighten and narrow; their red parts roll in, fine lines around them",
+    24: "lips are pressed together, thinner; no chin boss pushed up is needed for it",
+    25: "lips are apart; teeth or the inside of the mouth may be seen",
+    26: "the lower jaw hangs, relaxed; room between the teeth",
+    28: "lips are sucked in over the teeth; their red parts vanish",
+    43: "lids are closed or nearly so, for longer than a blink",
+    45: "lids close and open again within half a second",
+}
+"""What to look for in a face, in our words."""

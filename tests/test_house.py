@@ -16,7 +16,7 @@ FLOORS = (
     ("settings", "scoring", "protocol", "foreign"),
     ("data", "nets"),
     ("runs", "drawing"),
-    ("prediction", "training", "preparation", "report"),
+    ("prediction", "training", "preparation", "labelling", "report"),
     ("cli",),
     ("__init__", "__main__"),
 )

@@ -12,6 +12,8 @@ from aulight.runs.overrides import is_there
 TAKES = {
     "prepare": "data.source",
     "sample": "data.name",
+    "label": "data.name",
+    "agreement": "sample",
     "finetune": "pretrained",
     "report": "runs",
     "predict": "input",

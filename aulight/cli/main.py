@@ -15,6 +15,8 @@ from aulight.cli.streams import is_stuck, let_go, make_usable
 COMMANDS = {
     "prepare": "raw videos to a prepared dataset of aligned faces",
     "sample": "which frames to label: a random draw, as a table to fill in and pictures",
+    "label": "the page in the browser where coders score the drawn frames",
+    "agreement": "how well coders agree, and the frames on which they differ most",
     "pretrain": "stage one: contrastive learning from unlabelled videos",
     "finetune": "stage two: a regressor from a few labelled frames, scored on test subjects",
     "report": "tables and figures from finished runs",

@@ -68,6 +68,11 @@ def looks_of(names: list[str]) -> dict[str, Look]:
     return {name: _LOOKS.get(name) or _MORE_LOOKS[others.index(name) % len(_MORE_LOOKS)] for name in names}
 
 
+def all_looks() -> list[Look]:
+    """Every look that there is, for what are no arms."""
+    return [*_LOOKS.values(), *_MORE_LOOKS]
+
+
 def save(figure: Figure, file: Path) -> None:
     """Write a figure as the kind of file that its suffix names; the same figure gives the same bytes."""
     with mpl.rc_context(STYLE), told_of(file), warnings.catch_warnings():

@@ -78,7 +78,7 @@ def make_coding(
         except FileExistsError:
             refuse_old(output)  # of another process
             raise
-    return Coding(output, len(drawn), drawn["video_id"].nunique(), _next_command(data, output / TABLE))
+    return Coding(output, len(drawn), drawn["video_id"].nunique(), next_command(data, output / TABLE))
 
 
 def _write(data: PreparedDataset, drawn: pd.DataFrame, aus: Sequence[int], output: Path) -> None:
@@ -102,7 +102,8 @@ def refuse_old(output: Path) -> None:
         raise AulightError(f"output={output}: already there, perhaps with labels filled in; give another folder")
 
 
-def _next_command(data: PreparedDataset, table: Path) -> str:
+def next_command(data: PreparedDataset, table: Path) -> str:
+    """The command that takes in a label table, beside those that the dataset has."""
     source = data.meta.get("source")
     source = source if isinstance(source, dict) else {}
     labels = [*(source.get("labels") or []), str(table)]

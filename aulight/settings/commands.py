@@ -7,6 +7,8 @@ from aulight.settings.group import Group
 CLASSES = {
     "prepare": "PrepareSettings",
     "sample": "SampleSettings",
+    "label": "LabelSettings",
+    "agreement": "AgreementSettings",
     "pretrain": "PretrainSettings",
     "finetune": "FinetuneSettings",
     "report": "ReportSettings",

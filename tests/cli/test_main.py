@@ -500,6 +500,7 @@ def test_every_config_composes_and_passes_its_own_check(
     extra = [choice] if choice else []
     extra += ["experiment=smoke"] if choice.startswith("start=") else []  # a start is one of an experiment
     needed = {"report": ["runs=somewhere"], "sample": ["output=somewhere"], "dashboard": []}
+    needed |= {"label": [], "agreement": []}
     needed |= {"export": ["run=somewhere"], "predict": ["input=somewhere"], "prepare": ["data.source=somewhere"]}
     extra += needed.get(command, [f"root={tmp_path}"]) if choice != "data=synthetic" or command != "prepare" else []
     extra += {"faces=none": ["model=somewhere"], "objective=dense": ["model=resnet_tiny_convgru"]}.get(choice, [])

@@ -60,6 +60,8 @@ def _rounds(names: list[str]) -> Iterator[dict[str, str]]:
         ("predict", ["input", "output", "model"]),
         ("prepare", ["data.name", "data.root", "data.source", "data_dir", "labels", "subjects", "faces.model"]),
         ("sample", ["data.name", "data.root", "data_dir", "output"]),
+        ("label", ["data.name", "data.root", "data_dir", "sample", "output"]),
+        ("agreement", ["sample", "output"]),
         ("pretrain", ["name", "runs", "root", "data_dir", "data.root", "trainer.strategy"]),
         ("finetune", ["name", "runs", "root", "data_dir", "data.root", "pretrained", "arm", "trainer.strategy"]),
         ("report", ["runs", "output", "reference"]),

@@ -26,6 +26,7 @@ VARIANTS = {
     "finetune": _TRAINING,
     "prepare": _DATA,
     "sample": _DATA,
+    "label": _DATA,
     "predict": [[], ["faces=none"]],
 }
 """What to compose so that every class of every group comes up."""
