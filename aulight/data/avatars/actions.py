@@ -7,7 +7,6 @@ and D cover the most of the way, so that the share of the strongest movement is 
 """
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from aulight.data.avatars.assets import Assets, Shape
 from aulight.data.avatars.compiled import compiled
+from aulight.data.avatars.identity import ANCESTRIES
 from aulight.data.avatars.raster import Floats
 
 Rig = Literal["first", "second"]
@@ -84,7 +84,7 @@ decimetres."""
 
 
 @dataclass(frozen=True)
-class Rig_:
+class Shapes:
     """All shapes of a rig, one after another, as compiled code reads them.
 
     Attributes:
@@ -108,21 +108,6 @@ class Rig_:
         return left @ self.left + right @ self.right
 
 
-@cache
-def _halves(assets: "_Same", name: str) -> tuple[Shape, Shape]:
-    """A shape of the whole face cut in two in the middle, softly: left and right."""
-    index, delta = assets.of.shapes[name]
-    left = (1 / (1 + np.exp(-assets.of.points[index, :1] / 0.035))).astype(np.float32)
-    return (index, delta * left), (index, delta * (1 - left))
-
-
-@dataclass(frozen=True, eq=False)
-class _Same:
-    """Assets as a key: they are one object in a process."""
-
-    of: Assets
-
-
 def _pull(assets: Assets, name: str, side: int) -> Shape:
     middle, (wide, high), shift = _PULLS[name]
     skin = assets.of_part("skin")
@@ -133,7 +118,19 @@ def _pull(assets: Assets, name: str, side: int) -> Shape:
     return skin[far], (share[far, None] * (np.array(shift) * (side, 1, 1))).astype(np.float32)
 
 
-def rig(assets: Assets, which: Rig, ancestry: Array) -> Rig_:
+def _sided(assets: Assets, folder: str, name: str, word: str) -> tuple[str, Shape]:
+    """The name and the shape of one side, ``Left`` or ``Right``, of an entry of the tables."""
+    if name in _PULLS:
+        return f"{name}-{word}", _pull(assets, name, 1 if word == "Left" else -1)
+    if "_" in name:
+        full = name.replace("_", word if folder == "unit/" else word.lower())
+        return full, assets.shapes[folder + full]
+    index, delta = assets.shapes[folder + name]  # of the whole face: cut in the middle, softly
+    left = 1 / (1 + np.exp(-assets.points[index, :1] / 0.035))
+    return f"{name}-{word}", (index, (delta * (left if word == "Left" else 1 - left)).astype(np.float32))
+
+
+def rig(assets: Assets, which: Rig, ancestry: Array) -> Shapes:
     """The shapes of a rig and the table that leads to them.
 
     Args:
@@ -143,40 +140,29 @@ def rig(assets: Assets, which: Rig, ancestry: Array) -> Rig_:
             each.
     """
     table = _FIRST if which == "first" else _SECOND
-    key = _Same(assets)
+    folder = "unit/" if which == "first" else f"second/{ANCESTRIES[int(np.argmax(ancestry))]}/"
     shapes: dict[str, Shape] = {}
     weights: tuple[list[tuple[int, str, float]], list[tuple[int, str, float]]] = ([], [])
     for row, au in enumerate(AVATAR_AUS):
         for name, weight in table[au].items():
-            for hand, (side, word) in enumerate((("Left", "left"), ("Right", "right"))):
-                if name in _PULLS:
-                    full = f"{name}-{word}"
-                    shape = _pull(assets, name, 1 - 2 * hand)
-                elif which == "first":
-                    full = name[:-1] + side if name.endswith("_") else f"{name}-{word}"
-                    whole = f"unit/{full if name.endswith('_') else name}"
-                    shape = assets.shapes[whole] if name.endswith("_") else _halves(key, whole)[hand]
-                else:
-                    kind = ("african", "asian", "caucasian")[int(np.argmax(ancestry))]
-                    full = name.replace("_", word) if "_" in name else f"{name}-{word}"
-                    whole = f"second/{kind}/{full if '_' in name else name}"
-                    shape = assets.shapes[whole] if "_" in name else _halves(key, whole)[hand]
+            for of_side, word in zip(weights, ("Left", "Right"), strict=True):
+                full, shape = _sided(assets, folder, name, word)
                 shapes[full] = shape
-                weights[hand].append((row, full, weight))
-    if which == "first":
-        extra = [name for name in assets.shapes if name.startswith(("unit/eyeLook", "unit/jaw", "unit/mouthL", "unit/t"))]
-        extra += ["unit/mouthFunnel", "unit/mouthClose", "unit/cheekPuff", "unit/mouthPucker", "unit/mouthRight"]
-    else:
-        extra = ["unit/jawLeft", "unit/jawRight", "unit/mouthLeft", "unit/mouthRight", "unit/mouthFunnel"]
-        extra += [name for name in assets.shapes if name.startswith("unit/eyeLook")]
-    shapes |= {f"whole-{name.removeprefix('unit/')}": assets.shapes[name] for name in extra}
+                of_side.append((row, full, weight))
+    # what is not coded: the same units in both rigs; eyeballs turn by themselves
+    ball = np.zeros(len(assets.points), bool)
+    ball[assets.of_part("eye")] = True
+    for name, (index, delta) in assets.shapes.items():
+        if name.startswith("unit/"):
+            free = ~ball[index]
+            shapes[name.removeprefix("unit/")] = (index[free], delta[free])
     names = tuple(shapes)
     sizes = [len(shape[0]) for shape in shapes.values()]
     tables = np.zeros((2, len(AVATAR_AUS), len(names)))
     for hand in (0, 1):
         for row, name, weight in weights[hand]:
             tables[hand, row, names.index(name)] += weight
-    return Rig_(
+    return Shapes(
         names,
         np.cumsum([0, *sizes]),
         np.concatenate([shape[0] for shape in shapes.values()]),

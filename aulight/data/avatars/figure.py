@@ -141,7 +141,7 @@ class Figure:
         for of, eye, radius in zip(self._balls, self._eyes, self._radii, strict=True):
             self.attributes[of, 0] = (shape[of, 0] - eye[0]) / radius
             self.attributes[of, 1] = -(shape[of, 1] - eye[1]) / radius
-        self.alpha: Floats = np.full(count, 0.10, np.float32)  # of lenses
+        self.alpha: Floats = np.full(count, 0.04, np.float32)  # of lenses
         lashes = assets.of_part("lashes")
         skin = self._lids[np.isin(self._lids, assets.of_part("skin"))]
         away = np.linalg.norm(assets.points[lashes, None] - assets.points[skin][None], axis=2).min(1)

@@ -117,7 +117,7 @@ def _axes(assets: Assets) -> dict[tuple[str, str], float]:
     for name in names:
         if _LEFT_OUT.search(name):
             continue
-        spread = 0.2 if "asym" in name else 0.34 if _LIVELY.search(name) else 0.25
+        spread = 0.16 if "asym" in name else 0.28 if _LIVELY.search(name) else 0.22
         stem, _, last = name.rpartition("-")
         for less, more in _OPPOSITES:
             if last == more and f"{stem}-{less}" in assets.shapes:

@@ -18,7 +18,7 @@ _TONES = np.array([[236, 196, 174], [222, 175, 145], [196, 145, 110], [160, 109,
 
 def linear(levels: npt.ArrayLike) -> Array:
     """Linear light of sRGB levels 0..255."""
-    share = np.asarray(levels, np.float64) / 255
+    share = np.clip(np.asarray(levels, np.float64), 0, 255) / 255
     return np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
 
 
@@ -126,7 +126,7 @@ def paint(person: Person) -> Skin:
     collar = rng.uniform(5.62, 5.82) - rng.uniform(0, 0.5) * np.clip(on.z - 0.3, 0, 1)
     away = np.where(on.y < 5.95, np.hypot(on.x, on.z + 0.05) - rng.uniform(0.78, 1.0), -1)
     cloth = step(np.maximum(collar - on.y, away).astype(np.float32), 0.0, 0.03)
-    fabric = linear(rng.uniform(15, 225, 3)) * (1 + 0.08 * cloud(rng, 1.5))[..., None]
+    fabric = linear(rng.uniform(15, 225) + rng.normal(0, 28, 3)) * (1 + 0.08 * cloud(rng, 1.5))[..., None]
     out += cloth[..., None] * (fabric - out).astype(np.float32)
     relief *= 1 - cloth
     relief += 0.004 * cloth * cloud(rng, 25)
