@@ -22,10 +22,10 @@ _DIRECTIONS = 48
 _SIDE = 96
 
 SEEN_AT: dict[str, tuple[float, float, float]] = {
-    "eye outer": (0.478, 7.278, 1.21), "eye inner": (0.177, 7.268, 1.31), "mouth corner": (0.25, 6.606, 1.36),
-    "nose tip": (0.0, 6.90, 1.68), "nose base": (0.0, 6.81, 1.55), "nostril": (0.125, 6.83, 1.46),
-    "bridge high": (0.0, 7.37, 1.42), "bridge": (0.0, 7.25, 1.45), "bridge low": (0.0, 7.15, 1.50),
-    "nose back": (0.0, 7.05, 1.58), "chin": (0.0, 6.20, 1.45), "brow inner": (0.13, 7.47, 1.42),
+    "eye outer": (0.425, 7.280, 1.315), "eye inner": (0.222, 7.258, 1.342), "mouth corner": (0.25, 6.612, 1.374),
+    "nose tip": (0.0, 6.969, 1.669), "nose base": (0.0, 6.81, 1.575), "nostril": (0.125, 6.83, 1.46),
+    "bridge high": (0.0, 7.351, 1.507), "bridge": (0.0, 7.261, 1.514), "bridge low": (0.0, 7.196, 1.536),
+    "nose back": (0.0, 7.148, 1.562),
 }  # fmt: skip
 """Places on the left half of the base head that can be found on any picture of a face, decimetres."""
 
@@ -96,6 +96,10 @@ class Figure:
             pieces += glasses(rng, shape, self._eyes)
         materials = assets.parts.copy()
         materials[(assets.parts == 0) & (hairy[assets.triangles].min(1) > 0.6)] = HAIR
+        # below the picture: the chest down, and the shoulders where the arms would be
+        low = np.isin(np.arange(len(shape)), skin) & (assets.points[:, 1] < 5.6)
+        drop = 12 * np.clip(5.0 - assets.points[:, 1], 0, 1) + 9 * np.clip(np.abs(assets.points[:, 0]) - 1.9, 0, 1)
+        shape[:, 1] -= np.where(low, drop, 0).astype(np.float32)
         self._join(assets, shape, where, materials, pieces)
         self.landmarks = _landmarks(assets)
         self._open(skin)

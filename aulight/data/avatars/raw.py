@@ -26,7 +26,7 @@ VIEWS = ("left", "right")
 def view(seed: int, subject: int, number: int) -> Camera:
     """The camera of a view: the two stand some 30 degrees apart."""
     rng = np.random.default_rng([seed, subject, 20 + number])
-    drawn = camera(rng, 34, 62)
+    drawn = camera(rng, 48, 78)
     angle = (1 - 2 * number) * np.deg2rad(rng.uniform(9, 20))
     return Camera(drawn.distance, drawn.zoom, drawn.column, drawn.row, float(angle))
 

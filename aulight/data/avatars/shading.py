@@ -204,6 +204,8 @@ def shade(
                     soft = lit * (one + np.float32(0.3 - 0.14 * k) * (one - lit))  # redder where shade begins
                 elif material == EYE:
                     wrap = np.float32(0.5)
+                elif material == TEETH:
+                    soft = np.float32(0.45) + np.float32(0.55) * lit
                 beam = max((dx * key_x + dy * key_y + dz * key_z + wrap) / (one + wrap), np.float32(0))
                 ambient = (lights[6 + k] * sky + lights[9 + k] * (one - sky)) * open_
                 arrives = beam * soft * lights[3 + k] + ambient + glow * open_ * lights[15 + k]
