@@ -71,7 +71,9 @@ class AvatarsSettings(_DataSettings):
     size: Literal["smoke", "default", "large"] = Field(description="How many faces, and how large")
     seed: Seed = Field(description="Decides every pixel and label")
     rig: Literal["first", "second"] = Field(description="What moves the faces; second: another set, not to train on")
-    synthetic: AvatarGeneratorSettings | None = Field(description="What it is made with on first use; null: it is there")
+    synthetic: AvatarGeneratorSettings | None = Field(
+        description="What it is made with on first use; null: it is there"
+    )
 
     @model_validator(mode="after")
     def _is_called_avatars(self) -> Self:

@@ -23,7 +23,9 @@ def _main() -> None:
     commands = parser.add_subparsers(dest="command")
     of = commands.add_parser("dataset", help="a prepared dataset, where it is not there yet")
     of.add_argument("out", type=Path, help="its folder")
-    of.add_argument("--size", choices=get_args(AvatarGeneratorSettings.model_fields["size"].annotation), default="default")
+    of.add_argument(
+        "--size", choices=get_args(AvatarGeneratorSettings.model_fields["size"].annotation), default="default"
+    )
     raw = commands.add_parser("raw", help="videos of 640x360 from two cameras, with labels, for `aulight prepare`")
     raw.add_argument("out", type=Path, help="their folder")
     raw.add_argument("--people", type=int, default=10)

@@ -104,7 +104,9 @@ def long_hair(rng: np.random.Generator, shape: Floats, skin: npt.NDArray[np.int6
         table = (padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:] + 2 * table) / 6
     fall = np.clip((7.3 - heights) / 1.2, 0, 1)[:, None]
     waves = 0.035 * np.interp(np.arange(columns), np.arange(0, columns, 3), rng.normal(0, 1, len(range(0, columns, 3))))
-    table = table + volume * np.clip((8.15 - heights) / 0.3, 0.15, 1)[:, None] + waves[None] * (0.4 + fall) + 0.05 * fall
+    table = (
+        table + volume * np.clip((8.15 - heights) / 0.3, 0.15, 1)[:, None] + waves[None] * (0.4 + fall) + 0.05 * fall
+    )
     inward = np.clip((6.4 - heights) / 0.8, 0, 1)[:, None] * 0.12
     x = (table - inward) * np.sin(angles)[None] + centre[0]
     z = (table - inward) * np.cos(angles)[None] + centre[1] - 0.05 * fall
@@ -112,7 +114,9 @@ def long_hair(rng: np.random.Generator, shape: Floats, skin: npt.NDArray[np.int6
     high = heights[:, None] + fall * ends[None]
     points = np.stack([x, high, z], -1).reshape(-1, 3).astype(np.float32)
     across = np.abs(np.linspace(-2, 2, columns) % 1)
-    texture = np.stack(np.broadcast_arrays(0.86 + 0.13 * across[None], (0.06 + 0.2 * np.linspace(0, 1, rows))[:, None]), -1)
+    texture = np.stack(
+        np.broadcast_arrays(0.86 + 0.13 * across[None], (0.06 + 0.2 * np.linspace(0, 1, rows))[:, None]), -1
+    )
     return _piece(points, _grid(rows, columns), HAIR, texture.reshape(-1, 2))
 
 

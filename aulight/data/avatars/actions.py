@@ -65,7 +65,7 @@ _SECOND: dict[int, dict[str, float]] = {
     17: {"chin-up": 1.0, "lower-lip-up": 1.0},
     18: {"mouth-pursing": 1.0},
     20: {"mouth-retraction": 1.1},
-    23: {"mouth-compression": 0.8},
+    23: {"mouth-compression": 0.5, "mouth-pursing": 0.4},
     24: {"mouth-compression": 0.5, "mouth-retraction": 0.2},
     25: {"mouth-part-later": 0.8},
     26: {"mouth-open": 0.8},
@@ -196,9 +196,7 @@ def deform(
 
 
 @compiled
-def over_eyeball(
-    points: Floats, lid: npt.NDArray[np.int64], eyes: Floats, radii: Floats, out: Floats
-) -> None:
+def over_eyeball(points: Floats, lid: npt.NDArray[np.int64], eyes: Floats, radii: Floats, out: Floats) -> None:
     """Pushes points of the lids out of the eyeballs, along the ball's radius, so that lids slide over it.
 
     Args:

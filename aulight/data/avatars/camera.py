@@ -71,5 +71,3 @@ def crop_matrix(pose: Array, size: int) -> Array:
     cos, sin = np.cos(angle), np.sin(angle)
     turn = size * np.array([[cos, sin], [-sin, cos]]) / side
     return np.column_stack([turn, turn @ (0.5 - pose[:2]) + (size - 1) / 2])
-
-

@@ -62,9 +62,7 @@ class Acting:
         gaze_x, gaze_y = self.gaze[frame].tolist()
         left, up, shoulder = self.turn[frame].tolist()
         x, y, z = self.shift[frame].tolist()
-        return Pose(
-            self.left[frame], self.right[frame], others, (gaze_x, gaze_y), (left, up, shoulder), (x, y, z)
-        )
+        return Pose(self.left[frame], self.right[frame], others, (gaze_x, gaze_y), (left, up, shoulder), (x, y, z))
 
 
 def wander(rng: np.random.Generator, frames: int, fps: float, offset: float, spread: float, seconds: float) -> Array:

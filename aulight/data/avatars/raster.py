@@ -25,6 +25,7 @@ def fill(screen: Floats, triangles: Numbers, first: int, last: int, both: bool, 
         seen: ``(H, W)`` int32, its triangle; changed.
     """
     height, width = near.shape
+    least = np.float32(-1e-5)  # by rounding, neither of two triangles may have a pixel on their edge
     for t in range(first, last):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
         ax, ay, aq = screen[a, 0], screen[a, 1], screen[a, 2]
@@ -45,7 +46,7 @@ def fill(screen: Floats, triangles: Numbers, first: int, last: int, both: bool, 
                 one = ((bx - column) * (cy - row) - (by - row) * (cx - column)) * over
                 two = ((cx - column) * (ay - row) - (cy - row) * (ax - column)) * over
                 three = np.float32(1) - one - two
-                if one < 0 or two < 0 or three < 0:
+                if one < least or two < least or three < least:
                     continue
                 q = one * aq + two * bq + three * cq
                 if q > near[row, column]:

@@ -85,7 +85,13 @@ class Renderer:
         self._picture = np.zeros((height, width, 3), np.float32)
 
     def draw(
-        self, pose: Pose, light: Light, camera: Camera, background: Map, matrix: Array | None = None, posed: bool = False
+        self,
+        pose: Pose,
+        light: Light,
+        camera: Camera,
+        background: Map,
+        matrix: Array | None = None,
+        posed: bool = False,
     ) -> npt.NDArray[np.float32]:
         """One picture.
 

@@ -204,7 +204,10 @@ class Surface:
                 one = Wrinkle(one.au, one.side, one.top // 2, one.left // 2, change, one.at_rest)
             self._furrows.append(one)
         if half:
-            parts = [cv2.resize(base[..., k : k + 3], (COLUMNS // 2, ROWS // 2), interpolation=cv2.INTER_AREA) for k in (0, 3)]
+            parts = [
+                cv2.resize(base[..., k : k + 3], (COLUMNS // 2, ROWS // 2), interpolation=cv2.INTER_AREA)
+                for k in (0, 3)
+            ]
             base = np.concatenate(parts, -1)
         self._base = np.ascontiguousarray(base, np.float32)
         for one in self._furrows:

@@ -11,7 +11,7 @@ from aulight.data.avatars.raw import view, write_raw
 from aulight.data.avatars.scene import Scene
 from aulight.data.faces.landmarker import Landmarker
 from aulight.data.sources.reading import read
-from aulight.data.video.raw import read_frames
+from aulight.data.video.raw import raw_frames
 
 CORRESPONDING = {
     33: "right eye outer", 133: "right eye inner", 362: "left eye inner", 263: "left eye outer",
@@ -32,7 +32,7 @@ def test_prepare_reads_what_is_written(tmp_path: Path) -> None:
     labels = pd.read_csv(raw / "labels.csv")
     sides = [labels[labels["video"] == f"P000_{side}"].drop(columns="video").to_numpy() for side in ("left", "right")]
     np.testing.assert_array_equal(*sides)
-    pictures = [[frame.image for frame in read_frames(video.path)] for video in found.videos]
+    pictures = [[frame.image for frame in raw_frames(video.path)] for video in found.videos]
     assert [len(frames) for frames in pictures] == [6] * 4
     assert all(frame.shape == (360, 640, 3) for frames in pictures for frame in frames)
     assert np.abs(pictures[0][0].astype(float) - pictures[1][0]).mean() > 3, "another camera, another picture"
