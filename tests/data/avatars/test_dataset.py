@@ -10,7 +10,6 @@ from aulight.data.avatars import dataset
 from aulight.data.avatars.actions import AVATAR_AUS
 from aulight.data.avatars.raw import write_raw
 from aulight.data.avatars.scene import performance
-from aulight.data.sources.reading import read_raw
 from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import stream_frames
 from aulight.data.writer import partial_folder
