@@ -68,6 +68,7 @@ class AvatarsSettings(_DataSettings):
 
     kind: ClassVar[str] = "synthetic"
 
+    format: Literal["avatars"] = Field(description="Tells them from other datasets")
     size: Literal["smoke", "default", "large"] = Field(description="How many faces, and how large")
     seed: Seed = Field(description="Decides every pixel and label")
     rig: Literal["first", "second"] = Field(description="What moves the faces; second: another set, not to train on")

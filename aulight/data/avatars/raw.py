@@ -47,7 +47,7 @@ def _make(job: tuple[Path, int, int, int, Rig]) -> pd.DataFrame:
 def write_raw(
     out: Path, people: int, frames: int, seed: int = 0, which: Rig = "first", workers: int | None = None
 ) -> None:
-    """Makes raw videos of 640x360: ``videos/P000_left.mp4``, ``videos/P000_right.mp4``, ``labels.csv``, ``subjects.csv``.
+    """Makes raw videos of 640x360: ``videos/P000_left.mp4``, ``P000_right.mp4`` ..., ``labels.csv``, ``subjects.csv``.
 
     Args:
         out: The folder; must not exist.

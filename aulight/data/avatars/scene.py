@@ -162,7 +162,7 @@ class Scene:
         self._jitter = np.stack([wander(rng, frames, fps, 0.008, 0.004, 0.4) for _ in range(4)], 1)
         painted = paint(self.person)
         self.figure = Figure(self.person, which, painted)
-        half = pixels is not None and pixels <= _SMALL or pixels is None
+        half = pixels is None or pixels <= _SMALL
         surface = Surface(painted, wrinkles(self.person), half)
         self._size = (HEIGHT, WIDTH) if pixels is None else (pixels, pixels)
         self._pixels = pixels

@@ -147,7 +147,7 @@ def shade(
             )
             mx, my, mz = nx, ny, nz  # the normal with fine relief
             gloss = np.float32(0)
-            if material == SKIN or material == HAIR:
+            if material in (SKIN, HAIR):
                 x = min(max(u, np.float32(0)), one) * (columns - 1)
                 y = min(max(v, np.float32(0)), one) * (rows - 1)
                 left, top = min(int(x), columns - 2), min(int(y), rows - 2)
@@ -227,7 +227,7 @@ def shade(
             elif material == EYE:
                 to96 = to48 * to48
                 mirrored = (np.float32(1.8) * to96 * to96 * to96 + np.float32(0.05) * to48) * lit
-            elif material == TEETH or material == TONGUE:
+            elif material in (TEETH, TONGUE):
                 mirrored = np.float32(0.25) * to48 * lit
             elif material == FRAME:
                 mirrored = np.float32(0.4) * to48

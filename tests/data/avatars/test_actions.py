@@ -63,11 +63,8 @@ def test_the_second_rig_moves_it_the_same_way(
 @pytest.mark.parametrize("au", [1, 2, 4, 5, 7, 9, 12, 14, 15, 20, 43])
 def test_one_side_moves_alone(assets: Assets, au: int) -> None:
     size = np.linalg.norm(moved(assets, "first", au, 1.0, 0.0), axis=1)
-    front = assets.points[:, 2] > 1.1
-    far_left, far_right = (
-        front & (assets.points[:, 0] > 0.2),
-        front & (assets.points[:, 0] < -0.2),
-    )  # not within the nose
+    x, front = assets.points[:, 0], assets.points[:, 2] > 1.1
+    far_left, far_right = front & (x > 0.2), front & (x < -0.2)  # not within the nose
     assert size[far_left].max() > 4 * size[far_right].max()
 
 

@@ -1,4 +1,4 @@
-"""The head: fetched by pip into a cache, the same on every machine, and an error that says how when it cannot be had."""
+"""The head: fetched by pip into a cache, the same on every machine, and an error that says how when it cannot be."""
 
 import os
 import subprocess
