@@ -157,6 +157,6 @@ class FolderSettings(_PreparedSettings):
 PreparedSettings = DisfaSettings | Bp4dSettings | AffWild2Settings | FolderSettings
 
 DataSettings = Annotated[
-    SyntheticSettings | AvatarsSettings | DisfaSettings | Bp4dSettings | AffWild2Settings | FolderSettings,
+    AvatarsSettings | SyntheticSettings | DisfaSettings | Bp4dSettings | AffWild2Settings | FolderSettings,
     Choose("settings of a dataset are needed, as the files in conf/data have them", by="format"),
 ]
