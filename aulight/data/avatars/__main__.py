@@ -1,4 +1,4 @@
-"""``python -m aulight.data.avatars``: fetches the head; makes the dataset, raw videos, or pictures of the faces."""
+"""``python -m aulight.data.avatars``: fetches the head; makes the dataset, raw videos, pictures; or measures."""
 
 import argparse
 import sys
@@ -10,6 +10,7 @@ import cv2
 from aulight.data.avatars.assets import install_assets
 from aulight.data.avatars.raw import write_raw
 from aulight.data.avatars.sheet import SHEETS
+from aulight.data.avatars.speed import speeds
 from aulight.data.opening import open_data
 from aulight.errors import AulightError
 from aulight.files import whole
@@ -33,6 +34,7 @@ def _main() -> None:
     sheet = commands.add_parser("sheet", help="a picture of the faces")
     sheet.add_argument("out", type=Path, help="a .jpg or .png")
     sheet.add_argument("--of", choices=SHEETS, default="actions")
+    commands.add_parser("speed", help="frames a second of one core")
     for one in (of, raw, sheet):
         one.add_argument("--rig", choices=("first", "second"), default="first", help="what moves the faces")
         one.add_argument("--seed", type=int, default=0)
@@ -41,6 +43,9 @@ def _main() -> None:
         print(install_assets())
     elif given.command == "dataset":
         open_data(given.out, AvatarGeneratorSettings(size=given.size, seed=given.seed, rig=given.rig))
+    elif given.command == "speed":
+        for what, frames, before in speeds():
+            print(f"{what}: {frames:.0f} frames/s; {before:.2f} s for a new person")
     elif given.command == "raw":
         write_raw(given.out, given.people, given.frames, given.seed, given.rig)
     else:
@@ -50,7 +55,8 @@ def _main() -> None:
             raise AulightError(f"{given.out}: a name that ends in .jpg or .png is needed")
         picture = cv2.cvtColor(SHEETS[given.of](given.seed, given.rig), cv2.COLOR_RGB2BGR)
         given.out.parent.mkdir(parents=True, exist_ok=True)
-        quality = [cv2.IMWRITE_JPEG_QUALITY, 86, cv2.IMWRITE_PNG_COMPRESSION, 9]
+        jpg = given.out.suffix == ".jpg"
+        quality = [cv2.IMWRITE_JPEG_QUALITY, 80] if jpg else [cv2.IMWRITE_PNG_COMPRESSION, 9]
         with whole(given.out) as temporary:
             temporary.write_bytes(cv2.imencode(given.out.suffix, picture, quality)[1].tobytes())
 

@@ -107,6 +107,7 @@ class Figure:
         self._share = np.clip((self.rest[:, 1] - 5.65) / 0.85, 0, 1).astype(np.float32)
         self._share = self._share**2 * (3 - 2 * self._share)
         self._share[len(assets.points) :] = 1
+        self._posed: Pose | None = None
         self.points = self.rest.copy()
         self.normals = np.zeros_like(self.rest)
 
@@ -187,7 +188,10 @@ class Figure:
         self.colours: Floats = colours.astype(np.float32)
 
     def pose(self, pose: Pose) -> None:
-        """Moves :attr:`points` and :attr:`normals` to what a frame shows."""
+        """Moves :attr:`points` and :attr:`normals` to what a frame shows, unless they are there."""
+        if pose is self._posed:
+            return
+        self._posed = pose
         weights = self.rig.weights(pose.left[None], pose.right[None])[0]
         for name, weight in pose.others.items():
             if name in self.rig.names:

@@ -91,7 +91,6 @@ class Renderer:
         camera: Camera,
         background: Map,
         matrix: Array | None = None,
-        posed: bool = False,
     ) -> npt.NDArray[np.float32]:
         """One picture.
 
@@ -101,14 +100,12 @@ class Renderer:
             camera: That takes the picture.
             background: ``(height, width, 3)`` float32 linear.
             matrix: From the camera's picture to this one; the same, where not given.
-            posed: Whether the figure has that pose already.
 
         Returns:
             ``(height, width, 3)`` float32 RGB, 0..255; changed by the next call.
         """
         figure, times = self.figure, self.times
-        if not posed:
-            figure.pose(pose)
+        figure.pose(pose)
         screen = camera.project(figure.points)
         if matrix is not None:
             screen[:, :2] = screen[:, :2] @ matrix[:, :2].T.astype(np.float32) + matrix[:, 2].astype(np.float32)

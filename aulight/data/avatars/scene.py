@@ -13,7 +13,7 @@ from aulight.data.avatars.actions import Array, Rig
 from aulight.data.avatars.assets import load_assets
 from aulight.data.avatars.camera import HEIGHT, WIDTH, Camera, crop_matrix, cut
 from aulight.data.avatars.chart import Map
-from aulight.data.avatars.figure import Figure
+from aulight.data.avatars.figure import Figure, Pose
 from aulight.data.avatars.identity import Person, person
 from aulight.data.avatars.motion import Acting, act, wander
 from aulight.data.avatars.render import Light, Renderer, blurred
@@ -166,20 +166,17 @@ class Scene:
         surface = Surface(painted, wrinkles(self.person), half)
         self._size = (HEIGHT, WIDTH) if pixels is None else (pixels, pixels)
         self._pixels = pixels
+        self._poses: dict[int, tuple[Pose, Array]] = {}
         self.renderer = Renderer(self.figure, surface, paint_eye(self.person), *self._size, times=2)
 
     def crop(self, frame: int) -> Image:
         """A frame ``(pixels, pixels, 3)`` uint8 RGB, cut out as ``prepare`` does it."""
         if self._pixels is None:
             raise ValueError("whole pictures have no crops")
-        pose = self.acting.pose(frame)
-        before = self._pose(max(frame - 1, 0)) if frame else None
-        self.figure.pose(pose)
-        square = cut(self.figure, self.camera)
-        move = np.zeros(2)
+        _, before = self._posed(max(frame - 1, 0))
+        pose, square = self._posed(frame)
         side = float(np.exp(square[2]))
-        if before is not None:
-            move = (square[:2] - before[:2]) * self._pixels / side * self.setting.shutter
+        move = (square[:2] - before[:2]) * self._pixels / side * self.setting.shutter
         square = square + self._jitter[frame] * (side, side, 1, 1)
         matrix = crop_matrix(square, self._pixels)
         background = cv2.warpAffine(
@@ -187,7 +184,7 @@ class Scene:
             borderMode=cv2.BORDER_REFLECT,
         )  # fmt: skip
         picture = self.renderer.draw(
-            pose, self.setting.light(frame), self.camera, background.astype(np.float32), matrix, posed=True
+            pose, self.setting.light(frame), self.camera, background.astype(np.float32), matrix
         )
         return self._taken(picture, move, frame, 0)
 
@@ -197,10 +194,13 @@ class Scene:
         picture = self.renderer.draw(pose, self.setting.light(frame), camera, self.setting.background)
         return self._taken(picture, np.zeros(2), frame, number)
 
-    def _pose(self, frame: int) -> Array:
-        """The square of the face in a frame, from the turn of the head alone."""
-        self.figure.pose(self.acting.pose(frame))
-        return cut(self.figure, self.camera)
+    def _posed(self, frame: int) -> tuple[Pose, Array]:
+        """What a frame shows, and the square of the face in it."""
+        if frame not in self._poses:
+            pose = self.acting.pose(frame)
+            self.figure.pose(pose)
+            self._poses[frame] = pose, cut(self.figure, self.camera)
+        return self._poses[frame]
 
     def _taken(self, picture: Map, move: Array, frame: int, number: int) -> Image:
         """What the camera makes of it: blur and noise."""

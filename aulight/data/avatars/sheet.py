@@ -65,7 +65,7 @@ class Sitter:
         pose = Pose(left, right, {}, (0.0, 0.0), turn, (0.0, 0.0, 0.0))
         self._figure.pose(pose)
         matrix = crop_matrix(cut(self._figure, _CAMERA), self._pixels)
-        picture = self._renderer.draw(pose, _LIGHT, _CAMERA, self._background, matrix, posed=True)
+        picture = self._renderer.draw(pose, _LIGHT, _CAMERA, self._background, matrix)
         return np.clip(picture, 0, 255).astype(np.uint8)
 
 
