@@ -21,6 +21,7 @@ from aulight.data.avatars.skin import linear, paint, paint_eye
 from aulight.data.avatars.wrinkles import Surface, wrinkles
 
 Image = npt.NDArray[np.uint8]
+_TILE = 64  # pixels by which the noise of frames is shifted against each other
 _SMALL = 128
 """Crops up to this size get by with half the texture."""
 
@@ -167,6 +168,9 @@ class Scene:
         self._size = (HEIGHT, WIDTH) if pixels is None else (pixels, pixels)
         self._pixels = pixels
         self._poses: dict[int, tuple[Pose, Array]] = {}
+        height, width = self._size
+        grain = np.random.default_rng([*self._seed, 11])
+        self._grain = grain.standard_normal((height + _TILE, width + _TILE, 3), np.float32)
         self.renderer = Renderer(self.figure, surface, paint_eye(self.person), *self._size, times=2)
 
     def crop(self, frame: int) -> Image:
@@ -209,8 +213,8 @@ class Scene:
             spread = self.setting.soft * (1 if self._pixels is None else self._pixels / 128)
             picture = cv2.GaussianBlur(picture, (0, 0), spread).astype(np.float32)
         rng = np.random.default_rng([*self._seed, frame, number])
-        noise = rng.standard_normal(picture.shape, np.float32)
-        spread = np.float32(self.setting.noise)
-        return np.clip(picture + noise * spread * (np.float32(0.5) + picture * np.float32(1 / 256)), 0, 255).astype(
-            np.uint8
-        )
+        top, left = rng.integers(0, _TILE, 2)
+        grain = self._grain[top : top + picture.shape[0], left : left + picture.shape[1]]
+        spread = self.setting.noise * float(rng.choice([-1, 1]))
+        noise = grain * (picture * np.float32(spread / 256) + np.float32(spread / 2))
+        return np.asarray(cv2.convertScaleAbs(np.maximum(picture + noise, 0)), np.uint8)
