@@ -51,7 +51,7 @@ def glasses(rng: np.random.Generator, shape: Floats, eyes: Floats) -> list[Piece
     outline = np.stack([np.sign(cosine) * np.abs(cosine) ** round_, np.sign(sine) * np.abs(sine) ** round_], 1)
     front = shape[:, 2][(np.abs(shape[:, 0]) < 0.03) & (np.abs(shape[:, 1] - eyes[:, 1].mean()) < 0.1)].max() + 0.06
     pieces = []
-    middles = eyes[:, :2] * np.float32([1.06, 1]) - np.float32([0, 0.03])
+    middles = eyes[:, :2] * np.array([1.06, 1.0]) - np.array([0.0, 0.03])
     for x, y in middles.tolist():
         rings = [np.array([x, y]) + outline * (wide + grow, high + grow) for grow in (0, thick)]
         flat = np.concatenate(rings)

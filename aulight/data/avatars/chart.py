@@ -49,7 +49,7 @@ def place(points: Floats) -> Floats:
     angle = np.arctan2(points[:, 0], points[:, 2] - _AXIS_Z)
     column = (angle / _REACH + 1) / 2
     row = (TOP - points[:, 1]) / (TOP - BOTTOM)
-    return np.clip(np.stack([column, row], 1), 0, 1).astype(np.float32)
+    return np.asarray(np.clip(np.stack([column, row], 1), 0, 1), np.float32)
 
 
 @cache

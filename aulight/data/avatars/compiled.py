@@ -1,7 +1,7 @@
 """Loops over pixels, triangles and points, compiled by numba: the only place that knows it."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from aulight.errors import AulightError
 
@@ -19,5 +19,4 @@ def compiled(function: Function) -> Function:
     except ImportError as error:
         raise AulightError('avatars need numba: pip install "aulight[avatars]"') from error
     faster = {"contract", "arcp", "nsz"}  # no freedom to sum in another order, none to take NaN for impossible
-    quick: Function = numba.njit(cache=True, nogil=True, fastmath=faster, error_model="numpy")(function)
-    return quick
+    return cast(Function, numba.njit(cache=True, nogil=True, fastmath=faster, error_model="numpy")(function))

@@ -216,7 +216,7 @@ def turned(left: float, down: float, clockwise: float) -> Floats:
     y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return (y @ x @ z).astype(np.float32)
+    return np.asarray(y @ x @ z, np.float32)
 
 
 def towards(points: Floats, direction: Floats, side: int) -> Floats:

@@ -39,7 +39,7 @@ def vertex_normals(points: Floats, triangles: Numbers, count: int, normals: Floa
 
 
 @compiled
-def _lit(shadow: Floats, column: float, row: float, depth: float) -> float:
+def _lit(shadow: Floats, column: np.float32, row: np.float32, depth: np.float32) -> np.float32:
     """How much of the key light arrives, 0..1, by comparing with the shadow map around a place."""
     height, width = shadow.shape
     total = np.float32(0)

@@ -1,6 +1,7 @@
 """Skin, lips, brows, stubble and make-up, painted on the chart; and irises."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,7 +28,7 @@ def cloud(rng: np.random.Generator, size: float) -> Map:
     rows, columns = max(3, round(ROWS / size) + 2), max(3, round(COLUMNS / size) + 2)
     small = rng.standard_normal((rows, columns)).astype(np.float32)
     noise = np.asarray(cv2.resize(small, (COLUMNS, ROWS), interpolation=cv2.INTER_CUBIC), np.float32)
-    return (noise - noise.mean()) / noise.std()
+    return np.asarray((noise - noise.mean()) / noise.std(), np.float32)
 
 
 def spot(on: Chart, x: float, y: float, wide: float, high: float) -> Map:
@@ -39,7 +40,7 @@ def spot(on: Chart, x: float, y: float, wide: float, high: float) -> Map:
     return found
 
 
-def step(values: Map, start: float, end: float) -> Map:
+def step(values: npt.NDArray[np.floating[Any]], start: float, end: float) -> Map:
     """0 before ``start``, 1 after ``end``, smooth between; backwards where ``end`` is the smaller."""
     share = np.clip((values - start) / (end - start), 0, 1)
     return np.asarray(share * share * (3 - 2 * share), np.float32)

