@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import get_args
 
 import cv2
+import numpy as np
 
 from aulight.data.avatars.assets import install_assets
 from aulight.data.avatars.raw import write_raw
-from aulight.data.avatars.sheet import SHEETS
+from aulight.data.avatars.sheet import SHEETS, beside
 from aulight.data.avatars.speed import speeds
 from aulight.data.opening import open_data
 from aulight.errors import AulightError
@@ -34,6 +35,9 @@ def _main() -> None:
     sheet = commands.add_parser("sheet", help="a picture of the faces")
     sheet.add_argument("out", type=Path, help="a .jpg or .png")
     sheet.add_argument("--of", choices=SHEETS, default="actions")
+    sheet.add_argument(
+        "--beside", type=Path, metavar="PHOTOGRAPH", help="instead: some beside the face of a photograph"
+    )
     commands.add_parser("speed", help="frames a second of one core")
     for one in (of, raw, sheet):
         one.add_argument("--rig", choices=("first", "second"), default="first", help="what moves the faces")
@@ -53,7 +57,13 @@ def _main() -> None:
             raise AulightError(f"{given.out}: already there; give another name")
         if given.out.suffix not in (".jpg", ".png"):
             raise AulightError(f"{given.out}: a name that ends in .jpg or .png is needed")
-        picture = cv2.cvtColor(SHEETS[given.of](given.seed, given.rig), cv2.COLOR_RGB2BGR)
+        if given.beside is None:
+            drawn = SHEETS[given.of](given.seed, given.rig)
+        elif (photograph := cv2.imread(str(given.beside), cv2.IMREAD_COLOR_RGB)) is None:
+            raise AulightError(f"{given.beside}: no picture that can be read")
+        else:
+            drawn = beside(np.asarray(photograph, np.uint8), given.seed, given.rig)
+        picture = cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)
         given.out.parent.mkdir(parents=True, exist_ok=True)
         jpg = given.out.suffix == ".jpg"
         quality = [cv2.IMWRITE_JPEG_QUALITY, 80] if jpg else [cv2.IMWRITE_PNG_COMPRESSION, 9]

@@ -15,6 +15,9 @@ from aulight.data.avatars.render import Light, Renderer
 from aulight.data.avatars.scene import Image, Scene
 from aulight.data.avatars.skin import paint, paint_eye
 from aulight.data.avatars.wrinkles import Surface, wrinkles
+from aulight.data.faces.crop import crop_at
+from aulight.data.faces.landmarker import Landmarker
+from aulight.errors import AulightError
 from aulight.facs import AU_NAMES, MAX_INTENSITY, short_name
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -115,29 +118,34 @@ def combinations(seed: int = 0, which: Rig = "first", subjects: int = 5, pixels:
     return _laid_out(panels, len(panels))
 
 
-def beside_a_photograph(seed: int = 0, which: Rig = "first", pixels: int = 160) -> Image:
-    """Avatars beside scikit-image's astronaut, all cut out by the landmarker."""
-    from skimage.data import astronaut
+def beside(photograph: Image, seed: int = 0, which: Rig = "first", pixels: int = 160) -> Image:
+    """Avatars that smile beside the largest face of a photograph, cut out by the landmarker.
 
-    from aulight.data.faces.crop import crop_at
-    from aulight.data.faces.landmarker import Landmarker
+    Args:
+        photograph: ``(H, W, 3)`` uint8 RGB.
+        seed: Which people.
+        which: The rig.
+        pixels: Side of a face.
 
+    Raises:
+        AulightError: When there is no face in the photograph, or no landmarker.
+    """
     landmarker = Landmarker(blendshapes=False, max_faces=1)
     try:
-        photograph = np.ascontiguousarray(astronaut())
-        real = crop_at(photograph, landmarker.look(photograph)[0].pose, pixels)[0]
+        faces = landmarker.look(photograph)
     finally:
         landmarker.close()
+    if not faces:
+        raise AulightError("there is no face in the photograph")
+    real = crop_at(photograph, faces[0].pose, pixels)[0]
     smile = {6: 3.0, 12: 4.0, 25: 3.0}
-    faces = [Sitter(seed, subject, pixels, which).shows(smile) for subject in (8, 11, 20, 26)]
-    return np.concatenate([real, *faces], 1)
+    return np.concatenate([real, *(Sitter(seed, who, pixels, which).shows(smile) for who in (8, 11, 20, 26))], 1)
 
 
 SHEETS: dict[str, Callable[[int, Rig], Image]] = {
     "actions": actions,
     "identities": identities,
     "combinations": combinations,
-    "photograph": beside_a_photograph,
 }
 """Of each kind of picture by its name, what draws it from a seed and a rig."""
 

@@ -30,8 +30,8 @@ def test_prepare_reads_what_is_written(tmp_path: Path) -> None:
         "P000_left": "P000", "P000_right": "P000", "P001_left": "P001", "P001_right": "P001",
     }  # fmt: skip
     labels = pd.read_csv(raw / "labels.csv")
-    sides = [labels[labels["video"] == f"P000_{side}"].drop(columns="video").to_numpy() for side in ("left", "right")]
-    np.testing.assert_array_equal(*sides)
+    left, right = (labels[labels["video"] == f"P000_{side}"].drop(columns="video") for side in ("left", "right"))
+    np.testing.assert_array_equal(left.to_numpy(), right.to_numpy())
     pictures = [[frame.image for frame in raw_frames(video.path)] for video in found.videos]
     assert [len(frames) for frames in pictures] == [6] * 4
     assert all(frame.shape == (360, 640, 3) for frames in pictures for frame in frames)
