@@ -45,7 +45,7 @@ _FIRST: dict[int, dict[str, float]] = {
     20: {"mouthStretch_": 1.35},
     23: {"mouthRollUpper": 0.45, "mouthRollLower": 0.55, "mouthPucker": 0.3},
     24: {"mouthPress_": 1.25, "mouthShrugLower": 0.25},
-    25: {"mouthLowerDown_": 1.1, "mouthUpperUp_": 0.45, "jawOpen": 0.09},
+    25: {"mouthLowerDown_": 1.2, "mouthUpperUp_": 0.75, "jawOpen": 0.09},
     26: {"jawOpen": 0.8},
     28: {"mouthRollUpper": 0.95, "mouthRollLower": 1.15, "jawOpen": 0.1, "mouthClose": 0.1},
     43: {"eyeBlink_": 1.0},
