@@ -30,15 +30,16 @@ help: ## list the targets
 	@echo
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-install: $(INSTALLED) ## make .venv and install aulight, with the tested versions and the face landmarker
+install: $(INSTALLED) ## make .venv and install aulight, with the tested versions, the face landmarker and the avatars' head
 
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 # an OpenCV put there by hand or by an older aulight would lie under the one that comes now
 	@$(BIN)/python -m pip uninstall -qy opencv-contrib-python opencv-python 2>/dev/null
-	$(BIN)/python -m pip install -c constraints.txt -e ".[faces,sweep,label,export,dev]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[faces,avatars,sweep,label,export,dev]"
 # What the landmarker is tested against. It asks for another OpenCV, which would lie over the one that is there.
 	$(BIN)/python -m pip install -c constraints.txt --no-deps mediapipe
 	$(BIN)/python -m aulight.data.faces
+	$(BIN)/python -m aulight.data.avatars
 	@touch $@
 
 $(BIN)/python:

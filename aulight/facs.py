@@ -20,6 +20,7 @@ AU_NAMES: dict[int, str] = {
     14: "dimpler",
     15: "lip corner depressor",
     17: "chin raiser",
+    18: "lip pucker",
     20: "lip stretcher",
     23: "lip tightener",
     24: "lip pressor",

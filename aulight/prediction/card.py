@@ -12,7 +12,7 @@ def model_card(about: ModelDescription) -> str:
     """
     dataset, stage_one, subjects, test = about.dataset, about.stage_one, about.subjects, about.test
     architecture, recurrence = about.architecture, about.architecture.temporal
-    synthetic = dataset.name == "synthetic"
+    synthetic = dataset.name in ("synthetic", "avatars")
     learned = (
         "Without contrastive pretraining."
         if stage_one is None

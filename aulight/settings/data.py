@@ -1,4 +1,4 @@
-"""``conf/data``: the synthetic dataset, or one that ``aulight prepare`` made of raw videos."""
+"""``conf/data``: a dataset that is made up, or one that ``aulight prepare`` made of raw videos."""
 
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -53,6 +53,33 @@ class SyntheticSettings(_DataSettings):
     def _is_called_synthetic(self) -> Self:
         """A dataset of the user's own that is not there must not be made up."""
         if self.synthetic is not None and self.name != "synthetic":
+            raise mistake("name", "names a dataset of yours; add data=folder")
+        return self
+
+
+class AvatarGeneratorSettings(GeneratorSettings):
+    """What avatars are made with, where they are not there yet."""
+
+    rig: Literal["first", "second"] = Field(description="What moves the faces; second: another set, not to train on")
+
+
+class AvatarsSettings(_DataSettings):
+    """Faces in three dimensions with known intensities, made on first use."""
+
+    kind: ClassVar[str] = "synthetic"
+
+    format: Literal["avatars"] = Field(description="Tells them from other datasets")
+    size: Literal["smoke", "default", "large"] = Field(description="How many faces, and how large")
+    seed: Seed = Field(description="Decides every pixel and label")
+    rig: Literal["first", "second"] = Field(description="What moves the faces; second: another set, not to train on")
+    synthetic: AvatarGeneratorSettings | None = Field(
+        description="What it is made with on first use; null: it is there"
+    )
+
+    @model_validator(mode="after")
+    def _is_called_avatars(self) -> Self:
+        """A dataset of the user's own that is not there must not be made up."""
+        if self.synthetic is not None and self.name != "avatars":
             raise mistake("name", "names a dataset of yours; add data=folder")
         return self
 
@@ -130,6 +157,6 @@ class FolderSettings(_PreparedSettings):
 PreparedSettings = DisfaSettings | Bp4dSettings | AffWild2Settings | FolderSettings
 
 DataSettings = Annotated[
-    SyntheticSettings | DisfaSettings | Bp4dSettings | AffWild2Settings | FolderSettings,
+    AvatarsSettings | SyntheticSettings | DisfaSettings | Bp4dSettings | AffWild2Settings | FolderSettings,
     Choose("settings of a dataset are needed, as the files in conf/data have them", by="format"),
 ]

@@ -27,7 +27,12 @@ def _choices() -> list[tuple[str, str]]:
     return found
 
 
-REFUSED = {("pretrain", "model=blendshapes"), ("prepare", "data=synthetic"), ("pretrain", "debug=overfit")}
+REFUSED = {
+    ("pretrain", "model=blendshapes"),
+    ("prepare", "data=synthetic"),
+    ("prepare", "data=avatars"),
+    ("pretrain", "debug=overfit"),
+}
 """Of no use there; test_reading.py has what is said."""
 
 BESIDE = {

@@ -19,7 +19,7 @@ from aulight.settings.walk import Kind, Setting, groups, marked, walk
 
 NAMES = Path(__file__).with_name("names.txt")
 
-_DATA = [[f"data={name}"] for name in ("synthetic", "disfa", "bp4d", "bp4d_plus", "affwild2", "folder")]
+_DATA = [[f"data={name}"] for name in ("synthetic", "avatars", "disfa", "bp4d", "bp4d_plus", "affwild2", "folder")]
 _TRAINING = [["experiment=reproduce"], *_DATA, ["model=blendshapes"], ["logger=wandb"]]
 VARIANTS = {
     "pretrain": _TRAINING,

@@ -1,0 +1,1 @@
+"""Heads in three dimensions that act, with known intensities."""
