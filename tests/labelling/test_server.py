@@ -318,6 +318,13 @@ def test_a_table_of_the_users_own_is_not_written_over(
     assert (tmp_path / "other.csv").read_text() == "changed by hand"
 
 
+def test_a_file_of_scores_that_cannot_be_used_is_said(aulight: Command, sampled: list[str], tmp_path: Path) -> None:
+    (tmp_path / "drawn" / FILE).mkdir()
+    outcome = aulight("label", *sampled)
+    assert (outcome.status, len(outcome.err.splitlines())) == (2, 1)
+    assert f"{FILE}: cannot be used (unable to open database file)" in outcome.err
+
+
 def test_another_dataset_is_refused(aulight: Command, sampled: list[str], smoke_data: Path) -> None:
     outcome = aulight("label", *sampled[1:], f"data.root={smoke_data}")
     assert outcome.status == 2
