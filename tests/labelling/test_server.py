@@ -165,6 +165,13 @@ def test_a_killed_server_loses_nothing_and_is_found_again(label: Label) -> None:
     assert state["seconds"] == [1.5] * 7
 
 
+def test_a_sample_knows_its_dataset(label: Label) -> None:
+    first = label(*DRAW)
+    state = first.get("api/state")[1]
+    assert first.end()[0] == 0
+    assert label(named=False).get("api/state")[1] == state
+
+
 def test_ends_cleanly_and_writes_the_table(label: Label, tmp_path: Path) -> None:
     served = label(*DRAW)
     assert code(served, lambda video, frame, au: "?" if au == 1 and frame % 2 else frame % 6) == 20
