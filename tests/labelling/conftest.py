@@ -85,7 +85,10 @@ class Served:
 
 @pytest.fixture
 def label(prepared: PreparedDataset, tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """``label(*settings)`` starts ``aulight label`` on the dataset (``named=False``: unsaid); what still runs at the end is killed."""
+    """``label(*settings)`` starts ``aulight label`` on the dataset; what still runs at the end is killed.
+
+    With ``named=False`` the dataset is not named.
+    """
     running = list[Served]()
 
     def start(*settings: str, sample: str = "to_label", named: bool = True) -> Served:
