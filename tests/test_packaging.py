@@ -76,6 +76,7 @@ def test_wheel_holds_package_and_configs_only(installed: Installed) -> None:
     files = {path.relative_to(ROOT).as_posix() for folder in PACKAGES for path in (ROOT / folder).rglob("*.*")}
     files = {name for name in files if not name.endswith(".pyc")}
     assert {"aulight/__init__.py", *(f"aulight/report/page.{kind}" for kind in ("html", "css", "js"))} <= files
+    assert {f"aulight/labelling/{name}" for name in ("page.html", "label.css", "label.js")} <= files
     assert configs | files <= names
     assert {name.split("/")[0] for name in names} == {*PACKAGES, f"aulight-{aulight.__version__}.dist-info"}
     assert not [name for name in names if "test" in name]

@@ -32,6 +32,10 @@ class Opened:
     store: Store
     lines: list[str]
 
+    def close(self) -> None:
+        """Lets go of the scores."""
+        self.store.close()
+
 
 def open_sample(settings: LabelSettings, typed: Collection[str]) -> Opened:
     """Opens a sample for a coder; it is made where it is not there yet.

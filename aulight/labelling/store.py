@@ -297,6 +297,19 @@ def _fill(connection: sqlite3.Connection, sample: Sample, owner: Mapping[Key, st
     connection.execute(f"PRAGMA user_version = {_FORMAT}")
 
 
+@contextmanager
+def told_of_scores(folder: Path) -> Iterator[None]:
+    """Makes an error of SQLite in the block the user's one line: a full disk, no right to write, a damaged file.
+
+    Raises:
+        AulightError: In its place.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise AulightError(f"{folder / FILE}: cannot be used ({error})") from error
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
     try:

@@ -20,12 +20,10 @@ class Frame:
     Attributes:
         key: The frame.
         said: AU to what each coder says, without the consensus.
-        agreed: AU to the consensus, where there is one.
     """
 
     key: Key
     said: Mapping[int, Said]
-    agreed: Mapping[int, int | None]
 
     @property
     def differing(self) -> list[int]:
@@ -72,8 +70,7 @@ def open_frames(store: Store) -> tuple[list[Frame], dict[str, int]]:
             for coder in late:
                 waiting[coder] += 1
         elif len(done) > 1:
-            agreed = {au: said[CONSENSUS] for au, said in of.items() if CONSENSUS in said}
-            frames.append(Frame(key, {au: theirs[au] for au in aus}, agreed))
+            frames.append(Frame(key, {au: theirs[au] for au in aus}))
     return sorted(frames, key=lambda frame: (-frame.apart, -len(frame.differing), frame.key)), dict(waiting)
 
 

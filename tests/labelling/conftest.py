@@ -85,11 +85,15 @@ class Served:
 
 @pytest.fixture
 def label(prepared: PreparedDataset, tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """``label(*settings)`` starts ``aulight label`` on the dataset; what still runs at the end is killed."""
+    """``label(*settings)`` starts ``aulight label`` on the dataset; what still runs at the end is killed.
+
+    With ``named=False`` the dataset is not named.
+    """
     running = list[Served]()
 
-    def start(*settings: str, sample: str = "to_label") -> Served:
-        command = [sys.executable, "-m", "aulight", "label", f"data.root={prepared.root}", "data.name=mine"]
+    def start(*settings: str, sample: str = "to_label", named: bool = True) -> Served:
+        command = [sys.executable, "-m", "aulight", "label"]
+        command += [f"data.root={prepared.root}", "data.name=mine"] if named else []
         command += [f"sample={tmp_path / sample}", "browser=false", *settings]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path, encoding="utf-8"

@@ -1,5 +1,6 @@
 """Agreement of a sample's coders, against pingouin, scikit-learn and a slow jackknife; tables, figure, messages."""
 
+import doctest
 import re
 import warnings
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 from scipy.stats import t
 from sklearn.metrics import cohen_kappa_score
 
+from aulight.labelling import together
 from aulight.labelling.agreement import rows_of
 from aulight.labelling.sample import Drawn, Key, Sample
 from aulight.labelling.store import Store, create
@@ -143,6 +145,10 @@ def test_a_frame_waits_for_all_who_have_begun(tmp_path: Path) -> None:
 )
 def test_which_score_counts(said: Said, empty: int | None, median: int | None) -> None:
     assert (counting(said, "empty")[0], counting(said, "median")[0]) == (empty, median)
+
+
+def test_examples() -> None:
+    assert doctest.testmod(together).failed == 0
 
 
 def test_the_command(aulight: Command, tmp_path: Path) -> None:

@@ -165,6 +165,13 @@ def test_a_killed_server_loses_nothing_and_is_found_again(label: Label) -> None:
     assert state["seconds"] == [1.5] * 7
 
 
+def test_a_sample_knows_its_dataset(label: Label) -> None:
+    first = label(*DRAW)
+    state = first.get("api/state")[1]
+    assert first.end()[0] == 0
+    assert label(named=False).get("api/state")[1] == state
+
+
 def test_ends_cleanly_and_writes_the_table(label: Label, tmp_path: Path) -> None:
     served = label(*DRAW)
     assert code(served, lambda video, frame, au: "?" if au == 1 and frame % 2 else frame % 6) == 20
@@ -316,6 +323,13 @@ def test_a_table_of_the_users_own_is_not_written_over(
     status, answer, _ = served.post("api/export", {})
     assert (status, "other.csv: there already" in answer["error"]) == (404, True)
     assert (tmp_path / "other.csv").read_text() == "changed by hand"
+
+
+def test_a_file_of_scores_that_cannot_be_used_is_said(aulight: Command, sampled: list[str], tmp_path: Path) -> None:
+    (tmp_path / "drawn" / FILE).mkdir()
+    outcome = aulight("label", *sampled)
+    assert (outcome.status, len(outcome.err.splitlines())) == (2, 1)
+    assert f"{FILE}: cannot be used (unable to open database file)" in outcome.err
 
 
 def test_another_dataset_is_refused(aulight: Command, sampled: list[str], smoke_data: Path) -> None:

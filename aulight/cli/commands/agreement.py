@@ -1,5 +1,6 @@
 """``aulight agreement``: how well coders agree, and the frames on which they differ most."""
 
+from contextlib import closing
 from pathlib import Path
 
 from aulight.errors import say
@@ -19,13 +20,12 @@ def agreement(settings: AgreementSettings) -> None:
     from aulight.labelling import agreed  # matplotlib, which takes its time
     from aulight.labelling.agreement import rows_of
     from aulight.labelling.export import refuse_others, write_files
-    from aulight.labelling.store import Store
+    from aulight.labelling.store import Store, told_of_scores
     from aulight.labelling.together import open_frames
 
     folder = Path(settings.sample).expanduser()
     output = folder / "agreement" if settings.output is None else Path(settings.output).expanduser()
-    store = Store(folder)
-    try:
+    with told_of_scores(folder), closing(Store(folder)) as store:
         refuse_others(store, [output / name for name in (agreed.TABLE, agreed.WORST, agreed.FIGURE)])
         rows = rows_of(store, settings.level, settings.weights)
         together, waiting = open_frames(store)
@@ -37,8 +37,6 @@ def agreement(settings: AgreementSettings) -> None:
             agreed.FIGURE: agreed.png(agreed.figure(rows, settings.level)),
         }
         write_files(store, output, contents)
-    finally:
-        store.close()
     for line in agreed.table_lines(rows, settings.level):
         say(line)
     for coder, count in waiting.items():

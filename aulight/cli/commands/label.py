@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from aulight.errors import AulightError, say
@@ -22,9 +23,10 @@ def label(settings: LabelSettings, typed: Sequence[str] = ()) -> None:
         raise AulightError(f'label: {" and ".join(lacking)} not installed; pip install "aulight[label]"')
     from aulight.labelling.opening import open_sample
     from aulight.labelling.session import Session
+    from aulight.labelling.store import told_of_scores
 
-    opened = open_sample(settings, {text.lstrip("+~").partition("=")[0] for text in typed})
-    try:
+    names = {text.lstrip("+~").partition("=")[0] for text in typed}
+    with told_of_scores(Path(settings.sample)), closing(open_sample(settings, names)) as opened:
         for line in opened.lines:
             say(line)
         output = Path(settings.sample, "labels.csv") if settings.output is None else Path(settings.output)
@@ -35,5 +37,3 @@ def label(settings: LabelSettings, typed: Sequence[str] = ()) -> None:
         for line in session.export().lines(settings.differing):
             say(line)
         say(f"Next, once all is coded: {session.next_command}")
-    finally:
-        opened.store.close()
