@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from aulight.data.own import without_own
 from aulight.data.video.pictures import decoded
-from aulight.data.video.types import IMAGE_SUFFIXES, RawFrame
+from aulight.data.video.types import IMAGE_SUFFIXES, RawFrame, Stored
 from aulight.errors import AulightError, VideoError
 from aulight.foreign.whole_file import read_bytes
 from aulight.foreign.zip import UNREADABLE, read_member
@@ -119,8 +119,21 @@ def picture_bytes(archive: zipfile.ZipFile | None, name: str) -> bytes:
     return read_bytes(Path(name), MOST_BYTES) if archive is None else read_member(archive, name, MOST_BYTES)
 
 
-def image_frames(path: Path, file: Path | None, numbered: list[tuple[int, str]], fps: float) -> Iterator[RawFrame]:
+def image_frames(
+    path: Path,
+    file: Path | None,
+    numbered: list[tuple[int, str]],
+    fps: float,
+    stored: Stored | None = None,
+) -> Iterator[RawFrame]:
     """The images of :func:`images_of` as frames, one at a time in memory.
+
+    Args:
+        path: The folder.
+        file: The zip file that holds it, if one does.
+        numbered: Number and path of each image.
+        fps: How many numbers are a second.
+        stored: As of :func:`aulight.data.video.raw.raw_frames`.
 
     Raises:
         VideoError: At an image that cannot be read.
@@ -132,5 +145,5 @@ def image_frames(path: Path, file: Path | None, numbered: list[tuple[int, str]],
                 data = picture_bytes(archive, name)
             except NO_BYTES as error:
                 raise VideoError(f"{path}: image {Path(name).name} cannot be read ({error})") from error
-            image = decoded(data, f"{path}: image {Path(name).name}")
+            image = decoded(data, f"{path}: image {Path(name).name}", stored)
             yield RawFrame(number, (number - numbered[0][0]) / fps, image)

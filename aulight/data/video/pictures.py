@@ -3,12 +3,13 @@
 import io
 import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aulight.data.video.types import MOST_PIXELS, Frames
+from aulight.data.video.types import MOST_PIXELS, Frames, Stored
 from aulight.errors import VideoError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
@@ -20,6 +21,7 @@ _FOREIGN = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
 _RAW = frozenset({".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw"})
 _HEAD = 64  # bytes that tell what a file is
 _ADVICE = "save it as jpg or png"
+_ORIENTATION = 0x0112  # of EXIF
 
 
 def is_picture(path: Path) -> bool:
@@ -46,12 +48,13 @@ def is_picture(path: Path) -> bool:
     return suffix in (".bmp", ".tif", ".tiff")
 
 
-def decoded(data: bytes, what: str) -> Frames:
+def decoded(data: bytes, what: str, stored: Stored | None = None) -> Frames:
     """The pixels of a picture, ``(H, W, 3)`` uint8 RGB: upright as its EXIF says, of whatever depth and colours.
 
     Args:
         data: The bytes of its file.
         what: What a message begins with.
+        stored: Is shown the pixels as they are stored, before they are turned upright.
 
     Raises:
         VideoError: When it is damaged, cut off, of a kind that cannot be read, or claims more than
@@ -70,7 +73,36 @@ def decoded(data: bytes, what: str) -> Frames:
         image = None
     if image is None:
         raise VideoError(f"{what} is damaged")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    shown = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    if stored is not None:
+        stored(np.ascontiguousarray(_LAID.get(_orientation(data) or 1, np.asarray)(shown)))
+    return shown
+
+
+_LAID: dict[int, Callable[[Frames], Frames]] = {
+    2: lambda shown: shown[:, ::-1],
+    3: lambda shown: shown[::-1, ::-1],
+    4: lambda shown: shown[::-1],
+    5: lambda shown: shown.swapaxes(0, 1),
+    6: np.rot90,
+    7: lambda shown: shown.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda shown: np.rot90(shown, -1),
+}
+"""By the orientation in EXIF, how an upright picture is laid again as it is stored."""
+
+
+def _orientation(data: bytes) -> int | None:
+    """What the EXIF of a picture says of its way up: 1 to 8, where it makes sense."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+                found = picture.getexif().get(_ORIENTATION)
+                return found if isinstance(found, int) else None
+    except Exception:  # as of claimed_size
+        return None
 
 
 def _refuse_foreign(head: bytes, what: str) -> None:

@@ -1,5 +1,6 @@
 """What videos are made of, and what their files are called."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,9 @@ MOST_PIXELS = 2**27
 """Most pixels of a picture or of a frame: four times 8K. A header can claim any number, and memory is asked for it."""
 
 Frames = npt.NDArray[np.uint8]
+
+Stored = Callable[[Frames], object]
+"""Is shown pictures as they are stored, ``(H, W, 3)`` uint8 RGB."""
 
 
 @dataclass(frozen=True)
