@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from aulight.data.own import without_own
 from aulight.data.video.pictures import decoded
+from aulight.data.video.several import SUFFIXES, moves
 from aulight.data.video.types import IMAGE_SUFFIXES, RawFrame, Stored
 from aulight.errors import AulightError, VideoError
 from aulight.foreign.whole_file import read_bytes
@@ -30,13 +31,16 @@ def images_of(path: Path) -> tuple[Path | None, list[tuple[int, str]]] | None:
 
 
 def images_in(path: Path) -> tuple[Path | None, list[Path]] | None:
-    """The zip file that holds a folder of images, and their paths in natural order; ``None`` for a video file."""
+    """The zip file that holds a folder of images, and their paths in natural order; ``None`` for a video file.
+
+    Of a folder on the disk, files that hold several pictures are left out: each is a film of its own.
+    """
     if is_folder(path):
         try:
             inside = without_own(path.iterdir())
         except OSError as error:
             raise VideoError(f"{path}: cannot be looked into ({error.strerror})") from error
-        return None, _images(path, [str(entry) for entry in inside if is_file(entry)])
+        return None, _images(path, [str(entry) for entry in inside if is_file(entry) and not is_film(entry)])
     file = next((place for place in (path, *path.parents) if is_file(place)), None)
     if file is None:
         raise VideoError(f"{path}: {no_file(path)}")
@@ -54,6 +58,11 @@ def images_in(path: Path) -> tuple[Path | None, list[Path]] | None:
 def is_file(path: Path) -> bool:
     """Whether there is a file, or a link to one; unlike Path's own, it does not raise at closed folders."""
     return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_film(path: Path) -> bool:
+    """Whether a file is called as a picture and holds several; of what is not called so, it is not asked."""
+    return path.suffix.lower() in SUFFIXES and is_file(path) and moves(path)
 
 
 def is_folder(path: Path) -> bool:

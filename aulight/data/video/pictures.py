@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from aulight.data.video.types import MOST_PIXELS, Frames, Stored
+from aulight.data.video.several import holds_several
+from aulight.data.video.types import MOST_PIXELS, RAW_SUFFIXES, Frames, Stored
 from aulight.errors import VideoError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
@@ -18,14 +19,14 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 _FOREIGN = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"
 )
-_RAW = frozenset({".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw"})
 _HEAD = 64  # bytes that tell what a file is
 _ADVICE = "save it as jpg or png"
+_APART = "give it by itself, or in a folder under its own ending, and not in a zip file"
 _ORIENTATION = 0x0112  # of EXIF
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file is a single picture, by its first bytes, whatever it is called.
+    """Whether a file is a single picture, not a film of several, by its first bytes, whatever it is called.
 
     Raises:
         VideoError: For a picture of a kind that cannot be read, as phones (HEIC) and cameras (raw) make them.
@@ -33,19 +34,20 @@ def is_picture(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
+            file.seek(0)
+            several = holds_several(file)
     except OSError as error:
         raise VideoError(f"{path}: cannot be read ({error.strerror})") from error
     suffix = path.suffix.lower()
     _refuse_foreign(head, f"{path}: the picture")
-    if suffix in _RAW:
+    if suffix in RAW_SUFFIXES:
         raise VideoError(f"{path}: a camera's raw picture, which cannot be read; {_ADVICE}")
     if head.startswith(b"\xff\xd8\xff"):
         return suffix not in (".mjpeg", ".mjpg")  # pictures one after the other
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return not (head[12:16] == b"VP8X" and head[20] & 2)  # it does not move
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return b"acTL" not in head
-    return suffix in (".bmp", ".tif", ".tiff")
+    if several:
+        return False
+    known = head.startswith(b"\x89PNG\r\n\x1a\n") or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+    return known or suffix in (".bmp", ".tif", ".tiff")
 
 
 def decoded(data: bytes, what: str, stored: Stored | None = None) -> Frames:
@@ -57,12 +59,14 @@ def decoded(data: bytes, what: str, stored: Stored | None = None) -> Frames:
         stored: Is shown the pixels as they are stored, before they are turned upright.
 
     Raises:
-        VideoError: When it is damaged, cut off, of a kind that cannot be read, or claims more than
+        VideoError: When it is damaged, cut off, of a kind that cannot be read, no single one, or claims more than
             :data:`aulight.data.video.types.MOST_PIXELS`.
     """
     import cv2
 
     _refuse_foreign(data[:_HEAD], what)
+    if holds_several(io.BytesIO(data)):
+        raise VideoError(f"{what} is a film of several pictures in one file, not a single one; {_APART}")
     width, height = claimed_size(data, what)
     if width * height > MOST_PIXELS:
         raise VideoError(f"{what} claims {width} x {height} pixels, more than can be read; make it smaller")

@@ -13,6 +13,7 @@ from aulight.data.video.images import image_frames, image_rate, images_of
 from aulight.data.video.opened import Film, measured, opened
 from aulight.data.video.pictures import decoded, is_picture
 from aulight.data.video.scaling import averaged, fit_multiple
+from aulight.data.video.several import several_at
 from aulight.data.video.types import MOST_PIXELS, USUAL_FPS, Frames, RawFrame, RawInfo, Stored
 from aulight.data.video.upright import Upright
 from aulight.errors import VideoError
@@ -36,6 +37,8 @@ def raw_info(path: Path, fps: float | None = None, exact: bool = True) -> RawInf
         return RawInfo(image_rate(path, fps) / mean_step(numbers), len(numbers))
     if is_picture(path):
         return RawInfo(fps or USUAL_FPS, 1)
+    if (several := several_at(path, fps)) is not None:
+        return several.info()
     with opened(path) as film:
         said = film.stream.frames or round((film.container.duration or 0) / 1e6 * film.fps) or None
         rate, frames = measured(film) if exact else (film.fps, said)
@@ -49,12 +52,13 @@ def raw_frames(
 
     A video is turned upright as its file says and keeps its timestamps. Images are numbered by their names:
     ``0643.jpg``, ``643.png`` and ``frame_0643.jpg`` are frame 643. Names that are not all of one such kind are put in
-    natural order and numbered from 0. A single picture is a video of one frame.
+    natural order and numbered from 0. A single picture is a video of one frame;
+    an animated png or webp, and a tiff of several pages, one of as many.
 
     Args:
         path: A video file, a picture, a folder of jpg or png, or such a folder inside a zip file
             (``F001.zip/F001/T1``).
-        fps: Frames per second of images; ignored for a video file.
+        fps: Frames per second of images, and of the pages of a tiff; ignored for a video file.
         square: Square pictures of a video file are scaled to this side, just as prepared ones are decoded.
         stored: Is shown every picture as it is stored, before it is turned upright and its pixels are made square; not
             together with ``square``.
@@ -69,6 +73,8 @@ def raw_frames(
         return image_frames(path, *images, image_rate(path, fps), stored)
     if is_picture(path):
         return _picture(path, stored)
+    if (several := several_at(path, fps)) is not None:
+        return several.frames(stored)
     return _video_frames(path, square, stored)
 
 
