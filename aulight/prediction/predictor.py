@@ -187,7 +187,7 @@ class Predictor:
 
         odd = [] if info.note is None else [info.note]
         if photos is None and is_folder(video.path) and self._settings.pictures == "auto":
-            film_of = f"{info.frames:,} frames at {info.fps:g} fps"
+            film_of = f"{info.frames:,} frames at {info.fps:.4g} fps"
             odd.append(f"{video.path}: pictures taken for a film of {film_of}; pictures=photos scores each on its own")
         if photos is not None and self.pipeline.from_rest:
             odd.append("photos are scored as they are: baseline=rest is for films")

@@ -122,7 +122,7 @@ def test_pictures_that_are_taken_for_a_film_are_told(aulight: Command, face: Fra
     for number in range(3):
         Image.fromarray(face).save(given / f"DSC_{1001 + 7 * number}.jpg")
     told = (
-        f"  note: {given}: pictures taken for a film of 3 frames at 3.57143 fps; pictures=photos scores each on its own"
+        f"  note: {given}: pictures taken for a film of 3 frames at 3.571 fps; pictures=photos scores each on its own"
     )
     for _ in range(2):  # also when they were scored before
         outcome = aulight("predict", f"input={given}", f"output={tmp_path / 'out'}")

@@ -133,7 +133,8 @@ def test_a_copy_with_wider_pixels_has_the_same_pictures(tmp_path: Path, coded: C
 @pytest.mark.parametrize("kind", ["jpg", "png", "webp", "tif"])
 def test_pictures_that_are_turned_otherwise_are_the_same(tmp_path: Path, coded: Coded, kind: str) -> None:
     """Of a folder of pictures, and of one alone; only what their EXIF says of the way up is another."""
-    frames, options = [frame[:48] for frame in coded(5, 2)], {"lossless": True} if kind == "webp" else {}
+    frames = [frame[:48] for frame in coded(5, 2)]
+    options: dict[str, Any] = {"lossless": True} if kind == "webp" else {}
     digests = []
     for orientation in range(1, 9):
         folder = tmp_path / str(orientation)
