@@ -181,12 +181,21 @@ class Bar(tqdm):  # type: ignore[misc]  # tqdm has no types
         unit: What is counted.
         initial: What was done before.
         disable: Whether nothing is shown.
+        delay: Seconds before anything is; what is done by then needs no bar.
     """
 
-    def __init__(self, total: int | None, desc: str, unit: str, initial: int = 0, disable: bool = False) -> None:
-        rare: dict[str, Any] = {}
+    def __init__(
+        self,
+        total: int | None,
+        desc: str,
+        unit: str,
+        initial: int = 0,
+        disable: bool = False,
+        delay: float = 0,
+    ) -> None:
+        rare: dict[str, Any] = {"delay": delay}
         if not sys.stderr.isatty():
-            rare = {"file": _Lines(), "mininterval": LINE_S, "maxinterval": LINE_S, "miniters": 1, "ncols": 100}
+            rare |= {"file": _Lines(), "mininterval": LINE_S, "maxinterval": LINE_S, "miniters": 1, "ncols": 100}
         super().__init__(
             total=total, desc=desc, unit=unit, initial=initial, disable=disable, smoothing=0.05, leave=True, **rare
         )

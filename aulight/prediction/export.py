@@ -29,11 +29,13 @@ class Exported:
 
     Attributes:
         card: The card's file, beside the model's.
+        other: Whether that is something else, which was there and is left as it is.
         aus: How many AUs the model knows.
         difference: The most by which the file scores otherwise than the model.
     """
 
     card: Path
+    other: bool
     aus: int
     difference: float
 
@@ -75,13 +77,14 @@ def write_model(source: str, output: Path, licence: str | None = None) -> Export
                 "export with another format= or another version of torch"
             )
         text = model_card(exported.description)
-        if there is None and card.exists() and _undated(card) != text.rpartition(" on ")[0]:
+        other = card.exists() and _undated(card) != text.rpartition(" on ")[0]
+        if there is None and other:
             raise AulightError(f"{card}: already there, and not the card of this model; give another output=")
         if there is None or not card.exists():
             with told_of(made / card.name):
                 (made / card.name).write_text(text, encoding="utf-8")
             publish(made, output.parent, names)
-    return Exported(card, len(model.aus), difference)
+    return Exported(card, other, len(model.aus), difference)
 
 
 def _written(model: Model, file: Path) -> Model:

@@ -27,6 +27,7 @@ class Predicted:
         before: How many of them were done before.
         closed: Of folders that cannot be looked into, the reason.
         overlays: What was passed over for its name (:class:`aulight.prediction.videos.Listing`).
+        others: What was passed over for being neither a video nor a picture, likewise.
     """
 
     predictor: Predictor
@@ -34,6 +35,7 @@ class Predicted:
     before: int = 0
     closed: Mapping[Path, str] = field(default_factory=dict)
     overlays: Sequence[Path] = ()
+    others: Mapping[str, int] = field(default_factory=dict)
 
 
 def score_input(settings: PredictSettings) -> Predicted:
@@ -53,7 +55,7 @@ def score_input(settings: PredictSettings) -> Predicted:
         predictor = Predictor(settings)
         video, found = record_webcam(predictor, settings.camera, settings.max_frames)
         return Predicted(predictor, {video: found})
-    videos, closed, overlays = find_videos(Path(settings.input).expanduser(), output)
+    videos, closed, overlays, others = find_videos(Path(settings.input).expanduser(), output)
     for folder in {(output / video.name).parent for video in videos}:
         remove_leftovers(folder)
     predictor = Predictor(settings)
@@ -74,7 +76,7 @@ def score_input(settings: PredictSettings) -> Predicted:
             for video in todo:
                 made[video] = predictor.make(video, bar.update)
     results = {video: before[video] or made[video] for video in videos}
-    return Predicted(predictor, results, len(videos) - len(todo), closed, overlays)
+    return Predicted(predictor, results, len(videos) - len(todo), closed, overlays, others)
 
 
 def processes_for(videos: int, workers: int | None, usable: int, on_gpu: bool) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from aulight.data import marks
+from aulight.data.video.images import is_folder
 from aulight.data.video.photos import photos_at
 from aulight.data.video.raw import late_start, raw_frames, raw_info
 from aulight.data.video.types import Frames, RawFrame, RawInfo
@@ -186,6 +187,9 @@ class Predictor:
             return _until_damaged(raw_frames(video.path, self._settings.fps, self.pipeline.square), problems)
 
         odd = [] if info.note is None else [info.note]
+        if photos is None and is_folder(video.path) and self._settings.pictures == "auto":
+            film_of = f"{info.frames:,} frames at {info.fps:.4g} fps"
+            odd.append(f"{video.path}: pictures taken for a film of {film_of}; pictures=photos scores each on its own")
         if photos is not None and self.pipeline.from_rest:
             odd.append("photos are scored as they are: baseline=rest is for films")
         return self.write(video, film, info.fps, source, problems, report, odd=odd, apart=photos is not None)

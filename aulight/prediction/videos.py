@@ -1,15 +1,15 @@
 """The videos that are to be scored, and what their files are called."""
 
 import hashlib
-import os
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from aulight.data.sources.folder import videos_below
+from aulight.data.sources.folder import unreadable, videos_below
 from aulight.data.video.digest import digest, stamp
 from aulight.data.video.images import is_file, is_folder, no_file
 from aulight.data.video.raw import raw_info
@@ -42,11 +42,13 @@ class Listing(NamedTuple):
         videos: They, in order; what is called as a video and is no file is among them.
         closed: Of folders that cannot be looked into, the reason.
         overlays: What was passed over, since it is called as videos with bars are, though no record says it is one.
+        others: How many files that are neither videos nor pictures there are of each suffix.
     """
 
     videos: list[Video]
     closed: dict[Path, str]
     overlays: list[Path]
+    others: Mapping[str, int]
 
 
 def find_videos(given: Path, output: Path) -> Listing:
@@ -64,20 +66,18 @@ def find_videos(given: Path, output: Path) -> Listing:
     if not is_folder(given):
         if not any(is_file(path) for path in (given, *given.parents)):  # in a zip file, perhaps
             raise AulightError(f"input={given}: {no_file(given)}")
-        return Listing([Video(given, _fitting(given.stem))], {}, [])
+        return Listing([Video(given, _fitting(given.stem))], {}, [], {})
     if output.resolve() == given.resolve():
         raise AulightError(f"output={output}: the folder of the videos; give another")
-    below = videos_below(given)
+    below = videos_below(given, [output])
     paths = sorted([*below.videos, *below.no_files])
-    if output.resolve().is_relative_to(given.resolve()):
-        # of links in a circle, Path.resolve raises
-        paths = [path for path in paths if not Path(os.path.realpath(path)).is_relative_to(output.resolve())]
     overlays = [path for path in paths if path.name.endswith(OVERLAY)]
     paths = [path for path in paths if not path.name.endswith(OVERLAY)]
     if not paths:
         own = [path.name for path in (*overlays, *below.own)]
         passed = f" but {shorten(own)}, which is passed over" if own else ""
-        raise AulightError(f"input={given}: no videos, nor pictures, in it{passed}")
+        advice = f"; {unreadable(below.others)}" if unreadable(below.others) else ""
+        raise AulightError(f"input={given}: no videos, nor pictures, in it{passed}{advice}")
     names = {}
     for path in paths:
         name = path.relative_to(given) if path != given else Path(given.resolve().name)
@@ -89,7 +89,7 @@ def find_videos(given: Path, output: Path) -> Listing:
     twice = [name for name, count in Counter(name.casefold() for name in names.values()).items() if count > 1]
     if twice:
         raise AulightError(f"input={given}: two videos would be called {shorten(twice, 3)}; rename one")
-    return Listing([Video(path, _fitting(name)) for path, name in names.items()], below.closed, overlays)
+    return Listing([Video(path, _fitting(name)) for path, name in names.items()], below.closed, overlays, below.others)
 
 
 def _fitting(name: str) -> str:

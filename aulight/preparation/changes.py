@@ -1,17 +1,17 @@
 """What is another in the raw videos than when a dataset was made."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
 from aulight.data.sources.raw import RawDataset, RawVideo
 from aulight.data.store import DIGESTS, SOURCE_COLUMNS, PreparedDataset
 from aulight.data.video.digest import digest, stamp
 from aulight.errors import VideoError
 from aulight.files import sha256
+from aulight.processes import Bar
 
 
 @dataclass
@@ -43,7 +43,7 @@ def look(data: PreparedDataset, raw: RawDataset) -> Changes:
     there = {str(row["video_id"]): row for row in data.videos.to_dict("records")}
     skipped, stamps = data.meta.get("skipped", {}), data.meta.get("skipped_stamps", {})
     found, unknown = Changes(), list[str]()
-    for video in tqdm(raw.videos, desc="Looking at videos", unit="video", delay=2):
+    for video in _shown(raw.videos):
         name = video.video_id
         try:
             size_and_time = stamp(video.path)
@@ -78,6 +78,14 @@ def look(data: PreparedDataset, raw: RawDataset) -> Changes:
             "nothing tells"
         )
     return found
+
+
+def _shown(videos: Sequence[RawVideo]) -> Iterator[RawVideo]:
+    """The videos, with a bar where it takes longer."""
+    with Bar(len(videos), "Looking at videos", "video", delay=2) as bar:
+        for video in videos:
+            yield video
+            bar.update()
 
 
 def stamps(raw: RawDataset, skipped: Mapping[str, str]) -> dict[str, list[int]]:

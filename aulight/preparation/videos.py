@@ -172,7 +172,7 @@ class VideoMaker:
                 def film() -> Iterator[RawFrame]:
                     nonlocal pictures
                     pictures = Pictures()  # of the last reading
-                    return aside(pictures.of(raw_frames(video.path, video.fps)), 4)
+                    return aside(raw_frames(video.path, video.fps, stored=pictures.add), 4)
 
                 aligner = stack.enter_context(self._aligner())
                 if aligner is None:

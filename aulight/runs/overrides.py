@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 
 from aulight.errors import AulightError
 from aulight.settings.commands import settings_of
+from aulight.settings.group import IS_A_NAME
 from aulight.settings.training import TrainingSettings
 from aulight.settings.walk import Kind, kind_of, nodes
 
@@ -43,6 +44,7 @@ class Text(NamedTuple):
         items: Whether that is a list of texts.
         nullable: Whether null is one of its values.
         chosen: Whether all its values can be listed.
+        named: Whether it is a name and never a path, so that what lies on the disk is of no matter.
     """
 
     single: bool = True
@@ -50,6 +52,11 @@ class Text(NamedTuple):
     items: bool = False
     nullable: bool = False
     chosen: bool = False
+    named: bool = False
+
+    def is_path(self, value: str) -> bool:
+        """Whether a value is a path that is there."""
+        return not self.named and is_there(value)
 
 
 class Typed:
@@ -112,7 +119,7 @@ class Typed:
         return [self.readable(f"{name}={'null' if values is None else values}") for name, values in grid.items()]
 
     def _values(self, argument: str, name: str, value: str, text: Text) -> str:
-        if not self._sweep or is_there(value) or _SWEEPS.fullmatch(value):
+        if not self._sweep or text.is_path(value) or _SWEEPS.fullmatch(value):
             return value if self._sweep and _SWEEPS.fullmatch(value) else self._text(name, value, text)
         each = _split(value)
         if each is None and "," in value and not _QUOTED.fullmatch(value):
@@ -129,7 +136,7 @@ class Typed:
     def _text(self, name: str, value: str, text: Text) -> str:
         if _PLAIN.fullmatch(value) or (text.nullable and value == "null"):
             return value
-        if is_there(value):
+        if text.is_path(value):
             return quoted(_escaped("./???" if value == "???" else value))  # OmegaConf's word for what is missing
         if _QUOTED.fullmatch(value):
             return value
@@ -137,7 +144,7 @@ class Typed:
             each = _split(inner[1])
             if not text.items or each is None or "" in each:
                 return value
-            return f"[{','.join(self._text(name, one, Text()) for one in each)}]"
+            return f"[{','.join(self._text(name, one, Text(named=text.named)) for one in each)}]"
         return quoted(self._referring(name, value)) if self._refers else quoted(_escaped(value))
 
     def _group(self, name: str, value: str) -> str:
@@ -197,7 +204,8 @@ def _form(kind: Kind) -> Text | None:
     items = any(_is_text(item.annotation) for item in lists)
     if not all(_is_text(part) for part in single) or not (single or items):
         return None
-    return Text(bool(single), bool(lists), items, kind.nullable, bool(kind.choices))
+    named = any(IS_A_NAME in one.marks for one in [kind, *lists])
+    return Text(bool(single), bool(lists), items, kind.nullable, bool(kind.choices), named)
 
 
 def _is_text(annotation: Any) -> bool:

@@ -48,6 +48,7 @@ class Mark:
 
 CHANGES_NO_RESULT = Mark("changes no result, so it may differ between a run and its continuation")
 NAMES_THE_RUN = Mark("tells runs apart that are pooled, so it may differ between them")
+IS_A_NAME = Mark("a name, so it is never taken for a path")
 
 
 class Needed:
@@ -163,7 +164,7 @@ AsText = BeforeValidator(_as_text)
 AsList = BeforeValidator(_as_list)
 EachOnce = AfterValidator(_each_once)
 
-Name = Annotated[str, AsText, Field(min_length=1), Needed("a name is needed")]
+Name = Annotated[str, AsText, Field(min_length=1), Needed("a name is needed"), IS_A_NAME]
 FilePath = Annotated[str, AsText, Field(min_length=1), Needed("a path is needed")]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]

@@ -182,9 +182,12 @@ def test_killed_between_model_and_card_the_same_command_goes_on(
         assert (outcome.status, outcome.err) == (0, "")
         assert load(model).meta["licence"] == "CC0-1.0"
         assert card.read_bytes() == written[1]
-    assert aulight(*command).status == 0  # there is nothing left to do
+    outcome = aulight(*command)  # there is nothing left to do
+    assert (outcome.status, outcome.out.splitlines()[1]) == (0, f"{card}: its card")
     card.write_text("my own words")
-    assert aulight(*command).status == 0
+    outcome = aulight(*command)
+    assert outcome.status == 0
+    assert outcome.out.splitlines()[1] == f"{card}: left as it is, which is not its card"
     _refused(aulight(*command[:-1], "licence=another"), "model.aulight: already there, and another model")
     assert card.read_text() == "my own words"
     model.unlink()

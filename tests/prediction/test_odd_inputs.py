@@ -16,7 +16,7 @@ from PIL import Image
 
 from aulight.data.video.raw import raw_frames
 from aulight.data.video.write import write_video
-from tests.data.video.films import late
+from tests.data.video.films import added, encoded, late, mux
 
 Command = Callable[..., Any]
 Frames = npt.NDArray[np.uint8]
@@ -89,6 +89,49 @@ def test_a_video_passed_over_for_its_name_is_named(aulight: Command, face: Frame
     assert both.status == 0, both.err
     assert f"passed over, for videos with bars are called so: {mine};" in both.out
     assert not list(out.glob("day*"))
+
+
+def test_what_cannot_be_read_is_told_and_every_film_is_scored(aulight: Command, face: Frames, tmp_path: Path) -> None:
+    """Films of other kinds, and a file of each that is none; the oracle is how many frames each was made of."""
+    given, out = tmp_path / "in", tmp_path / "out"
+    given.mkdir()
+    for name in ("d.heic", "e.NEF", "f.txt"):
+        (given / name).write_bytes(bytes(99))
+    advice = "pictures of kinds that cannot be read (1 .heic, 1 .nef); save them as jpg or png"
+    none = aulight("predict", f"input={given}", f"output={out}")
+    assert (none.status, none.err) == (2, f"aulight: input={given}: no videos, nor pictures, in it; {advice}\n")
+    write_video(given / "a.mp4", [face] * 3, 25)
+    pictures = [Image.fromarray(np.roll(face, step, 1)) for step in range(4)]
+    for name, options in {"b.gif": {"duration": 40}, "c.png": {"duration": 40}, "g.tif": {}}.items():
+        pictures[0].save(given / name, save_all=True, append_images=pictures[1:], **options)
+    with av.open(str(given / "h.ogv"), "w", format="ogg") as container:
+        mux(container, encoded(added(container, "libvpx", (240, 240)), [face] * 5))
+    outcome = aulight("predict", f"input={given}", f"output={given / 'out'}", "workers=1")
+    assert outcome.status == 0, outcome.err
+    counts = {path.stem: len(pd.read_csv(path)) for path in (given / "out").glob("*.csv")}
+    assert counts == {"a": 3, "b": 4, "c": 4, "g": 4, "h": 5}
+    assert "  note: passed over 1 files that are neither videos nor images: 1 .txt\n" in outcome.out
+    assert f"  note: not used: {advice}\n" in outcome.out
+    again = aulight("predict", f"input={given}", f"output={given / 'out'}", "workers=1")
+    assert again.out == outcome.out.replace(" frames\n", " frames; 5 done before\n"), "its own files are no others"
+
+
+def test_pictures_that_are_taken_for_a_film_are_told(aulight: Command, face: Frames, tmp_path: Path) -> None:
+    given = tmp_path / "anna"
+    given.mkdir()
+    for number in range(3):
+        Image.fromarray(face).save(given / f"DSC_{1001 + 7 * number}.jpg")
+    told = (
+        f"  note: {given}: pictures taken for a film of 3 frames at 3.571 fps; pictures=photos scores each on its own"
+    )
+    for _ in range(2):  # also when they were scored before
+        outcome = aulight("predict", f"input={given}", f"output={tmp_path / 'out'}")
+        assert outcome.status == 0, outcome.err
+        assert told in outcome.out
+    for chosen in ("film", "photos"):
+        outcome = aulight("predict", f"input={given}", f"output={tmp_path / chosen}", f"pictures={chosen}")
+        assert outcome.status == 0, outcome.err
+        assert "taken for a film" not in outcome.out
 
 
 @pytest.mark.parametrize("name", ["pipe.mp4", "loop.mp4", "gone.mp4", "a" * 300])

@@ -18,6 +18,7 @@ from aulight.data.sources.raw import RawVideo
 from aulight.data.video.write import write_video
 from aulight.errors import AulightError
 from aulight.preparation.twins import of_one_subject
+from tests.data.video.test_digest import turned
 
 Command = Callable[..., Any]
 Frames = npt.NDArray[np.uint8]
@@ -106,6 +107,14 @@ def test_one_video_in_two_containers_is_one(prepare: Command, tmp_path: Path) ->
     assert outcome.status == 0, outcome.err
     assert "Preparing" not in outcome.err
     assert _subjects(tmp_path) == {"x__a": "anna", "x__c": "cleo", "y__b": "anna"}
+
+
+def test_one_video_that_is_turned_otherwise_is_one(prepare: Command, tmp_path: Path) -> None:
+    turned(tmp_path / "raw" / "x" / "a.mp4", tmp_path / "raw" / "y" / "b.mp4", 90)
+    outcome = prepare(x_a="anna", y_b="bob", x_c="cleo")
+    assert outcome.status == 2
+    assert "b.mp4 (subject bob) are the same video" in outcome.err
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_copy_that_is_added_later_is_found(prepare: Command, tmp_path: Path) -> None:

@@ -147,6 +147,25 @@ def test_a_file_that_is_called_as_what_is_missing_is_a_path(monkeypatch: pytest.
     assert Typed("predict").readable("input=???") == "input='./???'"
 
 
+def test_a_name_is_no_path_whatever_lies_on_the_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The oracle is what is read where nothing lies there."""
+    monkeypatch.chdir(tmp_path)
+    given = ["???", "a,b", "'a'", "[x,y]", "${seed}"]
+    settings = [
+        ("prepare", "data.name"), ("pretrain", "name"), ("finetune", "arm"), ("finetune", "+arms.scratch"),
+        ("finetune", "+logger.tags"), ("report", "videos"), ("dashboard", "project"),
+    ]  # fmt: skip
+    nowhere, there = [], []
+    for read in (nowhere, there):
+        for command, name in settings:
+            for sweep in (False, True):
+                read += [Typed(command, sweep).readable(f"{name}={value}") for value in given]
+            read.append(Typed("finetune").readable("+logger.tags=[x,???]"))
+        for value in given:
+            (tmp_path / value).touch()
+    assert there == nowhere
+
+
 def test_a_path_that_is_there_is_one_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     names = ["a,b.mp4", "[x,y]", "${fps}", "'a'", '"a b"', "choice(a)"]

@@ -23,4 +23,5 @@ def export(settings: ExportSettings) -> None:
         f"{file}: {exported.aus} AUs, {file.stat().st_size / 1e6:.1f} MB; scores {CHECKED_FRAMES} frames as "
         f"{settings.run} does, to {exported.difference:.1e}"
     )
-    say(f"{exported.card}: its card")
+    about = "left as it is, which is not its card" if exported.other else "its card"
+    say(f"{exported.card}: {about}")

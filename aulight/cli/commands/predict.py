@@ -1,6 +1,7 @@
 """``aulight predict``: AU intensities in any video, as a table."""
 
 from aulight.data.faces.following import about_following
+from aulight.data.sources.folder import about_others
 from aulight.errors import AulightError, VideoError, VideosFailed, say, shorten, shorten_lines
 from aulight.prediction.predict import Predicted, score_input
 from aulight.prediction.rows import Tally
@@ -60,6 +61,8 @@ def _say(predicted: Predicted) -> None:
         say(f"  note: {folder} was not looked into ({reason})")
     if overlays := [str(path) for path in predicted.overlays]:
         say(f"  note: passed over, for videos with bars are called so: {shorten(overlays)}; input=<file> scores one")
+    for line in about_others(predicted.others):
+        say(f"  note: {line}")
     for note in predictor.notes:
         say(f"  note: {note}")
     if problems:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,9 +11,9 @@ from aulight.data.marks import CROPS, made_as
 from aulight.data.own import is_own_folder, store_around, without_own
 from aulight.data.sources.layout import entries, file_name, wrong_layout
 from aulight.data.sources.raw import RawDataset, RawVideo
-from aulight.data.video.images import is_file, is_folder, no_file
+from aulight.data.video.images import images_in, is_file, is_film, is_folder, no_file
 from aulight.data.video.photos import Photos, Pictures, photos_at
-from aulight.data.video.types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from aulight.data.video.types import IMAGE_SUFFIXES, UNREADABLE_SUFFIXES, VIDEO_SUFFIXES
 from aulight.errors import AulightError, VideoError, shorten, shorten_lines
 
 LONGEST = 200
@@ -71,7 +71,8 @@ def read(source: Path, fps: float, apart: Collection[Path] = (), pictures: Pictu
     if not found:
         if left_out:
             raise AulightError(*shorten_lines([*left_out.values()]))
-        raise wrong_layout(source, "videos, or folders of images, anywhere in it", [path.name for path in below.own])
+        expected = "videos, or folders of images, anywhere in it"
+        raise wrong_layout(source, expected, [path.name for path in below.own], unreadable(below.others))
     notes = []
     if below.own:
         own = [str(path.relative_to(source)) for path in below.own]
@@ -80,20 +81,50 @@ def read(source: Path, fps: float, apart: Collection[Path] = (), pictures: Pictu
     notes += [f"not used: {path}: {reason}" for path, reason in below.no_files.items()]
     notes += [f"not looked into: {path} ({reason})" for path, reason in below.closed.items()]
     if images := [path for path in found.values() if path.is_dir()]:
-        notes.append(f"{len(images)} folders of images, taken to have {fps:g} frames a second (data.reader.fps)")
+        note = f"{len(images)} folders of images, taken to have {fps:g} frames a second (data.reader.fps)"
+        if pictures == "auto":
+            counts = shorten(f"{path.name} ({_count(path)} frames)" for path in images)
+            note += f": {counts}; data.reader.pictures=photos takes each image on its own"
+        notes.append(note)
     if photos:
         count = sum(map(len, photos.values()))
         albums = shorten([str(path) for path in photos])
         what = "taken for photos, each a video of one frame; else data.reader.pictures=film"
         notes.append(f"{count} images in {albums}: {what}")
-    if below.others:
-        counts = shorten(f"{count} {suffix or 'without suffix'}" for suffix, count in sorted(below.others.items()))
-        notes.append(f"passed over {below.others.total()} files that are neither videos nor images: {counts}")
+    notes += about_others(below.others)
     videos = [
         RawVideo(name, name, path, None if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() else fps)
         for name, path in found.items()
     ]
     return RawDataset((), videos, notes, left_out)
+
+
+def about_others(others: Mapping[str, int]) -> Iterator[str]:
+    """What is to be said of files that are passed over, by how many there are of each suffix: a line, or two."""
+    known = {suffix: count for suffix, count in sorted(others.items()) if suffix not in UNREADABLE_SUFFIXES}
+    if known:
+        counts = shorten(f"{count} {suffix or 'without suffix'}" for suffix, count in known.items())
+        yield f"passed over {sum(known.values())} files that are neither videos nor images: {counts}"
+    if line := unreadable(others):
+        yield f"not used: {line}"
+
+
+def unreadable(others: Mapping[str, int]) -> str:
+    """What is to be done about pictures of phones and cameras that cannot be read; nothing where there are none."""
+    found = {suffix: count for suffix, count in sorted(others.items()) if suffix in UNREADABLE_SUFFIXES}
+    if not found:
+        return ""
+    counts = shorten(f"{count} {suffix}" for suffix, count in found.items())
+    return f"pictures of kinds that cannot be read ({counts}); save them as jpg or png"
+
+
+def _count(folder: Path) -> int:
+    """How many images a folder holds."""
+    try:
+        listed = images_in(folder)
+    except VideoError:
+        return 0
+    return 0 if listed is None else len(listed[1])
 
 
 def _photos(folder: Path, pictures: Pictures) -> Photos | None:
@@ -155,7 +186,8 @@ class _Walk:
         kept = without_own(inside)
         self.own += [path for path in inside if path not in {*kept}]
         inside = [path for path in kept if not self._is_own(path)]
-        if any(path.suffix.lower() in IMAGE_SUFFIXES and is_file(path) for path in inside):
+        films = {path for path in inside if is_film(path)}
+        if any(path.suffix.lower() in IMAGE_SUFFIXES and is_file(path) and path not in films for path in inside):
             yield folder
         for path in inside:
             suffix = path.suffix.lower()
@@ -166,6 +198,8 @@ class _Walk:
                     self.closed[path] = str(error.strerror)
                     continue
                 yield from self.below(path, deeper)
+            elif path in films:
+                yield path
             elif suffix in IMAGE_SUFFIXES:
                 continue
             elif suffix not in VIDEO_SUFFIXES:

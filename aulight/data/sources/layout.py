@@ -30,8 +30,9 @@ def entries(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def wrong_layout(source: Path, expected: str, own: Sequence[str] = ()) -> AulightError:
+def wrong_layout(source: Path, expected: str, own: Sequence[str] = (), advice: str = "") -> AulightError:
     """The error for a folder that holds something else than ``expected``, or only what aulight made (``own``)."""
     names = [path.name + "/" * path.is_dir() for path in entries(source)]
     made = f"; passed over what aulight made: {shorten(own, 8)}" if own else ""
-    return AulightError(f"data.source={source}: expected {expected}; found {shorten(names, 8) or 'nothing'}{made}")
+    said = f"data.source={source}: expected {expected}; found {shorten(names, 8) or 'nothing'}{made}"
+    return AulightError(said + (f"; {advice}" if advice else ""))

@@ -2,12 +2,11 @@
 
 import hashlib
 import zipfile
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from aulight.data.video.images import MOST_BYTES, images_of
-from aulight.data.video.types import RawFrame
+from aulight.data.video.types import Frames
 from aulight.errors import VideoError
 from aulight.foreign.zip import UNREADABLE, member_blocks
 
@@ -82,19 +81,24 @@ def digest(path: Path) -> str:
 
 
 class Pictures:
-    """The digest of the pictures that pass: the same however the video is packed, as long as it is not encoded anew."""
+    """The digest of pictures as they are stored: the same however the video is packed, and however it is to be turned.
+
+    A video that is encoded anew has another.
+    """
 
     def __init__(self) -> None:
         self._whole = hashlib.sha256()
 
-    def of(self, frames: Iterable[RawFrame]) -> Iterator[RawFrame]:
-        """The frames, of each of which one pixel in 64 is looked at."""
-        for frame in frames:
-            self._whole.update(repr(frame.image.shape).encode() + frame.image[::8, ::8].tobytes())
-            yield frame
+    def add(self, image: Frames) -> None:
+        """Takes the next picture, of which one pixel in 64 is looked at.
+
+        Args:
+            image: ``(H, W, 3)`` uint8 RGB, as :func:`aulight.data.video.raw.raw_frames` shows it to ``stored``.
+        """
+        self._whole.update(repr(image.shape).encode() + image[::8, ::8].tobytes())
 
     def digest(self) -> str:
-        """Hex SHA-256, once all have passed."""
+        """Hex SHA-256, once all have been added."""
         return self._whole.hexdigest()
 
 

@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from aulight.data.own import without_own
 from aulight.data.video.pictures import decoded
-from aulight.data.video.types import IMAGE_SUFFIXES, RawFrame
+from aulight.data.video.several import SUFFIXES, moves
+from aulight.data.video.types import IMAGE_SUFFIXES, RawFrame, Stored
 from aulight.errors import AulightError, VideoError
 from aulight.foreign.whole_file import read_bytes
 from aulight.foreign.zip import UNREADABLE, read_member
@@ -30,13 +31,16 @@ def images_of(path: Path) -> tuple[Path | None, list[tuple[int, str]]] | None:
 
 
 def images_in(path: Path) -> tuple[Path | None, list[Path]] | None:
-    """The zip file that holds a folder of images, and their paths in natural order; ``None`` for a video file."""
+    """The zip file that holds a folder of images, and their paths in natural order; ``None`` for a video file.
+
+    Of a folder on the disk, files that hold several pictures are left out: each is a film of its own.
+    """
     if is_folder(path):
         try:
             inside = without_own(path.iterdir())
         except OSError as error:
             raise VideoError(f"{path}: cannot be looked into ({error.strerror})") from error
-        return None, _images(path, [str(entry) for entry in inside if is_file(entry)])
+        return None, _images(path, [str(entry) for entry in inside if is_file(entry) and not is_film(entry)])
     file = next((place for place in (path, *path.parents) if is_file(place)), None)
     if file is None:
         raise VideoError(f"{path}: {no_file(path)}")
@@ -54,6 +58,11 @@ def images_in(path: Path) -> tuple[Path | None, list[Path]] | None:
 def is_file(path: Path) -> bool:
     """Whether there is a file, or a link to one; unlike Path's own, it does not raise at closed folders."""
     return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_film(path: Path) -> bool:
+    """Whether a file is called as a picture and holds several; of what is not called so, it is not asked."""
+    return path.suffix.lower() in SUFFIXES and is_file(path) and moves(path)
 
 
 def is_folder(path: Path) -> bool:
@@ -119,8 +128,21 @@ def picture_bytes(archive: zipfile.ZipFile | None, name: str) -> bytes:
     return read_bytes(Path(name), MOST_BYTES) if archive is None else read_member(archive, name, MOST_BYTES)
 
 
-def image_frames(path: Path, file: Path | None, numbered: list[tuple[int, str]], fps: float) -> Iterator[RawFrame]:
+def image_frames(
+    path: Path,
+    file: Path | None,
+    numbered: list[tuple[int, str]],
+    fps: float,
+    stored: Stored | None = None,
+) -> Iterator[RawFrame]:
     """The images of :func:`images_of` as frames, one at a time in memory.
+
+    Args:
+        path: The folder.
+        file: The zip file that holds it, if one does.
+        numbered: Number and path of each image.
+        fps: How many numbers are a second.
+        stored: As of :func:`aulight.data.video.raw.raw_frames`.
 
     Raises:
         VideoError: At an image that cannot be read.
@@ -132,5 +154,5 @@ def image_frames(path: Path, file: Path | None, numbered: list[tuple[int, str]],
                 data = picture_bytes(archive, name)
             except NO_BYTES as error:
                 raise VideoError(f"{path}: image {Path(name).name} cannot be read ({error})") from error
-            image = decoded(data, f"{path}: image {Path(name).name}")
+            image = decoded(data, f"{path}: image {Path(name).name}", stored)
             yield RawFrame(number, (number - numbered[0][0]) / fps, image)

@@ -14,6 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from aulight.data.video.images import NO_BYTES, image_frames, images_in, picture_bytes
 from aulight.data.video.pictures import claimed_size
+from aulight.data.video.several import moves
 from aulight.data.video.types import IMAGE_SUFFIXES, RawFrame
 from aulight.errors import VideoError
 
@@ -77,9 +78,10 @@ class Photos:
 def photos_at(path: Path, pictures: Pictures) -> Photos | None:
     """The photos at a path; ``None`` where there is a video, be it a file or a folder of pictures.
 
-    A picture alone is a photo. Those of a folder are a film where neighbours, by number or name, are of one size and
-    much alike. A film that is all cuts, or has less than a picture a second, may look like photos, and photos that were
-    taken in a row without moving the camera like a film: ``pictures`` says it then.
+    A picture alone is a photo, and a file of several pictures a film. Those of a folder are a film where neighbours, by
+    number or name, are of one size and much alike. A film that is all cuts, or has less than a picture a second, may
+    look like photos, and photos that were taken in a row without moving the camera like a film: ``pictures`` says it
+    then.
 
     Args:
         path: As :func:`aulight.data.video.raw.raw_frames` takes it.
@@ -89,7 +91,7 @@ def photos_at(path: Path, pictures: Pictures) -> Photos | None:
         VideoError: When there is nothing, or a zip file cannot be read.
     """
     if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
-        return Photos(path, None, (path,))
+        return None if moves(path) else Photos(path, None, (path,))
     if pictures == "film" or (listed := images_in(path)) is None:
         return None
     found = Photos(path, listed[0], tuple(listed[1]))

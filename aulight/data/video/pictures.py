@@ -3,12 +3,14 @@
 import io
 import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aulight.data.video.types import MOST_PIXELS, Frames
+from aulight.data.video.several import holds_several
+from aulight.data.video.types import MOST_PIXELS, RAW_SUFFIXES, Frames, Stored
 from aulight.errors import VideoError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
@@ -17,13 +19,14 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 _FOREIGN = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"
 )
-_RAW = frozenset({".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw"})
 _HEAD = 64  # bytes that tell what a file is
 _ADVICE = "save it as jpg or png"
+_APART = "give it by itself, or in a folder under its own ending, and not in a zip file"
+_ORIENTATION = 0x0112  # of EXIF
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file is a single picture, by its first bytes, whatever it is called.
+    """Whether a file is a single picture, not a film of several, by its first bytes, whatever it is called.
 
     Raises:
         VideoError: For a picture of a kind that cannot be read, as phones (HEIC) and cameras (raw) make them.
@@ -31,35 +34,39 @@ def is_picture(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
+            file.seek(0)
+            several = holds_several(file)
     except OSError as error:
         raise VideoError(f"{path}: cannot be read ({error.strerror})") from error
     suffix = path.suffix.lower()
     _refuse_foreign(head, f"{path}: the picture")
-    if suffix in _RAW:
+    if suffix in RAW_SUFFIXES:
         raise VideoError(f"{path}: a camera's raw picture, which cannot be read; {_ADVICE}")
     if head.startswith(b"\xff\xd8\xff"):
         return suffix not in (".mjpeg", ".mjpg")  # pictures one after the other
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return not (head[12:16] == b"VP8X" and head[20] & 2)  # it does not move
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return b"acTL" not in head
-    return suffix in (".bmp", ".tif", ".tiff")
+    if several:
+        return False
+    known = head.startswith(b"\x89PNG\r\n\x1a\n") or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+    return known or suffix in (".bmp", ".tif", ".tiff")
 
 
-def decoded(data: bytes, what: str) -> Frames:
+def decoded(data: bytes, what: str, stored: Stored | None = None) -> Frames:
     """The pixels of a picture, ``(H, W, 3)`` uint8 RGB: upright as its EXIF says, of whatever depth and colours.
 
     Args:
         data: The bytes of its file.
         what: What a message begins with.
+        stored: Is shown the pixels as they are stored, before they are turned upright.
 
     Raises:
-        VideoError: When it is damaged, cut off, of a kind that cannot be read, or claims more than
+        VideoError: When it is damaged, cut off, of a kind that cannot be read, no single one, or claims more than
             :data:`aulight.data.video.types.MOST_PIXELS`.
     """
     import cv2
 
     _refuse_foreign(data[:_HEAD], what)
+    if holds_several(io.BytesIO(data)):
+        raise VideoError(f"{what} is a film of several pictures in one file, not a single one; {_APART}")
     width, height = claimed_size(data, what)
     if width * height > MOST_PIXELS:
         raise VideoError(f"{what} claims {width} x {height} pixels, more than can be read; make it smaller")
@@ -70,7 +77,36 @@ def decoded(data: bytes, what: str) -> Frames:
         image = None
     if image is None:
         raise VideoError(f"{what} is damaged")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    shown = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    if stored is not None:
+        stored(np.ascontiguousarray(_LAID.get(_orientation(data) or 1, np.asarray)(shown)))
+    return shown
+
+
+_LAID: dict[int, Callable[[Frames], Frames]] = {
+    2: lambda shown: shown[:, ::-1],
+    3: lambda shown: shown[::-1, ::-1],
+    4: lambda shown: shown[::-1],
+    5: lambda shown: shown.swapaxes(0, 1),
+    6: np.rot90,
+    7: lambda shown: shown.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda shown: np.rot90(shown, -1),
+}
+"""By the orientation in EXIF, how an upright picture is laid again as it is stored."""
+
+
+def _orientation(data: bytes) -> int | None:
+    """What the EXIF of a picture says of its way up: 1 to 8, where it makes sense."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+                found = picture.getexif().get(_ORIENTATION)
+                return found if isinstance(found, int) else None
+    except Exception:  # as of claimed_size
+        return None
 
 
 def _refuse_foreign(head: bytes, what: str) -> None:

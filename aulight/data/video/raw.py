@@ -13,7 +13,8 @@ from aulight.data.video.images import image_frames, image_rate, images_of
 from aulight.data.video.opened import Film, measured, opened
 from aulight.data.video.pictures import decoded, is_picture
 from aulight.data.video.scaling import averaged, fit_multiple
-from aulight.data.video.types import MOST_PIXELS, USUAL_FPS, Frames, RawFrame, RawInfo
+from aulight.data.video.several import several_at
+from aulight.data.video.types import MOST_PIXELS, USUAL_FPS, Frames, RawFrame, RawInfo, Stored
 from aulight.data.video.upright import Upright
 from aulight.errors import VideoError
 
@@ -36,24 +37,31 @@ def raw_info(path: Path, fps: float | None = None, exact: bool = True) -> RawInf
         return RawInfo(image_rate(path, fps) / mean_step(numbers), len(numbers))
     if is_picture(path):
         return RawInfo(fps or USUAL_FPS, 1)
+    if (several := several_at(path, fps)) is not None:
+        return several.info()
     with opened(path) as film:
         said = film.stream.frames or round((film.container.duration or 0) / 1e6 * film.fps) or None
         rate, frames = measured(film) if exact else (film.fps, said)
         return RawInfo(rate, frames or said, film.note)
 
 
-def raw_frames(path: Path, fps: float | None = None, square: int | None = None) -> Iterator[RawFrame]:
+def raw_frames(
+    path: Path, fps: float | None = None, square: int | None = None, stored: Stored | None = None
+) -> Iterator[RawFrame]:
     """All frames of a raw video or a folder of images, once, in order, one at a time in memory.
 
     A video is turned upright as its file says and keeps its timestamps. Images are numbered by their names:
     ``0643.jpg``, ``643.png`` and ``frame_0643.jpg`` are frame 643. Names that are not all of one such kind are put in
-    natural order and numbered from 0. A single picture is a video of one frame.
+    natural order and numbered from 0. A single picture is a video of one frame;
+    an animated png or webp, and a tiff of several pages, one of as many.
 
     Args:
         path: A video file, a picture, a folder of jpg or png, or such a folder inside a zip file
             (``F001.zip/F001/T1``).
-        fps: Frames per second of images; ignored for a video file.
+        fps: Frames per second of images, and of the pages of a tiff; ignored for a video file.
         square: Square pictures of a video file are scaled to this side, just as prepared ones are decoded.
+        stored: Is shown every picture as it is stored, before it is turned upright and its pixels are made square; not
+            together with ``square``.
 
     Raises:
         VideoError: When the file is missing, empty or damaged, has no pictures or ends before its end. The frames
@@ -62,18 +70,20 @@ def raw_frames(path: Path, fps: float | None = None, square: int | None = None) 
     """
     images = images_of(path)
     if images is not None:
-        return image_frames(path, *images, image_rate(path, fps))
+        return image_frames(path, *images, image_rate(path, fps), stored)
     if is_picture(path):
-        return _picture(path)
-    return _video_frames(path, square)
+        return _picture(path, stored)
+    if (several := several_at(path, fps)) is not None:
+        return several.frames(stored)
+    return _video_frames(path, square, stored)
 
 
-def _picture(path: Path) -> Iterator[RawFrame]:
+def _picture(path: Path, stored: Stored | None) -> Iterator[RawFrame]:
     try:
         data = path.read_bytes()
     except OSError as error:
         raise VideoError(f"{path}: cannot be read ({error.strerror})") from error
-    yield RawFrame(0, 0.0, decoded(data, f"{path}: the picture"))
+    yield RawFrame(0, 0.0, decoded(data, f"{path}: the picture", stored))
 
 
 def late_start(what: object, first_s: float, fps: float) -> str | None:
@@ -91,7 +101,7 @@ def late_start(what: object, first_s: float, fps: float) -> str | None:
     )
 
 
-def _video_frames(path: Path, square: int | None, strict: bool = True) -> Iterator[RawFrame]:
+def _video_frames(path: Path, square: int | None, stored: Stored | None, strict: bool = True) -> Iterator[RawFrame]:
     import av
 
     number, time_s, start_s = 0, -1.0, 0.0
@@ -109,7 +119,10 @@ def _video_frames(path: Path, square: int | None, strict: bool = True) -> Iterat
                     start_s = film.starts_s(shown_s or 0.0)
                 shown_s = number / film.fps if shown_s is None else shown_s - start_s
                 time_s = shown_s if shown_s > time_s else time_s + 1 / film.fps
-                yield RawFrame(number, time_s, upright(frame, picture(frame)))
+                image = picture(frame)
+                if stored is not None:
+                    stored(image if image.shape[:2] == (frame.height, frame.width) else _rgb(frame, frame.width))
+                yield RawFrame(number, time_s, upright(frame, image))
                 number += 1
         except av.FFmpegError as error:
             if number or not strict:
@@ -121,7 +134,7 @@ def _video_frames(path: Path, square: int | None, strict: bool = True) -> Iterat
         if not strict:
             raise VideoError(f"{path}: has no frames that can be decoded")
         # One that was cut out of a longer video may begin with frames that need others from before the cut.
-        yield from _video_frames(path, square, strict=False)
+        yield from _video_frames(path, square, stored, strict=False)
 
 
 def _decoded(film: Film) -> Iterator[tuple[Any, float | None]]:
@@ -165,6 +178,11 @@ def _decoded(film: Film) -> Iterator[tuple[Any, float | None]]:
         raise damage
 
 
+def _rgb(frame: Any, width: int) -> Frames:
+    """A decoded frame as RGB, so many pixels wide."""
+    return np.asarray(frame.reformat(width=width, format="rgb24", threads=1).to_ndarray(), np.uint8)
+
+
 STRETCH = 4
 """Most that pixels are wider than high, or the other way: more is a mistake, and would be a picture of any size."""
 
@@ -181,7 +199,7 @@ class _Picture:
         pixel = self._stream.sample_aspect_ratio or 1
         width = round(frame.width * pixel) if 1 / STRETCH <= pixel <= STRETCH else frame.width
         if self._side is None or not frame.width == width == frame.height:
-            return np.asarray(frame.reformat(width=width, format="rgb24", threads=1).to_ndarray(), np.uint8)
+            return _rgb(frame, width)
         if self._scaled is None:
             self._scaled = self._filter(self._times * self._side)
         self._scaled.push(frame)

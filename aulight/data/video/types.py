@@ -1,17 +1,28 @@
 """What videos are made of, and what their files are called."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 VIDEO_SUFFIXES = frozenset(
-    {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"}
-)
+    {
+        ".3g2", ".3gp", ".apng", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif",
+        ".m2t", ".m2ts", ".m4v", ".mkv", ".mod", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg",
+        ".mts", ".mxf", ".ogv", ".qt", ".tod", ".ts", ".vob", ".webm", ".wmv",
+    }
+)  # fmt: skip
 """What raw video files are called, in small letters."""
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """What raw images are called, in small letters."""
+
+RAW_SUFFIXES = frozenset({".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw"})
+"""What cameras call pictures that only few programs can develop, in small letters."""
+
+UNREADABLE_SUFFIXES = RAW_SUFFIXES | {".avif", ".heic", ".heif", ".hif"}
+"""What pictures are called that cannot be read, in small letters."""
 
 USUAL_FPS = 25.0
 """Frames per second of a video that does not tell them and has no two frames that would."""
@@ -23,6 +34,9 @@ MOST_PIXELS = 2**27
 """Most pixels of a picture or of a frame: four times 8K. A header can claim any number, and memory is asked for it."""
 
 Frames = npt.NDArray[np.uint8]
+
+Stored = Callable[[Frames], object]
+"""Is shown pictures as they are stored, ``(H, W, 3)`` uint8 RGB."""
 
 
 @dataclass(frozen=True)

@@ -162,6 +162,17 @@ def test_a_folder_that_cannot_be_looked_into_is_named(tmp_path: Path) -> None:
     assert f"not used: {root / 'listed' / 'c.mp4'}: cannot be read (Permission denied)" in lines
 
 
+def test_pictures_that_cannot_be_read_are_told_with_what_to_do(tmp_path: Path) -> None:
+    root = _files(tmp_path / "raw", "b.HEIC", "sub/c.heic", "d.nef", "e.txt")
+    advice = "pictures of kinds that cannot be read (2 .heic, 1 .nef); save them as jpg or png"
+    with pytest.raises(AulightError) as caught:
+        _read(root)
+    assert str(caught.value).endswith(f"found b.HEIC, d.nef, e.txt, sub/; {advice}")
+    _files(root, "a.mp4")
+    told = ["passed over 1 files that are neither videos nor images: 1 .txt", f"not used: {advice}"]
+    assert _read(root).notes == told
+
+
 def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     root, elsewhere = _files(tmp_path / "raw", "a.mp4"), _files(tmp_path / "disk", "b.mp4")
     (root / "linked").symlink_to(elsewhere)
@@ -172,7 +183,10 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
 def test_the_frame_rate_of_images_is_said_for_nothing_else_tells_it(tmp_path: Path, folder_tree: Tree) -> None:
     root = folder_tree(tmp_path / "raw", frames=2, size=SMALL)
     data = _read(root, 29.97)
-    assert data.notes[0] == "1 folders of images, taken to have 29.97 frames a second (data.reader.fps)"
+    assert data.notes[0] == (
+        "1 folders of images, taken to have 29.97 frames a second (data.reader.fps): third (2 frames); "
+        "data.reader.pictures=photos takes each image on its own"
+    )
     assert [video.fps for video in data.videos] == [None, 29.97, None]
     shutil.rmtree(root / "day 1" / "third")
     assert not any("data.reader.fps" in note for note in _read(root).notes)

@@ -19,6 +19,7 @@ from av.stream import Disposition
 from PIL import Image, ImageCms
 
 from aulight.data.video.raw import late_start, raw_frames, raw_info
+from aulight.data.video.types import VIDEO_SUFFIXES
 from aulight.data.video.write import write_video
 from aulight.errors import VideoError
 from tests.data.video.films import Decode, Frames, added, encoded, late, mux, numbers, silence, until_error
@@ -221,6 +222,34 @@ def test_sound_that_starts_later_moves_no_frame(tmp_path: Path, pictures: list[F
         mux(container, packets + silence(container, 0.5, start_s=0.3))
     assert [frame.time_s for frame in raw_frames(tmp_path / name)] == pytest.approx(np.arange(COUNT) / 25)
     assert late_start("late", 0.0, 25) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "codec"),
+    [
+        ("a.ogv", "ogg", "libvpx"),
+        ("a.mxf", "mxf", "mpeg2video"),
+        ("a.vob", "vob", "mpeg2video"),
+        ("a.mpe", "mpeg", "mpeg1video"),
+        ("a.m2t", "mpegts", "mpeg2video"),
+        ("a.asf", "asf", "wmv2"),
+        ("a.f4v", "f4v", "libx264"),
+        ("a.divx", "avi", "mpeg4"),
+        ("a.qt", "mov", "libx264"),
+        ("a.3g2", "3g2", "mpeg4"),
+    ],
+)
+def test_films_of_every_kind_have_all_their_frames_and_times(
+    tmp_path: Path, pictures: list[Frames], decode: Decode, name: str, kind: str, codec: str
+) -> None:
+    path = tmp_path / name
+    assert path.suffix in VIDEO_SUFFIXES
+    with av.open(str(path), "w", format=kind) as container:
+        mux(container, encoded(added(container, codec, (64, 64)), pictures[:COUNT]))
+    frames = list(raw_frames(path))
+    assert numbers(decode, frames) == list(range(COUNT))
+    np.testing.assert_allclose([frame.time_s for frame in frames], np.arange(COUNT) / 25, atol=1e-3)
+    assert raw_info(path).fps == pytest.approx(25)
 
 
 # ---- side data ---------------------------------------------------------------------------------------------------
