@@ -102,8 +102,8 @@ def test_what_cannot_be_read_is_told_and_every_film_is_scored(aulight: Command, 
     assert (none.status, none.err) == (2, f"aulight: input={given}: no videos, nor pictures, in it; {advice}\n")
     write_video(given / "a.mp4", [face] * 3, 25)
     pictures = [Image.fromarray(np.roll(face, step, 1)) for step in range(4)]
-    for name, options in {"b.gif": {"duration": 40}, "c.png": {"duration": 40}, "g.tif": {}}.items():
-        pictures[0].save(given / name, save_all=True, append_images=pictures[1:], **options)
+    for name in ("b.gif", "c.png", "g.tif"):
+        pictures[0].save(given / name, save_all=True, append_images=pictures[1:])
     with av.open(str(given / "h.ogv"), "w", format="ogg") as container:
         mux(container, encoded(added(container, "libvpx", (240, 240)), [face] * 5))
     outcome = aulight("predict", f"input={given}", f"output={given / 'out'}", "workers=1")

@@ -155,7 +155,7 @@ def test_a_name_is_no_path_whatever_lies_on_the_disk(monkeypatch: pytest.MonkeyP
         ("prepare", "data.name"), ("pretrain", "name"), ("finetune", "arm"), ("finetune", "+arms.scratch"),
         ("finetune", "+logger.tags"), ("report", "videos"), ("dashboard", "project"),
     ]  # fmt: skip
-    nowhere, there = [], []
+    nowhere, there = list[str](), list[str]()
     for read in (nowhere, there):
         for command, name in settings:
             for sweep in (False, True):

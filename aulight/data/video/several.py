@@ -1,4 +1,4 @@
-"""Files of one kind of picture that hold several: animated png and webp, and tiffs of many pages, are films."""
+"""Files that hold several pictures and are no videos: gifs, animated png and webp, and tiffs of many pages."""
 
 import io
 import os
@@ -79,7 +79,7 @@ def moves(path: Path) -> bool:
 
 
 def several_at(path: Path, fps: float | None) -> Several | None:
-    """The film in a file that FFmpeg does not read: an animated webp, or a tiff of several pages.
+    """The film in a file that FFmpeg does not read well: an animated webp, a gif, or a tiff of several pages.
 
     Args:
         path: The file.
@@ -95,7 +95,9 @@ def several_at(path: Path, fps: float | None) -> Several | None:
             file.seek(0)
             if head[:4] == b"RIFF" and holds_several(file):
                 file.seek(0)
-                return _Webp(path, tuple(_shown_ms(file)))
+                return _Moving(path, "WEBP", tuple(_shown_ms(file)))
+            if head[:6] in (b"GIF87a", b"GIF89a"):  # FFmpeg takes one whose pictures have no times for a single one
+                return _gif(path, file)
             if head[:2] not in (b"II", b"MM"):
                 return None
             pages, cut = list[_Page](), False
@@ -145,16 +147,20 @@ def _shown_ms(file: BinaryIO) -> Iterator[int]:
 
 
 @dataclass(frozen=True)
-class _Webp:
-    """An animated webp.
+class _Moving:
+    """An animated webp or gif.
 
     Attributes:
         path: The file.
+        kind: Of file, as Pillow calls it.
         shown_ms: How long each picture is shown.
+        cut: Whether the end is missing.
     """
 
     path: Path
+    kind: str
     shown_ms: tuple[int, ...]
+    cut: bool = False
 
     def info(self) -> RawInfo:
         usual = float(np.median(self.shown_ms)) if self.shown_ms else 1000 / USUAL_FPS
@@ -165,7 +171,7 @@ class _Webp:
 
         start_ms = 0
         try:
-            with Image.open(self.path, formats=["WEBP"]) as film:
+            with Image.open(self.path, formats=[self.kind]) as film:
                 width, height = film.size
                 if width * height > MOST_PIXELS:
                     raise VideoError(f"{self.path}: claims {width} x {height} pixels, more than can be read")
@@ -178,6 +184,48 @@ class _Webp:
                     start_ms += shown
         except (OSError, EOFError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise VideoError(f"{self.path}: damaged") from error
+        if self.cut:
+            raise VideoError(f"{self.path}: ends after frame {len(self.shown_ms) - 1}, cut off or damaged")
+
+
+def _gif(path: Path, file: BinaryIO) -> "_Moving":
+    """A gif, by the blocks of its file up to the last one that is whole."""
+    file.seek(10)
+    shown, delay, cut = list[int](), 0, False
+    try:
+        _colours(file, file.read(1)[0], 2)
+        while (kind := file.read(1)[0]) != 0x3B:
+            if kind == 0x21:
+                label = file.read(1)[0]
+                inner = _inner(file)
+                if label == 0xF9:
+                    delay = 10 * int.from_bytes(inner[1:3], "little")
+            elif kind == 0x2C:
+                _colours(file, file.read(9)[8], 1)
+                _inner(file)
+                shown.append(delay if delay > SHORTEST_MS else INSTEAD_MS)
+                delay = 0
+            else:
+                raise IndexError(kind)
+    except IndexError:
+        cut = True
+    return _Moving(path, "GIF", tuple(shown), cut)
+
+
+def _colours(file: BinaryIO, flags: int, further: int) -> None:
+    """Passes over a table of colours, if there is one, and some bytes before it."""
+    file.seek(further + (3 << ((flags & 7) + 1) if flags & 0x80 else 0), io.SEEK_CUR)
+
+
+def _inner(file: BinaryIO) -> bytes:
+    """The first bytes in a block of a gif, which is passed over."""
+    first = b""
+    while length := file.read(1)[0]:
+        part = file.read(length)
+        if len(part) < length:
+            raise IndexError(length)
+        first = first or part
+    return first
 
 
 # ---- tiff --------------------------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def test_a_small_picture_beside_a_large_one_is_no_page(tmp_path: Path, frames: l
     np.testing.assert_array_equal(frame.image, frames[0])
 
 
-@pytest.mark.parametrize("kind", ["png", "webp", "tif"])
+@pytest.mark.parametrize("kind", ["png", "webp", "tif", "gif"])
 @pytest.mark.parametrize("share", [0.5, 0.9])
 def test_what_is_cut_off_is_no_single_picture(tmp_path: Path, frames: list[Frames], kind: str, share: float) -> None:
     path = save(tmp_path / f"a.{kind}", frames)
