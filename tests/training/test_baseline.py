@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from sklearn.linear_model import Ridge  # type: ignore[import-untyped]
+from sklearn.linear_model import Ridge
 
 from aulight import protocol
 from aulight.data.store import BLENDSHAPE, PreparedDataset
