@@ -73,7 +73,7 @@ class Sitter:
         return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-def actions(seed: int = 0, which: Rig = "first", subjects: int = 6, pixels: int = 72, columns: int = 5) -> Image:
+def actions(seed: int = 0, which: Rig = "first", subjects: int = 6, pixels: int = 64, columns: int = 5) -> Image:
     """A labelled panel for every AU: people at rest, at 3 and at 5.
 
     Args:
