@@ -66,7 +66,7 @@ def _main() -> None:
         picture = cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)
         given.out.parent.mkdir(parents=True, exist_ok=True)
         jpg = given.out.suffix == ".jpg"
-        quality = [cv2.IMWRITE_JPEG_QUALITY, 75] if jpg else [cv2.IMWRITE_PNG_COMPRESSION, 9]
+        quality = [cv2.IMWRITE_JPEG_QUALITY, 62] if jpg else [cv2.IMWRITE_PNG_COMPRESSION, 9]
         with whole(given.out) as temporary:
             temporary.write_bytes(cv2.imencode(given.out.suffix, picture, quality)[1].tobytes())
 

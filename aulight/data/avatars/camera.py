@@ -61,7 +61,7 @@ def cut(figure: Figure, camera: Camera) -> Array:
     numbers = [figure.landmarks[name] for name in _STABLE.values()]
     seen = camera.project(figure.points[numbers])
     landmarks = np.zeros((478, 2))
-    landmarks[list(_STABLE)] = seen[:, :2]
+    landmarks[list(_STABLE)] = seen[:, :2] + 0.5  # landmarks are counted from the corner of the first pixel
     return pose_of(landmarks)
 
 

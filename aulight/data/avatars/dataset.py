@@ -47,7 +47,7 @@ class Size:
 
 SIZES: dict[str, Size] = {
     "smoke": Size(pixels=64, frames=48, unlabelled=6, train=4, validation=2, test=2),
-    "default": Size(pixels=72, frames=160, unlabelled=500, train=48, validation=20, test=40),
+    "default": Size(pixels=80, frames=160, unlabelled=500, train=48, validation=20, test=40),
     "large": Size(pixels=128, frames=320, unlabelled=3000, train=300, validation=60, test=120),
 }
 

@@ -22,7 +22,7 @@ _DIRECTIONS = 48
 _SIDE = 96
 
 SEEN_AT: dict[str, tuple[float, float, float]] = {
-    "eye outer": (0.425, 7.280, 1.315), "eye inner": (0.222, 7.258, 1.342), "mouth corner": (0.25, 6.612, 1.374),
+    "eye outer": (0.425, 7.280, 1.315), "eye inner": (0.177, 7.267, 1.378), "mouth corner": (0.25, 6.612, 1.374),
     "nose tip": (0.0, 6.969, 1.669), "nose base": (0.0, 6.81, 1.575), "nostril": (0.125, 6.83, 1.46),
     "bridge high": (0.0, 7.351, 1.507), "bridge": (0.0, 7.261, 1.514), "bridge low": (0.0, 7.196, 1.536),
     "nose back": (0.0, 7.148, 1.562),

@@ -65,14 +65,15 @@ class Sitter:
             share = float(activation(np.array(intensity)))
             left[AVATAR_AUS.index(abs(au))] = share
             right[AVATAR_AUS.index(abs(au))] = share if au > 0 else 0
+        still = np.zeros(len(AVATAR_AUS))
+        self._figure.pose(Pose(still, still, {}, (0.0, 0.0), turn, (0.0, 0.0, 0.0)))
+        matrix = crop_matrix(cut(self._figure, _CAMERA), self._pixels)  # which does not follow what moves
         pose = Pose(left, right, {}, (0.0, 0.0), turn, (0.0, 0.0, 0.0))
-        self._figure.pose(pose)
-        matrix = crop_matrix(cut(self._figure, _CAMERA), self._pixels)
         picture = self._renderer.draw(pose, _LIGHT, _CAMERA, self._background, matrix)
         return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-def actions(seed: int = 0, which: Rig = "first", subjects: int = 6, pixels: int = 72, columns: int = 5) -> Image:
+def actions(seed: int = 0, which: Rig = "first", subjects: int = 6, pixels: int = 64, columns: int = 5) -> Image:
     """A labelled panel for every AU: people at rest, at 3 and at 5.
 
     Args:

@@ -15,7 +15,7 @@ from aulight.data.video.prepared import stream_frames
 from aulight.data.writer import partial_folder
 from aulight.errors import AulightError
 
-TINY = dataset.Size(pixels=48, frames=10, unlabelled=1, train=1, validation=1, test=1)
+TINY = dataset.Size(pixels=64, frames=10, unlabelled=1, train=1, validation=1, test=1)
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def test_a_whole_prepared_dataset(tmp_path: Path) -> None:
         acted = np.round(performance(2, index, 0, TINY.frames, dataset.FPS)[0].intensities)
         rows = data.labels[data.labels["video_id"] == data.videos.loc[index, "video_id"]]
         np.testing.assert_array_equal(rows[data.columns].to_numpy(int), acted)
-        assert np.concatenate(list(stream_frames(data.path(index)))).shape == (10, 48, 48, 3)
+        assert np.concatenate(list(stream_frames(data.path(index)))).shape == (10, 64, 64, 3)
     assert not list(tmp_path.glob(".*")), "something temporary was left behind"
 
     # the same of two processes, one of whose videos was there before; and nothing of another seed is gone on with
