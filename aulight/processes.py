@@ -244,13 +244,9 @@ def pump(
     Raises:
         AulightError: When a process is killed.
     """
-    counter: Any
-    stop: Any
-    if has_locks(LOCKS):
-        context = multiprocessing.get_context("spawn")
-        counter, stop = context.Value("q", 0), context.Event()
-    else:
-        counter, stop = _Counter(), threading.Event()
+    context = multiprocessing.get_context("spawn") if has_locks(LOCKS) else None
+    counter: Any = _Counter() if context is None else context.Value("q", 0)
+    stop: Any = threading.Event() if context is None else context.Event()
     before = bar.n
 
     def results(pool: Executor) -> Iterator[tuple[Job, Result]]:

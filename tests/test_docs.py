@@ -17,7 +17,7 @@ from tests.conftest import Command
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 TEXTS = [ROOT / "README.md", *PAGES]
-LINK = re.compile(r"\]\(([^)\s]+)\)")
+LINK = re.compile(r"""(?:\]\(|<img src=")([^)"\s]+)""")
 
 
 class Typed(NamedTuple):
