@@ -74,7 +74,7 @@ def test_wheel_holds_package_and_configs_only(installed: Installed) -> None:
         names = set(archive.namelist())
     configs = {f"aulight/conf/{path.relative_to(CONF).as_posix()}" for path in CONF.rglob("*.yaml")}
     files = {path.relative_to(ROOT).as_posix() for folder in PACKAGES for path in (ROOT / folder).rglob("*.*")}
-    files = {name for name in files if not name.endswith(".pyc")}
+    files = {name for name in files if "__pycache__" not in name}
     assert {"aulight/__init__.py", *(f"aulight/report/page.{kind}" for kind in ("html", "css", "js"))} <= files
     assert {f"aulight/labelling/{name}" for name in ("page.html", "label.css", "label.js")} <= files
     assert configs | files <= names

@@ -1,6 +1,6 @@
 "use strict";
 // Numbers by their value ("2%", "[0.1, 0.2]" and "<0.001" by the first number in them), other words by the alphabet.
-const missing = text => text === "" || text === "–";
+const missing = text => text === "" || text === "–" || text.startsWith("undefined");
 const number = text => parseFloat(text.replace(/^[^-\d]+/, ""));
 const names = new Intl.Collator("en", {numeric: true});
 for (const button of document.querySelectorAll("th button")) {

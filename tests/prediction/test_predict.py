@@ -346,8 +346,9 @@ def test_what_the_version_before_has_done_is_done(
         note = _note(file)
         assert note["settings"].keys() == {
             "format", "coverage", "plot", "fps", "overlay", "explain", "precision", "faces", "all", "max_faces",
-            "baseline", *said,
+            "baseline", "landmarker", *said,
         }  # fmt: skip
+        assert note["settings"].pop("landmarker") is None
         note["settings"].pop("smooth_s", None)
         del note["settings"]["baseline"]
         note["settings"]["precision"] = 32  # as `precision=32` was kept
