@@ -70,7 +70,6 @@ def make_coding(
     refuse_old(output)
     drawn = draw(candidates(data, unlabelled_only), count, seed, min_distance_s)
     output.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(output.parent)
     remove_former(output.parent, output.name, re.escape(output.name))
     with alone(output, f"output={output}: another process is writing it; give another folder"):
         try:
@@ -93,11 +92,12 @@ def _write(data: PreparedDataset, drawn: pd.DataFrame, aus: Sequence[int], outpu
 
 
 def refuse_old(output: Path) -> None:
-    """Refuses a folder that is there.
+    """Refuses a folder that is there, once what killed processes left beside it is removed.
 
     Raises:
         AulightError: When it is.
     """
+    remove_leftovers(output.parent)
     if output.exists() or output.is_symlink():
         raise AulightError(f"output={output}: already there, perhaps with labels filled in; give another folder")
 
