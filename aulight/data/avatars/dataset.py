@@ -5,7 +5,6 @@ it must learn to ignore as well: who it is, pose, gaze, blinks, speech, light, g
 """
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from aulight.data.avatars.actions import AVATAR_AUS, Rig
 from aulight.data.avatars.assets import install_assets
 from aulight.data.avatars.scene import Scene, performance
 from aulight.data.description import DatasetDescription
+from aulight.data.synthetic.dataset import FPS, Size
 from aulight.data.video.write import write_video
 from aulight.data.writer import StoreWriter, partial_folder
 from aulight.errors import AulightError
@@ -23,26 +23,8 @@ from aulight.files import write_yaml
 from aulight.foreign.yaml import read_yaml
 from aulight.processes import Bar, worker_pool
 
-FPS = 25.0
 _RECIPE = "recipe.yaml"
 _VERSION = 1  # of the pictures: an interrupted dataset of another is not gone on with
-
-
-@dataclass(frozen=True)
-class Size:
-    """How much data to make: crop side in pixels, frames of each video, and videos of each split."""
-
-    pixels: int
-    frames: int
-    unlabelled: int
-    train: int
-    validation: int
-    test: int
-
-    def splits(self) -> list[str]:
-        """Split of each video, in the order in which they are made."""
-        names = ("unlabelled", "train", "validation", "test")
-        return [name for name in names for _ in range(getattr(self, name))]
 
 
 SIZES: dict[str, Size] = {

