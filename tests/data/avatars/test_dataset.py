@@ -11,11 +11,12 @@ from aulight.data.avatars.actions import AVATAR_AUS
 from aulight.data.avatars.raw import write_raw
 from aulight.data.avatars.scene import performance
 from aulight.data.store import PreparedDataset
+from aulight.data.synthetic.dataset import FPS, Size
 from aulight.data.video.prepared import stream_frames
 from aulight.data.writer import partial_folder
 from aulight.errors import AulightError
 
-TINY = dataset.Size(pixels=64, frames=10, unlabelled=1, train=1, validation=1, test=1)
+TINY = Size(pixels=64, frames=10, unlabelled=1, train=1, validation=1, test=1)
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +37,7 @@ def test_a_whole_prepared_dataset(tmp_path: Path) -> None:
     assert data.videos["subject"].is_unique
     assert set(data.labels["video_id"]) == {"train_00001", "validation_00002", "test_00003"}
     for index in (1, 3):
-        acted = np.round(performance(2, index, 0, TINY.frames, dataset.FPS)[0].intensities)
+        acted = np.round(performance(2, index, 0, TINY.frames, FPS)[0].intensities)
         rows = data.labels[data.labels["video_id"] == data.videos.loc[index, "video_id"]]
         np.testing.assert_array_equal(rows[data.columns].to_numpy(int), acted)
         assert np.concatenate(list(stream_frames(data.path(index)))).shape == (10, 64, 64, 3)
