@@ -36,8 +36,9 @@ from aulight.errors import AulightError
 from aulight.nets.backbone import build_backbone
 from aulight.nets.encoder import Encoder
 from aulight.prediction.loading import load
-from aulight.prediction.model import Model, Scorer, _over_crop
+from aulight.prediction.model import Model
 from aulight.prediction.network import build
+from aulight.prediction.scorer import Scorer, _over_crop
 from aulight.prediction.seal import write_sealed
 
 Command = Callable[..., Any]
