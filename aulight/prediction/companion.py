@@ -71,6 +71,11 @@ class Wanted(BaseModel):
         pictures: ``photos``, each on its own, or ``film``, which need not be said.
         baseline: ``rest``, where each person's own was taken away from scores of the landmarker, or ``none``.
         landmarker: SHA-256 of the file of another face landmarker than the usual one.
+        start: Second of a film from which on; an earlier aulight took all of it, as the next ones have it.
+        end: Second before which.
+        every: Each so many-th frame.
+        rate: So many frames a second.
+        rotate: Degrees by which pictures were turned, clockwise.
     """
 
     model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
@@ -89,6 +94,11 @@ class Wanted(BaseModel):
     pictures: str = "film"
     baseline: str = "none"
     landmarker: str | None = None
+    start: float | None = None
+    end: float | None = None
+    every: int | None = None
+    rate: float | None = None
+    rotate: int = 0
 
     def with_pictures_of(self, before: "Wanted") -> "Wanted":
         """The same with the pictures that are there already: they are not in the way."""
@@ -113,6 +123,8 @@ class Companion(BaseModel):
         frames_not_followed: In how many others there are faces, but none that is followed; an earlier aulight did not
             say, as the next.
         faces_elsewhere: How often a face elsewhere was taken for the one that is followed.
+        frames_with_more_faces: In how many of the frames there were more faces than are looked for; an earlier aulight
+            did not say.
         model: What the scores are from.
         coverage: Of the intervals; ``None`` where there are none.
         settings: What else the files depend on.
@@ -133,6 +145,7 @@ class Companion(BaseModel):
     frames_with_a_face: int
     frames_not_followed: int = 0
     faces_elsewhere: int = 0
+    frames_with_more_faces: int = 0
     model: ScoredBy
     coverage: float | None = None
     settings: Wanted

@@ -54,6 +54,8 @@ class Pipeline:
         columns: Names of the AUs.
         intervals: How far prediction intervals reach, if that is known.
         square: Side of the square in the middle of a picture that is taken, where no faces are found.
+        step_s: Seconds in which the model's recurrence goes on; ``None`` where there is none.
+        crowded: In how many frames of the video that was scored last there were more faces than are looked for.
 
     Raises:
         AulightError: For a model that cannot be read, or does not have what is wanted of it.
@@ -79,6 +81,8 @@ class Pipeline:
         scores = self.model or Untrained()
         self.columns, self.intervals = scores.columns, scores.intervals
         self.square = None if self.model is None or self.finds else self.model.size
+        self.step_s = None if about is None or about.architecture.temporal == "none" else about.seconds_a_step
+        self.crowded = 0
 
     def _load(self, given: str) -> "Model":
         import torch
@@ -140,7 +144,7 @@ class Pipeline:
     ) -> Generator[Scored, None, None]:
         """The frames of one video and the people in them, scored, by stages side by side where there are CPUs to spare.
 
-        Where one person is followed, the video is read twice: who that is shows at its end.
+        Where faces are found, the video is read twice: who is who shows at its end.
 
         Args:
             film: Begins to read the video, with :func:`aulight.data.video.raw.raw_frames`, or opens a camera.
@@ -180,6 +184,7 @@ class Pipeline:
         apart: bool,
     ) -> Iterator[Present]:
         """The people in frames, cut out as the model knows them."""
+        self.crowded = 0
         with ExitStack() as stack:
 
             def read() -> Iterator[RawFrame]:
@@ -199,8 +204,16 @@ class Pipeline:
                 if apart:
                     present = aligner.photos(once(), self.everybody)
                 elif self.everybody:
-                    present = aligner.everybody(once())
+                    present = aligner.everybody_live(once()) if live else aligner.everybody(read, report)
                 else:
                     present = aligner.follow_live(once()) if live else aligner.follow(read, report)
+                present = self._counted(aligner, present)
             for frame, there in present:
                 yield frame if pictures else replace(frame, image=NO_PICTURE), there
+
+    def _counted(self, aligner: FaceAligner, present: Iterator[Present]) -> Iterator[Present]:
+        """The same; notes how often there were more faces than are looked for."""
+        for item in present:
+            self.crowded = aligner.crowded
+            yield item
+        self.crowded = aligner.crowded

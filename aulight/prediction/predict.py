@@ -7,8 +7,9 @@ from typing import Any
 
 from aulight.errors import AulightError
 from aulight.files import remove_leftovers
+from aulight.prediction.inputs import find_inputs
 from aulight.prediction.predictor import Found, Predictor
-from aulight.prediction.videos import Video, expected, find_videos
+from aulight.prediction.videos import Video, expected
 from aulight.prediction.webcam import record_webcam
 from aulight.processes import Bar, cpus, pump
 from aulight.settings.predict import PredictSettings
@@ -55,7 +56,7 @@ def score_input(settings: PredictSettings) -> Predicted:
         predictor = Predictor(settings)
         video, found = record_webcam(predictor, settings.camera, settings.max_frames)
         return Predicted(predictor, {video: found})
-    videos, closed, overlays, others = find_videos(Path(settings.input).expanduser(), output)
+    videos, closed, overlays, others = find_inputs(settings.inputs, output)
     for folder in {(output / video.name).parent for video in videos}:
         remove_leftovers(folder)
     predictor = Predictor(settings)
@@ -63,7 +64,7 @@ def score_input(settings: PredictSettings) -> Predicted:
     missing = [video for video in videos if before[video] is None]
     for video in missing:
         predictor.make_room(video)  # before hours of work, not after
-    frames = {video: expected(video, settings.fps) for video in missing}
+    frames = {video: expected(video, settings.fps, predictor.part) for video in missing}
     todo = sorted(frames, key=lambda video: -frames[video])  # the longest first, so that all processes end together
     processes = processes_for(len(todo), settings.workers, cpus(), predictor.pipeline.on_gpu)
     made: dict[Video, Found] = {}

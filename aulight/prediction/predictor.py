@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import pandas as pd
 
 from aulight.data import marks
 from aulight.data.video.images import is_folder
+from aulight.data.video.part import Part, turned
 from aulight.data.video.photos import photos_at
-from aulight.data.video.raw import late_start, raw_frames, raw_info
+from aulight.data.video.raw import late_start, part_frames, raw_frames, raw_info
 from aulight.data.video.types import Frames, RawFrame, RawInfo
 from aulight.data.video.write import write_video
 from aulight.drawing.annotate import Shown, annotate
@@ -30,7 +31,7 @@ from aulight.prediction.untrained import NOTE, notes
 from aulight.prediction.videos import OVERLAY, Source, Video, about
 from aulight.prediction.writing import PARTIAL, Rows, of_one_size
 from aulight.scoring.conformal import SUBJECTS
-from aulight.settings.predict import PredictSettings
+from aulight.settings.predict import PART, PredictSettings
 from aulight.version import __version__
 
 PHOTOS_A_SECOND = 1.0
@@ -79,6 +80,9 @@ class Predictor:
         self.pipeline = Pipeline(settings)
         self._table(photos=False)  # says what is wrong with the coverage before the work
         self._about = {apart: self.pipeline.about(apart) for apart in (False, True)}
+        self.part = Part(settings.start, settings.end, settings.every, settings.rate, settings.rotate)
+        if self.pipeline.step_s is not None:
+            self.part = replace(self.part, step_s=self.pipeline.step_s)
         smooth_s: dict[str, Any] = {"smooth_s": self.pipeline.smooth_s} if self.pipeline.finds else {}
         self._wanted = Wanted(
             format=settings.format,
@@ -93,6 +97,11 @@ class Predictor:
             max_faces=self.pipeline.max_faces,
             baseline=settings.baseline,
             landmarker=self.pipeline.another_landmarker,
+            start=settings.start,
+            end=settings.end,
+            every=settings.every,
+            rate=settings.rate,
+            rotate=settings.rotate,
             **smooth_s,
         )
 
@@ -155,6 +164,7 @@ class Predictor:
         if not all((folder / name).is_file() for name in record.files):
             return None
         tally = Tally(record.frames, record.frames_with_a_face, record.frames_not_followed, record.faces_elsewhere)
+        tally.crowded = record.frames_with_more_faces
         return Found(tally, photos=photos, notes=tuple(record.notes))
 
     def make_room(self, video: Video) -> None:
@@ -183,8 +193,12 @@ class Predictor:
 
         def film() -> Iterator[RawFrame]:
             if photos is not None:
-                return photos.frames(problems)
-            return _until_damaged(raw_frames(video.path, self._settings.fps, self.pipeline.square), problems)
+                photo = photos.frames(problems)
+                return (replace(one, image=turned(one.image, self.part.degrees)) for one in photo)
+            if self.part.whole:
+                return _until_damaged(raw_frames(video.path, self._settings.fps, self.pipeline.square), problems)
+            some = part_frames(video.path, self._settings.fps, self.pipeline.square, self.part, info.fps)
+            return _until_damaged(some, problems)
 
         odd = [] if info.note is None else [info.note]
         if photos is None and is_folder(video.path) and self._settings.pictures == "auto":
@@ -192,6 +206,8 @@ class Predictor:
             odd.append(f"{video.path}: pictures taken for a film of {film_of}; pictures=photos scores each on its own")
         if photos is not None and self.pipeline.from_rest:
             odd.append("photos are scored as they are: baseline=rest is for films")
+        if photos is not None and (cut := [name for name in PART if getattr(self._settings, name) is not None]):
+            odd.append(f"photos are scored one by one: {' and '.join(cut)} {'are' if cut[1:] else 'is'} for films")
         return self.write(video, film, info.fps, source, problems, report, odd=odd, apart=photos is not None)
 
     def write(
@@ -229,19 +245,22 @@ class Predictor:
             first = next(stream, None)
             if first is None:
                 return Found(problem=_told(problems) or f"{video.path}: no frames came")
-            notes = [*odd, *([late] if (late := late_start(video.path, first.frame.time_s, fps)) else [])]
-
+            late = None if self.part.start_s else late_start(video.path, first.frame.time_s, fps)
+            notes = [*odd, *([late] if late else [])]
+            begins_s = 0.0 if live else self.part.start_s or 0.0
             times = list[float]()  # of the pictures
 
             def written(rows: Rows) -> Iterator[Frames]:
                 for scored in itertools.chain([first], clock.made_by("writing", stream, -1)):
+                    if scored.frame.between:
+                        continue
                     rows.add(table.rows(scored))
                     tally.add(scored)
                     if pictures:
                         picture = self._picture(scored, table)
                         if show is not None:
                             show(picture)
-                        times.append(scored.frame.time_s)
+                        times.append(scored.frame.time_s - begins_s)
                         yield picture
 
             try:
@@ -264,6 +283,7 @@ class Predictor:
                                 write_video(overlay, drawn, fps, times=pictures_by, made=marks.OVERLAY)
                             else:
                                 deque(written(rows), maxlen=0)
+                        tally.crowded = self.pipeline.crowded
                         if wanted.plot:
                             self._plot(file, made / f"{stem}.png", video.name, apart)
                         clock.seconds["writing"] += time.perf_counter() - start
@@ -281,6 +301,7 @@ class Predictor:
                             frames_with_a_face=tally.seen,
                             frames_not_followed=tally.not_followed,
                             faces_elsewhere=tally.elsewhere,
+                            frames_with_more_faces=tally.crowded,
                             model=self._about[apart],
                             coverage=wanted.coverage if self.pipeline.intervals is not None else None,
                             settings=wanted,
@@ -296,7 +317,9 @@ class Predictor:
         return Table(self.pipeline.columns, self.pipeline.intervals, self._settings.coverage, photos)
 
     def _wanted_of(self, photos: bool) -> Wanted:
-        return self._wanted.model_copy(update={"pictures": "photos", "baseline": "none"}) if photos else self._wanted
+        if not photos:
+            return self._wanted
+        return self._wanted.model_copy(update={"pictures": "photos", "baseline": "none", **dict.fromkeys(PART)})
 
     def _picture(self, scored: Scored, table: Table) -> Frames:
         shown = []

@@ -59,12 +59,14 @@ class Tally:
         seen: In how many of them there is a face that has a row.
         not_followed: In how many others there are faces, but none that is followed.
         elsewhere: How often a face elsewhere was taken for the one that is followed.
+        crowded: In how many of the frames there were more faces than are looked for.
     """
 
     frames: int = 0
     seen: int = 0
     not_followed: int = 0
     elsewhere: int = 0
+    crowded: int = 0
 
     def add(self, scored: Scored) -> None:
         """The next frame."""
@@ -121,6 +123,7 @@ class Table:
     def rows(self, scored: Scored) -> Iterator[Row]:
         """The rows of the next frame: one for each face that is found, or one without."""
         self._count += 1
+        place = scored.frame.place
         for person in scored.seen or [0]:
             confidence = scored.faces[person].confidence if person in scored.faces else 0.0
             found = confidence > 0
@@ -130,7 +133,7 @@ class Table:
                 numbers += np.stack(ends, 1).ravel().tolist()
             keys = (
                 *([scored.frame.name] if self._files else []),
-                self._count,
+                self._count if place is None else place + 1,
                 person,
                 scored.frame.time_s,
                 confidence,

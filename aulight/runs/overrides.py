@@ -288,6 +288,12 @@ def _closing(text: str, start: int) -> int | None:
     return None
 
 
+def parted(text: str) -> list[str] | None:
+    """The values between the commas of a text; ``None`` where one is missing, or a bracket is left open."""
+    each = _split(text)
+    return None if each is None or "" in each else each
+
+
 def _split(text: str) -> list[str] | None:
     """Parts a text at the commas outside brackets and quotes; ``None`` where a bracket is left open."""
     parts, awaited, at = [""], "", 0

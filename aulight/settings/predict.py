@@ -5,9 +5,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from aulight.settings.group import ActionUnit, AsText, Choose, Count, FilePath, Group, Needed, mistake
+from aulight.settings.group import ActionUnit, AsList, AsText, Choose, Count, FilePath, Group, Needed, mistake
 
 WEBCAM = "webcam:"
+
+PART = ("start", "end", "every", "rate")
+"""Settings that take a part of a film."""
 
 
 class FoundFaces(Group):
@@ -32,7 +35,13 @@ class PredictSettings(Group):
     """``conf/predict/predict.yaml``."""
 
     faces: FacesSettings = Field(description="How faces are found")
-    input: FilePath = Field(description="Video, folder of pictures, photo, folder of any of these, or webcam:0")
+    input: Annotated[
+        FilePath | Annotated[list[FilePath], AsList, Field(min_length=1)],
+        Needed("a path is needed, or a list of them"),
+    ] = Field(
+        description="Video, photo, folder of pictures, folder of any of these, a list of them, "
+        "a pattern as 'videos/**/*.mp4', or webcam:0"
+    )
     output: FilePath = Field(description="Folder to write into: <name>.csv and <name>.json for every video")
     model: FilePath | None = Field(
         description="Run directory, checkpoint, .aulight or .onnx; null: the landmarker's own scores by a fixed table"
@@ -51,6 +60,11 @@ class PredictSettings(Group):
     plot: bool = Field(description="Write <name>.png: intensities over time")
     explain: ActionUnit | None = Field(description="Number of an AU: where in the face it is seen, in the overlay")
     fps: float = Field(gt=0, description="Frames per second of pictures, which do not tell it")
+    start: float | None = Field(ge=0, description="Of films: second to begin at, by the video's own clock; null: 0")
+    end: float | None = Field(gt=0, description="Of films: second to end before; null: at its end")
+    every: Count | None = Field(description="Of films: score each so many-th frame; null: all")
+    rate: float | None = Field(gt=0, description="Of films: score so many frames a second; null: all")
+    rotate: Literal[0, 90, 180, 270] = Field(description="Turn pictures by so many degrees, clockwise, once upright")
     max_frames: Count | None = Field(description="Frames of a webcam; null: until it is stopped")
     device: Annotated[
         str,
@@ -65,13 +79,25 @@ class PredictSettings(Group):
     @property
     def camera(self) -> int | None:
         """Number of the webcam that is the input; ``None`` for videos."""
-        return int(self.input.removeprefix(WEBCAM)) if self.input.startswith(WEBCAM) else None
+        one = self.input
+        return int(one.removeprefix(WEBCAM)) if isinstance(one, str) and one.startswith(WEBCAM) else None
+
+    @property
+    def inputs(self) -> list[str]:
+        """What is to be scored, as it was given, one after the other."""
+        return [self.input] if isinstance(self.input, str) else self.input
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        webcam = self.input.startswith(WEBCAM)
-        if webcam and not re.fullmatch("[0-9]{1,4}", self.input.removeprefix(WEBCAM)):
-            raise mistake("input", "the number of a camera is needed, for example webcam:0")
+        webcam = any(given.startswith(WEBCAM) for given in self.inputs)
+        if webcam and not (len(self.inputs) == 1 and re.fullmatch("[0-9]{1,4}", self.inputs[0].removeprefix(WEBCAM))):
+            raise mistake("input", "the number of one camera is needed, for example webcam:0")
+        if webcam and (part := next((name for name in PART if getattr(self, name) is not None), None)):
+            raise mistake(part, "only of videos; max_frames=<number> ends a webcam")
+        if self.every is not None and self.rate is not None:
+            raise mistake("every", f"not together with rate={self.rate:g}; one of the two")
+        if self.end is not None and self.end <= (self.start or 0):
+            raise mistake("end", f"more than start={self.start or 0:g} is needed")
         if self.max_frames is not None and not webcam:
             raise mistake("max_frames", "only of a webcam; videos are scored whole")
         if self.model is None and self.explain is not None:

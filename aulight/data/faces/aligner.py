@@ -14,7 +14,7 @@ from types import TracebackType
 
 from aulight.data.faces.crop import AlignedFrame, Present, crop_at
 from aulight.data.faces.finding import FaceFinder
-from aulight.data.faces.following import Company, Followed, Picker, follow_live
+from aulight.data.faces.following import Company, Followed, Known, Picker, follow_live
 from aulight.data.faces.landmarker import Landmarker
 from aulight.data.faces.pose import Array, no_blendshapes
 from aulight.data.faces.sightings import Sighted, Sighting, Sightings, sighting
@@ -63,6 +63,11 @@ class FaceAligner:
     ) -> None:
         self._landmarker.close()
 
+    @property
+    def crowded(self) -> int:
+        """In how many frames so far there were more faces than are looked for."""
+        return self._finder.crowded
+
     def align(self, frames: Iterable[RawFrame]) -> Iterator[AlignedFrame]:
         """The face of one person in every frame, as :meth:`follow_live` finds it."""
         for _, there in self.follow_live(frames):
@@ -101,21 +106,9 @@ class FaceAligner:
         """
         company = Company()
         with Sightings() as sightings:
-            for place, (frame, faces) in enumerate(self._sighted(film())):
-                company.see(frame, faces)
-                sightings.add(faces)
-                report(place % 2)
+            self._find_all(film, company, sightings, report)
             person, pick = company.chosen(), Picker(company)
-
-            def followed() -> Iterator[Followed]:
-                again = iter(sightings)
-                for place, frame in enumerate(film()):
-                    report(1 - place % 2)
-                    if (faces := next(again, None)) is None:
-                        raise VideoError("the video has become longer while it was read; try again")
-                    yield pick(person, frame, faces)
-
-            yield from self._one(followed())
+            yield from self._one(pick(person, *seen) for seen in self._again(film, sightings, report))
 
     def photos(self, photos: Iterable[RawFrame], everybody: bool) -> Iterator[Present]:
         """The largest face of every photo, or everybody in it; photos have nothing to do with each other.
@@ -125,23 +118,84 @@ class FaceAligner:
             everybody: Or only the person with the largest face, under the number 0.
         """
         for photo in photos:
-            yield from self.everybody([photo]) if everybody else self.follow(partial(iter, [photo]))
+            yield from self.everybody_live([photo], thorough=True) if everybody else self.follow(partial(iter, [photo]))
 
-    def everybody(self, frames: Iterable[RawFrame]) -> Iterator[Present]:
+    def everybody_live(self, frames: Iterable[RawFrame], thorough: bool = False) -> Iterator[Present]:
         """The faces of everybody in every frame, as frames come, cut out each on its own.
 
         Args:
             frames: As :meth:`follow_live` takes them.
+            thorough: Whether small faces are looked for all over the first picture, also beside others.
 
         Yields:
             The frames, with the people in them by the numbers of :class:`People`. Somebody who is lost from sight is
             still given for :data:`GONE_S`, with confidence 0 and cut out where they were.
         """
-        for frame, poses in steadied(self._sighted(frames), self.smooth_s, GONE_S):
-            yield frame, {person: self._cut(frame, *there) for person, there in sorted(poses.items())}
+        return self._all(self._sighted(frames, thorough), set())
 
-    def _sighted(self, frames: Iterable[RawFrame]) -> Iterator[Sighted]:
-        for frame, faces in self._finder.faces(frames, KNOWN):
+    def everybody(
+        self, film: Callable[[], Iterable[RawFrame]], report: Callable[[int], object] = lambda _: None
+    ) -> Iterator[Present]:
+        """The same of a film that can be read twice: who comes back after a cut keeps the number, where it can be told.
+
+        Args:
+            film: As of :meth:`follow`, as the next.
+            report: As there.
+
+        Yields:
+            As :meth:`everybody_live`; :class:`Known` says who is known again.
+
+        Raises:
+            VideoError: As :meth:`follow`.
+        """
+        company, elsewhere = Company(), set[tuple[int, int]]()
+        with Sightings() as sightings:
+            self._find_all(film, company, sightings, report)
+            known = Known(company)
+
+            def named() -> Iterator[Sighted]:
+                for frame, faces in self._again(film, sightings, report):
+                    there, moved = known(faces)
+                    elsewhere.update((frame.number, person) for person in moved)
+                    yield frame, there
+
+            yield from self._all(named(), elsewhere)
+
+    def _all(self, seen: Iterable[Sighted], elsewhere: set[tuple[int, int]]) -> Iterator[Present]:
+        """Everybody, cut out of every frame; ``elsewhere`` has frames and people who are elsewhere from there on."""
+        for frame, poses in steadied(seen, self.smooth_s, GONE_S):
+            faces = {person: self._cut(frame, *there) for person, there in sorted(poses.items())}
+            for person in [person for person in faces if (frame.number, person) in elsewhere]:
+                faces[person] = replace(faces[person], elsewhere=True)
+                elsewhere.remove((frame.number, person))
+            yield frame, faces
+
+    def _find_all(
+        self,
+        film: Callable[[], Iterable[RawFrame]],
+        company: Company,
+        sightings: Sightings,
+        report: Callable[[int], object],
+    ) -> None:
+        """Reads a film for the first time, and notes who is in it."""
+        for place, (frame, faces) in enumerate(self._sighted(film())):
+            company.see(frame, faces)
+            sightings.add(faces)
+            report(place % 2)
+
+    def _again(
+        self, film: Callable[[], Iterable[RawFrame]], sightings: Sightings, report: Callable[[int], object]
+    ) -> Iterator[Sighted]:
+        """Reads it for the second time, with the faces that were found."""
+        again = iter(sightings)
+        for place, frame in enumerate(film()):
+            report(1 - place % 2)
+            if (faces := next(again, None)) is None:
+                raise VideoError("the video has become longer while it was read; try again")
+            yield frame, faces
+
+    def _sighted(self, frames: Iterable[RawFrame], thorough: bool = False) -> Iterator[Sighted]:
+        for frame, faces in self._finder.faces(frames, KNOWN, thorough):
             yield frame, {person: sighting(face, frame) for person, face in faces.items()}
 
     def _one(self, followed: Iterable[Followed]) -> Iterator[Present]:

@@ -208,6 +208,37 @@ class Picker:
         return Followed(frame, faces[number], len(faces) - 1, before not in (None, number))
 
 
+class Known:
+    """Gives the faces of a film the numbers of their people, so that who comes back is who they were.
+
+    Args:
+        company: Who has been seen, in all of the film.
+    """
+
+    def __init__(self, company: Company) -> None:
+        self._company = company
+        self._people = {number: min(person) for person in company.people() for number in person}
+        self._last: dict[int, int] = {}
+
+    def __call__(self, faces: dict[int, Sighting]) -> tuple[dict[int, Sighting], set[int]]:
+        """The faces of the next frame by their people, and which of these were elsewhere when they were seen last."""
+        there, moved = dict[int, Sighting](), set[int]()
+        people = defaultdict[int, list[int]](list)
+        for number in faces:
+            people[self._people.get(number, number)].append(number)
+        for person, numbers in people.items():
+            best = self._company.longest(numbers)
+            for number in numbers:  # two at once, for a moment: the one who was seen longer is who they were
+                name = person if number == best else number if number != person else best
+                if name is not None:
+                    there[name] = faces[number]
+            if best is not None:
+                if self._last.setdefault(person, best) != best:
+                    moved.add(person)
+                self._last[person] = best
+        return there, moved
+
+
 def about_following(not_followed: int, elsewhere: int, advice: str) -> Iterator[str]:
     """What came of following one person, for a summary.
 
