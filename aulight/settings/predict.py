@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from aulight.settings.group import ActionUnit, AsList, AsText, Choose, Count, FilePath, Group, Needed, mistake
+from aulight.settings.group import ActionUnit, AsText, Choose, Count, FilePath, Group, Needed, mistake
 
 WEBCAM = "webcam:"
 
@@ -36,7 +36,7 @@ class PredictSettings(Group):
 
     faces: FacesSettings = Field(description="How faces are found")
     input: Annotated[
-        FilePath | Annotated[list[FilePath], AsList, Field(min_length=1)],
+        FilePath | list[FilePath],
         Needed("a path is needed, or a list of them"),
     ] = Field(
         description="Video, photo, folder of pictures, folder of any of these, a list of them, "
@@ -89,6 +89,8 @@ class PredictSettings(Group):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if not self.inputs:
+            raise mistake("input", "a path is needed, or a list of them")
         webcam = any(given.startswith(WEBCAM) for given in self.inputs)
         if webcam and not (len(self.inputs) == 1 and re.fullmatch("[0-9]{1,4}", self.inputs[0].removeprefix(WEBCAM))):
             raise mistake("input", "the number of one camera is needed, for example webcam:0")
