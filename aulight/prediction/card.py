@@ -1,5 +1,7 @@
 """The card of a model: what it is and how far to trust it, in words."""
 
+from pathlib import Path
+
 from aulight.facs import AU_NAMES, MAX_INTENSITY, column
 from aulight.prediction.description import ModelDescription, Scores
 
@@ -108,3 +110,36 @@ def _scores(of: Scores | None) -> tuple[float | None, ...]:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+def in_short(about: ModelDescription, file: Path) -> str:
+    """A model in a few lines, as Python prints it.
+
+    Args:
+        about: Its description.
+        file: Where it was read from.
+    """
+    dataset, people, test, shape = about.dataset, about.subjects, about.test, about.architecture
+    found = "found and cut out" if about.finds_faces else "taken as they come (faces='mediapipe' finds them)"
+    stage_one = "" if about.stage_one is None else f", pretrained on {about.stage_one.dataset} without labels"
+    known = {} if test is None else {au: scores.icc for au, scores in test.per_au.items()}
+    aus = ", ".join(
+        column(au) + (f" {icc:.2f}" if (icc := known.get(column(au))) is not None else "") for au in about.aus
+    )
+    if test is None:
+        tested = "not tested"
+    else:
+        tested = f"ICC(3,1) {_number(test.icc)} on {test.labelled_frames:,} frames of {people.test} others"
+    state = (
+        "no recurrence" if shape.temporal == "none" else f"{shape.temporal} in steps of {about.seconds_a_step:.3g} s"
+    )
+    lines = [
+        f"aulight model {about.name} ({file})",
+        f"  trained on {dataset.name}: {people.train} people, {about.labelled_frames:,} labelled frames{stage_one}",
+        f"  {tested}{'; of each AU below' if known else ''}",
+        f"  {len(about.aus)} AUs: {aus}",
+        f"  input: faces {shape.size} x {shape.size}, {found}; {shape.backbone}, {state}",
+        f"  intervals: {'none' if about.intervals is None else 'calibrated, coverage='}"
+        + ("" if about.intervals is None else f"{min(about.intervals.levels):g} to {max(about.intervals.levels):g}"),
+    ]
+    return "\n".join(lines)

@@ -16,7 +16,7 @@ from aulight.prediction.videos import OVERLAY, Listing, Video, find_videos, fitt
 _PATTERN = re.compile(r"[*?[]")
 
 
-def find_inputs(given: Sequence[str], output: Path) -> Listing:
+def find_inputs(given: Sequence[str], output: Path | None) -> Listing:
     """The videos that are meant, each once and with a name of its own, below which its files will be written.
 
     A video that is given by itself is called as its file is, one of a folder by its place in it, one that a pattern
@@ -26,16 +26,16 @@ def find_inputs(given: Sequence[str], output: Path) -> Listing:
     Args:
         given: Paths, or patterns: ``*`` and ``?`` within a name, ``[ab]``, and ``**`` for any folders. What is there
             under a name with such signs is meant itself.
-        output: Where files will be written; what is there is passed over.
+        output: Where files will be written, if any; what is there is passed over.
 
     Raises:
         AulightError: When there is nothing, or two would have one name all the same.
     """
-    if len(given) == 1 and not _is_pattern(given[0]):
+    if len(given) == 1 and not is_pattern(given[0]):
         return find_videos(Path(given[0]).expanduser(), output)
     videos, closed, overlays, others = dict[Path, Video](), dict[Path, str](), list[Path](), Counter[str]()
     for one in given:
-        listing = _matching(one, output) if _is_pattern(one) else find_videos(Path(one).expanduser(), output)
+        listing = _matching(one, output) if is_pattern(one) else find_videos(Path(one).expanduser(), output)
         for video in listing.videos:
             videos.setdefault(_real(video.path), video)
         closed.update(listing.closed)
@@ -44,7 +44,8 @@ def find_inputs(given: Sequence[str], output: Path) -> Listing:
     return Listing(_told_apart(list(videos.values())), closed, list(dict.fromkeys(overlays)), others)
 
 
-def _is_pattern(given: str) -> bool:
+def is_pattern(given: str) -> bool:
+    """Whether a text is a pattern, and nothing is there under it as it stands."""
     return bool(_PATTERN.search(given)) and not os.path.lexists(Path(given).expanduser())
 
 
@@ -55,7 +56,7 @@ def _real(path: Path) -> Path:
         return path
 
 
-def _matching(pattern: str, output: Path) -> Listing:
+def _matching(pattern: str, output: Path | None) -> Listing:
     """What a pattern finds: videos, pictures, and all that is in folders."""
     text = str(Path(pattern).expanduser())
     parts = Path(text).parts
@@ -92,12 +93,12 @@ def _matching(pattern: str, output: Path) -> Listing:
     return Listing(videos, closed, overlays, others)
 
 
-def _raw(files: Sequence[Path], output: Path) -> Iterator[Path]:
+def _raw(files: Sequence[Path], output: Path | None) -> Iterator[Path]:
     """Files that aulight has not written, and that are not where it is going to write."""
-    there, kept = output.resolve(), dict[Path, set[Path]]()
+    kept = dict[Path, set[Path]]()
     for path in files:
         folder = path.parent
-        if there in (folder.resolve(), *folder.resolve().parents):
+        if output is not None and output.resolve() in (folder.resolve(), *folder.resolve().parents):
             continue
         if folder not in kept:
             kept[folder] = set(without_own(folder.iterdir()))

@@ -2,34 +2,28 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import safetensors
 import safetensors.torch
+import torch
 from torch import nn
 
-from aulight.data.faces.aligner import MAX_FACES, FaceAligner
-from aulight.data.faces.crop import Present, uncut
-from aulight.data.video.photos import Pictures, photos_at
-from aulight.data.video.raw import raw_frames
-from aulight.data.video.types import Frames, RawFrame
-from aulight.errors import AulightError, VideoError
+from aulight.data.faces.crop import Present
+from aulight.errors import AulightError
 from aulight.facs import column
+from aulight.prediction.card import in_short
 from aulight.prediction.description import ModelDescription
-from aulight.prediction.rows import Row, Scored, Table
+from aulight.prediction.estimator import CHUNK, Baseline, Estimator
+from aulight.prediction.rows import Scored
 from aulight.prediction.scorer import Intensities, Moments, Scorer, Stream
 from aulight.prediction.seal import write_sealed
 from aulight.scoring.conformal import from_plain
 
-CHUNK = 16
-"""Frames of a video that go through the backbone together."""
 
-
-class Model:
+class Model(Estimator):
     """A trained estimator of AU intensities, and all that is known about it.
 
     Args:
@@ -60,6 +54,8 @@ class Model:
         self.aus = description.aus
         self.columns = [column(au) for au in self.aus]
         self.size, self.stride = description.architecture.size, description.stride
+        self.crop_size, self.smooth_s = description.crop_size, description.smooth_s
+        self.step_s = None if description.architecture.temporal == "none" else description.seconds_a_step
         reach = description.intervals
         self.intervals = None if reach is None else from_plain(reach.model_dump())
 
@@ -72,7 +68,7 @@ class Model:
         """What scores the aligned faces of one person in one video.
 
         Args:
-            device: As torch names it: ``cpu``, ``cuda`` ...
+            device: As torch names it: ``cpu``, ``cuda`` ...; ``auto``: a GPU, where there is one and it can be used.
             precision: ``32`` or ``bf16``.
 
         Raises:
@@ -80,123 +76,28 @@ class Model:
         """
         if precision not in ("32", "bf16"):
             raise AulightError(f"precision={precision}: 32 or bf16")
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() and self.network is not None else "cpu"
         about = self.description
         return Scorer(self._start(device, precision), self.size, self.aus, about.dataset.fps, str(self.file))
 
-    def predict(
-        self,
-        video: str | Path,
-        fps: float | None = None,
-        *,
-        faces: str = "auto",
-        everybody: bool = False,
-        coverage: float | None = None,
-        device: str = "cpu",
-        precision: str = "32",
-        pictures: Pictures = "auto",
-    ) -> pd.DataFrame:
-        """Intensities in every frame of a video, or in photos.
-
-        Args:
-            video: A video file, a folder of pictures, or a photo.
-            fps: Frames per second of pictures; a video says its own.
-            faces: ``mediapipe`` finds and aligns faces; ``none`` takes the square in the middle of each picture, for
-                those that are aligned already; ``auto`` does as was done for the dataset that the model was trained on.
-            everybody: Follow all faces, not only that of the person who is seen longest.
-            coverage: Adds prediction intervals, ``AU01_lo`` and ``AU01_hi`` ..., if the model is calibrated.
-            device: As :meth:`scorer` takes it, as the next.
-            precision: ``32`` or ``bf16``.
-            pictures: What those of a folder are, as :func:`aulight.data.video.photos.photos_at` has it.
-
-        Returns:
-            A row for each face of each frame, in the columns of :mod:`aulight.prediction.rows`.
-
-        Raises:
-            AulightError: When the video cannot be read to its end.
-        """
-        path = Path(video).expanduser()
-        find = self.finds_faces(faces)
-        photos, problems = photos_at(path, pictures), list[str]()
-        table = Table(self.columns, self.intervals, coverage, files=photos is not None)
-
-        def film() -> Iterator[RawFrame]:
-            return photos.frames(problems) if photos else raw_frames(path, fps, None if find else self.size)
-
-        rows = self._rows(film, find, everybody, table, CHUNK, device, precision, photos is not None)
-        found = pd.DataFrame(rows, columns=table.names)
-        if problems:
-            raise VideoError("; ".join(problems))
-        return found
-
-    def stream(
-        self,
-        frames: Iterable[Frames],
-        fps: float,
-        *,
-        faces: str = "auto",
-        everybody: bool = False,
-        coverage: float | None = None,
-        device: str = "cpu",
-        precision: str = "32",
-    ) -> Iterator[Row]:
-        """Intensities in frames as they come: rows as :meth:`predict` gives them, in order.
-
-        A row comes about 0.3 s after its frame, since the crop follows what the head does next as well; the first ones
-        after 0.5 s, once it is clear whose face is the largest: that person is followed, since nobody knows yet who
-        will be seen longest.
-
-        Args:
-            frames: Whole pictures ``(H, W, 3)`` uint8 RGB.
-            fps: How many of them are a second.
-            faces: As of :meth:`predict`, and all that follow.
-            everybody: As there.
-            coverage: As there.
-            device: As there.
-            precision: As there.
-
-        Raises:
-            AulightError: For a frame of another kind.
-        """
-        numbered = (RawFrame(number, number / fps, _picture(image)) for number, image in enumerate(frames))
-        table = Table(self.columns, self.intervals, coverage)
-        return self._rows(lambda: numbered, self.finds_faces(faces), everybody, table, 1, device, precision)
-
     def finds_faces(self, faces: str) -> bool:
-        """Whether faces are to be found and aligned, by the setting that :meth:`predict` describes.
-
-        Raises:
-            AulightError: For another setting.
-        """
+        """As of :class:`Estimator`."""
         if faces not in ("auto", "mediapipe", "none"):
             raise AulightError(f"faces={faces}: one of auto, mediapipe, none")
         return faces == "mediapipe" or (faces == "auto" and self.description.finds_faces)
 
-    def _rows(
-        self,
-        film: Callable[[], Iterable[RawFrame]],
-        find: bool,
-        everybody: bool,
-        table: Table,
-        chunk: int,
-        device: str,
-        precision: str,
-        apart: bool = False,
-    ) -> Iterator[Row]:
-        with ExitStack() as stack:
-            about = self.description
-            if not find:
-                present = uncut(film(), self.size)
-            else:
-                aligner = FaceAligner(about.crop_size, False, MAX_FACES, about.smooth_s)
-                stack.enter_context(aligner)
-                if apart:
-                    present = aligner.photos(film(), everybody)
-                elif everybody:
-                    present = aligner.everybody(film())
-                else:  # a frame at a time is a film that nobody can read twice
-                    present = aligner.follow_live(film()) if chunk == 1 else aligner.follow(film)
-            for scored in self.score(present, chunk, device, precision, apart=apart):
-                yield from table.rows(scored)
+    def say(
+        self, frames: Iterator[Present], chunk: int, device: str, precision: str, apart: bool, baseline: Baseline
+    ) -> Iterator[Scored]:
+        """As of :class:`Estimator`."""
+        if baseline != "none":
+            raise AulightError(f"baseline={baseline}: only of the table; a model's intensities have their own 0")
+        return self.score(frames, chunk, device, precision, apart=apart)
+
+    def __repr__(self) -> str:
+        """What it is, in a few lines."""
+        return in_short(self.description, self.file)
 
     def score(
         self,
@@ -262,11 +163,3 @@ class Model:
             raise AulightError("an .onnx file has no weights to write; export the run or the .aulight file it is from")
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
         write_sealed(Path(path), safetensors.torch.save(weights, self.description.header()))
-
-
-def _picture(image: Any) -> Frames:
-    """A picture as given from outside, if it is one."""
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        kind = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise AulightError(f"stream: a frame is {kind}; uint8 (height, width, 3), RGB, is needed")
-    return image

@@ -162,7 +162,7 @@ class Pipeline:
             def network(present: Iterator[Present]) -> Iterator[Scored]:
                 if self.model is None:
                     return Untrained().score(present, self.from_rest and not apart)
-                from aulight.prediction.model import CHUNK
+                from aulight.prediction.estimator import CHUNK
 
                 return self.model.score(
                     present, 1 if live else CHUNK, self._device, self._precision, self._explain, apart

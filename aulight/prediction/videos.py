@@ -52,14 +52,14 @@ class Listing(NamedTuple):
     others: Mapping[str, int]
 
 
-def find_videos(given: Path, output: Path) -> Listing:
+def find_videos(given: Path, output: Path | None) -> Listing:
     """The video at a path, or all videos and folders of pictures below it, each with a name of its own.
 
     Folders are kept. Of ``a.mp4`` and ``a.mov`` beside each other, the names are ``a.mp4`` and ``a.mov``, else ``a``.
 
     Args:
         given: A video, a folder of pictures, or a folder of any of these.
-        output: Where files will be written; what is there is passed over.
+        output: Where files will be written, if any; what is there is passed over.
 
     Raises:
         AulightError: When there is nothing.
@@ -68,9 +68,9 @@ def find_videos(given: Path, output: Path) -> Listing:
         if not any(is_file(path) for path in (given, *given.parents)):  # in a zip file, perhaps
             raise AulightError(f"input={given}: {no_file(given)}")
         return Listing([Video(given, fitting(given.stem))], {}, [], {})
-    if output.resolve() == given.resolve():
+    if output is not None and output.resolve() == given.resolve():
         raise AulightError(f"output={output}: the folder of the videos; give another")
-    below = videos_below(given, [output])
+    below = videos_below(given, [] if output is None else [output])
     paths = sorted([*below.videos, *below.no_files])
     overlays = [path for path in paths if path.name.endswith(OVERLAY)]
     paths = [path for path in paths if not path.name.endswith(OVERLAY)]

@@ -38,10 +38,7 @@ class PredictSettings(Group):
     input: Annotated[
         FilePath | list[FilePath],
         Needed("a path is needed, or a list of them"),
-    ] = Field(
-        description="Video, photo, folder of pictures, folder of any of these, a list of them, "
-        "a pattern as 'videos/**/*.mp4', or webcam:0"
-    )
+    ] = Field(description="Video, photo, folder of any of these, list, pattern as 'videos/**/*.mp4', or webcam:0")
     output: FilePath = Field(description="Folder to write into: <name>.csv and <name>.json for every video")
     model: FilePath | None = Field(
         description="Run directory, checkpoint, .aulight or .onnx; null: the landmarker's own scores by a fixed table"
@@ -93,7 +90,7 @@ class PredictSettings(Group):
             raise mistake("input", "a path is needed, or a list of them")
         webcam = any(given.startswith(WEBCAM) for given in self.inputs)
         if webcam and not (len(self.inputs) == 1 and re.fullmatch("[0-9]{1,4}", self.inputs[0].removeprefix(WEBCAM))):
-            raise mistake("input", "the number of one camera is needed, for example webcam:0")
+            raise mistake("input", "the number of a camera is needed, for example webcam:0")
         if webcam and (part := next((name for name in PART if getattr(self, name) is not None), None)):
             raise mistake(part, "only of videos; max_frames=<number> ends a webcam")
         if self.every is not None and self.rate is not None:
