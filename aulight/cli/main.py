@@ -218,7 +218,8 @@ def _usage() -> str:
         "aulight <command> --help      its settings: defaults, choices, what they are\n"
         "aulight <command> --cfg job   the configuration it would run with\n"
         "aulight <command> -m k=a,b    one run for each value\n\n"
-        'eval "$(aulight -sc install=bash)"   completion of commands and settings by the tab key, in this shell'
+        'eval "$(aulight -sc install=bash)"   completion of commands and settings by the tab key, in this shell;\n'
+        "                                     install=zsh for zsh"
     )
 
 

@@ -1,8 +1,8 @@
 """Tables of action units that other programs wrote, in one shape: those of OpenFace, py-feat, LibreFace and aulight.
 
 Columns are ``frame`` (from 1), ``face_id``, ``timestamp`` (seconds), ``confidence`` (0 to 1) and ``success`` (0 or 1);
-then ``AU01_r`` ... (intensities 0 to 5) and ``AU01_c`` ... (presence, 0 to 1), as far as the program gives them. Without a
-face, AUs are empty. Of pictures and of several videos in one table, ``file`` is in front.
+then ``AU01_r`` ... (intensities 0 to 5) and ``AU01_c`` ... (presence, 0 to 1), as far as the program gives them.
+Without a face, AUs are empty. Of pictures and of several videos in one table, ``file`` is in front.
 """
 
 import re

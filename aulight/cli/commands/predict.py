@@ -53,7 +53,9 @@ def _say(predicted: Predicted) -> None:
             say(f"  note: most frames are without a face{advice}")
         if photos := [video.name for video, found in whole.items() if found.photos and video.path.is_dir()]:
             say(f"  note: taken for photos, each on its own: the pictures of {shorten(photos)}; else pictures=film")
-        for line in about_following(tally.not_followed, tally.elsewhere, "faces.all=true gives everybody"):
+        whom, looks = predictor.pipeline.everybody, predictor.pipeline.max_faces
+        advice = "faces.all=true gives everybody"
+        for line in about_following(tally.not_followed, tally.elsewhere, advice, whom, tally.crowded, looks):
             say(f"  note: {line}")
     for line in shorten_lines([note for found in results.values() for note in found.notes]):
         say(f"  note: {line}")
