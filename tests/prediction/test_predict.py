@@ -153,6 +153,11 @@ def test_it_can_be_called_from_python(finetuned: Path, smoke_data: Path, tmp_pat
         explain=None,
         pictures="auto",
         fps=25.0,
+        start=None,
+        end=None,
+        every=None,
+        rate=None,
+        rotate=0,
         max_frames=None,
         device="cpu",
         precision="32",
@@ -160,7 +165,7 @@ def test_it_can_be_called_from_python(finetuned: Path, smoke_data: Path, tmp_pat
     )
     predict(settings)
     table = pd.read_parquet(tmp_path / f"{video.stem}.parquet")
-    pd.testing.assert_frame_equal(table, load(finetuned).predict(video), check_dtype=False, atol=1e-5)
+    pd.testing.assert_frame_equal(table, load(finetuned).predict(video, coverage=None), check_dtype=False, atol=1e-5)
 
 
 def test_intervals_are_those_of_the_validation_subjects(finetuned: Path, tmp_path: Path) -> None:
@@ -745,7 +750,7 @@ def test_a_model_knows_nothing_of_one_photo_in_the_next(
 ) -> None:
     (photos / "torn.jpg").unlink()
     known = load(finetuned)
-    for settings in ({"faces": "mediapipe"}, {"faces": "none"}, {"faces": "mediapipe", "everybody": True}):
+    for settings in ({"faces": "mediapipe"}, {"faces": "none"}, {"faces": "mediapipe", "all": True}):
         table = known.predict(photos, **settings)
         assert table["file"].tolist() == [f"anna {n}.jpg" for n in range(7, 12)] + ["wall.png"]
         for row in (1, 4):
