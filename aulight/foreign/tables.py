@@ -67,8 +67,9 @@ def _raw(path: Path) -> pd.DataFrame:
     except (OSError, ValueError, pd.errors.ParserError) as error:
         raise AulightError(f"{path}: no .csv that can be read ({one_line(error)[:200]})") from error
     raw.columns = pd.Index([str(name).strip() for name in raw.columns])
-    if twice := sorted(set(raw.columns[raw.columns.duplicated()])):
-        raise AulightError(f"{path}: has column {twice[0]} twice")
+    again = (re.fullmatch(r"(AU.+|au_.+)\.\d+", name) for name in raw.columns)  # as pandas calls it
+    if twice := next((match[1] for match in again if match), None):
+        raise AulightError(f"{path}: has column {twice} twice")
     return raw
 
 

@@ -22,9 +22,9 @@ PYFEAT = """,FaceRectX,FaceRectY,FaceScore,x_0,Pitch,AU01,AU12,anger,input,frame
 1,50.0,20.0,0.90,1,2,0.5,0.125,0.1,C:\\v\\a.mp4,0,00:00,Person_0
 2,,,,,,,,,C:\\v\\a.mp4,1,00:00,
 """
-LIBREFACE = """,frame_idx,frame_time_in_ms,path_to_frame,aligned_frame_path,facial_expression,au_1,au_7,au_1_intensity,au_12_intensity
-0,0,0.0,p,q,Neutral,1,0,0.4,3.2
-1,1,40.0,p,q,Neutral,0,0,0.1,0.0
+LIBREFACE = """,frame_idx,frame_time_in_ms,path_to_frame,facial_expression,au_1,au_7,au_1_intensity,au_12_intensity
+0,0,0.0,p,Neutral,1,0,0.4,3.2
+1,1,40.0,p,Neutral,0,0,0.1,0.0
 """
 SPREADSHEET = """frame;timestamp;AU12_r
 1;0,04;1,5

@@ -1,4 +1,4 @@
-"""Models and the table of rules, asked in Python; the words and defaults of the command are the oracle, and each other."""
+"""Models and the table of rules, asked in Python. Oracles: the words and defaults of the command, and each other."""
 
 import inspect
 import subprocess
