@@ -35,7 +35,7 @@ RUNS = Path(os.environ.get("AULIGHT_RUNS", "../runs/reproduce"))
 
 REPORT = RUNS / "report"
 if not (REPORT / "summary.json").is_file():
-    raise SystemExit(f"{REPORT}: no report there; set RUNS, or make it with `aulight report runs={RUNS}`")
+    raise SystemExit(f"{REPORT}: no report there; set AULIGHT_RUNS, or make it with `aulight report runs={RUNS}`")
 
 # %% [markdown]
 # ## The table

@@ -73,7 +73,7 @@ def test_label_efficiency_of_real_runs(
 
 def test_label_efficiency_without_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AULIGHT_RUNS", str(tmp_path / "nothing"))
-    with pytest.raises(CellExecutionError, match=r"no report there; set RUNS, or make it with"):
+    with pytest.raises(CellExecutionError, match=r"no report there; set AULIGHT_RUNS, or make it with"):
         run("label_efficiency")
 
 
