@@ -118,20 +118,19 @@ class FaceAligner:
             everybody: Or only the person with the largest face, under the number 0.
         """
         for photo in photos:
-            yield from self.everybody_live([photo], thorough=True) if everybody else self.follow(partial(iter, [photo]))
+            yield from self.everybody_live([photo]) if everybody else self.follow(partial(iter, [photo]))
 
-    def everybody_live(self, frames: Iterable[RawFrame], thorough: bool = False) -> Iterator[Present]:
+    def everybody_live(self, frames: Iterable[RawFrame]) -> Iterator[Present]:
         """The faces of everybody in every frame, as frames come, cut out each on its own.
 
         Args:
             frames: As :meth:`follow_live` takes them.
-            thorough: Whether small faces are looked for all over the first picture, also beside others.
 
         Yields:
             The frames, with the people in them by the numbers of :class:`People`. Somebody who is lost from sight is
             still given for :data:`GONE_S`, with confidence 0 and cut out where they were.
         """
-        return self._all(self._sighted(frames, thorough), set())
+        return self._all(self._sighted(frames, thorough=True), set())
 
     def everybody(
         self, film: Callable[[], Iterable[RawFrame]], report: Callable[[int], object] = lambda _: None
@@ -150,7 +149,7 @@ class FaceAligner:
         """
         company, elsewhere = Company(), set[tuple[int, int]]()
         with Sightings() as sightings:
-            self._find_all(film, company, sightings, report)
+            self._find_all(film, company, sightings, report, thorough=True)
             known = Known(company)
 
             def named() -> Iterator[Sighted]:
@@ -176,9 +175,10 @@ class FaceAligner:
         company: Company,
         sightings: Sightings,
         report: Callable[[int], object],
+        thorough: bool = False,
     ) -> None:
         """Reads a film for the first time, and notes who is in it."""
-        for place, (frame, faces) in enumerate(self._sighted(film())):
+        for place, (frame, faces) in enumerate(self._sighted(film(), thorough)):
             company.see(frame, faces)
             sightings.add(faces)
             report(place % 2)

@@ -69,7 +69,7 @@ class FaceFinder:
         Small faces beside a large one are missing, unless they have been found before it came, or have been large:
         only while nobody is found, or somebody small is lost, is there a search for others. Beside one who has been
         alone, somebody new is seen within :data:`LOOK` frames. With ``thorough`` there is such a search in the first
-        frame in any case, as a photo has no others.
+        frame, and now and then, also beside others.
         """
         most = self.landmarker.max_faces
         with self.landmarker.video(most, sure=True) as several, self.landmarker.video(1, sure=True) as single:
@@ -102,7 +102,7 @@ class _Search:
         lost = self._look_where_lost(image, now, scale, faces)
         self._wait -= 1
         over = list[Face]()
-        if self._wait <= 0 and (lost or not faces or (self._thorough and now == 0)) and len(faces) < most:
+        if self._wait <= 0 and (lost or not faces or self._thorough) and len(faces) < most:
             windows = _windows_over(image)
             # without a face, this costs as much as looking at the whole picture in every frame
             self._wait = len(windows) * (4 if faces else 1)

@@ -133,6 +133,8 @@ def test_five_people_in_a_photo() -> None:
         with FaceAligner(SIZE, False, most, 0.1) as aligner:
             ((_, faces),) = aligner.photos([RawFrame(0, 0.0, image)], everybody=True)
             assert (len(faces), aligner.crowded) == (min(most, 5), crowded)
+            in_film = [there for _, there in aligner.everybody(lambda: iter(as_film([image] * 3)))]
+            assert [len(there) for there in in_film] == [min(most, 5)] * 3
             for face in faces.values():
                 x, y = np.linalg.solve(face.matrix[:, :2], (SIZE / 2, SIZE / 2) - face.matrix[:, 2])
                 near = min(range(5), key=lambda place: abs(noses[place][0] - x))
