@@ -24,7 +24,7 @@ from aulight.data.faces.aligner import FaceAligner
 from aulight.data.store import PreparedDataset
 from aulight.data.video.raw import raw_frames
 from aulight.data.video.write import write_video
-from aulight.prediction import model, webcam
+from aulight.prediction import estimator, webcam
 from aulight.prediction.clock import Clock
 from aulight.prediction.companion import read_companion
 from aulight.prediction.loading import load
@@ -695,7 +695,7 @@ def test_no_stage_is_far_ahead_of_the_next(finetuned: Path, smoke_data: Path) ->
             time.sleep(0.5)  # the stages before run as far ahead as they can
         most = max(most, made - taken)
     assert made == 400
-    assert most <= 2 * model.CHUNK + 16
+    assert most <= 2 * estimator.CHUNK + 16
 
 
 # ---- photos -----------------------------------------------------------------------------------------------------

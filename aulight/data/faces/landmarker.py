@@ -160,5 +160,5 @@ class Landmarker:
         window = widened(region_of(face.landmarks))
         seen = self._detected(window.cut(image, DETECTOR_SIDE, goes_on=False))
         matrix = window.matrix(DETECTOR_SIDE)
-        inside = np.linalg.solve(matrix[:, :2], (face.landmarks - matrix[:, 2]).T).T
+        inside = np.linalg.solve(matrix[:, :2], (face.landmarks - matrix[:, 2]).T).T.astype(np.float64)
         return window, seen, seen.is_around(inside)
