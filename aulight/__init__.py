@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["__version__", "load", "read_csv"]
 
 
-@overload
-def load(path: Literal["table"]) -> "RuleTable": ...
+@overload  # a literal is a text as well, and gives something else: that is meant
+def load(path: Literal["table"]) -> "RuleTable": ...  # type: ignore[overload-overlap]
 
 
 @overload

@@ -65,9 +65,10 @@ def test_the_table_is_asked_as_a_model_is(frames: Frames, aulight: Command, tmp_
     pd.testing.assert_frame_equal(written, whole, check_dtype=False, atol=1e-5)
     assert next(iter(table.stream(frames, 25)))["success"] == 1
     assert "uncalibrated" in repr(table)
-    for wrong in ({"faces": "none"}, {"baseline": "x"}, {"max_faces": 0}, {"every": 2, "rate": 3.0}, {"rotate": 45}):
+    many: list[dict[str, Any]] = [{"faces": "none"}, {"baseline": "x"}, {"max_faces": 0}, {"every": 2, "rate": 3.0}]
+    for wrong in (*many, {"rotate": 45}):
         with pytest.raises(AulightError, match=next(iter(wrong))):
-            table.predict(frames, **wrong)  # type: ignore[arg-type]  # a user may
+            table.predict(frames, **wrong)
 
 
 def test_photos_in_memory() -> None:
@@ -115,7 +116,8 @@ def test_the_command_takes_parts(
     """As Python does; another part is done anew, the same is not."""
     video = min((smoke_data / "videos").glob("test_*.mp4"))
     command = ["predict", str(video), f"model={finetuned}", f"output={tmp_path}", "format=parquet", "start=0.5"]
-    for part in ({"every": 8}, {"rate": 5}):
+    parts: list[dict[str, Any]] = [{"every": 8}, {"rate": 5}]
+    for part in parts:
         typed = [f"{name}={value}" for name, value in part.items()]
         outcome = aulight(*command, *typed)
         assert outcome.status == 0, outcome.err
@@ -128,12 +130,12 @@ def test_the_command_takes_parts(
     turned = aulight(*command, "rotate=90", "overlay=true")
     assert turned.status == 0, turned.err
     assert len(list(raw_frames(tmp_path / f"{video.stem}.overlay.mp4"))) == 60 - 13
-    for typed, line in (
+    for wrong, line in (
         ("every=2 rate=3", "every=2: not together with rate=3; one of the two"),
         ("end=0.4", "end=0.4: more than start=0.5 is needed"),
         ("rotate=45", "rotate=45: one of 0, 90, 180, 270"),
     ):
-        refused = aulight(*command, *typed.split())
+        refused = aulight(*command, *wrong.split())
         assert (refused.status, line in refused.err) == (2, True), refused.err
     beyond = aulight(*command[:-1], "start=100")
     assert beyond.status == 2
