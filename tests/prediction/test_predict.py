@@ -34,7 +34,7 @@ from aulight.prediction.untrained import AUS, DEAD, NOTE, Rest, Untrained, inten
 from aulight.prediction.videos import Video, find_videos
 from aulight.runs.composed import composed, settings_from
 from aulight.scoring.conformal import from_plain
-from aulight.settings.predict import GivenFaces, PredictSettings
+from aulight.settings.predict import PART, GivenFaces, PredictSettings
 from tests.data.faces.astronaut import ASTRONAUT, couple, painted, placed
 
 Command = Callable[..., Any]
@@ -351,11 +351,12 @@ def test_what_the_version_before_has_done_is_done(
         note = _note(file)
         assert note["settings"].keys() == {
             "format", "coverage", "plot", "fps", "overlay", "explain", "precision", "faces", "all", "max_faces",
-            "baseline", "landmarker", *said,
+            "baseline", "landmarker", *PART, "rotate", *said,
         }  # fmt: skip
         assert note["settings"].pop("landmarker") is None
         note["settings"].pop("smooth_s", None)
-        del note["settings"]["baseline"]
+        for later in ("baseline", "rotate", *PART):
+            del note["settings"][later]
         note["settings"]["precision"] = 32  # as `precision=32` was kept
         file.write_text(json.dumps(note))
         assert "1 done before" in aulight(*settings, f"faces={faces}").out
