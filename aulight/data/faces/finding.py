@@ -108,7 +108,8 @@ class _Search:
             self._wait = len(windows) * (4 if faces else 1)
             found = (face for window in windows for face in self._look(image, window, whole=True))
             over = sorted(found, key=lambda face: -face.pose[2])
-            _add_new(faces, over, most)
+            # beside those that are there: a window that holds half of a large face may lay a small one on it
+            _add_new(faces, [face for face in over if not _is_on(face, faces)], most)
 
         faces = [face for face in faces if not _is_inside(face, faces)]
         if len(faces) >= most:
@@ -196,6 +197,14 @@ def _is_inside(face: Face, faces: list[Face]) -> bool:
     x, y, size, _ = face.pose
     return any(
         other.pose[2] > size and math.dist((x, y), other.pose[:2]) < INSIDE * math.exp(other.pose[2]) for other in faces
+    )
+
+
+def _is_on(face: Face, faces: list[Face]) -> bool:
+    """Whether the middle of a face lies on the crop of another that is larger, or either is the other."""
+    return _is_among(face.pose, faces, NEAR) or any(
+        math.dist(face.pose[:2], other.pose[:2]) < math.exp(other.pose[2]) / 2 and other.pose[2] > face.pose[2]
+        for other in faces
     )
 
 

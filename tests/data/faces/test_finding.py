@@ -93,9 +93,9 @@ def test_looking_for_small_faces_costs_little(aligner: FaceAligner, monkeypatch:
     looks: list[int] = []
     look = Landmarker.look
 
-    def counted(landmarker: Landmarker, image: Frames) -> list[Face]:
+    def counted(landmarker: Landmarker, image: Frames, sure: bool) -> list[Face]:
         looks.append(image.shape[1])
-        return look(landmarker, image)
+        return look(landmarker, image, sure)
 
     monkeypatch.setattr(Landmarker, "look", counted)
     empty = np.random.default_rng(0).integers(90, 120, (720, 1280, 3), dtype=np.uint8)
