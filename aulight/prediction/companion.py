@@ -71,6 +71,9 @@ class Wanted(BaseModel):
         pictures: ``photos``, each on its own, or ``film``, which need not be said.
         baseline: ``rest``, where each person's own was taken away from scores of the landmarker, or ``none``.
         landmarker: SHA-256 of the file of another face landmarker than the usual one.
+        columns: Groups of columns beside the AUs; an earlier aulight had none, and did not say, as the next two.
+        present_from: Intensity from which an AU is present, where there are columns of that.
+        min_quality: Quality below which nothing is said of AUs.
     """
 
     model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
@@ -89,6 +92,9 @@ class Wanted(BaseModel):
     pictures: str = "film"
     baseline: str = "none"
     landmarker: str | None = None
+    columns: tuple[str, ...] = ()
+    present_from: float | None = None
+    min_quality: float | None = None
 
     def with_pictures_of(self, before: "Wanted") -> "Wanted":
         """The same with the pictures that are there already: they are not in the way."""
@@ -113,6 +119,7 @@ class Companion(BaseModel):
         frames_not_followed: In how many others there are faces, but none that is followed; an earlier aulight did not
             say, as the next.
         faces_elsewhere: How often a face elsewhere was taken for the one that is followed.
+        faces_emptied: Of how many faces nothing is said of AUs, since their quality is below ``min_quality``.
         model: What the scores are from.
         coverage: Of the intervals; ``None`` where there are none.
         settings: What else the files depend on.
@@ -133,6 +140,7 @@ class Companion(BaseModel):
     frames_with_a_face: int
     frames_not_followed: int = 0
     faces_elsewhere: int = 0
+    faces_emptied: int = 0
     model: ScoredBy
     coverage: float | None = None
     settings: Wanted

@@ -1,7 +1,6 @@
 """A trained model: what it is, and how it scores faces, videos and streams."""
 
 import itertools
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,7 +23,9 @@ from aulight.data.video.types import Frames, RawFrame
 from aulight.errors import AulightError, VideoError
 from aulight.facs import MAX_INTENSITY, column
 from aulight.nets.tracks import Times, Which
+from aulight.prediction.columns import PRESENT_FROM, USUAL, columns_of
 from aulight.prediction.description import ModelDescription
+from aulight.prediction.heat import over_crop
 from aulight.prediction.rows import Row, Scored, Table
 from aulight.prediction.seal import write_sealed
 from aulight.scoring.conformal import from_plain
@@ -110,6 +111,8 @@ class Model:
         device: str = "cpu",
         precision: str = "32",
         pictures: Pictures = "auto",
+        columns: Sequence[str] = USUAL,
+        min_quality: float | None = None,
     ) -> pd.DataFrame:
         """Intensities in every frame of a video, or in photos.
 
@@ -123,6 +126,8 @@ class Model:
             device: As :meth:`scorer` takes it, as the next.
             precision: ``32`` or ``bf16``.
             pictures: What those of a folder are, as :func:`aulight.data.video.photos.photos_at` has it.
+            columns: Of :data:`aulight.prediction.columns.GROUPS`: what is said of faces that are found, beside the AUs.
+            min_quality: Faces of less quality get no intensities.
 
         Returns:
             A row for each face of each frame, in the columns of :mod:`aulight.prediction.rows`.
@@ -133,7 +138,8 @@ class Model:
         path = Path(video).expanduser()
         find = self.finds_faces(faces)
         photos, problems = photos_at(path, pictures), list[str]()
-        table = Table(self.columns, self.intervals, coverage, files=photos is not None)
+        beside = columns_of(columns, PRESENT_FROM, min_quality, find)
+        table = Table(self.columns, self.intervals, coverage, photos is not None, beside)
 
         def film() -> Iterator[RawFrame]:
             return photos.frames(problems) if photos else raw_frames(path, fps, None if find else self.size)
@@ -154,6 +160,8 @@ class Model:
         coverage: float | None = None,
         device: str = "cpu",
         precision: str = "32",
+        columns: Sequence[str] = USUAL,
+        min_quality: float | None = None,
     ) -> Iterator[Row]:
         """Intensities in frames as they come: rows as :meth:`predict` gives them, in order.
 
@@ -169,13 +177,16 @@ class Model:
             coverage: As there.
             device: As there.
             precision: As there.
+            columns: As there.
+            min_quality: As there.
 
         Raises:
             AulightError: For a frame of another kind.
         """
         numbered = (RawFrame(number, number / fps, _picture(image)) for number, image in enumerate(frames))
-        table = Table(self.columns, self.intervals, coverage)
-        return self._rows(lambda: numbered, self.finds_faces(faces), everybody, table, 1, device, precision)
+        find = self.finds_faces(faces)
+        table = Table(self.columns, self.intervals, coverage, False, columns_of(columns, PRESENT_FROM, min_quality, find))
+        return self._rows(lambda: numbered, find, everybody, table, 1, device, precision)
 
     def finds_faces(self, faces: str) -> bool:
         """Whether faces are to be found and aligned, by the setting that :meth:`predict` describes.
@@ -203,7 +214,8 @@ class Model:
             if not find:
                 present = uncut(film(), self.size)
             else:
-                aligner = FaceAligner(about.crop_size, False, MAX_FACES, about.smooth_s)
+                shapes, measure = table.beside.shapes, table.beside.measure
+                aligner = FaceAligner(about.crop_size, shapes, MAX_FACES, about.smooth_s, measure=measure)
                 stack.enter_context(aligner)
                 if apart:
                     present = aligner.photos(film(), everybody)
@@ -353,7 +365,7 @@ class Scorer:
         intensities, heat = self._stream.explain(self._clip(crops), output, *self._moments(crops, when))
         self._finite(intensities)
         heat = heat * (intensities[:, output] / MAX_INTENSITY)[:, None, None]
-        return intensities.numpy(), _over_crop(heat, self._size, crops.shape[1]).numpy()
+        return intensities.numpy(), over_crop(heat, self._size, crops.shape[1]).numpy()
 
     def _moments(self, crops: Frames, when: Moments | None) -> Moments:
         if when is None:
@@ -379,18 +391,3 @@ class Scorer:
             clip = small.permute(0, 2, 3, 1)
         torch.set_flush_denormal(True)  # of this thread; features near 0 make a CPU ten times slower otherwise
         return clip[None]
-
-
-def _over_crop(heat: Tensor, size: int, side: int) -> Tensor:
-    """Bilinear heat on a crop of ``side`` pixels from that on the map ``(n, h, h)`` of frames of ``size`` pixels.
-
-    A place of the map looks at what is around pixel stride x index, where layers of stride 2 put it whose kernels are
-    odd and padded alike on both sides. In the middle of a tile, the heat would lie too far to the right and too low.
-    """
-    places = heat.shape[-1]
-    stride = 2 ** math.ceil(math.log2(size / places))
-    pixel = (torch.arange(side) + 0.5) * size / side - 0.5
-    # (side, h); beyond the outermost places the heat fades
-    weights = (1 - (pixel[:, None] / stride - torch.arange(places)).abs()).clamp(min=0)
-    over: Tensor = weights @ heat @ weights.T
-    return over.clamp(max=1)  # above by rounding only

@@ -19,6 +19,7 @@ from aulight.data.video.types import RawFrame
 from aulight.errors import AulightError
 from aulight.facs import column
 from aulight.prediction.clock import Clock
+from aulight.prediction.columns import columns_of
 from aulight.prediction.companion import ScoredBy
 from aulight.prediction.rows import Scored
 from aulight.prediction.untrained import EMPTY, TABLE, Untrained, notes
@@ -53,6 +54,7 @@ class Pipeline:
         smooth_s: Over how many seconds the movement of their crops is smoothed.
         columns: Names of the AUs.
         intervals: How far prediction intervals reach, if that is known.
+        beside: What else is said of faces.
         square: Side of the square in the middle of a picture that is taken, where no faces are found.
 
     Raises:
@@ -68,6 +70,7 @@ class Pipeline:
         self.everybody = isinstance(settings.faces, FoundFaces) and settings.faces.all
         if self.everybody and not self.finds:
             raise AulightError("faces.all=true: the model learned from faces as they came; add faces=mediapipe")
+        self.beside = columns_of(settings.columns, settings.present_from, settings.min_quality, self.finds)
         self.max_faces = None if found is None else found.max_faces
         about = None if self.model is None else self.model.description
         self.smooth_s = SMOOTH_S if about is None else about.smooth_s
@@ -193,9 +196,10 @@ class Pipeline:
             if self.max_faces is None:
                 present = uncut(once(), self.square or UNTRAINED_CROP)
             else:
-                blendshapes = self.model is None
-                aligner = FaceAligner(self._crop_size, blendshapes, self.max_faces, self.smooth_s, self._landmarker)
-                stack.enter_context(aligner)
+                shapes, measure = self.model is None or self.beside.shapes, self.beside.measure
+                aligner = stack.enter_context(
+                    FaceAligner(self._crop_size, shapes, self.max_faces, self.smooth_s, self._landmarker, measure)
+                )
                 if apart:
                     present = aligner.photos(once(), self.everybody)
                 elif self.everybody:

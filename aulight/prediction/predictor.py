@@ -93,12 +93,20 @@ class Predictor:
             max_faces=self.pipeline.max_faces,
             baseline=settings.baseline,
             landmarker=self.pipeline.another_landmarker,
+            columns=self.pipeline.beside.groups,
+            present_from=self.pipeline.beside.present_from if self.pipeline.beside.presence else None,
+            min_quality=settings.min_quality,
             **smooth_s,
         )
 
     def file(self, video: Video) -> Path:
         """The table of a video."""
         return self.output / f"{video.name}.{self._settings.format}"
+
+    @property
+    def min_quality(self) -> float | None:
+        """Faces of less quality get no intensities."""
+        return self._settings.min_quality
 
     @property
     def untrained(self) -> bool:
@@ -154,7 +162,13 @@ class Predictor:
         folder = (self.output / video.name).parent
         if not all((folder / name).is_file() for name in record.files):
             return None
-        tally = Tally(record.frames, record.frames_with_a_face, record.frames_not_followed, record.faces_elsewhere)
+        tally = Tally(
+            record.frames,
+            record.frames_with_a_face,
+            record.frames_not_followed,
+            record.faces_elsewhere,
+            record.faces_emptied,
+        )
         return Found(tally, photos=photos, notes=tuple(record.notes))
 
     def make_room(self, video: Video) -> None:
@@ -266,6 +280,7 @@ class Predictor:
                                 deque(written(rows), maxlen=0)
                         if wanted.plot:
                             self._plot(file, made / f"{stem}.png", video.name, apart)
+                        tally.emptied = table.emptied
                         clock.seconds["writing"] += time.perf_counter() - start
                         if problems:
                             for path in list(made.iterdir()):
@@ -281,6 +296,7 @@ class Predictor:
                             frames_with_a_face=tally.seen,
                             frames_not_followed=tally.not_followed,
                             faces_elsewhere=tally.elsewhere,
+                            faces_emptied=tally.emptied,
                             model=self._about[apart],
                             coverage=wanted.coverage if self.pipeline.intervals is not None else None,
                             settings=wanted,
@@ -293,7 +309,8 @@ class Predictor:
         return Found(tally, _told(problems), apart, notes=tuple(notes))
 
     def _table(self, photos: bool) -> Table:
-        return Table(self.pipeline.columns, self.pipeline.intervals, self._settings.coverage, photos)
+        pipeline = self.pipeline
+        return Table(pipeline.columns, pipeline.intervals, self._settings.coverage, photos, pipeline.beside)
 
     def _wanted_of(self, photos: bool) -> Wanted:
         return self._wanted.model_copy(update={"pictures": "photos", "baseline": "none"}) if photos else self._wanted
@@ -301,7 +318,7 @@ class Predictor:
     def _picture(self, scored: Scored, table: Table) -> Frames:
         shown = []
         for person in scored.seen:
-            face, values = scored.faces[person], scored.values[person]
+            face, values = scored.faces[person], table.values(scored, person)
             low, high = table.around(values) or (None, None)
             shown.append(Shown(person, face.matrix, len(face.crop), values, low, high, scored.heat.get(person)))
         explained = self._wanted.explain

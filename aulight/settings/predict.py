@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from aulight.settings.group import ActionUnit, AsText, Choose, Count, FilePath, Group, Needed, mistake
+from aulight.settings.group import ActionUnit, AsList, AsText, Choose, Count, FilePath, Group, Needed, mistake
 
 WEBCAM = "webcam:"
 
@@ -46,6 +46,16 @@ class PredictSettings(Group):
     pictures: Literal["auto", "film", "photos"] = Field(
         description="What pictures of a folder are: a film, or photos, each on its own; auto: by what is in them"
     )
+    columns: Annotated[
+        list[
+            Literal["box", "pose", "quality", "gaze", "landmarks2d", "landmarks3d", "blendshapes", "presence"]
+        ],
+        AsList,
+    ] = Field(description="What the tables say of faces beside the AUs, where they are found; docs/columns.md")
+    present_from: float = Field(gt=0, le=5, description="Intensity from which an AU is present, of columns=[presence]")
+    min_quality: float | None = Field(
+        ge=0, le=1, description="Faces of less quality get no intensities; null: all get them"
+    )
     format: Literal["csv", "parquet"] = Field(description="Of the tables")
     overlay: bool = Field(description="Write <name>.overlay.mp4: the video with its faces and bars of intensities")
     plot: bool = Field(description="Write <name>.png: intensities over time")
@@ -78,6 +88,10 @@ class PredictSettings(Group):
             raise mistake("explain", "needs model=; blendshapes say nothing of where")
         if self.model is not None and self.baseline != "none":
             raise mistake("baseline", "only without model=; a model's intensities have their own 0")
+        if self.min_quality is not None and "quality" not in self.columns:
+            raise mistake("min_quality", "needs quality among columns")
+        if self.min_quality is not None and self.faces.find == "none":
+            raise mistake("min_quality", "quality is of faces that are found; not with faces=none")
         if self.model is None and self.faces.find == "none":
             problem = "needs model=; without one, the scores are those of the face landmarker"
             raise mistake("faces", problem, shown="none")

@@ -36,7 +36,8 @@ from aulight.errors import AulightError
 from aulight.nets.backbone import build_backbone
 from aulight.nets.encoder import Encoder
 from aulight.prediction.loading import load
-from aulight.prediction.model import Model, Scorer, _over_crop
+from aulight.prediction.heat import over_crop
+from aulight.prediction.model import Model, Scorer
 from aulight.prediction.network import build
 from aulight.prediction.seal import write_sealed
 
@@ -569,8 +570,8 @@ def test_heat_lies_where_the_network_looks(backbone: str, stride: int, small: bo
     looked = _middle(slope.square().sum((0, 1)))
     heat = torch.zeros(1, 10, 10)
     heat[0, 5, 4] = 1
-    np.testing.assert_allclose(_middle(_over_crop(heat, size, size)[0]), looked, atol=stride / 8)
-    np.testing.assert_allclose(_middle(_over_crop(heat, size, 2 * size)[0]) / 2 - 0.25, looked, atol=stride / 8)
+    np.testing.assert_allclose(_middle(over_crop(heat, size, size)[0]), looked, atol=stride / 8)
+    np.testing.assert_allclose(_middle(over_crop(heat, size, 2 * size)[0]) / 2 - 0.25, looked, atol=stride / 8)
 
 
 def _middle(weights: Tensor) -> npt.NDArray[np.float64]:

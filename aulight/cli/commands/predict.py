@@ -51,6 +51,9 @@ def _say(predicted: Predicted) -> None:
         if faceless > frames / 2:
             advice = "" if predictor.untrained else "; faces=none takes pictures as they are"
             say(f"  note: most frames are without a face{advice}")
+        if tally.emptied:
+            faces = "1 face has" if tally.emptied == 1 else f"{tally.emptied:,} faces have"
+            say(f"  note: {faces} no intensities: quality below min_quality={predictor.min_quality}")
         if photos := [video.name for video, found in whole.items() if found.photos and video.path.is_dir()]:
             say(f"  note: taken for photos, each on its own: the pictures of {shorten(photos)}; else pictures=film")
         for line in about_following(tally.not_followed, tally.elsewhere, "faces.all=true gives everybody"):

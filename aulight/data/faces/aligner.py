@@ -17,7 +17,7 @@ from aulight.data.faces.finding import FaceFinder
 from aulight.data.faces.following import Company, Followed, Picker, follow_live
 from aulight.data.faces.landmarker import Landmarker
 from aulight.data.faces.pose import Array, no_blendshapes
-from aulight.data.faces.sightings import Sighted, Sighting, Sightings, sighting
+from aulight.data.faces.sightings import Measure, Sighted, Sighting, Sightings, sighting
 from aulight.data.faces.steady import steadied
 from aulight.data.video.types import RawFrame
 from aulight.errors import VideoError
@@ -43,15 +43,22 @@ class FaceAligner:
         max_faces: Most faces looked for in a frame.
         smooth_s: Standard deviation of the window that smooths the crop's movement, in seconds; 0: as found.
         model: Another file than :func:`model_file`'s.
+        measure: What to measure of each face on its picture, for :attr:`AlignedFrame.measured`.
 
     Raises:
         AulightError: When LiteRT or the face model is missing.
     """
 
     def __init__(
-        self, size: int, blendshapes: bool, max_faces: int, smooth_s: float, model: Path | None = None
+        self,
+        size: int,
+        blendshapes: bool,
+        max_faces: int,
+        smooth_s: float,
+        model: Path | None = None,
+        measure: Measure | None = None,
     ) -> None:
-        self.size, self.smooth_s = size, smooth_s
+        self.size, self.smooth_s, self._measure = size, smooth_s, measure
         self._landmarker = Landmarker(blendshapes, max_faces, model)
         self._finder = FaceFinder(self._landmarker)
 
@@ -142,7 +149,7 @@ class FaceAligner:
 
     def _sighted(self, frames: Iterable[RawFrame]) -> Iterator[Sighted]:
         for frame, faces in self._finder.faces(frames, KNOWN):
-            yield frame, {person: sighting(face, frame) for person, face in faces.items()}
+            yield frame, {person: sighting(face, frame, self._measure) for person, face in faces.items()}
 
     def _one(self, followed: Iterable[Followed]) -> Iterator[Present]:
         """The person who is followed, cut out of every frame."""
@@ -159,5 +166,7 @@ class FaceAligner:
 
     def _cut(self, frame: RawFrame, face: Sighting | None, pose: Array) -> AlignedFrame:
         crop, matrix = crop_at(frame.image, pose, self.size)
-        inside, scores = (0.0, no_blendshapes()) if face is None else (face.inside, face.blendshapes)
-        return AlignedFrame(frame.number, frame.time_s, crop, inside, scores, matrix)
+        if face is None:
+            return AlignedFrame(frame.number, frame.time_s, crop, 0.0, no_blendshapes(), matrix)
+        scores, measured = face.blendshapes, face.measured
+        return AlignedFrame(frame.number, frame.time_s, crop, face.inside, scores, matrix, measured=measured)

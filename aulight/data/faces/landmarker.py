@@ -101,5 +101,6 @@ class Landmarker:
             scores = no_blendshapes()
             if self.blendshapes:
                 scores = self._networks.blendshapes(landmarks[_EXPRESSIVE].astype(np.float32))
-            faces.append(Face(landmarks, scores, pose_of(landmarks)))
+            depth = points[:, 2].astype(np.float64) * (region.width / MESH_SIDE)
+            faces.append(Face(landmarks, depth, float(logit), scores, pose_of(landmarks)))
         return faces
