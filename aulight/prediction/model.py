@@ -185,7 +185,9 @@ class Model:
         """
         numbered = (RawFrame(number, number / fps, _picture(image)) for number, image in enumerate(frames))
         find = self.finds_faces(faces)
-        table = Table(self.columns, self.intervals, coverage, False, columns_of(columns, PRESENT_FROM, min_quality, find))
+        table = Table(
+            self.columns, self.intervals, coverage, False, columns_of(columns, PRESENT_FROM, min_quality, find)
+        )
         return self._rows(lambda: numbered, find, everybody, table, 1, device, precision)
 
     def finds_faces(self, faces: str) -> bool:

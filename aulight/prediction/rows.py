@@ -137,7 +137,7 @@ class Table:
         return low[0], high[0]
 
     def values(self, scored: Scored, person: int) -> Values:
-        """The intensities that are said of somebody, ``(AUs,)``; NaN where their face is not there, or seen too badly."""
+        """What is said of the AUs of somebody, ``(AUs,)``; NaN where their face is not there, or seen too badly."""
         face = scored.faces.get(person)
         if face is None or face.confidence == 0 or not self.beside.is_trusted(face):
             return np.full(len(self._columns), math.nan, np.float32)

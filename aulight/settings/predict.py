@@ -47,9 +47,7 @@ class PredictSettings(Group):
         description="What pictures of a folder are: a film, or photos, each on its own; auto: by what is in them"
     )
     columns: Annotated[
-        list[
-            Literal["box", "pose", "quality", "gaze", "landmarks2d", "landmarks3d", "blendshapes", "presence"]
-        ],
+        list[Literal["box", "pose", "quality", "gaze", "landmarks2d", "landmarks3d", "blendshapes", "presence"]],
         AsList,
     ] = Field(description="What the tables say of faces beside the AUs, where they are found; docs/columns.md")
     present_from: float = Field(gt=0, le=5, description="Intensity from which an AU is present, of columns=[presence]")

@@ -35,8 +35,8 @@ from aulight.datasets import DISFA_AUS
 from aulight.errors import AulightError
 from aulight.nets.backbone import build_backbone
 from aulight.nets.encoder import Encoder
-from aulight.prediction.loading import load
 from aulight.prediction.heat import over_crop
+from aulight.prediction.loading import load
 from aulight.prediction.model import Model, Scorer
 from aulight.prediction.network import build
 from aulight.prediction.seal import write_sealed

@@ -41,6 +41,8 @@ Command = Callable[..., Any]
 Frames = npt.NDArray[np.uint8]
 
 KEYS = ["frame", "face_id", "timestamp", "confidence", "success"]
+BESIDE = ["quality", "face_x", "face_y", "face_width", "face_height"]
+BESIDE += ["pose_Tx", "pose_Ty", "pose_Tz", "pose_Rx", "pose_Ry", "pose_Rz"]
 UNTRAINED = [f"AU{au:02d}_r" for au in AUS]
 EMPTY = [f"AU{au:02d}_r" for au in DEAD]
 MOVING = [name for name in UNTRAINED if name not in EMPTY]
@@ -152,6 +154,9 @@ def test_it_can_be_called_from_python(finetuned: Path, smoke_data: Path, tmp_pat
         plot=False,
         explain=None,
         pictures="auto",
+        columns=["box", "pose", "quality"],
+        present_from=1.0,
+        min_quality=None,
         fps=25.0,
         max_frames=None,
         device="cpu",
@@ -191,7 +196,7 @@ def test_without_a_model(aulight: Command, real: Path, tmp_path: Path) -> None:
     assert outcome.out == f"{tmp_path}/first.csv, 24 frames\n{said}"
     assert _files(tmp_path) == ["first.csv", "first.json", "first.overlay.mp4", "first.png"]
     table, note = pd.read_csv(tmp_path / "first.csv"), _note(tmp_path / "first.json")
-    assert list(table.columns) == KEYS + UNTRAINED
+    assert list(table.columns) == KEYS + BESIDE + UNTRAINED
     with FaceAligner(64, True, 4, 0.1) as aligner:
         expected = np.stack([intensities(face.blendshapes) for face in aligner.align(raw_frames(video))])
     np.testing.assert_allclose(table[UNTRAINED], expected, atol=1e-5)
@@ -726,7 +731,7 @@ def test_photos_are_scored_one_by_one_with_their_names(aulight: Command, photos:
     assert _files(tmp_path / "out") == [f"album.{end}" for end in ("csv", "json", "overlay.mp4", "png")]
     assert "1 done before" in aulight(*command).out
     table = pd.read_csv(tmp_path / "out" / "album.csv")
-    assert list(table.columns) == ["file", *KEYS, *UNTRAINED]
+    assert list(table.columns) == ["file", *KEYS, *BESIDE, *UNTRAINED]
     assert table["file"].tolist() == whole
     assert table["frame"].tolist() == [1, 2, 3, 4, 5, 6]
     assert table["success"].tolist() == [1, 1, 1, 1, 1, 0]

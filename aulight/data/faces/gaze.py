@@ -17,7 +17,7 @@ RADIUS = 12.0
 """Millimetres from the middle of the ball to the iris."""
 
 BALL = (0.0, -1.5, 8.0)
-"""Where the middle of the ball is, from the middle between the corners of its eye: mm to the right, down, and inwards."""
+"""The middle of the ball, from the middle between the corners of its eye: mm to the right, down and inwards."""
 
 
 def gaze(face: Face, pose: HeadPose) -> Array:

@@ -35,16 +35,18 @@ LEVEL = math.radians(8)
 """How far the canonical face looks up where avatars that look straight ahead have their points: it is turned down."""
 
 _NUMBERS = [*_MIDDLE, *_SIDES, *(other for other, *_ in _SIDES.values())]
-_UP = np.array(
-    [[1, 0, 0], [0, math.cos(LEVEL), math.sin(LEVEL)], [0, -math.sin(LEVEL), math.cos(LEVEL)]]
-)
-_PLACES = np.array(
-    [
-        *(place for _, *place in _MIDDLE.values()),
-        *(place for _, _, *place in _SIDES.values()),
-        *((-x, y, z) for _, _, x, y, z in _SIDES.values()),
-    ]
-) * (10, -10, -10) @ _UP  # to mm, y down and z away from the camera
+_UP = np.array([[1, 0, 0], [0, math.cos(LEVEL), math.sin(LEVEL)], [0, -math.sin(LEVEL), math.cos(LEVEL)]])
+_PLACES = (
+    np.array(
+        [
+            *(place for _, *place in _MIDDLE.values()),
+            *(place for _, _, *place in _SIDES.values()),
+            *((-x, y, z) for _, _, x, y, z in _SIDES.values()),
+        ]
+    )
+    * (10, -10, -10)
+    @ _UP
+)  # to mm, y down and z away from the camera
 _WEIGHTS = np.array([weight for weight, *_ in _MIDDLE.values()] + 2 * [weight for _, weight, *_ in _SIDES.values()])
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 _SPREAD = _PLACES - _WEIGHTS @ _PLACES
@@ -72,7 +74,7 @@ class HeadPose:
     def angles(self) -> tuple[float, float, float]:
         """``pose_Rx``, ``pose_Ry`` and ``pose_Rz`` of OpenFace, radians: the rotation is Rx Ry Rz.
 
-        Positive when the head looks down, looks to the picture's left (its own right), and leans to the picture's right.
+        Positive when the head looks down, turns to the picture's left (its own right), leans to the picture's right.
         """
         turn = self.turn
         x, z = np.arctan2(-turn[1, 2], turn[2, 2]), np.arctan2(-turn[0, 1], turn[0, 0])

@@ -1,6 +1,7 @@
 """Pictures of a face made worse in known ways: covered, blurred, too dark, too small, cut off by the border."""
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -32,7 +33,7 @@ def skin(image: Frames, landmarks: Array) -> Array:
 def _filled(image: Frames, points: Array, colour: Array, grain: float, folds: float, seed: int) -> Frames:
     """A polygon painted over a picture, with soft edges, grain and folds."""
     rng, (height, width) = np.random.default_rng(seed), image.shape[:2]
-    cover = np.zeros((height, width), np.float32)
+    cover: npt.NDArray[Any] = np.zeros((height, width), np.float32)
     cv2.fillPoly(cover, [np.round(points).astype(np.int32)], 1.0)
     cover = cv2.GaussianBlur(cover, (0, 0), 0.8)[..., None]
     y = np.arange(height)[:, None, None]
@@ -53,17 +54,17 @@ def masked(colour: tuple[int, int, int] | None, folds: float = 0.04) -> Spoil:
 
 
 def _hand(image: Frames, middle: Array, reach: float, colour: Array) -> Frames:
-    """Four fingers side by side, with dark lines between them, and the back of the hand."""
-    out = image
+    """Four fingers side by side, of different lengths, with dark lines between them."""
+    out = np.ascontiguousarray(image)
     for number in range(4):
-        top = middle + (-1.25 * reach, (number - 1.5) * 0.42 * reach)
-        bottom = top + (2.3 * reach - 0.2 * reach * abs(number - 1.2), 0.42 * reach)
-        (left, up), (right, down) = top, bottom
-        corners = np.array([[left, up], [right, up + 0.08 * reach], [right + 0.12 * reach, (up + down) / 2], [right, down], [left, down]])
-        out = _filled(out, corners, colour * (0.92 + 0.04 * number), 3, 0.0, number)
-        line = [np.round(corners[k]).astype(int).tolist() for k in (3, 4)]
-        out = np.ascontiguousarray(out)
-        cv2.line(out, line[0], line[1], (colour * 0.55).tolist(), max(1, round(reach / 18)), cv2.LINE_AA)
+        left, right = middle[0] - 1.25 * reach, middle[0] + (1.05 - 0.2 * abs(number - 1.2)) * reach
+        up = middle[1] + (number - 1.5) * 0.42 * reach
+        down = up + 0.42 * reach
+        tip = (right + 0.12 * reach, (up + down) / 2)
+        finger = np.array([(left, up), (right, up + 0.08 * reach), tip, (right, down), (left, down)])
+        out = _filled(out, finger, colour * (0.92 + 0.04 * number), 3, 0.0, number)
+        ends = ((round(left), round(down)), (round(right), round(down)))
+        cv2.line(out, *ends, (colour * 0.55).tolist(), max(1, round(reach / 18)), cv2.LINE_AA)
     return out
 
 
@@ -96,9 +97,7 @@ def bar(over: str, colour: tuple[int, int, int]) -> Spoil:
 
 def blurred(share: float) -> Spoil:
     """Out of focus: the spread is this share of the distance between the eyes."""
-    return lambda image, landmarks: np.asarray(
-        cv2.GaussianBlur(image, (0, 0), share * eyes(landmarks)[1]), np.uint8
-    )
+    return lambda image, landmarks: np.asarray(cv2.GaussianBlur(image, (0, 0), share * eyes(landmarks)[1]), np.uint8)
 
 
 def moved(share: float) -> Spoil:
