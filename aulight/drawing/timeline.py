@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from aulight.drawing.bars import FACES, MOST
+from aulight.drawing.doubtful import mark_doubtful, stretches
 from aulight.drawing.names import au_name
 from aulight.drawing.style import styled
 from aulight.facs import MAX_INTENSITY
@@ -25,13 +26,13 @@ _BINS = 1300
 def timeline(table: pd.DataFrame, columns: Sequence[str], title: str, note: str, unit: str = "seconds") -> Figure:
     """Intensities in a video over time: a row per action unit, a line per face, a band where there are intervals.
 
-    Grey is where no face was found; an action unit that is empty in all other frames is said to have no scores. Of many
-    faces, those that were found in most frames are drawn. Where frames are more than pixels, the line goes through the
-    least and the greatest value in each pixel.
+    Grey is where no face was found, and yellow where faces are seen badly; an action unit that is empty in all other
+    frames is said to have no scores. Of many faces, those that were found in most frames are drawn. Where frames are
+    more than pixels, the line goes through the least and the greatest value in each pixel.
 
     Args:
         table: A row per frame and face, in order: ``frame``, ``face_id``, ``timestamp`` (seconds), ``success`` (0, 1),
-            ``AU01_r`` ... and, where there are intervals, ``AU01_lo``, ``AU01_hi`` ...
+            ``quality`` where it is known, ``AU01_r`` ... and, where there are intervals, ``AU01_lo``, ``AU01_hi`` ...
         columns: Names of the action units, ``AU01`` ...
         title: Of the figure.
         note: What is to be known of it; may be empty.
@@ -67,6 +68,7 @@ def timeline(table: pd.DataFrame, columns: Sequence[str], title: str, note: str,
         handles.append(Line2D([], [], linestyle="none", label=f"{len(counts) - len(faces)} more,\nnot drawn"))
     if gaps:
         handles.append(Patch(color="#e4e4e4", label="no face"))
+    handles += mark_doubtful(rows, table)
     if handles:
         figure.legend(handles=handles, loc="outside right upper", fontsize=8)
     figure.suptitle("\n".join(textwrap.wrap(title, 100) + textwrap.wrap(note, 100)), fontsize=10)
@@ -82,11 +84,7 @@ def _face_colour(face_id: int) -> tuple[float, float, float]:
 def _gaps(table: pd.DataFrame) -> list[tuple[float, float]]:
     """Start and length in seconds of the stretches of frames without any face."""
     frames = table.groupby("frame")[["timestamp", "success"]].max()
-    seconds = frames["timestamp"].to_numpy(np.float64)
-    step = np.median(np.diff(seconds)) if len(seconds) > 1 else 1.0
-    edges = np.append(seconds, seconds[-1:] + step) - step / 2
-    changes = np.flatnonzero(np.diff(np.concatenate([[0], frames["success"].to_numpy() == 0, [0]])))
-    return [(edges[start], edges[end] - edges[start]) for start, end in changes.reshape(-1, 2)]
+    return stretches(frames["timestamp"].to_numpy(np.float64), frames["success"].to_numpy() == 0)
 
 
 def _curve(axes: Axes, face: pd.DataFrame, name: str, colour: Any) -> None:
