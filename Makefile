@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install check test test-precision test-slow test-faults test-slurm test-all bench bench-gpu bench-stats \
+.PHONY: help install check test test-precision test-slow test-faults test-slurm test-all bench bench-columns bench-gpu bench-stats \
 	reproduce reproduce-full smoke reproduce-disfa reproduce-bp4d data faces readable report clean
 
 help: ## list the targets
@@ -74,6 +74,9 @@ test-all: test test-precision test-slow test-faults ## every test
 
 bench: $(INSTALLED) ## speeds and memory as ratios to their limits, as a table
 	$(BIN)/python tests/benchmarks
+
+bench-columns: $(INSTALLED) ## how far head pose, gaze and quality in the tables of predict can be trusted
+	$(BIN)/python tests/benchmarks/columns.py
 
 bench-gpu: $(INSTALLED) ## both stages on a GPU: frames/s, waiting, memory, share of its peak
 	$(BIN)/python tests/benchmarks/gpu.py --data $(DATA)

@@ -6,7 +6,7 @@ On avatars, whose head and eyes are turned in known ways, and which nothing was 
   error is known and taken away; *r*: the correlation over all pictures.
 - *size*: how far off the millimetres of the face that a pixel shows are, on which distances depend.
 
-On the same pictures made worse in known ways (tests/data/faces/spoiling.py), and on a photograph:
+On the same pictures made worse in known ways (tests/data/faces/spoiling.py), and on two photographs:
 
 - *found*: the share in which the landmarker still finds a face.
 - *quality*: the median of those.
@@ -24,6 +24,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import cbook
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -116,24 +118,38 @@ def worse(clean: Seen, people: int) -> Iterator[tuple[str, str, list[Frames]]]:
 
 def qualities(landmarker: Landmarker, clean: Seen, people: int) -> None:
     """Prints what quality says of pictures and of the same made worse."""
-    best = np.array([quality(face, head_pose(face), image).all for image, face in clean])
-    photo = found(landmarker, ASTRONAUT)
-    assert photo is not None
-    print(f"\nquality of {len(best)} pictures as they are: median {np.median(best):.2f}, a twentieth below", end=" ")
-    print(f"{np.quantile(best, 0.05):.2f}; of the photograph {quality(photo, head_pose(photo), ASTRONAUT).all:.2f}")
-    head("made worse", "how much", "found", "quality", "AUC", "photograph")
+    best = np.array([judged(image, face) for image, face in clean])
+    photos = {name: (image, face) for name, image in photographs().items() if (face := found(landmarker, image))}
+    print(f"\nquality of {len(best)} pictures as they are: median {np.median(best):.2f}, a tenth below", end=" ")
+    print(
+        f"{np.quantile(best, 0.1):.2f}; of", ", ".join(f"{name} {judged(*photo):.2f}" for name, photo in photos.items())
+    )
+    head("made worse", "how much", "found", "quality", "AUC", *photos)
     for name, level, pictures in worse(clean[::2], people):
         faces = [(image, face) for image in pictures if (face := found(landmarker, image)) is not None]
-        bad = np.array([quality(face, head_pose(face), image).all for image, face in faces])
-        higher = (best[:, None] > bad).mean() + (best[:, None] == bad).mean() / 2 if len(bad) else np.nan
-        of_photo = ""
-        if name in SPOILED:
-            image = np.ascontiguousarray(SPOILED[name][level](ASTRONAUT, photo.landmarks))
-            face = found(landmarker, image)
-            of_photo = "not found" if face is None else f"{quality(face, head_pose(face), image).all:.2f}"
-        median = f"{np.median(bad):.2f}" if len(bad) else ""
-        auc = f"{higher:.2f}" if len(bad) else ""
-        row(name, level, f"{len(faces) / len(pictures):.0%}", median, auc, of_photo)
+        bad = np.array([judged(image, face) for image, face in faces])
+        share, median, auc = f"{len(faces) / len(pictures):.0%}", "", ""
+        if len(bad):
+            median = f"{np.median(bad):.2f}"
+            auc = f"{(best[:, None] > bad).mean() + (best[:, None] == bad).mean() / 2:.2f}"
+        cells = []
+        for image, face in photos.values() if name in SPOILED else ():
+            spoiled = np.ascontiguousarray(SPOILED[name][level](image, face.landmarks))
+            there = found(landmarker, spoiled)
+            cells.append("not found" if there is None else f"{judged(spoiled, there):.2f}")
+        row(name, level, share, median, auc, *(cells or [""] * len(photos)))
+
+
+def judged(image: Frames, face: Face) -> float:
+    """The quality of a face."""
+    return quality(face, head_pose(face), image).all
+
+
+def photographs() -> dict[str, Frames]:
+    """Two real faces that come with libraries: scikit-image's astronaut, and matplotlib's Grace Hopper."""
+    with cbook.get_sample_data("grace_hopper.jpg") as file:
+        hopper = np.asarray(Image.open(file).convert("RGB"), np.uint8)
+    return {"astronaut": ASTRONAUT, "Grace Hopper": hopper}
 
 
 def costs(landmarker: Landmarker, clean: Seen) -> None:
