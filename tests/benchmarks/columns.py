@@ -22,9 +22,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import numpy.typing as npt
-from matplotlib import cbook
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -147,9 +147,8 @@ def judged(image: Frames, face: Face) -> float:
 
 def photographs() -> dict[str, Frames]:
     """Two real faces that come with libraries: scikit-image's astronaut, and matplotlib's Grace Hopper."""
-    with cbook.get_sample_data("grace_hopper.jpg") as file:
-        hopper = np.asarray(Image.open(file).convert("RGB"), np.uint8)
-    return {"astronaut": ASTRONAUT, "Grace Hopper": hopper}
+    hopper = Image.open(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg").convert("RGB")
+    return {"astronaut": ASTRONAUT, "Grace Hopper": np.asarray(hopper, np.uint8)}
 
 
 def costs(landmarker: Landmarker, clean: Seen) -> None:
