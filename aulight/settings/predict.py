@@ -49,6 +49,7 @@ class PredictSettings(Group):
     columns: Annotated[
         list[Literal["box", "pose", "quality", "gaze", "landmarks2d", "landmarks3d", "blendshapes", "presence"]],
         AsList,
+        Needed("a list is needed, of box, pose, quality, gaze, landmarks2d, landmarks3d, blendshapes, presence; or []"),
     ] = Field(description="What the tables say of faces beside the AUs, where they are found; docs/columns.md")
     present_from: float = Field(gt=0, le=5, description="Intensity from which an AU is present, of columns=[presence]")
     min_quality: float | None = Field(

@@ -151,8 +151,8 @@ def test_aligned_faces_say_of_presence_alone(
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["columns=pose"], "columns=pose: a list is needed"),
-        (["columns=[eyes]"], "columns=['eyes']: "),
+        (["columns=pose"], "columns=pose: a list is needed, of box, pose, quality, "),
+        (["columns=[eyes]"], "columns=['eyes']: a list is needed, of box, "),
         (["columns=[pose]", "min_quality=0.3"], "min_quality=0.3: needs quality among columns"),
         (["min_quality=2"], "min_quality=2: "),
         (["present_from=0"], "present_from=0: "),
