@@ -11,6 +11,7 @@ from aulight.data.own import refuse_foreign
 from aulight.errors import AulightError, VideoError
 from aulight.files import publish, remove_former, remove_leftovers, sha256, whole
 from aulight.foreign.json import read_json
+from aulight.prediction.after.records import ELAN, EVENTS, FACES, After
 from aulight.prediction.videos import OVERLAY, Source, Video
 from aulight.prediction.writing import PARTIAL
 
@@ -69,7 +70,7 @@ class Wanted(BaseModel):
         max_faces: Likewise; ``None`` where no faces are found.
         smooth_s: Over how many seconds the movement of their crops was smoothed; an earlier aulight did not say.
         pictures: ``photos``, each on its own, or ``film``, which need not be said.
-        baseline: ``rest``, where each person's own was taken away from scores of the landmarker, or ``none``.
+        baseline: ``rest`` or ``person``, where each person's own was taken away, or ``none``.
         landmarker: SHA-256 of the file of another face landmarker than the usual one.
     """
 
@@ -118,6 +119,7 @@ class Companion(BaseModel):
         settings: What else the files depend on.
         aulight: The version that wrote them.
         seconds: What each stage took, and ``all`` of it.
+        after: What was made of the table; an earlier aulight made nothing of it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -138,6 +140,7 @@ class Companion(BaseModel):
     settings: Wanted
     aulight: str
     seconds: dict[str, float] = {}
+    after: After | None = None
 
 
 def read_companion(output: Path, name: str) -> Companion | None:
@@ -194,23 +197,25 @@ def put(made: Path, output: Path, name: str, record: Companion) -> None:
         made: The folder that they are in.
         output: As of :func:`read_companion`.
         name: As there.
-        record: Of these files.
+        record: Of these files, and of those that stay as they are.
     """
     folder, stem = (output / name).parent, Path(name).name
     before = read_companion(output, name)
     there: dict[str, list[str]] = {}
     for old in () if before is None else before.files if before.sha256 is None else before.sha256:
-        if old in _names(stem, (".csv", ".parquet", OVERLAY, ".png")) and (folder / old).is_file():
+        if old in _names(stem, (".csv", ".parquet", OVERLAY, ".png", EVENTS, ELAN, FACES)) and (folder / old).is_file():
             found = sha256(folder / old)
             if before is not None and (before.sha256 is None or found in before.sha256[old]):
                 there[old] = [found]
-    new = {file: [sha256(made / file)] for file in record.files}
+    moved = [file for file in record.files if (made / file).is_file()]
+    known = {} if before is None or before.sha256 is None else before.sha256
+    new = {file: [sha256(made / file)] if file in moved else list(known[file]) for file in record.files}
     both = {file: there.get(file, []) + new.get(file, []) for file in sorted({*there, *new})}
     moving = {"whole": False, "problem": "the files were being put in their places", "sha256": both}
     _write(record.model_copy(update=moving), folder / f"{stem}.json")
     for old in there.keys() - new.keys():
         (folder / old).unlink(missing_ok=True)
-    publish(made, folder, record.files)
+    publish(made, folder, moved)
     _write(record.model_copy(update={"sha256": new}), folder / f"{stem}.json")
 
 

@@ -63,6 +63,7 @@ class Pipeline:
         self._device, self._precision, self._explain = settings.device, settings.precision, settings.explain
         self.model = None if settings.model is None else self._load(settings.model)
         self.from_rest = settings.baseline == "rest"
+        self._of_film = settings.baseline == "person"
         self.finds = self.model is None or self.model.finds_faces(settings.faces.find)
         found = settings.faces if isinstance(settings.faces, FoundFaces) and self.finds else None
         self.everybody = isinstance(settings.faces, FoundFaces) and settings.faces.all
@@ -101,7 +102,7 @@ class Pipeline:
         """
         if self.model is None:
             names = {column(au): " or ".join(names) for au, names in TABLE.items()}
-            note = "; ".join(notes(self.from_rest and not apart))
+            note = "; ".join(notes(self.from_rest and not apart, self._of_film and not apart))
             return ScoredBy(kind="blendshapes", calibrated=False, note=note, blendshapes=names, empty=EMPTY)
         about = self.model.description
         return ScoredBy(

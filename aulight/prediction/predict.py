@@ -7,6 +7,9 @@ from typing import Any
 
 from aulight.errors import AulightError
 from aulight.files import remove_leftovers
+from aulight.prediction.after.folder import clash, resolved
+from aulight.prediction.after.overview import make_room_for_overview, write_overview
+from aulight.prediction.after.summary import Failed
 from aulight.prediction.predictor import Found, Predictor
 from aulight.prediction.videos import Video, expected, find_videos
 from aulight.prediction.webcam import record_webcam
@@ -56,6 +59,11 @@ def score_input(settings: PredictSettings) -> Predicted:
         video, found = record_webcam(predictor, settings.camera, settings.max_frames)
         return Predicted(predictor, {video: found})
     videos, closed, overlays, others = find_videos(Path(settings.input).expanduser(), output)
+    settings = resolved(settings, len(videos), output)
+    if problem := clash([video.name for video in videos], bool(settings.summary)):
+        raise AulightError(f"input={settings.input}: {problem}")
+    if settings.summary:
+        make_room_for_overview(output)
     for folder in {(output / video.name).parent for video in videos}:
         remove_leftovers(folder)
     predictor = Predictor(settings)
@@ -75,7 +83,14 @@ def score_input(settings: PredictSettings) -> Predicted:
             predictor.pipeline.share_cpus(1)
             for video in todo:
                 made[video] = predictor.make(video, bar.update)
+    for video in videos:
+        if before[video] is not None:
+            predictor.refresh(video)
     results = {video: before[video] or made[video] for video in videos}
+    if settings.summary:
+        nothing = {video: found for video, found in results.items() if found.problem and not found.tally.frames}
+        failed = {video.name: Failed(str(video.path), str(of.problem)) for video, of in nothing.items() if not of.taken}
+        write_overview(output, failed, settings.thumbnails)
     return Predicted(predictor, results, len(videos) - len(todo), closed, overlays, others)
 
 

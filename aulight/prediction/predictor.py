@@ -22,11 +22,15 @@ from aulight.drawing.annotate import Shown, annotate
 from aulight.errors import AulightError, VideoError, shorten
 from aulight.facs import MAX_INTENSITY, column
 from aulight.files import Taken, alone, scratch
+from aulight.prediction.after.make import Picture, asked_of, endings, make_after, refresh
+from aulight.prediction.after.moments import Moments, by_time
+from aulight.prediction.after.records import ELAN, EVENTS, FACES
+from aulight.prediction.after.table import read_table, take_rest_away
 from aulight.prediction.clock import Clock
 from aulight.prediction.companion import Companion, Wanted, make_room, put, read_companion
 from aulight.prediction.pipeline import Pipeline
 from aulight.prediction.rows import Scored, Table, Tally
-from aulight.prediction.untrained import NOTE, notes
+from aulight.prediction.untrained import FROM_REST_OF_FILM, NOTE, notes
 from aulight.prediction.videos import OVERLAY, Source, Video, about
 from aulight.prediction.writing import PARTIAL, Rows, of_one_size
 from aulight.scoring.conformal import SUBJECTS
@@ -77,6 +81,8 @@ class Predictor:
         self._settings = settings
         self.output = Path(settings.output).expanduser()
         self.pipeline = Pipeline(settings)
+        self._asked = asked_of(settings)
+        self._shows_faces = settings.thumbnails and (settings.plot or self._asked.faces)
         self._table(photos=False)  # says what is wrong with the coverage before the work
         self._about = {apart: self.pipeline.about(apart) for apart in (False, True)}
         smooth_s: dict[str, Any] = {"smooth_s": self.pipeline.smooth_s} if self.pipeline.finds else {}
@@ -108,9 +114,10 @@ class Predictor:
     @property
     def notes(self) -> list[str]:
         """What a reader of the summary should know."""
+        person = self._settings.baseline == "person"
         if self.untrained:
-            return notes(self.pipeline.from_rest)
-        lines = []
+            return notes(self.pipeline.from_rest, of_film=person)
+        lines = [FROM_REST_OF_FILM] if person else []
         if self._settings.faces.find == "auto" and not self.pipeline.finds:
             lines.append(
                 "the model learned from faces as they came: the square in the middle of each frame was taken; "
@@ -130,12 +137,13 @@ class Predictor:
     def note(self) -> str:
         """What is to be known beside the numbers in a picture, in ASCII."""
         model = self.pipeline.model
+        rest = ", from each person's rest" if self._settings.baseline != "none" else ""
         if model is None:
-            return f"{NOTE}, from each person's rest" if self.pipeline.from_rest else NOTE
+            return f"{NOTE}{rest}"
         said = [model.description.name.encode("ascii", "replace").decode()]
         if self.pipeline.intervals is not None and self._settings.coverage is not None:
             said.append(f"{self._settings.coverage:.0%} intervals")
-        return ", ".join(said)
+        return ", ".join(said) + rest
 
     def done(self, video: Video) -> Found | None:
         """What came of a video before, if all that is wanted is there and neither it nor the model has changed."""
@@ -152,7 +160,8 @@ class Predictor:
         if not record.source.is_unchanged(video.path):
             return None
         folder = (self.output / video.name).parent
-        if not all((folder / name).is_file() for name in record.files):
+        missing = [name for name in record.files if not (folder / name).is_file()]
+        if any(not name.endswith((EVENTS, ELAN, FACES)) for name in missing):  # these are made of the table
             return None
         tally = Tally(record.frames, record.frames_with_a_face, record.frames_not_followed, record.faces_elsewhere)
         return Found(tally, photos=photos, notes=tuple(record.notes))
@@ -165,7 +174,15 @@ class Predictor:
         """
         pictures = {OVERLAY: self._wanted.overlay, ".png": self._wanted.plot}
         wanted = [f".{self._settings.format}", *(ending for ending, drawn in pictures.items() if drawn)]
-        make_room(self.output, video, wanted)
+        make_room(self.output, video, [*wanted, *endings(self._asked)])
+
+    def refresh(self, video: Video) -> None:
+        """Makes what is made of its table anew, of a video that was done before, where the settings of that differ.
+
+        Raises:
+            AulightError: When there are files that are not ours to replace.
+        """
+        refresh(self.output, video, self._asked)
 
     def make(self, video: Video, report: Callable[[int], Any]) -> Found:
         """Scores a video and writes what is wanted of it, unless not even one frame can be read.
@@ -192,6 +209,8 @@ class Predictor:
             odd.append(f"{video.path}: pictures taken for a film of {film_of}; pictures=photos scores each on its own")
         if photos is not None and self.pipeline.from_rest:
             odd.append("photos are scored as they are: baseline=rest is for films")
+        if photos is not None and self._settings.baseline == "person":
+            odd.append("photos are scored as they are: baseline=person is for films")
         return self.write(video, film, info.fps, source, problems, report, odd=odd, apart=photos is not None)
 
     def write(
@@ -225,6 +244,7 @@ class Predictor:
         clock, begin, tally = Clock(), time.perf_counter(), Tally()
         folder, stem = (self.output / video.name).parent, Path(video.name).name
         table, pictures = self._table(apart), wanted.overlay or show is not None
+        moments = Moments(self.pipeline.columns, apart) if self._shows_faces else None
         with closing(self.pipeline.scored(film, clock, report, pictures, live, apart)) as stream:
             first = next(stream, None)
             if first is None:
@@ -237,6 +257,8 @@ class Predictor:
                 for scored in itertools.chain([first], clock.made_by("writing", stream, -1)):
                     rows.add(table.rows(scored))
                     tally.add(scored)
+                    if moments is not None:
+                        moments.add(scored)
                     if pictures:
                         picture = self._picture(scored, table)
                         if show is not None:
@@ -264,8 +286,12 @@ class Predictor:
                                 write_video(overlay, drawn, fps, times=pictures_by, made=marks.OVERLAY)
                             else:
                                 deque(written(rows), maxlen=0)
+                        rest = self._level(file) if wanted.baseline == "person" else {}
+                        scores = read_table(file)
+                        strongest = [] if moments is None else moments.chosen(scores)
+                        after = make_after(scores, made, video, self.output, self._asked, strongest)
                         if wanted.plot:
-                            self._plot(file, made / f"{stem}.png", video.name, apart)
+                            self._plot(file, made / f"{stem}.png", video.name, apart, strongest)
                         clock.seconds["writing"] += time.perf_counter() - start
                         if problems:
                             for path in list(made.iterdir()):
@@ -286,6 +312,7 @@ class Predictor:
                             settings=wanted,
                             aulight=__version__,
                             seconds={"all": time.perf_counter() - begin, **clock.seconds},
+                            after=after.model_copy(update={"rest": rest}) if rest else after,
                         )
                         put(made, self.output, video.name, record)
             except Taken as taken:
@@ -308,7 +335,14 @@ class Predictor:
         heat = "" if explained is None else f", heat: {column(explained)}"
         return annotate(scored.frame.image, self.pipeline.columns, shown, self.note + heat)
 
-    def _plot(self, file: Path, picture: Path, title: str, photos: bool) -> None:
+    def _level(self, file: Path) -> dict[str, dict[str, float]]:
+        """Takes each person's own rest away from a table; what that is."""
+        level = file.with_name(f"level{file.suffix}")
+        rest = take_rest_away(file, level)
+        level.replace(file)
+        return rest
+
+    def _plot(self, file: Path, picture: Path, title: str, photos: bool, strongest: Sequence[Picture]) -> None:
         from aulight.drawing.style import save  # with matplotlib
         from aulight.drawing.timeline import timeline
 
@@ -316,7 +350,7 @@ class Predictor:
         if photos:  # one after the other, and no line from one to the next
             table = table.assign(timestamp=table["frame"], frame=2 * table["frame"])
         unit = "photos" if photos else "seconds"
-        save(timeline(table, self.pipeline.columns, title, self.note, unit), picture)
+        save(timeline(table, self.pipeline.columns, title, self.note, unit, by_time(strongest)), picture)
 
 
 def _told(problems: list[str]) -> str | None:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from aulight.settings.after import EventSettings
 from aulight.settings.group import ActionUnit, AsText, Choose, Count, FilePath, Group, Needed, mistake
 
 WEBCAM = "webcam:"
@@ -37,8 +38,9 @@ class PredictSettings(Group):
     model: FilePath | None = Field(
         description="Run directory, checkpoint, .aulight or .onnx; null: the landmarker's own scores by a fixed table"
     )
-    baseline: Literal["none", "rest"] = Field(
-        description="Of the landmarker's own scores; rest: each person's own, as seen so far, is taken away"
+    baseline: Literal["none", "rest", "person"] = Field(
+        description="What is taken away; rest: without a model, each person's own rest as seen so far; person: each "
+        "person's own rest over the whole film, of any scores"
     )
     coverage: Annotated[float | None, Needed("a share from 0.5 to 0.99 is needed, or null for no intervals")] = Field(
         ge=0.5, le=0.99, description="Of the prediction intervals, if the model has them; null: none"
@@ -50,6 +52,12 @@ class PredictSettings(Group):
     overlay: bool = Field(description="Write <name>.overlay.mp4: the video with its faces and bars of intensities")
     plot: bool = Field(description="Write <name>.png: intensities over time")
     explain: ActionUnit | None = Field(description="Number of an AU: where in the face it is seen, in the overlay")
+    events: EventSettings | None = Field(description="Write <name>.events.csv of films: events of each AU; null: none")
+    elan: bool = Field(description="Write <name>.eaf: the events as tiers for ELAN; needs pympi-ling")
+    summary: bool | None = Field(
+        description="Write summary.csv, cooccurrence.csv and index.html over all videos of output; null: of several"
+    )
+    thumbnails: bool = Field(description="Faces at the strongest moments, in plots and index.html")
     fps: float = Field(gt=0, description="Frames per second of pictures, which do not tell it")
     max_frames: Count | None = Field(description="Frames of a webcam; null: until it is stopped")
     device: Annotated[
@@ -76,8 +84,14 @@ class PredictSettings(Group):
             raise mistake("max_frames", "only of a webcam; videos are scored whole")
         if self.model is None and self.explain is not None:
             raise mistake("explain", "needs model=; blendshapes say nothing of where")
-        if self.model is not None and self.baseline != "none":
-            raise mistake("baseline", "only without model=; a model's intensities have their own 0")
+        if self.model is not None and self.baseline == "rest":
+            raise mistake("baseline", "only without model=; baseline=person takes each person's rest from any scores")
+        if self.baseline == "person" and webcam:
+            raise mistake("baseline", "only of files, whose end is known; without model=, baseline=rest")
+        if self.baseline == "person" and (self.overlay or self.explain is not None):
+            raise mistake("baseline", "not with overlay=true, which is drawn before a person's rest is known")
+        if self.elan and self.events is None:
+            raise mistake("elan", "needs events; leave events=null out")
         if self.model is None and self.faces.find == "none":
             problem = "needs model=; without one, the scores are those of the face landmarker"
             raise mistake("faces", problem, shown="none")
