@@ -260,7 +260,7 @@ class Predictor:
                     if moments is not None:
                         moments.add(scored)
                     if pictures:
-                        picture = self._picture(scored, table)
+                        picture = self._picture(scored, table, tally.frames)
                         if show is not None:
                             show(picture)
                         times.append(scored.frame.time_s)
@@ -325,7 +325,7 @@ class Predictor:
     def _wanted_of(self, photos: bool) -> Wanted:
         return self._wanted.model_copy(update={"pictures": "photos", "baseline": "none"}) if photos else self._wanted
 
-    def _picture(self, scored: Scored, table: Table) -> Frames:
+    def _picture(self, scored: Scored, table: Table, number: int) -> Frames:
         shown = []
         for person in scored.seen:
             face, values = scored.faces[person], scored.values[person]
@@ -333,7 +333,9 @@ class Predictor:
             shown.append(Shown(person, face.matrix, len(face.crop), values, low, high, scored.heat.get(person)))
         explained = self._wanted.explain
         heat = "" if explained is None else f", heat: {column(explained)}"
-        return annotate(scored.frame.image, self.pipeline.columns, shown, self.note + heat)
+        name, seconds = scored.frame.name, scored.frame.time_s
+        when = f"{int(seconds // 60)}:{seconds % 60:06.3f}  frame {number}" if name is None else f"photo {number}"
+        return annotate(scored.frame.image, self.pipeline.columns, shown, self.note + heat, when)
 
     def _level(self, file: Path) -> dict[str, dict[str, float]]:
         """Takes each person's own rest away from a table; what that is."""
