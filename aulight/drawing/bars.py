@@ -129,7 +129,11 @@ class _Layout:
 
 
 _ROW = 20  # pixels of a row that can be read
-_NOTE_LINES, _HEAD, _FOOT = 2, 3.0, 3.0  # rows above and below those of the action units: note, ids; scale, moment, heat
+_NOTE_LINES, _HEAD, _FOOT = (
+    2,
+    3.0,
+    3.0,
+)  # rows above and below those of the action units: note, ids; scale, moment, heat
 _NAME, _VALUE, _GAP = 2.6, 1.5, 0.5  # rows that names, values and what is between two faces are wide
 _NAMED = 2  # faces up to which each has the names of its own
 

@@ -38,9 +38,9 @@ def timeline(
     """Intensities in a video over time: a row per action unit, a line per face, a band where there are intervals.
 
     Grey is where no face was found. Action units that hardly move, those without scores and those whose intervals are
-    all of the scale are named: the first share one row, and such intervals are not drawn. Of many faces, those that were
-    found in most frames are drawn. Where frames are more than pixels, the line goes through the least and the greatest
-    value in each pixel. Of a video without a face there is one sentence.
+    all of the scale are named: the first share one row, and such intervals are not drawn. Of many faces, those that
+    were found in most frames are drawn. Where frames are more than pixels, the line goes through the least and the
+    greatest value in each pixel. Of a video without a face there is one sentence.
 
     Args:
         table: A row per frame and face, in order: ``frame``, ``face_id``, ``timestamp`` (seconds), ``success`` (0, 1),
@@ -54,7 +54,7 @@ def timeline(
     head = textwrap.wrap(title, 100) + textwrap.wrap(note, 100)
     found = table[table["success"] == 1]
     if found.empty:
-        return _sentence("\n".join(head), "No face was found." if len(table) else "There are no frames.")
+        return _sentence("\n".join(head), "no face was found" if len(table) else "no frames")
     counts = found.groupby("face_id").size().sort_values(ascending=False, kind="stable")
     people = {int(face): found[found["face_id"] == face] for face in sorted(counts.index[:MOST])}
     empty = [name for name in columns if found[f"{name}_r"].isna().all()]
@@ -62,6 +62,8 @@ def timeline(
     wide = [name for name in columns if name not in empty and _says_nothing(found, name)]
     moving = [name for name in columns if name not in (*empty, *still)]
     pictures = dict(faces or {})
+    if not moving and not still:
+        return _sentence("\n".join(head), "no scores")
 
     count = len(moving) + bool(still)
     heights = [1.1] * bool(pictures) + [0.6] * count

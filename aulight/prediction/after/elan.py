@@ -11,7 +11,7 @@ from aulight.prediction.after.events import Event
 
 
 def need_pympi() -> Any:
-    """pympi's module for ELAN.
+    """The module of pympi for ELAN.
 
     Raises:
         AulightError: Where it is not installed.
@@ -25,9 +25,7 @@ def need_pympi() -> Any:
     return Elan
 
 
-def write_elan(
-    file: Path, found: Mapping[tuple[int, str], Sequence[Event]], video: Path | None, output: Path
-) -> None:
+def write_elan(file: Path, found: Mapping[tuple[int, str], Sequence[Event]], video: Path | None, output: Path) -> None:
     """Writes it; times are whole milliseconds.
 
     Args:
@@ -39,6 +37,7 @@ def write_elan(
     elan = need_pympi()
     document: Any = elan.Eaf(author="aulight")
     document.remove_tier("default")
+    document.header = {"MEDIA_FILE": "", "TIME_UNITS": "milliseconds"}
     if video is not None:
         kind = mimetypes.guess_type(video.name)[0] or "video/*"
         below = Path(os.path.relpath(video.resolve(), output.resolve())).as_posix()

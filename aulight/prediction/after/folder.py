@@ -30,7 +30,9 @@ def clash(names: Sequence[str], summary: bool) -> str | None:
     there = {name.casefold(): name for name in names}
     for name in names:
         if f"{name}.events".casefold() in there:
-            return f"the events of {name} would be called as the table of {there[f'{name}.events'.casefold()]}; rename one"
+            return (
+                f"the events of {name} would be called as the table of {there[f'{name}.events'.casefold()]}; rename one"
+            )
     for file in (SUMMARY, COOCCURRENCE) if summary else ():
         if (stem := Path(file).stem) in there:
             return f"a video is called {stem}, as the table over all of them; rename it, or summary=false"

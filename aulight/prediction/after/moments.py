@@ -69,11 +69,9 @@ class Moments:
         reach = APART * (self._frame if self._photos else float(np.ptp(table["timestamp"]))) if len(table) else 0.0
         ranked = list[tuple[float, Moment, Frames]]()
         for au, best in self._best.items():
-            value = float(rows.at[(best.frame, best.person), f"{au}_r"])  # type: ignore[index, arg-type]
+            value = float(rows.at[(best.frame, best.person), f"{au}_r"])  # type: ignore[arg-type]
             above = value - float(seen[f"{au}_r"].median()) if len(seen) > 1 else value
-            moment = Moment(
-                au=au, face_id=best.person, frame=best.frame, seconds=best.seconds, value=round(value, 2)
-            )
+            moment = Moment(au=au, face_id=best.person, frame=best.frame, seconds=best.seconds, value=round(value, 2))
             if above >= LEAST:
                 ranked.append((above, moment, best.crop))
         kept = list[tuple[Moment, Frames]]()

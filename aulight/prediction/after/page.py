@@ -141,7 +141,8 @@ def _faces(after: After, address: str, photos: bool) -> str:
     named = "".join(f"<span>{caption}</span>" for caption in captions)
     return (
         f'<figure class="faces" style="max-width:{96 * count}px"><img src="{address}" loading="lazy" decoding="async" '
-        f'width="{96 * count}" height="96" alt="Faces at the strongest moments"><figcaption>{named}</figcaption></figure>'
+        f'width="{96 * count}" height="96" alt="Faces at the strongest moments">'
+        f"<figcaption>{named}</figcaption></figure>"
     )
 
 
@@ -199,7 +200,10 @@ def _overall(videos: Scored) -> str:
     parts = ["<h2>Over all videos</h2>", _table(shown, 1)]
     most = pairs[pairs["jaccard"] > 0].sort_values("jaccard", ascending=False, kind="stable").head(PAIRS)
     if len(most):
-        texts = {"together, share of time": _texts(most["share"], "{:.1%}"), "Jaccard": _texts(most["jaccard"], "{:.2f}")}
+        texts = {
+            "together, share of time": _texts(most["share"], "{:.1%}"),
+            "Jaccard": _texts(most["jaccard"], "{:.2f}"),
+        }
         together = pd.DataFrame({"AU": most["au"], "with": most["with"], **texts})
         words = "<p class='quiet'>Jaccard: time in which both are present, of the time in which either is.</p>"
         parts.append(f"<h3>Which go together most</h3>{words}{_table(together, 2)}")

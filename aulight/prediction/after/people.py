@@ -29,9 +29,7 @@ def _rounded(number: Any) -> float:
 def _unit(values: Array, held: Array) -> OfUnit:
     numbers = values.astype(np.float64)
     sd = _rounded(numbers.std(ddof=1)) if len(numbers) > 1 else None
-    return OfUnit(
-        mean=_rounded(numbers.mean()), sd=sd, highest=_rounded(numbers.max()), seconds=_rounded(held.sum())
-    )
+    return OfUnit(mean=_rounded(numbers.mean()), sd=sd, highest=_rounded(numbers.max()), seconds=_rounded(held.sum()))
 
 
 def people_of(table: pd.DataFrame, settings: EventSettings | None) -> tuple[list[Person], Found, list[Track]]:

@@ -37,9 +37,9 @@ def summary_table(videos: Scored, failed: Mapping[str, Failed]) -> pd.DataFrame:
     """A row for each person of each video, and one for each video without any.
 
     ``video, face_id, frames, seconds`` (of the video), ``face_share`` (share of its frames that show this face),
-    ``face_s`` (seconds with it), ``quality``, of each AU ``AU01_mean``, ``AU01_sd``, ``AU01_share`` (of the seconds with
-    the face, in events), ``AU01_per_min`` (events a minute of them), ``AU01_peak`` (mean of the events' peaks), and
-    ``problem`` where a video could not be read to its end.
+    ``face_s`` (seconds with it), ``quality``, of each AU ``AU01_mean``, ``AU01_sd``, ``AU01_share`` (of the seconds
+    with the face, in events), ``AU01_per_min`` (events a minute of them), ``AU01_peak`` (mean of the events' peaks),
+    and ``problem`` where a video could not be read to its end.
 
     Args:
         videos: What was scored.

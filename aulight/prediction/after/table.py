@@ -36,7 +36,8 @@ def read_table(file: Path) -> pd.DataFrame:
         kinds = {f"{au}_r": np.float32 for au in aus_of(names)}
         if _is_csv(file):
             read: Any = pd.read_csv
-            return pd.concat(list(read(file, usecols=kept, dtype=kinds, chunksize=ROWS)), ignore_index=True)
+            parts: list[pd.DataFrame] = list(read(file, usecols=kept, dtype=kinds, chunksize=ROWS))
+            return pd.concat(parts, ignore_index=True)
         return pd.read_parquet(file, columns=kept)
 
 
@@ -67,10 +68,10 @@ def take_rest_away(file: Path, made: Path) -> dict[str, dict[str, float]]:
     aus = aus_of(_names(file))
     counts: dict[int, npt.NDArray[np.int64]] = {}
     for part in _parts(file):
-        seen = part[part["success"] == 1]
+        seen = part[part["success"].astype(int) == 1]
         values = seen[[f"{au}_r" for au in aus]].to_numpy(np.float64)
         places = np.clip(np.floor(np.nan_to_num(values) / MAX_INTENSITY * _STEPS + 1e-6), 0, _STEPS - 1).astype(int)
-        people = seen["face_id"].to_numpy()
+        people = seen["face_id"].astype(int).to_numpy()
         for person in np.unique(people).tolist():
             mine = counts.setdefault(person, np.zeros((len(aus), _STEPS), np.int64))
             for row in range(len(aus)):
@@ -88,7 +89,7 @@ def take_rest_away(file: Path, made: Path) -> dict[str, dict[str, float]]:
 
 def _less(part: pd.DataFrame, aus: Sequence[str], rests: dict[int, npt.NDArray[np.float64]]) -> pd.DataFrame:
     nothing = np.zeros(len(aus))
-    people = part["face_id"].to_numpy().tolist()
+    people = part["face_id"].astype(int).tolist()
     away = np.array([rests.get(person, nothing) for person in people]).reshape(len(part), len(aus))
     names = [(f"{au}_{kind}", row) for row, au in enumerate(aus) for kind in ("r", "lo", "hi")]
     new = {
@@ -102,7 +103,10 @@ def _less(part: pd.DataFrame, aus: Sequence[str], rests: dict[int, npt.NDArray[n
 def _parts(file: Path) -> Iterator[pd.DataFrame]:
     with told_of(file):
         if _is_csv(file):
-            yield from pd.read_csv(file, chunksize=ROWS, float_precision="round_trip")
+            names = _names(file)
+            numbers = {f"{au}_{kind}" for au in aus_of(names) for kind in ("r", "lo", "hi")}
+            read: Any = pd.read_csv  # what is not changed stays as it is written
+            yield from read(file, chunksize=ROWS, dtype={name: str for name in names if name not in numbers})
         else:
             import pyarrow.parquet
 
