@@ -107,7 +107,9 @@ def write_overview(output: Path, failed: Mapping[str, Failed], thumbnails: bool)
         make_room_for_overview(output)
         before = read_overview(output)
         videos = dict(companions(output))
-        old = {} if before is None else {name: Failed(*told) for name, told in before.failed.items()}
+        old = {
+            name: Failed(*told) for name, told in (before.failed if before else {}).items() if Path(told[0]).exists()
+        }
         known = {name: told for name, told in {**old, **failed}.items() if name not in videos}
         with scratch(output) as made:
             summary_table(videos, known).to_csv(made / SUMMARY, index=False)

@@ -5,6 +5,7 @@ It links to the tables and pictures beside it. Whatever comes from a file (names
 
 from collections.abc import Mapping
 from html import escape
+from itertools import groupby
 from pathlib import Path
 from string import Template
 from urllib.parse import quote
@@ -169,16 +170,16 @@ def _strips(after: After) -> str:
 def _drawn(strip: str) -> str:
     """A strip as an SVG: a column for each part of the video, grey where there is no face."""
     high, path, gaps, start = len(LEVELS), list[str](), list[str](), 0
-    while start < len(strip):
-        end = start
-        while end < len(strip) and strip[end] == strip[start]:
-            end += 1
-        if strip[start] == "-":
-            gaps.append(f'<rect class="gap" x="{start}" width="{end - start}" height="{high}"/>')
-        elif strip[start] != "0":
-            path.append(f"M{start} {high}v-{strip[start]}h{end - start}v{strip[start]}")
-        start = end
-    drawn = f'<path d="{"".join(path)}"/>' if path else ""
+    for sign, run in groupby(strip):
+        length = len(list(run))
+        if sign == "-":
+            gaps.append(f'<rect class="gap" x="{start}" width="{length}" height="{high}"/>')
+        begins = sign != "-" and (start == 0 or strip[start - 1] == "-")
+        path.append(f"M{start} {high}" if begins else "")
+        path.append("" if sign == "-" else f"V{high - LEVELS.index(sign)}h{length}")
+        start += length
+        path.append(f"V{high}z" if sign != "-" and (start == len(strip) or strip[start] == "-") else "")
+    drawn = f'<path d="{"".join(path)}"/>'
     box = f'viewBox="0 0 {PARTS} {high}" preserveAspectRatio="none"'
     return f'<svg {box} aria-hidden="true">{"".join(gaps)}{drawn}</svg>'
 
