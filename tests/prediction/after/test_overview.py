@@ -38,7 +38,7 @@ def companion(stem: str, seed: int = 0) -> Companion:
         seconds=10,
         people=[Person(face_id=0, frames=240, seconds=9.6, quality=0.8 + 0.001 * (seed % 100), aus=units)],
         together={f"{one}+{other}": (1, 2, 10) for one in AUS for other in AUS if one < other},
-        strips={au: "".join(draw.choice(list("0123456789-"), 96)) for au in AUS},
+        strips={au: "".join(draw.choice(list("0123456789"), 80)) + 16 * "-" for au in AUS},
         moments=moments,
     )
     return Companion(
