@@ -79,6 +79,6 @@ def test_of_nothing_there_is_one_sentence() -> None:
     for given, sentence in ((lost, "no face was found"), (table[:0], "no frames"), (nothing, "no scores")):
         figure = timeline(given, AUS, "clip.mp4", "")
         assert not figure.axes
-        assert sorted(text.get_text() for text in figure.findobj(Text) if text.get_text()) == [  # type: ignore[attr-defined]
+        assert sorted(text.get_text() for text in figure.findobj(Text) if text.get_text()) == [
             "clip.mp4", sentence,
         ]  # fmt: skip

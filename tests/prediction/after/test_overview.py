@@ -156,11 +156,12 @@ def test_the_page_in_a_browser(folder: Path) -> None:
             opened.on("request", lambda of: asked.append(of.url))
             opened.on("console", lambda said: wrong.append(said.text))
             opened.on("pageerror", lambda error: wrong.append(str(error)))
+            opened.set_default_timeout(60_000)
             opened.goto(address)
             assert opened.evaluate("document.documentElement.scrollWidth") <= width
             for picture in opened.locator("img").all():
                 picture.scroll_into_view_if_needed()
-                playwright.expect(picture).to_have_js_property("naturalWidth", 480)
+                playwright.expect(picture).to_have_js_property("naturalWidth", 480, timeout=60_000)
             papers.add(opened.evaluate("getComputedStyle(document.body).backgroundColor"))
             titles = opened.locator("article h3").all_inner_texts()
             assert titles == ["<b>clara<b>", "anna", "berta"]
