@@ -39,8 +39,7 @@ class PredictSettings(Group):
         description="Run directory, checkpoint, .aulight or .onnx; null: the landmarker's own scores by a fixed table"
     )
     baseline: Literal["none", "rest", "person"] = Field(
-        description="What is taken away; rest: without a model, each person's own rest as seen so far; person: each "
-        "person's own rest over the whole film, of any scores"
+        description="Taken away: rest: each person's own so far, without model=; person: theirs over the whole film"
     )
     coverage: Annotated[float | None, Needed("a share from 0.5 to 0.99 is needed, or null for no intervals")] = Field(
         ge=0.5, le=0.99, description="Of the prediction intervals, if the model has them; null: none"
@@ -55,7 +54,7 @@ class PredictSettings(Group):
     events: EventSettings | None = Field(description="Write <name>.events.csv of films: events of each AU; null: none")
     elan: bool = Field(description="Write <name>.eaf: the events as tiers for ELAN; needs pympi-ling")
     summary: bool | None = Field(
-        description="Write summary.csv, cooccurrence.csv and index.html over all videos of output; null: of several"
+        description="Write summary.csv, cooccurrence.csv, index.html of all videos in output; null: of several"
     )
     thumbnails: bool = Field(description="Faces at the strongest moments, in plots and index.html")
     fps: float = Field(gt=0, description="Frames per second of pictures, which do not tell it")
