@@ -8,7 +8,7 @@ from typing import Any
 from aulight.errors import AulightError
 from aulight.files import remove_leftovers
 from aulight.prediction.after.folder import clash, resolved
-from aulight.prediction.after.overview import make_room_for_overview, write_overview
+from aulight.prediction.after.overview import PAGE, make_room_for_overview, write_overview
 from aulight.prediction.after.summary import Failed
 from aulight.prediction.predictor import Found, Predictor
 from aulight.prediction.videos import Video, expected, find_videos
@@ -31,6 +31,7 @@ class Predicted:
         closed: Of folders that cannot be looked into, the reason.
         overlays: What was passed over for its name (:class:`aulight.prediction.videos.Listing`).
         others: What was passed over for being neither a video nor a picture, likewise.
+        page: The page over all videos of the folder, where there is one.
     """
 
     predictor: Predictor
@@ -39,6 +40,7 @@ class Predicted:
     closed: Mapping[Path, str] = field(default_factory=dict)
     overlays: Sequence[Path] = ()
     others: Mapping[str, int] = field(default_factory=dict)
+    page: Path | None = None
 
 
 def score_input(settings: PredictSettings) -> Predicted:
@@ -91,7 +93,8 @@ def score_input(settings: PredictSettings) -> Predicted:
         nothing = {video: found for video, found in results.items() if found.problem and not found.tally.frames}
         failed = {video.name: Failed(str(video.path), str(of.problem)) for video, of in nothing.items() if not of.taken}
         write_overview(output, failed, settings.thumbnails)
-    return Predicted(predictor, results, len(videos) - len(todo), closed, overlays, others)
+    page = output / PAGE if settings.summary else None
+    return Predicted(predictor, results, len(videos) - len(todo), closed, overlays, others, page)
 
 
 def processes_for(videos: int, workers: int | None, usable: int, on_gpu: bool) -> int:

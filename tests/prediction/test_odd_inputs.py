@@ -64,7 +64,7 @@ def test_odd_files_are_named_and_the_rest_is_done(aulight: Command, face: Frames
     for name in ("pipe", "loop", "zero"):
         assert f"{given / name}.mp4: " in outcome.err
     assert f"{given / 'late.mkv'}: its first frame is at 0.50 s" in outcome.out
-    assert len(list(out.glob("*.csv"))) == len(list(out.glob("*.overlay.mp4"))) == 4
+    assert len(list(out.glob("*.events.csv"))) == len(list(out.glob("*.overlay.mp4"))) == 4
     table, note = pd.read_csv(out / "late.csv"), json.loads((out / "late.json").read_text())
     np.testing.assert_allclose(table["timestamp"], 0.5 + np.arange(10) / 25, atol=1e-6)
     with av.open(str(out / "late.overlay.mp4")) as overlay:
@@ -108,7 +108,7 @@ def test_what_cannot_be_read_is_told_and_every_film_is_scored(aulight: Command, 
         mux(container, encoded(added(container, "libvpx", (240, 240)), [face] * 5))
     outcome = aulight("predict", f"input={given}", f"output={given / 'out'}", "workers=1")
     assert outcome.status == 0, outcome.err
-    counts = {path.stem: len(pd.read_csv(path)) for path in (given / "out").glob("*.csv")}
+    counts = {path.stem: len(pd.read_csv(path)) for path in (given / "out").glob("?.csv")}
     assert counts == {"a": 3, "b": 4, "c": 4, "g": 4, "h": 5}
     assert "  note: passed over 1 files that are neither videos nor images: 1 .txt\n" in outcome.out
     assert f"  note: not used: {advice}\n" in outcome.out

@@ -48,6 +48,8 @@ def _say(predicted: Predicted) -> None:
         if len(results) > 1:
             what = f"{predictor.output}: {len(whole)}{f' of {len(results)}' if problems or taken else ''} videos"
         say(f"{what}, {frames:,} frames{share}" + (f"; {before} done before" if before else ""))
+        if predicted.page is not None:
+            say(f"  all videos on one page: {predicted.page}")
         if faceless > frames / 2:
             advice = "" if predictor.untrained else "; faces=none takes pictures as they are"
             say(f"  note: most frames are without a face{advice}")
