@@ -3,6 +3,7 @@
 It links to the tables and pictures beside it. Whatever comes from a file (names, problems) is escaped.
 """
 
+import math
 from collections.abc import Mapping
 from html import escape
 from itertools import groupby
@@ -10,6 +11,7 @@ from pathlib import Path
 from string import Template
 from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
 
 from aulight.facs import AU_NAMES, au_of
@@ -212,12 +214,12 @@ def _overall(videos: Scored) -> str:
 
 
 def _texts(numbers: "pd.Series[float]", how: str) -> list[str]:
-    return ["–" if pd.isna(number) else how.format(number) for number in numbers]
+    return ["–" if math.isnan(number) else how.format(number) for number in numbers.to_numpy(np.float64).tolist()]
 
 
 def _table(table: pd.DataFrame, names: int) -> str:
     kinds = [' class="text"' if place < names else "" for place in range(len(table.columns))]
-    head = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for name, kind in zip(table, kinds, strict=True))
+    head = "".join(f'<th scope="col"{kind}>{escape(str(name))}</th>' for name, kind in zip(table, kinds, strict=True))
     rows = "".join(
         f"<tr>{''.join(f'<td{kind}>{escape(cell)}</td>' for cell, kind in zip(row, kinds, strict=True))}</tr>"
         for row in table.astype(str).to_numpy().tolist()

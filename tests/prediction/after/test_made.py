@@ -75,12 +75,12 @@ def test_a_folder_has_events_and_tables_over_all(predict: Predict, given: Path, 
     outcome = predict(given, out, f"format={kind}")
     assert outcome.status == 1  # one could not be read
     names = ['a<b>&"c" 100%?#', "day 1/zoo"]
-    summary = pd.read_csv(out / "summary.csv").set_index("video")
+    summary: Any = pd.read_csv(out / "summary.csv").set_index("video")
     assert list(summary.index) == sorted([*names, "broken"])
     present = list[pd.DataFrame]()
     for name in names:
         table = _read(out / f"{name}.{kind}")
-        events = pd.read_csv(out / f"{name}.events.csv")
+        events: Any = pd.read_csv(out / f"{name}.events.csv")
         pd.testing.assert_frame_equal(events, package.events(table), check_dtype=False, atol=2e-6)
         row, minutes = summary.loc[name], len(table) / 25 / 60
         assert (row["frames"], row["face_share"]) == (len(table), 1.0)
@@ -101,7 +101,7 @@ def test_a_folder_has_events_and_tables_over_all(predict: Predict, given: Path, 
     assert sum(of.to_numpy().any() for of in present) == 2, "there is something to see"
     assert summary.loc["broken", "frames"] == 0
     assert "broken.mp4" in summary.loc["broken", "problem"]
-    pairs = pd.read_csv(out / "cooccurrence.csv").set_index(["au", "with"])
+    pairs: Any = pd.read_csv(out / "cooccurrence.csv").set_index(["au", "with"])
     both = pd.concat(present)
     for one, other in combinations(AUS, 2):
         together, either = (both[one] & both[other]).sum() / 25, (both[one] | both[other]).sum() / 25
@@ -120,7 +120,7 @@ def test_a_folder_has_events_and_tables_over_all(predict: Predict, given: Path, 
     assert "This page shows faces" in page
     assert "broken: " in page
     note = json.loads((out / "day 1/zoo.json").read_text())
-    strip = cv2.imread(str(out / "day 1/zoo.faces.jpg"))
+    strip: Any = cv2.imread(str(out / "day 1/zoo.faces.jpg"))
     assert strip.shape == (96, 96 * len(note["after"]["moments"]), 3)
     values = _read(out / f"day 1/zoo.{kind}").set_index("frame")
     for moment in note["after"]["moments"]:
@@ -236,7 +236,7 @@ def test_elan_reads_the_events(predict: Predict, given: Path, tmp_path: Path) ->
     elan = pytest.importorskip("pympi.Elan")
     out, video = tmp_path / "out", given / "day 1" / "zoo.mp4"
     assert predict(given / "day 1", out, "elan=true").status == 0
-    events = pd.read_csv(out / "zoo.events.csv")
+    events: Any = pd.read_csv(out / "zoo.events.csv")
     read = elan.Eaf(str(out / "zoo.eaf"))
     assert sorted(read.get_tier_names()) == AUS
     for au in AUS:
@@ -274,7 +274,7 @@ def test_photos_have_no_events(predict: Predict, tmp_path: Path) -> None:
     assert outcome.status == 0, outcome.err
     assert "photos are scored as they are: baseline=person is for films" in outcome.out
     assert not (out / "photos.events.csv").exists()
-    (row,) = pd.read_csv(out / "summary.csv").itertuples()
+    row: Any = next(pd.read_csv(out / "summary.csv").itertuples())
     table = pd.read_csv(out / "photos.csv")
     assert row.frames == 3
     assert row.AU12_mean == pytest.approx(table["AU12_r"].mean(), abs=1e-4)
