@@ -9,6 +9,7 @@ import pandas as pd
 from aulight.facs import au_of
 from aulight.prediction.after.records import OfUnit
 from aulight.prediction.companion import Companion
+from aulight.prediction.rows import Row
 
 
 class Failed(NamedTuple):
@@ -45,7 +46,7 @@ def summary_table(videos: Scored, failed: Mapping[str, Failed]) -> pd.DataFrame:
         videos: What was scored.
         failed: What could not be, by name.
     """
-    aus, rows = aus_in(videos.values()), list[dict[str, Any]]()
+    aus, rows = aus_in(videos.values()), list[Row]()
     for name in sorted({*videos, *failed}):
         video = videos.get(name)
         if video is None or video.after is None:
