@@ -211,7 +211,7 @@ def _bars(axes: Axes, summary: Summary, dataset: str, lying: bool) -> None:
         (axes.barh if lying else axes.bar)(x, height, width * 0.92, color=colour, label=_label(summary, arm))
         shown = ~np.isnan(height)
         gap = np.maximum([height - low, high - height], 0)[:, shown]
-        error = {"fmt": "none", "ecolor": "#333333", "elinewidth": 1, "capsize": 1.5}
+        error = {"fmt": "none", "color": "#333333", "elinewidth": 1, "capsize": 1.5}
         if lying:
             axes.errorbar(height[shown], x[shown], xerr=gap, **error)
         else:

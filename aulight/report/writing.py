@@ -124,10 +124,11 @@ def _write_text(text: str, path: Path) -> None:
 
 def _drawn(draw: Callable[[bool], Figure], folder: Path, name: str, kinds: Sequence[str] = ("png", "pdf")) -> Picture:
     """Draws a figure into files of some kinds, and as the page has it: wide and narrow."""
-    wide = draw(False)
+    figure = draw(False)
+    wide = style.svg(figure)
     for kind in kinds:
-        style.save(wide, folder / f"{name}.{kind}")
-    return Picture(style.svg(wide), style.svg(draw(True)))
+        style.save(figure, folder / f"{name}.{kind}")
+    return Picture(wide, style.svg(draw(True)))
 
 
 def _write_timelines(
