@@ -99,16 +99,16 @@ $(AULIGHT) finetune $(SWEEP) $(if $(FRACTIONS),"hydra.sweeper.finetune.others.la
 $(AULIGHT) report runs=$(RUNS)
 endef
 
-reproduce: data ## the main result: data, both stages, report; under 40 minutes on 2 CPU cores with bf16
+reproduce: data ## the main result: data, both stages, report; under 40 minutes on 2 cores with bf16
 	$(both-stages)
 
 reproduce-full: EXPERIMENT := reproduce-full
-reproduce-full: data ## the same with more label fractions and five seeds of each; two hours on such
+reproduce-full: data ## the same with more label fractions and five seeds of each; two hours on 2 such cores
 	$(both-stages)
 
 smoke: EXPERIMENT := smoke
 smoke: SIZE := smoke
-smoke: data ## the same path in 2 minutes, too small to learn anything
+smoke: data ## the same path, too small to learn anything; 2 minutes on 2 cores with bf16, 7 of CPU time without
 	$(both-stages)
 
 # Real data. Stage one sees the videos of UNLABELLED, under the name of their folder, by which DISFA+ is refused for
@@ -154,7 +154,7 @@ faces: $(INSTALLED) ## draw the picture of the synthetic faces, docs/faces.png
 	rm -f docs/faces.png
 	$(BIN)/python -m aulight.data.synthetic --contact-sheet docs/faces.png
 
-readable: $(INSTALLED) ## how well each AU of the synthetic faces can be read: all labels, 1200 steps; 6 minutes
+readable: $(INSTALLED) ## how well each AU of the synthetic faces can be read: all labels, 1200 steps; 6 minutes on 2 cores with bf16
 	$(AULIGHT) finetune experiment=reproduce runs=runs/readable label_fraction=1.0 steps=1200
 	$(AULIGHT) report runs=runs/readable
 

@@ -64,7 +64,7 @@ def test_label_efficiency_of_real_runs(
     monkeypatch.delenv("MPLBACKEND")  # notebooks draw into themselves
     notebook = run("label_efficiency")
     drawn = pictures(notebook)
-    assert len(drawn) == 4
+    assert len(drawn) == 3
     assert all(picture[..., :3].std() > 0.05 for picture in drawn)
     match = re.search(r"from the predictions (\S+), in the report (\S+)", printed(notebook))
     assert match is not None
