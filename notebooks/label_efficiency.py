@@ -40,8 +40,8 @@ if not (REPORT / "summary.json").is_file():
 # %% [markdown]
 # ## The table
 #
-# `table.csv` has a row for each dataset, arm (the way a model was trained) and share of labels, pooled over folds and averaged over seeds.
-# `summary.json` holds everything that the report says; from it come the comparisons below.
+# `table.csv` has a row for each dataset, arm (the way a model was trained) and share of labels, pooled over folds and
+# averaged over seeds. `summary.json` holds everything that the report says; from it come the comparisons below.
 
 # %%
 summary = records.read(REPORT / "summary.json")
@@ -67,8 +67,8 @@ table.loc[is_baseline, ["arm", "label_fraction", "icc", "mae", "mse"]].round(3)
 #
 # Points are means over seeds, bars the 95% intervals of a jackknife over **test subjects**: frames of one person are
 # not independent, so persons are left out, not frames. They do not say how much another seed changes. Below 5 subjects
-# there are none. Small dots are seeds. The figure is the report's own, so both are alike. It is one of matplotlib's, to be
-# changed as you like: `figure.axes[0].set_title(...)`.
+# there are none. Small dots are seeds. The figure is the report's own, so both are alike. It is one of matplotlib's, to
+# be changed as you like: `figure.axes[0].set_title(...)`.
 
 # %%
 figures.label_efficiency(summary)
@@ -76,10 +76,10 @@ figures.label_efficiency(summary)
 # %% [markdown]
 # ## Is the difference more than luck?
 #
-# Two models are compared on the people that both tested (`shared_subjects`), person by person: the difference of the two
+# Two models are compared on the people that both tested (`shared_subjects`), person by person: the difference of their
 # ICCs is taken once more without each of them. The interval of the difference is narrower than the two separate
-# intervals suggest. For the p-value the models are swapped person by person, in every way or in many random ones: it is
-# the share of ways that set them at least as far apart. Below 6 people there is none. It is not corrected for the
+# intervals suggest. For the p-value the models are swapped person by person, in every way or in many random ones: it
+# is the share of ways that set them at least as far apart. Below 6 people there is none. It is not corrected for the
 # number of comparisons.
 
 # %%

@@ -49,7 +49,7 @@ def pictures(data: PreparedDataset, drawn: pd.DataFrame, folder: Path) -> None:
                 around = np.arange(frame - NEIGHBOURS, frame + NEIGHBOURS + 1)
                 there = (around >= 0) & (around < len(reader))
                 images = dict(zip(around[there].tolist(), reader.read(around[there]), strict=True))
-                named = [video_id, f"frame {source[video_id][frame]}"]  # as the table has it
+                named = [str(video_id), f"frame {source[video_id][frame]}"]  # as the table has it
                 shown = [(images.get(i), [str(source[video_id][i])] if i in images else [""]) for i in around.tolist()]
                 name = f"{number:0{digits}}_{video_id}_{source[video_id][frame]}.png"
                 _save(folder / "images" / name, _strip("  ".join([*named, f"{time_s:.2f} s"]), shown))

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from textwrap import fill
+from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -185,9 +187,10 @@ def per_au(summary: Summary, narrow: bool = False) -> Figure:
         _bars(axes, summary, dataset, narrow)
         where = f"{dataset}: " if len(bars) > 1 else ""
         axes.set_title(f"{where}{bars[dataset]} of the labels", loc="left")
-    handles = {}
+    handles = dict[str, Artist]()
     for axes in figure.axes:
-        handles |= {label: bar for bar, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+        drawn, labels = axes.get_legend_handles_labels()
+        handles |= dict(zip(labels, drawn, strict=True))
     columns = 1 if narrow else max(1, min(len(handles), int(14 * size[0]) // (max(map(len, handles)) + 6)))
     figure.legend(handles.values(), handles, loc="outside upper center", ncols=columns)
     _say_below(figure, _interval_note(summary, "Error bars"), narrow)
@@ -211,13 +214,13 @@ def _bars(axes: Axes, summary: Summary, dataset: str, lying: bool) -> None:
         (axes.barh if lying else axes.bar)(x, height, width * 0.92, color=colour, label=_label(summary, arm))
         shown = ~np.isnan(height)
         gap = np.maximum([height - low, high - height], 0)[:, shown]
-        error = {"fmt": "none", "color": "#333333", "elinewidth": 1, "capsize": 1.5}
+        error: dict[str, Any] = {"fmt": "none", "color": "#333333", "elinewidth": 1, "capsize": 1.5}
         if lying:
             axes.errorbar(height[shown], x[shown], xerr=gap, **error)
         else:
             axes.errorbar(x[shown], height[shown], gap, **error)
         for place in x[~shown]:
-            word = {"fontsize": 7, "color": colour}
+            word: dict[str, Any] = {"fontsize": 7, "color": colour}
             if lying:
                 axes.text(0.01, place, "undefined", ha="left", va="center", **word)
             else:

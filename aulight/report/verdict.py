@@ -34,4 +34,4 @@ def verdict(scores: Scores) -> str:
 
 def is_doubtful(scores: Scores) -> bool:
     """Whether an AU is not known to be read at least moderately well: undefined, or its interval reaches below 0.5."""
-    return scores.icc is None or min(scores.icc, *(scores.icc_ci or ())) < BOUNDS[0][0]
+    return scores.icc is None or min([scores.icc, *(scores.icc_ci or ())]) < BOUNDS[0][0]

@@ -327,13 +327,13 @@ def test_narrow_bars_are_those_of_the_wide_figure() -> None:
 
 def test_every_colour_of_a_figure_has_one_for_the_dark() -> None:
     """So that nothing stays dark on dark; a page shows it in the browser's test."""
-    for draw in (
-        lambda: figures.label_efficiency(ODD),
-        lambda: figures.per_au(ODD),
-        lambda: figures.per_au(USUAL, narrow=True),
-        lambda: against_truth.against_truth(example(AUS)),
+    for figure in (
+        figures.label_efficiency(ODD),
+        figures.per_au(ODD),
+        figures.per_au(USUAL, narrow=True),
+        against_truth.against_truth(example(AUS)),
     ):
-        drawn = style.svg(draw())
+        drawn = style.svg(figure)
         look, _, content = drawn.partition("</style>")
         colours = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", content))
         assert len(colours) > 5

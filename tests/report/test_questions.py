@@ -14,17 +14,17 @@ from aulight.report.beside import Presence
 from aulight.report.presence import presence_of
 from aulight.report.questions import FEW_PRESENT, REACH, answers
 from aulight.report.records import Comparison, Record, Scores, Side, Summary
-from aulight.report.verdict import verdict, word
+from aulight.report.verdict import is_doubtful, verdict, word
 from aulight.scoring.intervals import Interval
 
 from .test_figures import AUS, record, summary
 
-NOTHING: dict[str, None] = dict.fromkeys(("mae", "mse", "pearson", "mae_ci", "mse_ci"))
+NOTHING: dict[str, None] = dict.fromkeys(("mse", "pearson", "mae_ci", "mse_ci"))
 
 
 def scores(icc: float | None, low: float | None = None, high: float | None = None) -> Scores:
     ends = None if low is None or high is None else Interval(low, high)
-    return Scores(**{**NOTHING, "mae": 0.5}, icc=icc, icc_ci=ends, no_icc_ci=None if ends else "needs 5 subjects")
+    return Scores(**NOTHING, mae=0.5, icc=icc, icc_ci=ends, no_icc_ci=None if ends else "needs 5 subjects")
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,11 @@ def test_words_are_those_of_koo_and_li(icc: float, said: str) -> None:
 )
 def test_a_verdict_is_on_the_interval(of: Scores, said: str) -> None:
     assert verdict(of) == said
+
+
+def test_doubtful_is_what_is_not_known_to_be_moderate() -> None:
+    clear, doubtful = (scores(0.6, 0.5, 0.7), scores(0.6)), (scores(0.6, 0.49, 0.7), scores(0.4), scores(None))
+    assert [is_doubtful(of) for of in (*clear, *doubtful)] == [False] * 2 + [True] * 3
 
 
 def pair(one: Record, other: Record, gap: float, ends: tuple[float, float] | None) -> Comparison:
@@ -135,7 +140,9 @@ def test_others_that_do_as_well_are_named() -> None:
 
 def test_presence_is_counted_in_frames_and_people(tmp_path: Path) -> None:
     """Oracle: counted by hand. Two runs test different people and learned from different frames."""
-    for fold, (subject, labels) in enumerate({"S1": [0, 1, None, 5], "S2": [0, 0, 0, 0]}.items()):
+    tested: dict[str, list[int | None]] = {"S1": [0, 1, None, 5], "S2": [0, 0, 0, 0]}
+    learned: list[list[int | None]] = [[1, 2, None], [0, 3, 4, 5]]
+    for fold, (subject, labels) in enumerate(tested.items()):
         folder = tmp_path / f"run{fold}"
         folder.mkdir()
         meta = {
@@ -147,7 +154,7 @@ def test_presence_is_counted_in_frames_and_people(tmp_path: Path) -> None:
         table = pd.DataFrame({"video_id": "v", "subject": subject, "frame": range(4), "AU12_pred": 0.0})
         table["AU12_true"] = pd.array(labels, dtype="Int8")
         table.to_parquet(folder / "predictions.parquet")
-        used = pd.DataFrame({"AU12": pd.array([[1, 2, None], [0, 3, 4, 5]][fold], dtype="Int8")})
+        used = pd.DataFrame({"AU12": pd.array(learned[fold], dtype="Int8")})
         used.to_parquet(folder / "labels_used.parquet")
     runs, _ = collect.collect(tmp_path)
     assert presence_of(runs) == {"AU12": Presence(share=2 / 7, subjects=1, learned_from=2)}  # 2 and 3 frames: 2.5
