@@ -23,7 +23,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install check test test-precision test-slow test-faults test-slurm test-all bench bench-gpu bench-stats \
-	reproduce reproduce-full smoke reproduce-disfa reproduce-bp4d data faces readable report clean
+	reproduce reproduce-full smoke reproduce-disfa reproduce-bp4d rehearse-disfa rehearse-bp4d data faces readable report \
+	clean
 
 help: ## list the targets
 	@echo "usage: make <target>"
@@ -121,16 +122,21 @@ SHARES = $(if $(FRACTIONS),label_fraction=$(FRACTIONS))
 
 define real-data
 @echo; echo "[1/5] prepare $(EXPERIMENT) $(OTHER)"
-$(AULIGHT) prepare data=$(EXPERIMENT) "data.source=$(RAW)" data_dir=$(DATA) $(PREPARE)
-$(if $(UNLABELLED),$(AULIGHT) prepare $(OTHER_DATA) "data.source=$(UNLABELLED)" $(PREPARE_UNLABELLED))
+$(call timed,prepare $(EXPERIMENT),$(DATA)/$(EXPERIMENT)) $(AULIGHT) prepare data=$(EXPERIMENT) "data.source=$(RAW)" \
+	data_dir=$(DATA) $(PREPARE)
+$(if $(UNLABELLED),$(call timed,prepare $(OTHER),$(DATA)/unlabelled-$(OTHER)) $(AULIGHT) prepare $(OTHER_DATA) \
+	"data.source=$(UNLABELLED)" $(PREPARE_UNLABELLED))
 @echo; echo "[2/5] stage one, without labels"
-$(AULIGHT) pretrain $(SWEEP) $(if $(UNLABELLED),$(OTHER_DATA) fold=1 name='unlabelled-seed$${seed}')
+$(call timed,stage one,$(RUNS)/pretrain) $(AULIGHT) pretrain $(SWEEP) \
+	$(if $(UNLABELLED),$(OTHER_DATA) fold=1 name='unlabelled-seed$${seed}')
 @echo; echo "[3/5] stage two, on top of stage one and from scratch"
-$(AULIGHT) finetune $(SWEEP) $(SHARES) $(if $(UNLABELLED),stage_one_run='unlabelled-seed$${seed}')
+$(call timed,stage two,$(RUNS)/finetune) $(AULIGHT) finetune $(SWEEP) $(SHARES) \
+	$(if $(UNLABELLED),stage_one_run='unlabelled-seed$${seed}')
 @echo; echo "[4/5] regression from blendshapes"
-$(AULIGHT) finetune $(filter-out model.%,$(SWEEP)) $(SHARES) model=blendshapes start=scratch
+$(call timed,blendshapes,$(RUNS)/finetune) $(AULIGHT) finetune $(filter-out model.%,$(SWEEP)) $(SHARES) \
+	model=blendshapes start=scratch
 @echo; echo "[5/5] report"
-$(AULIGHT) report runs=$(RUNS)
+$(call timed,report,$(RUNS)/report) $(AULIGHT) report runs=$(RUNS)
 endef
 
 reproduce-disfa reproduce-bp4d: EXPERIMENT = $(@:reproduce-%=%)
@@ -143,6 +149,39 @@ reproduce-disfa: need-DISFA $(INSTALLED) ## the same on DISFA=<raw dataset>, thr
 
 reproduce-bp4d: need-BP4D $(INSTALLED) ## the same on BP4D=<raw dataset>, train and test of FERA 2015; wants a GPU
 	$(real-data)
+
+# The same on avatars in these datasets' layouts, at true size, filmed first where they are not there yet. What each step
+# took is in RUNS/rehearsal.md.
+#   REHEARSAL             folder of what is filmed and prepared
+#   PEOPLE, FRAMES        fewer people, and frames of a video; OTHERS, OTHER_FRAMES: of the videos without labels
+
+REHEARSAL ?= data/rehearsal
+FILM = $(BIN)/python -m aulight.data.avatars rehearse
+timed = $(if $(TIMES),$(BIN)/python tests/benchmarks/steps.py "$(TIMES)" "$(strip $1)" "$2")
+
+rehearse-disfa rehearse-bp4d: EXPERIMENT = $(@:rehearse-%=%)
+rehearse-disfa rehearse-bp4d: JOBS := 1
+rehearse-disfa rehearse-bp4d: RUNS = runs/rehearse-$(EXPERIMENT)
+rehearse-disfa rehearse-bp4d: DATA = $(REHEARSAL)/prepared
+rehearse-disfa rehearse-bp4d: RAW = $(REHEARSAL)/$(EXPERIMENT)
+rehearse-disfa rehearse-bp4d: UNLABELLED = $(REHEARSAL)/others
+rehearse-disfa rehearse-bp4d: TIMES = $(RUNS)/rehearsal.md
+
+define rehearsal
+@echo; echo "[0/5] film avatars in the layout of $(EXPERIMENT), and others"
+$(call timed,film $(EXPERIMENT),$(RAW)) $(FILM) $(EXPERIMENT) "$(RAW)" $(if $(PEOPLE),--people $(PEOPLE)) \
+	$(if $(FRAMES),--frames $(FRAMES))
+$(call timed,film $(OTHER),$(UNLABELLED)) $(FILM) others "$(UNLABELLED)" $(if $(OTHERS),--people $(OTHERS)) \
+	$(if $(OTHER_FRAMES),--frames $(OTHER_FRAMES))
+$(real-data)
+@echo; cat "$(TIMES)"
+endef
+
+rehearse-disfa: $(INSTALLED) ## the way of reproduce-disfa on 27 avatars, filmed first; wants a GPU
+	$(rehearsal)
+
+rehearse-bp4d: $(INSTALLED) ## the way of reproduce-bp4d on 40 avatars, filmed first; wants a GPU
+	$(rehearsal)
 
 need-%:
 	$(if $($*),,@echo "usage: make $(MAKECMDGOALS) $*=<raw dataset> [UNLABELLED=<folder of videos>]" >&2; exit 2)

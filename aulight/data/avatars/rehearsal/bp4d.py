@@ -33,8 +33,8 @@ _AT_ONE = 118 / 328  # share of those that begin with picture 1
 class Sequence:
     """A person at a task.
 
-    The pictures' numbers begin anywhere, in two of three sequences; how names are padded differs. Of every fifth AU of a
-    sequence a stretch is unknown.
+    In two of three sequences the pictures' numbers begin anywhere; how names are padded differs. Of every fifth AU of
+    a sequence a stretch is unknown.
 
     Attributes:
         folder: Of the dataset.
