@@ -36,7 +36,7 @@ def rehearse(target: str, folder: Path, **variables: object) -> subprocess.Compl
 @pytest.mark.slow
 def test_disfa(tmp_path: Path) -> None:
     """SN010 has a row of labels less than frames; SN002's face is hidden for a moment."""
-    done = rehearse("rehearse-disfa", tmp_path, PEOPLE=4, FRAMES=36)
+    done = rehearse("rehearse-disfa", tmp_path, PEOPLE=4, FRAMES=36, FOLDS="1,2")
     data, names = PreparedDataset(tmp_path / "data" / "disfa"), ["SN002", "SN003", "SN010", "SN013"]
     assert data.videos["video_id"].tolist() == [f"{name}_left" for name in names]
     for video, labels in data.labels.groupby("video_id"):
@@ -49,13 +49,13 @@ def test_disfa(tmp_path: Path) -> None:
     assert "SN010_left: 36 frames but 35 rows of labels" in said
 
     runs = tmp_path / "runs"
-    arms, folds = ("blendshapes", "pretrained", "scratch"), (1, 2, 3)
+    arms, folds = ("blendshapes", "pretrained", "scratch"), (1, 2)
     stage_two = records(runs, "finetune")
     assert sorted((r["fold"], r["arm"]) for r in stage_two) == [(fold, arm) for fold in folds for arm in arms]
     assert {record["dataset"]["name"] for record in records(runs, "pretrain")} == {"others"}
     summary = summary_of(runs)
     assert [(r["arm"], r["test_subjects"]) for r in summary["records"]] == [
-        (arm, 4) for arm in ("pretrained", "scratch", "blendshapes")
+        (arm, 2) for arm in ("pretrained", "scratch", "blendshapes")
     ]
     assert summary["notes"] == ["disfa, pretrained: stage one learned from others (3 subjects)"]
 
@@ -70,7 +70,7 @@ def test_disfa(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_bp4d(tmp_path: Path) -> None:
-    done = rehearse("rehearse-bp4d", tmp_path, PEOPLE=3, FRAMES=16)
+    done = rehearse("rehearse-bp4d", tmp_path, PEOPLE=3, FRAMES=12)
     data = PreparedDataset(tmp_path / "data" / "bp4d")
     tasks = [f"{name}_T{task}" for name in ("F001", "F002", "M001") for task in range(1, 9)]
     assert data.videos["video_id"].tolist() == tasks
@@ -83,11 +83,9 @@ def test_bp4d(tmp_path: Path) -> None:
         numbers = [int(path.stem) for path in pictures]
         shown = acted(2_000_000 + BP4D_SUBJECTS.index(name), int(task[1:]), len(numbers), 25)
         frames = data.frames[data.frames["video_id"] == video].set_index("frame")["source_frame"]
-        there = labels[data.columns].notna().to_numpy()
-        for row, told in zip(labels.itertuples(), there, strict=True):
-            expected = shown.loc[numbers.index(frames[row.frame]), data.columns]
-            found = labels.loc[row.Index, data.columns]
-            assert found[told].tolist() == expected[told].tolist()
+        places = [numbers.index(number) for number in frames[labels["frame"]].tolist()]
+        expected, there = shown[data.columns].to_numpy()[places], labels[data.columns].notna().to_numpy()
+        np.testing.assert_array_equal(labels[data.columns].to_numpy(float, na_value=np.nan)[there], expected[there])
         unknown += int((~there).sum())
     assert unknown > 0
     absent = ", ".join(s for s in BP4D_SUBJECTS if s not in ("F001", "F002", "M001"))

@@ -113,12 +113,12 @@ def test_bp4d_at_true_size() -> None:
 
 
 def test_others_are_of_several_sizes_rates_and_formats(tmp_path: Path) -> None:
-    videos = others.takes(tmp_path, 4, 10, 0, "first")
-    for video in videos:
-        video.film(lambda _: None)
+    takes = others.takes(tmp_path, 4, 10, 0, "first")
+    for take in takes:
+        take.film(lambda _: None)
     found = read("affwild2", tmp_path, (), None, pictures="videos", fps=30.0)
     assert found.notes == []
-    assert {path.parent.name for video in found.videos for path in [video.path]} == {"batch1", "batch2", "new_vids"}
+    assert {video.path.parent.name for video in found.videos} == {"batch1", "batch2", "new_vids"}
     assert read("folder", tmp_path, (), None, fps=25.0).notes == []
     lengths, kinds = [], set()
     for video in found.videos:
@@ -126,7 +126,7 @@ def test_others_are_of_several_sizes_rates_and_formats(tmp_path: Path) -> None:
             stream = container.streams.video[0]
             kinds.add((stream.width, stream.height, Fraction(stream.average_rate or 0), stream.codec_context.name))
         lengths.append(sum(1 for _ in raw_frames(video.path)))
-    assert sorted(lengths) == sorted(video.frames for video in videos)
+    assert sorted(lengths) == sorted(take.frames for take in takes)
     assert len(kinds) > 2
     assert len({rate for *_, rate, _ in kinds}) > 1
     assert {codec for *_, codec in kinds} == {"h264", "mpeg4"}
