@@ -64,6 +64,16 @@ def table(steps: dict[str, dict[str, Any]]) -> str:
     return "\n".join([f"On {processor()}, {cpus()} CPUs{gpu()}; {total} in all.", "", *lines, ""])
 
 
+def finished(command: list[str]) -> int:
+    """Runs a command and waits for its end, which comes with Ctrl-C as well: the command hears of it too."""
+    process = subprocess.Popen(command)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("table", type=Path)
@@ -72,7 +82,7 @@ def main() -> int:
     parser.add_argument("command", nargs=argparse.REMAINDER)
     given = parser.parse_args()
     start = time.monotonic()
-    status = subprocess.run(given.command, check=False).returncode
+    status = finished(given.command)
     seconds, used = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     memory = peak_rss_mb()
     kept: Path = given.table.with_suffix(".json")

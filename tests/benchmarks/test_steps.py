@@ -26,6 +26,7 @@ def test_steps_are_counted_with_all_their_tries(tmp_path: Path) -> None:
     )
     assert run(tmp_path, "film", write.format(3_400_000)) == 0
     assert run(tmp_path, "report", "import os; os.kill(os.getpid(), 9)") == 128 + 9
+    assert run(tmp_path, "report", "import os, sys; os.kill(os.getppid(), 2); sys.exit(130)") == 130, "Ctrl-C"
     after = json.loads(kept.read_text())
     assert list(after) == ["film", "report"]
     assert after["film"]["done"]
