@@ -7,6 +7,7 @@ ARMS = ("pretrained", "scratch_equal_compute", "scratch", "blendshapes")
 
 LABELS = {
     "pretrained": "pretrained",
+    "default_model": "from the default model",
     "scratch": "scratch",
     "scratch_equal_compute": "scratch, equal compute",
     "blendshapes": "blendshapes, ridge",

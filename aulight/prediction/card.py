@@ -12,7 +12,7 @@ def model_card(about: ModelDescription) -> str:
     """
     dataset, stage_one, subjects, test = about.dataset, about.stage_one, about.subjects, about.test
     architecture, recurrence = about.architecture, about.architecture.temporal
-    synthetic = dataset.name in ("synthetic", "avatars")
+    drawn = dataset.name == "synthetic"
     learned = (
         "Without contrastive pretraining."
         if stage_one is None
@@ -52,7 +52,7 @@ def model_card(about: ModelDescription) -> str:
         f"`{dataset.fingerprint}`, fold {about.fold}). Other subjects ({subjects.validation}) chose the "
         f"checkpoint{'' if by is None else f', by {by} labelled frames of theirs'}.",
         f"- {learned}",
-        *(["- The faces of this dataset are drawn by a program."] if synthetic else []),
+        *(["- The faces of this dataset are drawn by a program."] if drawn or about.caution else []),
         "",
         "## Test",
         "",
@@ -68,7 +68,12 @@ def model_card(about: ModelDescription) -> str:
         "no decision about a person should rest on it.",
         *(
             ["- It has learned from drawn faces alone, so it cannot be expected to read real ones."]
-            if synthetic
+            if drawn
+            else [
+                f"- It has {about.caution}. A face at rest need not read 0: compare a face with itself, and test it on "
+                "faces that were coded before numbers are compared between people."
+            ]
+            if about.caution
             else [
                 "- The scores hold for faces, cameras, light and head poses like those of the test subjects; elsewhere "
                 "it has to be tested first.",

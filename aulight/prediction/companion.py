@@ -21,8 +21,8 @@ class ScoredBy(BaseModel):
     Attributes:
         kind: ``trained``, or ``blendshapes`` without a model.
         calibrated: Whether they are intensities, and not scores of the landmarker.
-        note: What a reader should know of them, without a model; as the next.
-        blendshapes: Of each AU, what was taken for it.
+        note: What a reader should know of them, without a model or with one that has seen no real face.
+        blendshapes: Of each AU, what was taken for it, without a model; as the next.
         empty: Of each AU whose column holds nothing, why; an earlier aulight did not say.
         file: The model's file; without one it is not there, as all that follow.
         sha256: Of that file.

@@ -23,6 +23,7 @@ from aulight.prediction.companion import ScoredBy
 from aulight.prediction.rows import Scored
 from aulight.prediction.untrained import EMPTY, TABLE, Untrained, notes
 from aulight.processes import Item, ahead, cpus
+from aulight.settings.model import DEFAULT
 from aulight.settings.predict import FoundFaces, PredictSettings
 
 if TYPE_CHECKING:  # it takes torch along, which is not needed without a model
@@ -44,7 +45,7 @@ class Pipeline:
         settings: Of the command.
 
     Attributes:
-        model: What scores them; ``None`` for the landmarker's own scores.
+        model: What scores them; ``None`` for the landmarker's own scores by the table.
         from_rest: Whether each person's rest is taken away from the landmarker's own scores, but for photos.
         finds: Whether faces are found.
         everybody: Whether all of them are followed.
@@ -61,7 +62,7 @@ class Pipeline:
 
     def __init__(self, settings: PredictSettings) -> None:
         self._device, self._precision, self._explain = settings.device, settings.precision, settings.explain
-        self.model = None if settings.model is None else self._load(settings.model)
+        self.model = None if settings.by_table else self._load(settings.model or DEFAULT)
         self.from_rest = settings.baseline == "rest"
         self.finds = self.model is None or self.model.finds_faces(settings.faces.find)
         found = settings.faces if isinstance(settings.faces, FoundFaces) and self.finds else None
@@ -114,6 +115,7 @@ class Pipeline:
             arm=about.arm,
             label_fraction=about.label_fraction,
             versions=about.versions,
+            **({} if about.caution is None else {"note": about.caution}),
         )
 
     @property

@@ -110,7 +110,10 @@ class Predictor:
         """What a reader of the summary should know."""
         if self.untrained:
             return notes(self.pipeline.from_rest)
+        model = self.pipeline.model
         lines = []
+        if model is not None and (caution := model.description.caution) is not None:
+            lines.append(f"the model {model.description.name} {caution}")
         if self._settings.faces.find == "auto" and not self.pipeline.finds:
             lines.append(
                 "the model learned from faces as they came: the square in the middle of each frame was taken; "
@@ -133,6 +136,8 @@ class Predictor:
         if model is None:
             return f"{NOTE}, from each person's rest" if self.pipeline.from_rest else NOTE
         said = [model.description.name.encode("ascii", "replace").decode()]
+        if model.description.caution is not None:
+            said.append(model.description.caution)
         if self.pipeline.intervals is not None and self._settings.coverage is not None:
             said.append(f"{self._settings.coverage:.0%} intervals")
         return ", ".join(said)

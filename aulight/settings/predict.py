@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 from aulight.settings.group import ActionUnit, AsText, Choose, Count, FilePath, Group, Needed, mistake
 
 WEBCAM = "webcam:"
+TABLE = "table"
+"""In place of a model: the landmarker's own scores, by a fixed table."""
 
 
 class FoundFaces(Group):
@@ -35,7 +37,8 @@ class PredictSettings(Group):
     input: FilePath = Field(description="Video, folder of pictures, photo, folder of any of these, or webcam:0")
     output: FilePath = Field(description="Folder to write into: <name>.csv and <name>.json for every video")
     model: FilePath | None = Field(
-        description="Run directory, checkpoint, .aulight or .onnx; null: the landmarker's own scores by a fixed table"
+        description="Run directory, checkpoint, .aulight or .onnx; null: the one in the box, of rendered faces; table: "
+        "the landmarker's own scores by a fixed table"
     )
     baseline: Literal["none", "rest"] = Field(
         description="Of the landmarker's own scores; rest: each person's own, as seen so far, is taken away"
@@ -67,6 +70,11 @@ class PredictSettings(Group):
         """Number of the webcam that is the input; ``None`` for videos."""
         return int(self.input.removeprefix(WEBCAM)) if self.input.startswith(WEBCAM) else None
 
+    @property
+    def by_table(self) -> bool:
+        """Whether the scores are the landmarker's own."""
+        return self.model == TABLE
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         webcam = self.input.startswith(WEBCAM)
@@ -74,11 +82,11 @@ class PredictSettings(Group):
             raise mistake("input", "the number of a camera is needed, for example webcam:0")
         if self.max_frames is not None and not webcam:
             raise mistake("max_frames", "only of a webcam; videos are scored whole")
-        if self.model is None and self.explain is not None:
-            raise mistake("explain", "needs model=; blendshapes say nothing of where")
-        if self.model is not None and self.baseline != "none":
-            raise mistake("baseline", "only without model=; a model's intensities have their own 0")
-        if self.model is None and self.faces.find == "none":
-            problem = "needs model=; without one, the scores are those of the face landmarker"
+        if self.by_table and self.explain is not None:
+            raise mistake("explain", f"not with model={TABLE}; blendshapes say nothing of where")
+        if not self.by_table and self.baseline != "none":
+            raise mistake("baseline", f"only with model={TABLE}; a model's intensities have their own 0")
+        if self.by_table and self.faces.find == "none":
+            problem = f"not with model={TABLE}, whose scores are those of the face landmarker"
             raise mistake("faces", problem, shown="none")
         return self

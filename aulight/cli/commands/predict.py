@@ -7,6 +7,7 @@ from aulight.prediction.predict import Predicted, score_input
 from aulight.prediction.rows import Tally
 from aulight.prediction.there import check_there
 from aulight.prediction.writing import PARTIAL
+from aulight.settings.model import DEFAULT
 from aulight.settings.predict import PredictSettings
 
 
@@ -20,8 +21,8 @@ def predict(settings: PredictSettings) -> None:
         VideosFailed: When some of the videos could not be read to their end; the others are done.
         AulightError: For an input, an output, a model or a video that cannot be used.
     """
-    if settings.model is not None:
-        check_there(settings.model)
+    if not settings.by_table:
+        check_there(settings.model or DEFAULT)
     _say(score_input(settings))
 
 
