@@ -37,8 +37,7 @@ class PredictSettings(Group):
     input: FilePath = Field(description="Video, folder of pictures, photo, folder of any of these, or webcam:0")
     output: FilePath = Field(description="Folder to write into: <name>.csv and <name>.json for every video")
     model: FilePath | None = Field(
-        description="Run directory, checkpoint, .aulight or .onnx; null: the one in the box, of rendered faces; table: "
-        "the landmarker's own scores by a fixed table"
+        description="Run directory, .ckpt, .aulight or .onnx; null: the one in the box; table: the landmarker's scores"
     )
     baseline: Literal["none", "rest"] = Field(
         description="Of the landmarker's own scores; rest: each person's own, as seen so far, is taken away"

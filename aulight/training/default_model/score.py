@@ -42,11 +42,14 @@ def read_videos(
         output = folder / f"{name}_{which}"
         score_input(_settings(raw / "videos", output, way))
         parts = [pd.read_csv(file).assign(video=file.stem) for file in sorted(output.glob("*.csv"))]
-        read = pd.concat(parts).rename(columns={"AU45": "AU43"})  # the table's name for the same movement of the lids
-        both = truth.merge(read[read["confidence"] > 0], on=["video", "frame"], suffixes=("_true", ""))
+        read = pd.concat(parts).rename(
+            columns={"AU45_r": "AU43_r"}
+        )  # the table's name for the same movement of the lids
+        both = truth.assign(frame=truth["frame"] + 1).merge(read[read["success"] == 1], on=["video", "frame"])
         columns = [column(au) for au in AVATAR_AUS]
-        preds = both.reindex(columns=columns).to_numpy(float)
-        target = both[[f"{au}_true" if f"{au}_true" in both else au for au in columns]].to_numpy(float)
+        preds, target = (
+            both.reindex(columns=names).to_numpy(float) for names in ([f"{au}_r" for au in columns], columns)
+        )
         scored = metrics(sums_of(preds, target))
         found[name] = {score: np.asarray(scored[score]) for score in ("icc", "pearson")}
     return found
