@@ -150,7 +150,7 @@ def test_another_landmarker_scores_anew(aulight: Command, clip: Path, tmp_path: 
     shutil.copyfile(model_file(), other)
     with zipfile.ZipFile(other, "a") as archive:
         archive.comment = b"another"
-    command = ["predict", f"input={clip}", f"output={tmp_path}/out", "workers=1"]
+    command = ["predict", "model=table", f"input={clip}", f"output={tmp_path}/out", "workers=1"]
     assert aulight(*command).status == 0
     assert "1 done before" in aulight(*command, f"faces.landmarker={model_file()}").out
     assert "done before" not in aulight(*command, f"faces.landmarker={other}").out

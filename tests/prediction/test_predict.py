@@ -185,7 +185,7 @@ def test_intervals_are_those_of_the_validation_subjects(finetuned: Path, tmp_pat
 def test_without_a_model(aulight: Command, real: Path, tmp_path: Path) -> None:
     """The oracle is the table on what the landmarker says of the same frames."""
     video = real / "first.mp4"
-    outcome = aulight("predict", f"input={video}", f"output={tmp_path}", "overlay=true", "plot=true")
+    outcome = aulight("predict", "model=table", f"input={video}", f"output={tmp_path}", "overlay=true", "plot=true")
     assert outcome.status == 0, outcome.err
     said = "".join(f"  note: {note}\n" for note in notes(from_rest=False))
     assert outcome.out == f"{tmp_path}/first.csv, 24 frames\n{said}"
@@ -220,7 +220,7 @@ def test_from_a_persons_own_rest(aulight: Command, real: Path, tmp_path: Path) -
     folder = tmp_path / "given"
     shutil.copytree(real / "day 1/third", folder / "photos")
     shutil.copy(real / "first.mp4", folder)
-    common = ["predict", f"input={folder}", "pictures=photos"]
+    common = ["predict", "model=table", f"input={folder}", "pictures=photos"]
     plain, rest = tmp_path / "plain", tmp_path / "rest"
     assert aulight(*common, f"output={plain}").status == 0
     outcome = aulight(*common, f"output={rest}", "baseline=rest", "overlay=true", "plot=true")
@@ -306,7 +306,7 @@ def test_a_second_call_does_only_what_is_missing(
     for name, source in zip(("a.mp4", "sub/a.mp4", "A.mkv"), sources, strict=True):
         shutil.copyfile(source, given / name)
     load(finetuned).save(tmp_path / "model.aulight")
-    settings = ["predict", f"input={given}", f"output={out}", "workers=1"]
+    settings = ["predict", "model=table", f"input={given}", f"output={out}", "workers=1"]
 
     def call(*more: str) -> dict[str, int]:
         outcome = aulight(*settings, *(more if any("model=" in one for one in more) else (f"model={finetuned}", *more)))
@@ -495,7 +495,7 @@ def test_odd_videos_are_scored(aulight: Command, real: Path, tmp_path: Path) -> 
         picture = cv2.resize(frames[number], None, fx=scale, fy=scale)
         assert cv2.imwrite(str(given / "pictures" / f"{number:04d}.png"), picture[..., ::-1])
     settings = ["overlay=true", "plot=true", "fps=10", "pictures=film", "workers=1"]
-    outcome = aulight("predict", f"input={given}", f"output={out}", *settings)
+    outcome = aulight("predict", "model=table", f"input={given}", f"output={out}", *settings)
     assert outcome.status == 0, outcome.err
     assert "57 frames, 6 of them" not in outcome.out
     assert f"{out}: 5 videos, 58 frames, 6 of them (10.3%) without a face" in outcome.out
@@ -536,8 +536,10 @@ def test_odd_videos_are_scored(aulight: Command, real: Path, tmp_path: Path) -> 
         (["model={run}", "explain=true"], ["explain=True"]),
         (["model={run}", "faces.all=true"], ["faces.all=true", "faces=mediapipe"]),
         (["model={run}", "device=toaster"], ["device=toaster"]),
-        (["explain=12"], ["explain=12", "model="]),
-        (["faces=none"], ["faces=none", "model="]),
+        (["explain=12", "model=table"], ["explain=12", "model=table"]),
+        (["explain=45"], ["explain=45", "does not know this AU"]),
+        (["baseline=rest"], ["baseline=rest", "model=table"]),
+        (["faces=none", "model=table"], ["faces=none", "model=table"]),
         (["faces=nope"], ["faces/nope", "mediapipe"]),
         (["faces.landmarker=/nowhere"], ["/nowhere: no such face model"]),
         (["format=xlsx"], ["format=xlsx", "parquet"]),
@@ -598,7 +600,7 @@ def test_a_webcam_without_a_display(
     before = signal.getsignal(signal.SIGINT)  # a shell's background jobs are started deaf to it
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    outcome = aulight("predict", "input=webcam:0", f"output={tmp_path}", "max_frames=12", "overlay=true")
+    outcome = aulight("predict", "model=table", "input=webcam:0", f"output={tmp_path}", "max_frames=12", "overlay=true")
     assert outcome.status == 0, outcome.err
     assert "no display" in outcome.out
     (table,), (film,) = tmp_path.glob("webcam0-*.csv"), tmp_path.glob("webcam0-*.mp4")
@@ -620,7 +622,7 @@ def test_a_webcam_until_it_is_stopped(
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "General\n  GUI:                           QT5\n")
     monkeypatch.setattr(cv2, "imshow", lambda name, picture: shown.append(picture))
     monkeypatch.setattr(cv2, "waitKey", lambda wait: ord("q") if len(shown) == 5 else -1)
-    assert aulight("predict", "input=webcam:0", f"output={tmp_path}").status == 0
+    assert aulight("predict", "model=table", "input=webcam:0", f"output={tmp_path}").status == 0
     (table,) = tmp_path.glob("webcam0-*.csv")
     rows = pd.read_csv(table)
     assert 5 <= len(rows) == len(shown) <= 24
@@ -635,7 +637,7 @@ def test_a_webcam_with_an_opencv_that_has_no_windows(
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "General\n  GUI:                           NONE\n")
     monkeypatch.setattr(cv2, "imshow", None)
-    outcome = aulight("predict", "input=webcam:0", f"output={tmp_path}", "max_frames=3")
+    outcome = aulight("predict", "model=table", "input=webcam:0", f"output={tmp_path}", "max_frames=3")
     assert outcome.status == 0, outcome.err
     assert "without a window: this OpenCV has no windows" in outcome.out
     assert "pip install --no-deps opencv-python" in outcome.out
@@ -713,7 +715,7 @@ def photos(tmp_path: Path) -> Path:
 def test_photos_are_scored_one_by_one_with_their_names(aulight: Command, photos: Path, tmp_path: Path) -> None:
     """The oracle for each is the same photo alone; again they are done."""
     whole = [*(f"anna {number}.jpg" for number in range(7, 12)), "wall.png"]
-    command = ["predict", f"input={photos}", f"output={tmp_path}/out", "overlay=true", "plot=true"]
+    command = ["predict", "model=table", f"input={photos}", f"output={tmp_path}/out", "overlay=true", "plot=true"]
     outcome = aulight(*command)
     assert outcome.status == 1
     assert "torn.jpg" in outcome.err.splitlines()[-1]
@@ -731,7 +733,7 @@ def test_photos_are_scored_one_by_one_with_their_names(aulight: Command, photos:
     assert table["frame"].tolist() == [1, 2, 3, 4, 5, 6]
     assert table["success"].tolist() == [1, 1, 1, 1, 1, 0]
     assert _note(tmp_path / "out" / "album.json")["settings"]["pictures"] == "photos"
-    assert aulight("predict", f"input={photos}/anna 8.jpg", f"output={tmp_path}/one").status == 0
+    assert aulight("predict", "model=table", f"input={photos}/anna 8.jpg", f"output={tmp_path}/one").status == 0
     alone = pd.read_csv(tmp_path / "one" / "anna 8.csv")
     assert alone["file"].tolist() == ["anna 8.jpg"]
     np.testing.assert_allclose(alone[UNTRAINED], table[UNTRAINED].iloc[[1]], atol=1e-5)
@@ -775,14 +777,14 @@ def test_faces_that_are_not_followed_are_counted_and_told(aulight: Command, tmp_
     zoomed = [np.asarray(cv2.resize(frame[40:220, :320], (640, 360)), np.uint8) for frame in frames]
     _encode(tmp_path / "one.mp4", [card] * 10 + half + zoomed[:20])
     _encode(tmp_path / "two.mp4", [card] * 10 + frames + [lone] * 10)
-    outcome = aulight("predict", f"input={tmp_path}/one.mp4", f"output={tmp_path}/out")
+    outcome = aulight("predict", "model=table", f"input={tmp_path}/one.mp4", f"output={tmp_path}/out")
     assert f"{tmp_path}/out/one.csv, 60 frames, 10 of them (16.7%) without a face\n" in outcome.out
     assert "note: once a face elsewhere was taken for the one who is followed" in outcome.out
     note = _note(tmp_path / "out" / "one.json")
     counts = [note[key] for key in ("frames", "frames_with_a_face", "frames_not_followed", "faces_elsewhere")]
     assert counts == [60, 50, 0, 1]
     for again in ("", "; 1 done before"):
-        outcome = aulight("predict", f"input={tmp_path}/two.mp4", f"output={tmp_path}/out")
+        outcome = aulight("predict", "model=table", f"input={tmp_path}/two.mp4", f"output={tmp_path}/out")
         assert f"{tmp_path}/out/two.csv, 50 frames, 10 of them (20.0%) without a face{again}\n" in outcome.out
         told = "10 frames show faces, but not of the one who is followed; faces.all=true gives everybody"
         assert f"  note: {told}\n" in outcome.out

@@ -12,7 +12,7 @@ from aulight.prediction.default import FILE
 from aulight.settings.predict import TABLE
 from aulight.training.default_model.collection import Collection
 from aulight.training.default_model.fit import Fit, fit
-from aulight.training.default_model.pack import pack
+from aulight.training.default_model.pack import TESTED, pack
 from aulight.training.default_model.score import read_videos, table_of
 
 
@@ -27,6 +27,7 @@ def _main() -> None:
     make.add_argument("--held-out", type=int, default=96, help="the first of them, who calibrate the intervals")
     make.add_argument("--steps", type=int, default=20000, help="of training, 64 pictures each")
     make.add_argument("--minutes", type=float, default=math.inf, help="of training, where that is less")
+    make.add_argument("--tested", type=int, default=TESTED, help="other people, of the second rig, for the card")
     make.add_argument("--seed", type=int, default=1, help="of the people and of training")
     score = commands.add_parser("score", help="read videos of both rigs with the model and with the table")
     score.add_argument("--rig", choices=("first", "second"), action="append", help="both, where not given")
@@ -46,7 +47,7 @@ def _main() -> None:
     torch.set_num_threads(given.workers)
     how = Fit(given.steps, given.held_out, given.minutes)
     learner, steps = fit(collection, how, given.folder / "checkpoints", given.seed)
-    model = pack(learner, collection, steps, given.held_out, given.output)
+    model = pack(learner, collection, steps, given.held_out, given.output, given.tested)
     print(f"{given.output}: {given.output.stat().st_size / 1e6:.2f} MB, {len(model.aus)} AUs")
 
 

@@ -25,13 +25,16 @@ FPS = 25.0
 TESTED, FRAMES, APART = 24, 480, 8
 """People, frames of each video, and how far those lie apart that are looked at."""
 
+_SEED = 77
+"""Of the people who test it."""
+
 LICENCE = (
     "Apache-2.0, as aulight itself. It was made from rendered faces alone: no photograph or video of a person, and no "
     "other model, had a part in it. What was rendered is CC0 1.0 (NOTICE)."
 )
 
 
-def videos(which: Rig, seed: int, people: int = TESTED) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+def videos(which: Rig, seed: int, people: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
     """Crops ``(n, 96, 96, 3)`` of videos of people whom nothing was learned from, and intensities ``(n, 20)``."""
     crops, labels = [], []
     for subject in range(people):
@@ -42,7 +45,9 @@ def videos(which: Rig, seed: int, people: int = TESTED) -> tuple[npt.NDArray[np.
     return np.stack(crops), np.array(labels)
 
 
-def pack(learner: Learner, collection: Collection, steps: int, held_out: int, file: Path, seed: int = 77) -> Model:
+def pack(
+    learner: Learner, collection: Collection, steps: int, held_out: int, file: Path, people: int = TESTED
+) -> Model:
     """Writes what was trained as a model.
 
     Args:
@@ -51,7 +56,7 @@ def pack(learner: Learner, collection: Collection, steps: int, held_out: int, fi
         steps: How many it took.
         held_out: How many of the first.
         file: Where it goes.
-        seed: Of the videos of the second rig that test it.
+        people: How many others, of the second rig, test it.
     """
     columns = tuple(column(au) for au in AVATAR_AUS)
     there = np.flatnonzero(collection.there)
@@ -60,7 +65,7 @@ def pack(learner: Learner, collection: Collection, steps: int, held_out: int, fi
     read = np.concatenate([learner.read(collection.pictures[subject]) for subject in held])
     whose = np.repeat(held, len(known) // len(held))
     reach = calibrate(read.astype(np.float64), np.round(known).astype(np.float64), columns, whose).plain()
-    crops, labels = videos("second", seed)
+    crops, labels = videos("second", _SEED, people)
     tested = metrics(sums_of(learner.read(crops).astype(np.float64), labels))
     means = {name: float(mean(tested[name])) for name in ("icc", "mae", "mse")}
     per_au = {
@@ -90,7 +95,7 @@ def pack(learner: Learner, collection: Collection, steps: int, held_out: int, fi
         "labelled_frames": len(learned) * collection.pictures.shape[1],
         "label_seed": 0,
         "seed": 0,
-        "subjects": {"train": len(learned), "validation": len(held), "test": TESTED},
+        "subjects": {"train": len(learned), "validation": len(held), "test": people},
         "validation": None,
         "test": {"labelled_frames": len(labels), **means, "per_au": per_au},
         "intervals": reach,
