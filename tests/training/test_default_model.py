@@ -90,7 +90,7 @@ def test_it_is_made_from_nothing(tmp_path: Path) -> None:
     assert (model.description.subjects.train, model.description.labelled_frames) == (4, 4 * EACH)
     assert model.description.caution == CAUTION
     assert np.isfinite(model.scorer().push(collection.pictures[0])).all()
-    refused = subprocess.run([*command[:-6], "--steps", "1", "--people", "2"], check=False, capture_output=True)
+    refused = subprocess.run([*command[:-4], "--steps", "1", "--people", "2"], check=False, capture_output=True)
     assert refused.returncode == 1
     assert refused.stderr.decode().startswith("aulight: --people 2: more than --held-out")
 

@@ -12,11 +12,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from aulight.data.avatars.actions import AVATAR_AUS, LEVELS, Array, Rig, Shapes
+from aulight.data.avatars.actions import AVATAR_AUS, LEVELS, Array, Shapes
 from aulight.data.avatars.assets import Assets, load_assets
 from aulight.data.avatars.camera import crop_matrix, cut
 from aulight.data.avatars.figure import Figure
 from aulight.data.avatars.identity import person
+from aulight.data.avatars.loosening import loosened
 from aulight.data.avatars.motion import EXPRESSIONS, SIDED, act, moved
 from aulight.data.avatars.raster import Floats
 from aulight.data.avatars.render import Renderer
@@ -80,25 +81,26 @@ def points_of_face(assets: Assets) -> npt.NDArray[np.int64]:
     return np.concatenate([left[chosen], np.array(other, np.int64)])
 
 
-def portraits(seed: int, subject: int, pixels: int, which: Rig = "first") -> Portraits:
+def portraits(seed: int, subject: int, pixels: int, loose: bool = False) -> Portraits:
     """Draws one person.
 
     Args:
         seed: Of the collection.
         subject: Who.
         pixels: Side of the crops.
-        which: The rig; only the first is varied from person to person.
+        loose: Whether units also have pulls of the person's own, are weaker in some, and go without wrinkles in some.
     """
     assets, who = load_assets(), (seed, subject)
     rng = np.random.default_rng([*who, 30])
     somebody = person(assets, who)
     painted = paint(somebody)
-    figure = Figure(somebody, which, painted)
-    furrows = wrinkles(somebody)
-    if which == "first":
-        figure.rig = _varied(figure.rig, rng)
-        depth = np.clip(rng.normal(0.85, 0.35, len(AVATAR_AUS)), 0.2, 1.4)
-        furrows = [replace(one, change=(one.change * depth[one.au]).astype(np.float32)) for one in furrows]
+    figure = Figure(somebody, "first", painted)
+    figure.rig = _varied(figure.rig, rng)
+    depth = np.clip(rng.normal(0.85, 0.35, len(AVATAR_AUS)), 0.2, 1.4)
+    if loose:
+        figure.rig = loosened(figure.rig, assets, rng)
+        depth *= rng.uniform(0, 1.2)
+    furrows = [replace(one, change=(one.change * depth[one.au]).astype(np.float32)) for one in wrinkles(somebody)]
     renderer = Renderer(figure, Surface(painted, furrows, True), paint_eye(somebody), pixels, pixels, times=2)
     known = points_of_face(assets)
     pictures, intensities, sides, points, others = [], [], [], [], []

@@ -18,6 +18,9 @@ PIXELS = 96
 EACH = PLACES * TIMES
 """Pictures of each person."""
 
+STRICT = 1120
+"""The first people, whose rig is as it was made; that of all others is looser."""
+
 _AUS = len(AVATAR_AUS)
 PARTS = {
     "intensities": slice(0, _AUS),
@@ -75,7 +78,7 @@ class Collection:
 def _one(job: tuple[Path, int, int, int]) -> None:
     folder, people, seed, subject = job
     into = Collection(folder, people, seed)
-    drawn = portraits(seed, subject, PIXELS)
+    drawn = portraits(seed, subject, PIXELS, loose=subject >= STRICT)
     into.pictures[subject] = drawn.pictures
     for name, part in PARTS.items():
         into.known[subject][:, part] = getattr(drawn, name).reshape(EACH, -1)
