@@ -23,12 +23,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install check test test-precision test-slow test-faults test-slurm test-all bench bench-gpu bench-stats \
-	reproduce reproduce-full smoke reproduce-disfa reproduce-bp4d data faces readable report clean
+	reproduce reproduce-full smoke default-model default-model-score reproduce-disfa reproduce-bp4d data faces readable report clean
 
 help: ## list the targets
 	@echo "usage: make <target>"
 	@echo
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 install: $(INSTALLED) ## make .venv and install aulight, with the tested versions, the face landmarker and the avatars' head
 
@@ -110,6 +110,14 @@ smoke: EXPERIMENT := smoke
 smoke: SIZE := smoke
 smoke: data ## the same path in 2 minutes, too small to learn anything
 	$(both-stages)
+
+# The model that is in the box, from nothing: faces are rendered, and what is there already is not drawn again.
+
+default-model: $(INSTALLED) ## make the default model anew from rendered faces; two to three hours on 2 CPU cores with bf16
+	$(BIN)/python -m aulight.training.default_model make --folder "$(DATA)/default-model"
+
+default-model-score: $(INSTALLED) ## read videos of both rigs with the default model and with the table of blendshapes
+	$(BIN)/python -m aulight.training.default_model score --folder "$(DATA)/default-model"
 
 # Real data. Stage one sees the videos of UNLABELLED, under the name of their folder, by which DISFA+ is refused for
 # DISFA; or else, fold by fold, those of the training subjects; never their labels.

@@ -69,18 +69,8 @@ def test_a_table_of_scores() -> None:
 def test_it_is_made_from_nothing(tmp_path: Path) -> None:
     """Six people, eight steps."""
     command = [sys.executable, "-m", "aulight.training.default_model", "make", "--folder", str(tmp_path / "made")]
-    command += [
-        "--people",
-        "6",
-        "--held-out",
-        "2",
-        "--tested",
-        "1",
-        "--steps",
-        "8",
-        "--output",
-        str(tmp_path / "small.aulight"),
-    ]
+    command += ["--people", "6", "--held-out", "2", "--tested", "1", "--steps", "8"]
+    command += ["--output", str(tmp_path / "small.aulight")]
     subprocess.run(command, check=True, capture_output=True)
     collection = Collection(tmp_path / "made" / "portraits", 6, 1)
     assert collection.there.all()

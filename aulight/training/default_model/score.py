@@ -11,6 +11,7 @@ from aulight.data.avatars.raw import write_raw
 from aulight.datasets import DISFA_AUS
 from aulight.facs import AU_NAMES, column
 from aulight.prediction.predict import score_input
+from aulight.prediction.untrained import REST
 from aulight.scoring.agreement import mean, metrics, sums_of
 from aulight.settings.predict import FoundFaces, PredictSettings
 
@@ -18,12 +19,13 @@ SEED = 404
 """Of people whom the model has never seen."""
 
 PEOPLE, FRAMES = 8, 200
+_COLUMNS = [column(au) for au in AVATAR_AUS]
 
 
 def read_videos(
     folder: Path, which: Rig, ways: Sequence[str | None], people: int = PEOPLE, frames: int = FRAMES
 ) -> dict[str, dict[str, np.ndarray]]:  # type: ignore[type-arg]
-    """Scores of each way, ``icc`` and ``pearson`` ``(20,)`` over all frames with a face, NaN where it has none.
+    """Scores of each way, as it is and less the lowest tenth of each video, over all frames with a face.
 
     Args:
         folder: For videos and predictions; what is there is taken as it is.
@@ -31,27 +33,29 @@ def read_videos(
         ways: As ``predict model=`` takes them.
         people: How many are filmed.
         frames: How long.
+
+    Returns:
+        By the name of the way ``icc`` and ``pearson``, each ``(20,)``, NaN where it reads nothing.
     """
     raw = folder / f"raw_{which}"
     if not raw.exists():
         write_raw(raw, people, frames, SEED, which)
     truth = pd.read_csv(raw / "labels.csv")
+    truth["frame"] += 1  # predictions count from 1
     found = {}
     for way in ways:
         name = "default" if way is None else Path(way).stem
         output = folder / f"{name}_{which}"
         score_input(_settings(raw / "videos", output, way))
         parts = [pd.read_csv(file).assign(video=file.stem) for file in sorted(output.glob("*.csv"))]
-        read = pd.concat(parts).rename(
-            columns={"AU45_r": "AU43_r"}
-        )  # the table's name for the same movement of the lids
-        both = truth.assign(frame=truth["frame"] + 1).merge(read[read["success"] == 1], on=["video", "frame"])
-        columns = [column(au) for au in AVATAR_AUS]
-        preds, target = (
-            both.reindex(columns=names).to_numpy(float) for names in ([f"{au}_r" for au in columns], columns)
-        )
-        scored = metrics(sums_of(preds, target))
-        found[name] = {score: np.asarray(scored[score]) for score in ("icc", "pearson")}
+        read = pd.concat(parts).rename(columns={"AU45_r": "AU43_r"})  # the table's name for the same of the lids
+        both = truth.merge(read[read["success"] == 1], on=["video", "frame"])
+        target = both[_COLUMNS].to_numpy(float)
+        preds = both.reindex(columns=[f"{au}_r" for au in _COLUMNS])
+        rest = preds.groupby(both["video"]).transform("quantile", REST)
+        for how, values in ((name, preds), (f"{name} less rest", (preds - rest).clip(lower=0))):
+            scored = metrics(sums_of(values.to_numpy(float), target))
+            found[how] = {score: np.asarray(scored[score]) for score in ("icc", "pearson")}
     return found
 
 
