@@ -56,13 +56,15 @@ def test_changed_pictures_are_pictures() -> None:
 
 
 def test_a_table_of_scores() -> None:
-    one = {"icc": np.full(20, 0.5), "pearson": np.full(20, -0.25)}
+    one = {"icc": np.full(20, 0.5), "pearson": np.full(20, -0.25), "rest": np.arange(20) / 10}
     other = {name: np.where(np.arange(20) == 4, np.nan, values) for name, values in one.items()}
     lines = table_of({"table": other, "default": one}).splitlines()
     assert lines[0] == "| AU | | table, ICC (r) | default, ICC (r) |"
     assert lines[2] == "| 1 | inner brow raiser | .50 (-.25) | .50 (-.25) |"
     assert lines[6] == "| 6 | cheek raiser | – | .50 (-.25) |"
-    assert lines[-1].endswith("| .46 (-.23) | .50 (-.25) |"), "11 of 12 are read"
+    assert lines[-3].endswith("| .46 (-.23) | .50 (-.25) |"), "11 of 12 are read"
+    assert lines[-2].endswith("the mean of all AUs | 0.98 | 0.95 |")
+    assert lines[-1].endswith("the highest of all AUs | 1.90 | 1.90 |")
 
 
 @pytest.mark.slow

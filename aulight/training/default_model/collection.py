@@ -10,6 +10,7 @@ from aulight.data.avatars.actions import AVATAR_AUS
 from aulight.data.avatars.assets import install_assets
 from aulight.data.avatars.portraits import PLACES, POINTS, TIMES, portraits
 from aulight.errors import AulightError
+from aulight.files import whole
 from aulight.processes import Bar, worker_pool
 
 PIXELS = 96
@@ -54,9 +55,11 @@ class Collection:
         self._folder, self._people, self.seed = folder, people, seed
         told = f"{people} people, seed {seed}, {PIXELS} pixels\n"
         note = folder / "collection.txt"
-        if note.is_file() and note.read_text(encoding="utf-8") != told:
+        if not note.is_file():
+            with whole(note) as temporary:
+                temporary.write_text(told, encoding="utf-8")
+        elif note.read_text(encoding="utf-8") != told:
             raise AulightError(f"{folder}: another collection is there; give another folder")
-        note.write_text(told, encoding="utf-8")
         self.pictures = self._map("pictures", (people, EACH, PIXELS, PIXELS, 3), np.uint8)
         self.known = self._map("known", (people, EACH, PARTS["others"].stop), np.float32)
         self.there = self._map("there", (people,), np.uint8)

@@ -35,7 +35,8 @@ def read_videos(
         frames: How long.
 
     Returns:
-        By the name of the way ``icc`` and ``pearson``, each ``(20,)``, NaN where it reads nothing.
+        By the name of the way ``icc``, ``pearson`` and ``rest``, what is read on average where nothing is shown, each
+        ``(20,)``, NaN where it reads nothing.
     """
     raw = folder / f"raw_{which}"
     if not raw.exists():
@@ -56,6 +57,7 @@ def read_videos(
         for how, values in ((name, preds), (f"{name} less rest", (preds - rest).clip(lower=0))):
             scored = metrics(sums_of(values.to_numpy(float), target))
             found[how] = {score: np.asarray(scored[score]) for score in ("icc", "pearson")}
+            found[how]["rest"] = values[target.sum(1) == 0].mean().to_numpy(float)
     return found
 
 
@@ -77,6 +79,9 @@ def table_of(scores: dict[str, dict[str, np.ndarray]]) -> str:  # type: ignore[t
     lines.append(
         "| mean | the 12 of DISFA, 0 where nothing is read | " + " | ".join(cell(*pair) for pair in means) + " |"
     )
+    for told, of in (("mean", np.nanmean), ("highest", np.nanmax)):
+        cells = [f"{of(scores[name]['rest']):.2f}" for name in names]
+        lines.append(f"| at rest | the {told} of all AUs | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
