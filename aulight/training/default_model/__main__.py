@@ -47,7 +47,8 @@ def _main() -> None:
     torch.set_num_threads(given.workers)
     how = Fit(given.steps, given.held_out, given.minutes)
     learner, steps = fit(collection, how, given.folder / "checkpoints", given.seed)
-    model = pack(learner, collection, steps, given.held_out, given.output, given.tested)
+    model, scores = pack(learner, collection, steps, given.held_out, given.output, given.tested)
+    print(table_of(scores))
     print(f"{given.output}: {given.output.stat().st_size / 1e6:.2f} MB, {len(model.aus)} AUs")
 
 

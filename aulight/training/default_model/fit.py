@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
@@ -90,7 +91,7 @@ class Learner(nn.Module):
         return torch.stack(list(losses.values())).sum(), {name: value.item() for name, value in losses.items()}
 
     @torch.no_grad()
-    def read(self, crops: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def read(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Intensities ``(n, 20)`` of crops ``(n, 96, 96, 3)`` uint8."""
         self.eval()
         cut = slice(NETWORK.margin, NETWORK.size - NETWORK.margin)
@@ -100,7 +101,8 @@ class Learner(nn.Module):
             with torch.autocast("cpu", torch.bfloat16):
                 features, _ = self.encoder(self.encoder.normalise(some[:, None]))
             found.append(self.regressor.predict(features.float())[:, 0])
-        return torch.cat(found).numpy()
+        intensities: npt.NDArray[np.float32] = torch.cat(found).numpy()
+        return intensities
 
 
 def _places(points: Tensor, where: Tensor, mirrored: Tensor) -> Tensor:
@@ -132,7 +134,7 @@ class Changed(IterableDataset[dict[str, Tensor]]):
         torch.manual_seed(self._seed)
         torch.set_num_threads(1)
         rng = np.random.default_rng(self._seed)
-        step, people = 0, np.empty(0)
+        step, people = 0, _people(self._collection, self._held_out)
         while True:
             if step % 200 == 0:
                 people = _people(self._collection, self._held_out)
@@ -229,7 +231,7 @@ def _keep(learner: Learner, file: Path) -> None:
         torch.save(learner.state_dict(), temporary)
 
 
-def _people(collection: Collection, held_out: int) -> np.ndarray:  # type: ignore[type-arg]
+def _people(collection: Collection, held_out: int) -> npt.NDArray[np.int64]:
     there = np.flatnonzero(collection.there)
     return there[there >= held_out]
 

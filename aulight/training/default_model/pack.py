@@ -7,7 +7,7 @@ import numpy.typing as npt
 from pydantic_core import to_json
 
 from aulight.data.alignment import Alignment
-from aulight.data.avatars.actions import AVATAR_AUS, Rig
+from aulight.data.avatars.actions import AVATAR_AUS, Array, Rig
 from aulight.data.avatars.scene import Scene
 from aulight.data.faces.aligner import SMOOTH_S
 from aulight.facs import column
@@ -15,11 +15,12 @@ from aulight.prediction.description import Architecture, ModelDescription
 from aulight.prediction.model import Model
 from aulight.prediction.network import build
 from aulight.runs.machine import versions
-from aulight.scoring.agreement import mean, metrics, sums_of
+from aulight.scoring.agreement import mean
 from aulight.scoring.conformal import calibrate
 from aulight.settings.model import DEFAULT
 from aulight.training.default_model.collection import PARTS, PIXELS, Collection
 from aulight.training.default_model.fit import NETWORK, Learner
+from aulight.training.default_model.score import scores_of
 
 FPS = 25.0
 TESTED, FRAMES, APART = 24, 480, 8
@@ -47,7 +48,7 @@ def videos(which: Rig, seed: int, people: int) -> tuple[npt.NDArray[np.uint8], n
 
 def pack(
     learner: Learner, collection: Collection, steps: int, held_out: int, file: Path, people: int = TESTED
-) -> Model:
+) -> tuple[Model, dict[str, dict[str, Array]]]:
     """Writes what was trained as a model.
 
     Args:
@@ -57,16 +58,20 @@ def pack(
         held_out: How many of the first.
         file: Where it goes.
         people: How many others, of the second rig, test it.
+
+    Returns:
+        The model, and its scores on pictures of the first people and of the second rig: :func:`scores_of`.
     """
     columns = tuple(column(au) for au in AVATAR_AUS)
     there = np.flatnonzero(collection.there)
     held, learned = there[there < held_out], there[there >= held_out]
     known = np.concatenate([collection.known[subject][:, PARTS["intensities"]] for subject in held])
-    read = np.concatenate([learner.read(collection.pictures[subject]) for subject in held])
+    coded = np.round(known).astype(np.float64)
+    read = np.concatenate([learner.read(collection.pictures[subject]) for subject in held]).astype(np.float64)
     whose = np.repeat(held, len(known) // len(held))
-    reach = calibrate(read.astype(np.float64), np.round(known).astype(np.float64), columns, whose).plain()
+    reach = calibrate(read, coded, columns, whose).plain()
     crops, labels = videos("second", _SEED, people)
-    tested = metrics(sums_of(learner.read(crops).astype(np.float64), labels))
+    tested = scores_of(learner.read(crops).astype(np.float64), labels)
     means = {name: float(mean(tested[name])) for name in ("icc", "mae", "mse")}
     per_au = {
         name: {score: float(tested[score][k]) for score in ("icc", "mae", "mse")} for k, name in enumerate(columns)
@@ -111,4 +116,4 @@ def pack(
     model = build(description, weights, file)
     file.parent.mkdir(parents=True, exist_ok=True)
     model.save(file)
-    return model
+    return model, {"people held out": scores_of(read, coded), "second rig": tested}

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from aulight.data.avatars.actions import AVATAR_AUS, Rig
+from aulight.data.avatars.actions import AVATAR_AUS, Array, Rig
 from aulight.data.avatars.raw import write_raw
 from aulight.datasets import DISFA_AUS
 from aulight.facs import AU_NAMES, column
@@ -22,9 +22,19 @@ PEOPLE, FRAMES = 8, 200
 _COLUMNS = [column(au) for au in AVATAR_AUS]
 
 
+def scores_of(preds: Array, target: Array) -> dict[str, Array]:
+    """How well intensities ``(n, 20)`` are read: ``icc``, ``mae``, ``mse``, ``pearson`` and ``rest``, each ``(20,)``.
+
+    ``rest`` is what is read on average where nothing is shown. What is not read is NaN.
+    """
+    scored = metrics(sums_of(preds, target))
+    found = {score: np.asarray(scored[score]) for score in ("icc", "mae", "mse", "pearson")}
+    return found | {"rest": preds[target.sum(1) == 0].mean(0)}
+
+
 def read_videos(
     folder: Path, which: Rig, ways: Sequence[str | None], people: int = PEOPLE, frames: int = FRAMES
-) -> dict[str, dict[str, np.ndarray]]:  # type: ignore[type-arg]
+) -> dict[str, dict[str, Array]]:
     """Scores of each way, as it is and less the lowest tenth of each video, over all frames with a face.
 
     Args:
@@ -35,8 +45,7 @@ def read_videos(
         frames: How long.
 
     Returns:
-        By the name of the way ``icc``, ``pearson`` and ``rest``, what is read on average where nothing is shown, each
-        ``(20,)``, NaN where it reads nothing.
+        By the name of the way what :func:`scores_of` gives.
     """
     raw = folder / f"raw_{which}"
     if not raw.exists():
@@ -55,13 +64,11 @@ def read_videos(
         preds = both.reindex(columns=[f"{au}_r" for au in _COLUMNS])
         rest = preds.groupby(both["video"]).transform("quantile", REST)
         for how, values in ((name, preds), (f"{name} less rest", (preds - rest).clip(lower=0))):
-            scored = metrics(sums_of(values.to_numpy(float), target))
-            found[how] = {score: np.asarray(scored[score]) for score in ("icc", "pearson")}
-            found[how]["rest"] = values[target.sum(1) == 0].mean().to_numpy(float)
+            found[how] = scores_of(values.to_numpy(float), target)
     return found
 
 
-def table_of(scores: dict[str, dict[str, np.ndarray]]) -> str:  # type: ignore[type-arg]
+def table_of(scores: dict[str, dict[str, Array]]) -> str:
     """In Markdown: a row an AU, ICC(3,1) and r of each way, and the means over the 12 AUs of DISFA."""
     names = list(scores)
     lines = ["| AU | | " + " | ".join(f"{name}, ICC (r)" for name in names) + " |", "| --- " * (len(names) + 2) + "|"]
