@@ -105,7 +105,7 @@ class Pipeline:
             note = "; ".join(notes(self.from_rest and not apart))
             return ScoredBy(kind="blendshapes", calibrated=False, note=note, blendshapes=names, empty=EMPTY)
         about = self.model.description
-        return ScoredBy(
+        known = ScoredBy(
             kind="trained",
             calibrated=True,
             file=str(self.model.file.resolve()),
@@ -115,8 +115,8 @@ class Pipeline:
             arm=about.arm,
             label_fraction=about.label_fraction,
             versions=about.versions,
-            **({} if about.caution is None else {"note": about.caution}),
         )
+        return known if about.caution is None else known.model_copy(update={"note": about.caution})
 
     @property
     def on_gpu(self) -> bool:

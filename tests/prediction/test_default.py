@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from skimage.data import astronaut
+import skimage.data
 
 from aulight import load
 from aulight.data.avatars.actions import AVATAR_AUS
@@ -22,10 +22,14 @@ from aulight.prediction.default import CAUTION, FILE
 Command = Callable[..., Any]
 
 
+def _woman() -> npt.NDArray[np.uint8]:
+    return np.asarray(skimage.data.astronaut(), np.uint8)  # type: ignore[no-untyped-call]
+
+
 @pytest.fixture(scope="module")
 def smile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("smile") / "smile.png"
-    cv2.imwrite(str(file), cv2.cvtColor(astronaut(), cv2.COLOR_RGB2BGR))
+    cv2.imwrite(str(file), cv2.cvtColor(_woman(), cv2.COLOR_RGB2BGR))
     return file
 
 
@@ -74,7 +78,7 @@ def test_the_table_is_there_under_its_name(aulight: Command, smile: Path, tmp_pa
 
 def test_light_and_contrast_do_not_matter(smile: Path) -> None:
     """Half as bright and half the contrast; only rounding to 8 bits is left."""
-    picture: npt.NDArray[np.uint8] = cv2.resize(astronaut()[20:180, 140:300], (96, 96), interpolation=cv2.INTER_AREA)
+    picture = cv2.resize(_woman()[20:180, 140:300], (96, 96), interpolation=cv2.INTER_AREA)
     dim = (0.5 * picture.astype(float) + 20).astype(np.uint8)
     read = [load("default").scorer().push(one[None])[0] for one in (picture, dim)]
     assert np.abs(read[0] - read[1]).max() < 0.5

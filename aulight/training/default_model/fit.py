@@ -70,7 +70,8 @@ class Learner(nn.Module):
         """Middles of crops ``(B, 3, seen, seen)`` of 0 to 1 to embeddings ``(B, 128)`` float32."""
         normal = self.encoder.normalise(255 * frames.permute(0, 2, 3, 1)[:, None])
         features, _ = self.encoder(normal)
-        return features[:, 0, :, 0, 0].float()
+        embedding: Tensor = features[:, 0, :, 0, 0].float()
+        return embedding
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         """Of a batch of :class:`Changed`."""
@@ -107,10 +108,11 @@ class Learner(nn.Module):
 
 def _places(points: Tensor, where: Tensor, mirrored: Tensor) -> Tensor:
     """Points ``(B, 160)`` of crops, 0 to 1, to ``(B, 160)`` on what has become of them, -1 to 1, sides swapped."""
-    at = 2 * points.unflatten(1, (-1, 2)) - 1
+    at = 2 * points.reshape(len(points), -1, 2) - 1
     at = torch.where(mirrored[:, None, None], at.roll(POINTS, 1), at)
     back = torch.linalg.inv(where[:, :, :2])
-    return ((at - where[:, None, :, 2]) @ back.transpose(1, 2)).flatten(1)
+    moved: Tensor = (at - where[:, None, :, 2]) @ back.transpose(1, 2)
+    return moved.flatten(1)
 
 
 def _concordance(found: Tensor, wanted: Tensor) -> Tensor:
@@ -211,7 +213,7 @@ def fit(collection: Collection, how: Fit, folder: Path, seed: int = 0) -> tuple[
         learner.train()
         loss, parts = learner.loss(batch)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(learner.parameters(), 2.0)
         optimiser.step()
         step += 1
@@ -238,9 +240,10 @@ def _people(collection: Collection, held_out: int) -> npt.NDArray[np.int64]:
 
 def _mean_points(points: Tensor) -> Tensor:
     """Where points lie on average on the middle of crops, -1 to 1, mirrored crops counted as well."""
-    mean = (2 * points.mean(0).unflatten(0, (-1, 2)) - 1) * (NETWORK.size / NETWORK.seen)
+    mean = (2 * points.mean(0).reshape(-1, 2) - 1) * (NETWORK.size / NETWORK.seen)
     other = mean.roll(POINTS, 0) * torch.tensor([-1.0, 1.0])
-    return ((mean + other) / 2).flatten()
+    both: Tensor = (mean + other) / 2
+    return both.flatten()
 
 
 def _rate(done: float) -> float:
