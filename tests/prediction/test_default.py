@@ -78,8 +78,8 @@ def test_the_table_is_there_under_its_name(aulight: Command, smile: Path, tmp_pa
 
 def test_light_and_contrast_do_not_matter(smile: Path) -> None:
     """Half as bright and half the contrast; only rounding to 8 bits is left."""
-    picture = cv2.resize(_woman()[20:180, 140:300], (96, 96), interpolation=cv2.INTER_AREA)
-    dim = (0.5 * picture.astype(float) + 20).astype(np.uint8)
+    small = cv2.resize(_woman()[20:180, 140:300], (96, 96), interpolation=cv2.INTER_AREA)
+    picture, dim = np.asarray(small, np.uint8), (0.5 * small.astype(float) + 20).astype(np.uint8)
     read = [load("default").scorer().push(one[None])[0] for one in (picture, dim)]
     assert np.abs(read[0] - read[1]).max() < 0.5
 
