@@ -48,7 +48,7 @@ def test_it_is_small_and_knows_what_it_is() -> None:
 
 
 def test_a_smile_is_read_as_one(smile: Path) -> None:
-    """And her lips are parted; what she does not do is below all that, but for her wide eyes, which are read as AU05."""
+    """And her lips are parted; what she does not do is below that, but for her wide eyes, which are read as AU05."""
     (row,) = load("default").predict(smile).to_dict("records")
     assert min(row["AU12_r"], row["AU25_r"]) > 2
     assert max(row[f"AU{au:02d}_r"] for au in (4, 9, 10, 15, 17, 18, 20, 23, 24, 26, 28, 43)) < 1
