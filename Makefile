@@ -22,20 +22,21 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install check test test-precision test-slow test-faults test-slurm test-all bench bench-gpu bench-stats \
-	reproduce reproduce-full smoke reproduce-disfa reproduce-bp4d data faces readable report clean
+.PHONY: help install check test test-precision test-slow test-faults test-slurm test-all bench bench-columns bench-gpu \
+	bench-stats reproduce reproduce-full smoke default-model default-model-score reproduce-disfa reproduce-bp4d \
+	rehearse-disfa rehearse-bp4d data faces readable report clean
 
 help: ## list the targets
 	@echo "usage: make <target>"
 	@echo
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 install: $(INSTALLED) ## make .venv and install aulight, with the tested versions, the face landmarker and the avatars' head
 
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 # an OpenCV put there by hand or by an older aulight would lie under the one that comes now
 	@$(BIN)/python -m pip uninstall -qy opencv-contrib-python opencv-python 2>/dev/null
-	$(BIN)/python -m pip install -c constraints.txt -e ".[faces,avatars,sweep,label,export,dev]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[faces,avatars,sweep,label,elan,export,dev]"
 # What the landmarker is tested against. It asks for another OpenCV, which would lie over the one that is there.
 	$(BIN)/python -m pip install -c constraints.txt --no-deps mediapipe
 	$(BIN)/python -m aulight.data.faces
@@ -75,6 +76,9 @@ test-all: test test-precision test-slow test-faults ## every test
 bench: $(INSTALLED) ## speeds and memory as ratios to their limits, as a table
 	$(BIN)/python tests/benchmarks
 
+bench-columns: $(INSTALLED) ## how far head pose, gaze and quality in the tables of predict can be trusted
+	$(BIN)/python tests/benchmarks/columns.py
+
 bench-gpu: $(INSTALLED) ## both stages on a GPU: frames/s, waiting, memory, share of its peak
 	$(BIN)/python tests/benchmarks/gpu.py --data $(DATA)
 
@@ -99,17 +103,25 @@ $(AULIGHT) finetune $(SWEEP) $(if $(FRACTIONS),"hydra.sweeper.finetune.others.la
 $(AULIGHT) report runs=$(RUNS)
 endef
 
-reproduce: data ## the main result: data, both stages, report; under 40 minutes on 2 CPU cores with bf16
+reproduce: data ## the main result: data, both stages, report; under 40 minutes on 2 cores with bf16
 	$(both-stages)
 
 reproduce-full: EXPERIMENT := reproduce-full
-reproduce-full: data ## the same with more label fractions and five seeds of each; two hours on such
+reproduce-full: data ## the same with more label fractions and five seeds of each; two hours on 2 such cores
 	$(both-stages)
 
 smoke: EXPERIMENT := smoke
 smoke: SIZE := smoke
-smoke: data ## the same path in 2 minutes, too small to learn anything
+smoke: data ## the same path, too small to learn anything; 2 minutes on 2 cores with bf16, 7 of CPU time without
 	$(both-stages)
+
+# The model that is in the box, from nothing: faces are rendered, and what is there already is not drawn again.
+
+default-model: $(INSTALLED) ## make the default model anew from rendered faces; two to three hours on 2 CPU cores with bf16
+	$(BIN)/python -m aulight.training.default_model make --folder "$(DATA)/default-model"
+
+default-model-score: $(INSTALLED) ## read videos of both rigs with the default model and with the table of blendshapes
+	$(BIN)/python -m aulight.training.default_model score --folder "$(DATA)/default-model"
 
 # Real data. Stage one sees the videos of UNLABELLED, under the name of their folder, by which DISFA+ is refused for
 # DISFA; or else, fold by fold, those of the training subjects; never their labels.
@@ -121,16 +133,21 @@ SHARES = $(if $(FRACTIONS),label_fraction=$(FRACTIONS))
 
 define real-data
 @echo; echo "[1/5] prepare $(EXPERIMENT) $(OTHER)"
-$(AULIGHT) prepare data=$(EXPERIMENT) "data.source=$(RAW)" data_dir=$(DATA) $(PREPARE)
-$(if $(UNLABELLED),$(AULIGHT) prepare $(OTHER_DATA) "data.source=$(UNLABELLED)" $(PREPARE_UNLABELLED))
+$(call timed,prepare $(EXPERIMENT),$(DATA)/$(EXPERIMENT)) $(AULIGHT) prepare data=$(EXPERIMENT) "data.source=$(RAW)" \
+	data_dir=$(DATA) $(PREPARE)
+$(if $(UNLABELLED),$(call timed,prepare $(OTHER),$(DATA)/unlabelled-$(OTHER)) $(AULIGHT) prepare $(OTHER_DATA) \
+	"data.source=$(UNLABELLED)" $(PREPARE_UNLABELLED))
 @echo; echo "[2/5] stage one, without labels"
-$(AULIGHT) pretrain $(SWEEP) $(if $(UNLABELLED),$(OTHER_DATA) fold=1 name='unlabelled-seed$${seed}')
+$(call timed,stage one,$(RUNS)/pretrain) $(AULIGHT) pretrain $(SWEEP) \
+	$(if $(UNLABELLED),$(OTHER_DATA) fold=1 name='unlabelled-seed$${seed}')
 @echo; echo "[3/5] stage two, on top of stage one and from scratch"
-$(AULIGHT) finetune $(SWEEP) $(SHARES) $(if $(UNLABELLED),stage_one_run='unlabelled-seed$${seed}')
+$(call timed,stage two,$(RUNS)/finetune) $(AULIGHT) finetune $(SWEEP) $(SHARES) \
+	$(if $(UNLABELLED),stage_one_run='unlabelled-seed$${seed}')
 @echo; echo "[4/5] regression from blendshapes"
-$(AULIGHT) finetune $(filter-out model.%,$(SWEEP)) $(SHARES) model=blendshapes start=scratch
+$(call timed,blendshapes,$(RUNS)/finetune) $(AULIGHT) finetune $(filter-out model.%,$(SWEEP)) $(SHARES) \
+	model=blendshapes start=scratch
 @echo; echo "[5/5] report"
-$(AULIGHT) report runs=$(RUNS)
+$(call timed,report,$(RUNS)/report) $(AULIGHT) report runs=$(RUNS)
 endef
 
 reproduce-disfa reproduce-bp4d: EXPERIMENT = $(@:reproduce-%=%)
@@ -144,6 +161,39 @@ reproduce-disfa: need-DISFA $(INSTALLED) ## the same on DISFA=<raw dataset>, thr
 reproduce-bp4d: need-BP4D $(INSTALLED) ## the same on BP4D=<raw dataset>, train and test of FERA 2015; wants a GPU
 	$(real-data)
 
+# The same on avatars in these datasets' layouts, at true size, filmed first where they are not there yet. What each step
+# took is in RUNS/rehearsal.md.
+#   REHEARSAL             folder of what is filmed and prepared
+#   PEOPLE, FRAMES        fewer people, and frames of a video; OTHERS, OTHER_FRAMES: of the videos without labels
+
+REHEARSAL ?= data/rehearsal
+FILM = $(BIN)/python -m aulight.data.avatars rehearse
+timed = $(if $(TIMES),$(BIN)/python tests/benchmarks/steps.py "$(TIMES)" "$(strip $1)" "$2")
+
+rehearse-disfa rehearse-bp4d: EXPERIMENT = $(@:rehearse-%=%)
+rehearse-disfa rehearse-bp4d: JOBS := 1
+rehearse-disfa rehearse-bp4d: RUNS = runs/rehearse-$(EXPERIMENT)
+rehearse-disfa rehearse-bp4d: DATA = $(REHEARSAL)/prepared
+rehearse-disfa rehearse-bp4d: RAW = $(REHEARSAL)/$(EXPERIMENT)
+rehearse-disfa rehearse-bp4d: UNLABELLED = $(REHEARSAL)/others
+rehearse-disfa rehearse-bp4d: TIMES = $(RUNS)/rehearsal.md
+
+define rehearsal
+@echo; echo "[0/5] film avatars in the layout of $(EXPERIMENT), and others"
+$(call timed,film $(EXPERIMENT),$(RAW)) $(FILM) $(EXPERIMENT) "$(RAW)" $(if $(PEOPLE),--people $(PEOPLE)) \
+	$(if $(FRAMES),--frames $(FRAMES))
+$(call timed,film $(OTHER),$(UNLABELLED)) $(FILM) others "$(UNLABELLED)" $(if $(OTHERS),--people $(OTHERS)) \
+	$(if $(OTHER_FRAMES),--frames $(OTHER_FRAMES))
+$(real-data)
+@echo; cat "$(TIMES)"
+endef
+
+rehearse-disfa: $(INSTALLED) ## the way of reproduce-disfa on 27 avatars, filmed first; wants a GPU
+	$(rehearsal)
+
+rehearse-bp4d: $(INSTALLED) ## the way of reproduce-bp4d on 40 avatars, filmed first; wants a GPU
+	$(rehearsal)
+
 need-%:
 	$(if $($*),,@echo "usage: make $(MAKECMDGOALS) $*=<raw dataset> [UNLABELLED=<folder of videos>]" >&2; exit 2)
 
@@ -154,7 +204,7 @@ faces: $(INSTALLED) ## draw the picture of the synthetic faces, docs/faces.png
 	rm -f docs/faces.png
 	$(BIN)/python -m aulight.data.synthetic --contact-sheet docs/faces.png
 
-readable: $(INSTALLED) ## how well each AU of the synthetic faces can be read: all labels, 1200 steps; 6 minutes
+readable: $(INSTALLED) ## how well each AU of the synthetic faces can be read: all labels, 1200 steps; 6 minutes on 2 cores with bf16
 	$(AULIGHT) finetune experiment=reproduce runs=runs/readable label_fraction=1.0 steps=1200
 	$(AULIGHT) report runs=runs/readable
 

@@ -12,22 +12,22 @@
 # # What are labels worth?
 #
 # `aulight report runs=<folder>` writes tables and figures into `<folder>/report/`. This notebook goes from those files
-# to the figures of a paper: the label-efficiency curve with its intervals, arms side by side, single action units (AUs)
-# and a face over time. At the end one number of the table is computed again from a run's predictions.
+# to the figures of a paper: the label-efficiency curve with its intervals, models side by side, single action units
+# (AUs) and a face over time. At the end one number of the table is computed again from a run's predictions.
 #
 # It needs a folder with finished runs and their report, for example that of `make reproduce`. Change `RUNS`, or set the
 # environment variable `AULIGHT_RUNS`.
 
 # %%
+# %matplotlib inline
 import os
 from dataclasses import asdict
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import pandas as pd
 
 from aulight.drawing import against_truth, names
-from aulight.report import collect, figures, records
+from aulight.report import collect, figures, questions, records
 from aulight.report.timelines import timelines_of
 from aulight.scoring import agreement
 
@@ -35,13 +35,13 @@ RUNS = Path(os.environ.get("AULIGHT_RUNS", "../runs/reproduce"))
 
 REPORT = RUNS / "report"
 if not (REPORT / "summary.json").is_file():
-    raise SystemExit(f"{REPORT}: no report there; set RUNS, or make it with `aulight report runs={RUNS}`")
+    raise SystemExit(f"{REPORT}: no report there; set AULIGHT_RUNS, or make it with `aulight report runs={RUNS}`")
 
 # %% [markdown]
 # ## The table
 #
-# `table.csv` has a row for each dataset, arm and share of labels, pooled over folds and averaged over seeds.
-# `summary.json` holds everything that the report says; from it come the comparisons below.
+# `table.csv` has a row for each dataset, arm (the way a model was trained) and share of labels, pooled over folds and
+# averaged over seeds. `summary.json` holds everything that the report says; from it come the comparisons below.
 
 # %%
 summary = records.read(REPORT / "summary.json")
@@ -67,21 +67,8 @@ table.loc[is_baseline, ["arm", "label_fraction", "icc", "mae", "mse"]].round(3)
 #
 # Points are means over seeds, bars the 95% intervals of a jackknife over **test subjects**: frames of one person are
 # not independent, so persons are left out, not frames. They do not say how much another seed changes. Below 5 subjects
-# there are none.
-
-# %%
-fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-for arm, rows in arms.sort_values("label_fraction").groupby("arm"):
-    ends = [(rows["icc"] - rows["icc_low"]).clip(lower=0), (rows["icc_high"] - rows["icc"]).clip(lower=0)]
-    name = names.LABELS.get(arm, arm)
-    ax.errorbar(100 * rows["label_fraction"], rows["icc"], ends, marker="o", capsize=3, label=name)
-subjects = summary.datasets[DATASET].test_subjects
-ax.set(xscale="log", xlabel="labelled frames (%)", ylabel=f"ICC(3,1), mean over AUs, {subjects} test subjects")
-ax.legend(frameon=False)
-plt.show()
-
-# %% [markdown]
-# The report's own figure, which shows single seeds as well, is one call:
+# there are none. Small dots are seeds. The figure is the report's own, so both are alike. It is one of matplotlib's, to
+# be changed as you like: `figure.axes[0].set_title(...)`.
 
 # %%
 figures.label_efficiency(summary)
@@ -89,10 +76,10 @@ figures.label_efficiency(summary)
 # %% [markdown]
 # ## Is the difference more than luck?
 #
-# Two arms are compared on the people that both tested (`shared_subjects`), person by person: the difference of the two
+# Two models are compared on the people that both tested (`shared_subjects`), person by person: the difference of their
 # ICCs is taken once more without each of them. The interval of the difference is narrower than the two separate
-# intervals suggest. For the p-value the arms are swapped person by person, in every way or in many random ones: it is
-# the share of ways that set them at least as far apart. Below 6 people there is none. It is not corrected for the
+# intervals suggest. For the p-value the models are swapped person by person, in every way or in many random ones: it
+# is the share of ways that set them at least as far apart. Below 6 people there is none. It is not corrected for the
 # number of comparisons.
 
 # %%
@@ -105,20 +92,24 @@ pairs.reindex(
 # %% [markdown]
 # ## Action units one by one
 #
-# A mean over AUs hides that some are easy (a smile) and some are hard (a tightened lip). `per_au.csv` has every AU of
-# every record.
+# A mean over AUs hides that some are easy (a smile) and some are hard (a tightened lip). The report draws them as bars;
+# `per_au.csv` has every AU of every record.
+
+# %%
+figures.per_au(summary)
 
 # %%
 fraction = summary.bars_fraction[DATASET]
 per_au = pd.read_csv(REPORT / "per_au.csv").query("dataset == @DATASET and label_fraction == @fraction")
 of_arms = per_au[per_au["arm"].isin(arms["arm"])]
+of_arms.pivot_table(index="au", columns="arm", values="icc").rename(columns=names.LABELS).round(3)
 
-fig, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
-bars = of_arms.pivot_table(index="au", columns="arm", values="icc")
-bars.rename(columns=names.LABELS).plot.bar(ax=ax, width=0.8, legend=False)
-ax.set(xlabel="", ylabel=f"ICC(3,1), {names.percent(fraction)} of the labels, {subjects} subjects")
-fig.legend(loc="outside upper center", ncols=3, frameon=False)
-plt.show()
+# %% [markdown]
+# What the report says of them first, from how many people, and what to do next:
+
+# %%
+for question, sentences in questions.answers(summary, DATASET).items():
+    print(question, *sentences, sep="\n  ")
 
 # %% [markdown]
 # ## A face over time

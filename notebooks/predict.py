@@ -54,6 +54,7 @@ for path in (MODEL, VIDEO):
 
 # %%
 model = aulight.load(MODEL)
+print(model)
 about = model.description
 scores = {} if about.test is None else {au: dict(of_au) for au, of_au in about.test.per_au.items()}
 pd.DataFrame(scores, index=["icc", "mae", "mse"]).T.round(2)

@@ -64,7 +64,7 @@ def test_label_efficiency_of_real_runs(
     monkeypatch.delenv("MPLBACKEND")  # notebooks draw into themselves
     notebook = run("label_efficiency")
     drawn = pictures(notebook)
-    assert len(drawn) == 4
+    assert len(drawn) == 3
     assert all(picture[..., :3].std() > 0.05 for picture in drawn)
     match = re.search(r"from the predictions (\S+), in the report (\S+)", printed(notebook))
     assert match is not None
@@ -73,7 +73,7 @@ def test_label_efficiency_of_real_runs(
 
 def test_label_efficiency_without_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AULIGHT_RUNS", str(tmp_path / "nothing"))
-    with pytest.raises(CellExecutionError, match=r"no report there; set RUNS, or make it with"):
+    with pytest.raises(CellExecutionError, match=r"no report there; set AULIGHT_RUNS, or make it with"):
         run("label_efficiency")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple
 
 from aulight.errors import AulightError
-from aulight.runs.overrides import is_there
+from aulight.runs.overrides import is_there, parted, quoted_text
 
 TAKES = {
     "prepare": "data.source",
@@ -20,6 +20,9 @@ TAKES = {
     "export": "run",
 }
 """The setting that is meant by a lone word, as in ``aulight predict clip.mp4``."""
+
+FREE = ("predict",)
+"""Commands that take lone words, any number of them, and settings with dashes: ``aulight predict *.mp4 --overlay``."""
 
 _FLAGS = {
     "-h": "--help", "-m": "--multirun", "-r": "--run", "-c": "--cfg", "-p": "--package", "-i": "--info",
@@ -70,7 +73,7 @@ def told_apart(command: str, words: Sequence[str], names: Collection[str]) -> Ar
             together.
     """
     rest, settings, values = list(words), list[str](), dict[str, str]()
-    wrong = []
+    wrong, lone = list[str](), list[str]()
     while rest:
         word = rest.pop(0)
         if word.startswith("-") and word != "-":
@@ -79,17 +82,21 @@ def told_apart(command: str, words: Sequence[str], names: Collection[str]) -> Ar
             if flag in _KNOWN:
                 values[flag] = _value(flag, sign, value, rest) if flag in _VALUES else ""
             else:
-                wrong.append(word)
                 settings.append(_undashed(word, rest, names))
+                wrong += [] if command in FREE else [word]
         elif _is_setting(word, names) and not (word.endswith("=") and rest and _is_lone(rest[0], names)):
             settings.append(word)
+        elif command in FREE and not (word in names or word.endswith("=") or word.lower() == "help"):
+            lone.append(word)
         else:
             wrong.append(word)
             settings.append(_meant(command, word, rest, settings, names))
     if wrong:
         kept = [f"{flag}={value}" if value else flag for flag, value in values.items()]
-        typed = shlex.join(["aulight", command, *kept, *settings])
+        typed = shlex.join(["aulight", command, *kept, *settings, *lone])
         raise AulightError(f"{wrong[0]}: a setting is typed as key=value; type: {typed}")
+    if command in FREE:
+        settings = _with_lone(TAKES[command], settings, lone, "--multirun" in values)
     return Arguments(settings, values.get("--config-dir"), _mode(values), "--multirun" in values, _shown(values))
 
 
@@ -114,6 +121,29 @@ def no_command(words: Sequence[str], commands: Collection[str]) -> str:
         if setting == first or "=" not in first or is_there(first):
             return told + f"type: {shlex.join(['aulight', 'predict', setting, *rest])}"
     return told + f"one of {', '.join(commands)}"
+
+
+def _with_lone(takes: str, settings: list[str], lone: Sequence[str], sweep: bool) -> list[str]:
+    """Settings, among them one that takes all lone words; what was typed for it as well is the first of them."""
+    typed = [setting for setting in settings if setting.startswith(f"{takes}=")]
+    others = [setting for setting in settings if setting not in typed]
+    given = typed[-1].partition("=")[2] if typed else ""
+    several = [given]
+    if "," in given and not (sweep or is_there(given)) and given[0] not in "[{'\"":
+        several = parted(given) or several  # input=a.mp4,b.mp4
+    if not lone and len(several) == 1:
+        return settings
+    if given.startswith("[") or (sweep and typed):
+        raise AulightError(f"{lone[0]}: a setting is needed, key=value; or give all of them as {takes}=[a,b]")
+    words = list[str]()
+    for word in [*(several if typed else []), *lone]:
+        if words and is_there(f"{words[-1]} {word}") and not is_there(words[-1]):
+            words[-1] += f" {word}"  # a name with a space in it
+        else:
+            words.append(word)
+    if len(words) == 1:
+        return [*others, f"{takes}={words[0]}"]
+    return [*others, f"{takes}=[{','.join(map(quoted_text, words))}]"]
 
 
 def _is_setting(word: str, names: Collection[str]) -> bool:

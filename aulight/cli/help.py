@@ -8,6 +8,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from aulight.cli.arguments import FREE
+from aulight.cli.examples import EXAMPLES
 from aulight.runs.composed import composed, conf_dir
 from aulight.settings.commands import settings_of
 from aulight.settings.walk import Kind, Setting, nodes
@@ -20,6 +22,13 @@ LEAST, MOST = 80, 120
 
 LONGEST = 60
 """Letters of a value that are shown."""
+
+NOT_FOR = {
+    ("prepare", "data"): {"avatars", "synthetic"},
+    ("pretrain", "model"): {"blendshapes"},
+    ("pretrain", "debug"): {"overfit"},
+}
+"""Choices of a group that a command refuses, for they would do nothing there."""
 
 _BOUNDS = {"ge": "at least {:.12g}", "gt": "more than {:.12g}", "le": "at most {:.12g}", "lt": "less than {:.12g}"}
 
@@ -36,7 +45,12 @@ def print_help(command: str, about: str, overrides: Sequence[str], folder: str |
     width = min(max(shutil.get_terminal_size().columns, LEAST), MOST)
     with composed(command, overrides, folder) as config:
         print(f"aulight {command}: {about}\n")
-        print(f"usage: aulight {command} [group=choice ...] [key=value ...] [-m]\n")
+        free = " [path ...]" if command in FREE else ""
+        print(f"usage: aulight {command}{free} [group=choice ...] [key=value ...] [-m]\n")
+        print("Examples:")
+        for typed, does in EXAMPLES[command]:
+            print(f"  aulight {command} {typed}", *textwrap.wrap(does, width - 6), sep="\n      ")
+        print()
         if groups := list(_groups(command)):
             print("Groups, a file of settings for each choice:")
             for name, chosen, choices in groups:
@@ -54,7 +68,7 @@ def _groups(command: str) -> Iterator[tuple[str, str, list[str]]]:
     conf = conf_dir(command)
     for name, chosen in sorted(HydraConfig.get().runtime.choices.items()):
         if (conf / name).is_dir() and not name.startswith("hydra/"):
-            choices = sorted(path.stem for path in (conf / name).glob("*.yaml"))
+            choices = sorted({path.stem for path in (conf / name).glob("*.yaml")} - NOT_FOR.get((command, name), set()))
             yield name, "null" if chosen is None else str(chosen), choices
 
 

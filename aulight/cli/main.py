@@ -20,7 +20,7 @@ COMMANDS = {
     "pretrain": "stage one: contrastive learning from unlabelled videos",
     "finetune": "stage two: a regressor from a few labelled frames, scored on test subjects",
     "report": "tables and figures from finished runs",
-    "predict": "AU intensities in any video, as a table; works without a model, too",
+    "predict": "AU intensities in any video, as a table, with the model in the box or yours",
     "export": "a finished model as one file, with a card that describes it",
     "dashboard": "the workspace on Weights & Biases in which to watch runs",
 }
@@ -218,7 +218,8 @@ def _usage() -> str:
         "aulight <command> --help      its settings: defaults, choices, what they are\n"
         "aulight <command> --cfg job   the configuration it would run with\n"
         "aulight <command> -m k=a,b    one run for each value\n\n"
-        'eval "$(aulight -sc install=bash)"   completion of commands and settings by the tab key, in this shell'
+        'eval "$(aulight -sc install=bash)"   completion of commands and settings by the tab key, in this shell;\n'
+        "                                     install=zsh for zsh"
     )
 
 

@@ -44,7 +44,7 @@ def without_own(entries: Iterable[Path]) -> list[Path]:
     entries = list(entries)
     names, own = {path.name for path in entries}, set[str]()
     for path in entries:
-        made = {f"{path.stem}.png", f"{path.stem}.overlay.mp4"}
+        made = {f"{path.stem}.png", f"{path.stem}.overlay.mp4", f"{path.stem}.faces.jpg"}
         if path.suffix == ".json" and (made & names or path.name == "summary.json"):
             own |= _files_of(path)
     return [path for path in entries if path.name not in own and not _is_marked_picture(path)]
@@ -52,7 +52,7 @@ def without_own(entries: Iterable[Path]) -> list[Path]:
 
 def _is_marked_picture(path: Path) -> bool:
     try:
-        return path.suffix.lower() == ".png" and path.is_file() and made_as(path) is not None
+        return path.name.lower().endswith((".png", ".faces.jpg")) and path.is_file() and made_as(path) is not None
     except OSError:  # whoever reads it will say so
         return False
 

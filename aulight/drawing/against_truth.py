@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aulight.drawing.names import LABELS, au_name
-from aulight.drawing.style import Look, looks_of, styled
+from aulight.drawing.names import au_name, model_name
+from aulight.drawing.style import INK, NARROW, QUIET, Look, looks_of, styled
 from aulight.drawing.timeline import breaks_of
 from aulight.facs import MAX_INTENSITY
 from aulight.scoring.agreement import Array
@@ -45,11 +46,11 @@ class Timeline:
 
 
 @styled
-def against_truth(line: Timeline) -> Figure:
-    """Predicted against true intensity over time: a panel per action unit, a line per arm."""
-    columns = min(3, len(line.aus))
+def against_truth(line: Timeline, narrow: bool = False) -> Figure:
+    """Predicted against true intensity over time: a panel per action unit, a line per arm; narrow for a phone."""
+    columns = 1 if narrow else min(3, len(line.aus))
     rows = -(-len(line.aus) // columns)
-    figure = Figure(figsize=(10, 1.2 + 1.5 * rows))
+    figure = Figure(figsize=(NARROW, 1.6 + 1.2 * rows) if narrow else (10, 1.2 + 1.5 * rows))
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     # Frames without a face are missing: lines break there.
     breaks = breaks_of(line.seconds)
@@ -65,10 +66,11 @@ def against_truth(line: Timeline) -> Figure:
     panels[0, 0].set_yticks(range(MAX_INTENSITY + 1))
     panels[0, 0].set_xlim(line.seconds.min(), line.seconds.max())
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(handles))
+    figure.legend(handles, labels, loc="outside upper center", ncols=1 if narrow else len(handles))
     figure.supylabel("intensity", fontsize=10)
     about = f"video {line.video_id}, subject {line.subject}, {line.labels} of the labels"
-    figure.supxlabel(f"seconds ({about}, seed {line.seed})", fontsize=10)
+    said = f"seconds ({about}, seed {line.seed})"
+    figure.supxlabel(fill(said, 44) if narrow else said, fontsize=10)
     return figure
 
 
@@ -81,10 +83,10 @@ def _panel(
     looks: Mapping[str, Look],
 ) -> None:
     true = np.insert(line.true[:, i], breaks, np.nan)
-    axes.fill_between(seconds, true, color="#000000", alpha=0.13, linewidth=0, step="mid")
-    axes.step(seconds, true, where="mid", color="#555555", linewidth=1, label="true")
+    axes.fill_between(seconds, true, color=INK, alpha=0.13, linewidth=0, step="mid")
+    axes.step(seconds, true, where="mid", color=QUIET, linewidth=1, label="true")
     for rank, (arm, preds) in enumerate(line.preds.items()):
         values = np.insert(preds[:, i], breaks, np.nan)
-        label, colour = LABELS.get(arm, arm), looks[arm]["color"]
+        label, colour = model_name(arm), looks[arm]["color"]
         axes.plot(seconds, values, label=label, color=colour, linewidth=1.3, zorder=3 - 0.1 * rank)
     axes.set_title(" ".join(au_name(line.aus[i])), loc="left", fontsize=9, pad=3)

@@ -37,7 +37,7 @@ class Shown:
     heat: npt.NDArray[np.float32] | None = None
 
 
-def annotate(image: Frames, columns: Sequence[str], shown: Sequence[Shown], note: str) -> Frames:
+def annotate(image: Frames, columns: Sequence[str], shown: Sequence[Shown], note: str, moment: str = "") -> Frames:
     """Draws the boxes of faces into a frame, and their intensities as bars from 0 to 5 in a panel beside it.
 
     The bars of several faces stand side by side, each in the colour of its box: of the :data:`MOST` largest ones, in
@@ -49,6 +49,7 @@ def annotate(image: Frames, columns: Sequence[str], shown: Sequence[Shown], note
         columns: Names of the A action units, ``AU01`` ...
         shown: The faces, none for a frame without any.
         note: What stands above the bars, in ASCII; may be empty. Of more than about 80 letters the rest is left out.
+        moment: What stands below them, likewise: which frame it is, and when.
 
     Returns:
         ``(H', W', 3)`` uint8 RGB; H' and W' are even, and depend on H, W and A alone.
@@ -76,8 +77,24 @@ def annotate(image: Frames, columns: Sequence[str], shown: Sequence[Shown], note
             if face.low is not None and face.high is not None:
                 track.whisker(canvas, float(face.low[row]), float(face.high[row]), layout.stroke)
             text = "-" if math.isnan(value) else f"{value:.1f}"
-            layout.text.write(canvas, text, track.right + layout.row // 4, track.middle)
+            layout.text.write(canvas, text, track.left - layout.row // 5 - layout.text.width(text), track.middle)
+    begin, upper, lower = layout.foot
+    if moment:
+        layout.text.write(canvas, moment, begin, upper)
+    if any(face.heat is not None for face in shown):
+        _scale(canvas, layout, begin, lower)
     return canvas
+
+
+def _scale(canvas: Frames, layout: _Layout, left: int, middle: int) -> None:
+    """The colours of heat from 0 to 1, as they look on grey."""
+    text, half = layout.text, round(0.3 * layout.row)
+    start = left + text.width("heat 0 ")
+    end = start + 6 * layout.row
+    text.write(canvas, "heat 0", left, middle)
+    levels = np.linspace(0, 255, end - start).astype(int)
+    canvas[middle - half : middle + half, start:end] = (_GROUND * (1 - _COVER) + _INK)[levels]
+    text.write(canvas, "1", end + layout.row // 4, middle)
 
 
 def _side(face: Shown) -> float:
@@ -122,6 +139,7 @@ _HEAT: Any = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLO
 """Grows lighter from blue over green to yellow, with every kind of colour vision."""
 _COVER = np.minimum(2 * np.linspace(0, 1, 256), 0.7)[:, None].astype(np.float32)  # how much of it there is
 _INK = (_COVER * _HEAT).astype(np.float32)
+_GROUND = 150  # grey of the picture that its scale shows it on
 
 
 def _warm(picture: Frames, heat: npt.NDArray[np.float32], matrix: npt.NDArray[np.float64], size: int) -> None:

@@ -113,7 +113,8 @@ class _Layout:
         stroke: Thickness of lines.
         text: How values are written.
         canvas: All that does not change, drawn.
-        tracks: Of each face, of each action unit.
+        tracks: Of each face, of each action unit; values are written before them.
+        foot: Middle of the two last rows, and where their text begins: the moment, and the scale of heat.
     """
 
     height: int
@@ -124,11 +125,17 @@ class _Layout:
     text: _Text
     canvas: Frames
     tracks: list[list[_Track]]
+    foot: tuple[int, int, int]
 
 
-_ROW = 16  # pixels of a row that can be read
-_NOTE_LINES, _HEAD, _FOOT = 2, 3.0, 1.0  # rows above and below those of the action units: note and ids; scale
-_NAME, _VALUE = 2.5, 1.7  # rows that names and values are wide
+_ROW = 20  # pixels of a row that can be read
+_NOTE_LINES, _HEAD, _FOOT = (
+    2,
+    3.0,
+    3.0,
+)  # rows above and below those of the action units: note, ids; scale, moment, heat
+_NAME, _VALUE, _GAP = 2.6, 1.5, 0.5  # rows that names, values and what is between two faces are wide
+_NAMED = 2  # faces up to which each has the names of its own
 
 
 @lru_cache(16)
@@ -151,28 +158,30 @@ def _layout(height: int, width: int, columns: tuple[str, ...], ids: tuple[int | 
     for place, line in enumerate(said.lines(note, room)[:_NOTE_LINES]):
         said.write(canvas, line, width + row // 4, round((0.7 + place) * row))
 
-    start = width + round(_NAME * row)
     faces = max(1, len(ids))
-    step = (width + panel - start) / faces
+    begin, name = width + row // 4, round(_NAME * row)
+    shared = 0 if faces <= _NAMED else name
+    step = (panel - row // 4 - shared) / faces
     tracks = []
     for place in range(faces):
-        left = round(start + place * step)
-        right = round(left + step - _VALUE * row)
+        left = round(begin + place * step + name + _VALUE * row)
+        right = round(begin + shared + (place + 1) * step - _GAP * row)
         mine = []
-        for index in range(len(columns)):
+        for index, column in enumerate(columns):
             top = round((_HEAD + index) * row)
             mine.append(_Track(left, right, top + row // 10, top + row - 1 - row // 10))
             mine[-1].draw(canvas)
+            if not shared or not place:
+                text.write(canvas, column, left - round(_VALUE * row) - name, mine[-1].middle)
         tracks.append(mine)
         under = round((_HEAD + len(columns) + 0.5) * row)
         for end, x in (("0", left), (str(MAX_INTENSITY), right)):
             text.write(canvas, end, x - text.width(end) // 2, under)
         if ids and (face_id := ids[place]) is not None:
             text.write(canvas, str(face_id), left, round((_HEAD - 0.5) * row), _colour(face_id))
-    for name, track in zip(columns, tracks[0], strict=True):
-        text.write(canvas, name, width + row // 4, track.middle)
+    foot = begin, round((_HEAD + len(columns) + 1.5) * row), round((_HEAD + len(columns) + 2.5) * row)
     canvas.flags.writeable = False
-    return _Layout(height, width, zoom, row, stroke, text, canvas, tracks)
+    return _Layout(height, width, zoom, row, stroke, text, canvas, tracks, foot)
 
 
 def _colour(face_id: int) -> tuple[int, int, int]:

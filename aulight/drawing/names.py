@@ -6,14 +6,20 @@ ARMS = ("pretrained", "scratch_equal_compute", "scratch", "blendshapes")
 """Order of the known arms in tables and figures; others follow by name."""
 
 LABELS = {
-    "pretrained": "pretrained",
-    "scratch": "scratch",
-    "scratch_equal_compute": "scratch, equal compute",
-    "blendshapes": "blendshapes, ridge",
-    "all_zero": "baseline: all zero",
-    "mean": "baseline: label mean",
+    "pretrained": "with stage one",
+    "default_model": "from the default model",
+    "scratch": "from scratch",
+    "scratch_equal_compute": "from scratch, equal compute",
+    "blendshapes": "regression from blendshapes",
+    "all_zero": "always 0",
+    "mean": "always the mean label",
 }
-"""How arms and baselines are called in tables and figures."""
+"""How arms and baselines are called wherever a reader meets them; an arm of a user's own has its own name."""
+
+
+def model_name(arm: str) -> str:
+    """What a reader is told of an arm, or of a baseline."""
+    return LABELS.get(arm, arm)
 
 
 def arm_rank(arm: str) -> tuple[int, str]:

@@ -1,8 +1,11 @@
 """What all figures share."""
 
+import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -34,7 +37,31 @@ _MORE_LOOKS: tuple[Look, ...] = (
     {"color": "#56B4E9", "marker": "P", "linestyle": (0, (3, 1, 1, 1))},
     {"color": "#000000", "marker": "X", "linestyle": (0, (1, 1))},
 )
+INK, QUIET = "#1b1f24", "#555555"
+"""Of text and lines, and of what is said beside a figure."""
+
+NARROW = 3.6
+"""Inches that a figure is wide on a phone, where its text is as large as the page's."""
+
+_DARK = {
+    "#ffffff": "#14171c",
+    INK: "#e6e9ed",
+    QUIET: "#9aa4b0",
+    "#333333": "#c9d1d9",
+    "#bbbbbb": "#56606b",
+    "#dddddd": "#39414b",
+    "#000000": "#ffffff",
+    "#0072b2": "#5aa9e6",
+    "#d55e00": "#ff8f4a",
+    "#009e73": "#2ec4a0",
+    "#cc79a7": "#e79ac7",
+    "#e69f00": "#f0b93a",
+    "#56b4e9": "#9bd7f5",
+}
+"""Every colour of figures, and what it is on a dark page; two that differ in one look differ in the other."""
+
 STYLE: dict[Any, Any] = {
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
     "font.size": 10,
     "axes.titlesize": 10,
     "axes.spines.top": False,
@@ -47,6 +74,7 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "figure.dpi": 150,
     "pdf.fonttype": 42,
+    "svg.hashsalt": "aulight",
     "figure.constrained_layout.use": True,
 }
 
@@ -75,7 +103,29 @@ def all_looks() -> list[Look]:
 
 def save(figure: Figure, file: Path) -> None:
     """Write a figure as the kind of file that its suffix names; the same figure gives the same bytes."""
-    with mpl.rc_context(STYLE), told_of(file), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a name in another script: boxes
+    with told_of(file), _saving():
         metadata = {".pdf": {"CreationDate": None}, ".png": {"Comment": f"{MARK}{PLOT}"}}
         figure.savefig(file, metadata=metadata.get(file.suffix))
+
+
+def svg(figure: Figure) -> str:
+    """A figure as SVG that follows the look of the page that it is on, light or dark."""
+    text = StringIO()
+    with _saving():
+        figure.savefig(text, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    rules = "".join(
+        f'[style*="{what}: {light}"] {{ {what}: {dark} !important }}\n'
+        for light, dark in _DARK.items()
+        for what in ("fill", "stroke")
+    )
+    look = f"<style>@media (prefers-color-scheme: dark) {{\n{rules}}}</style>"
+    drawn = text.getvalue()
+    start = drawn.index("<svg")
+    return re.sub(r"(<svg[^>]*>)", rf"\1\n {look}", drawn[start:], count=1)
+
+
+@contextmanager
+def _saving() -> Iterator[None]:
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a name in another script: boxes
+        yield

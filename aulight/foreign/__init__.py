@@ -1,1 +1,1 @@
-"""What strangers may have written: YAML and checkpoints, read within bounds and without running anything."""
+"""What others may have written: YAML, checkpoints and tables, read within bounds and without running anything."""

@@ -1,5 +1,6 @@
 """Opens a sample for a coder: made, read and planned, whatever of that is still to do."""
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,10 @@ from aulight.data.opening import open_data
 from aulight.data.store import PreparedDataset
 from aulight.datasets import DISFA_AUS
 from aulight.errors import AulightError, shorten
+from aulight.foreign.yaml import read_yaml
 from aulight.labelling.sample import Sample, read_sample
 from aulight.labelling.store import FILE, Store, create
-from aulight.preparation.coding import TABLE, make_coding
+from aulight.preparation.coding import RECORD, TABLE, make_coding
 from aulight.settings.label import CONSENSUS, LabelSettings
 
 _ROOT = "data_root"
@@ -53,16 +55,8 @@ def open_sample(settings: LabelSettings, typed: Collection[str]) -> Opened:
     if not folder.exists():
         if settings.coder == CONSENSUS:
             raise AulightError(f"sample={folder}: no such folder; the coders code first, and then agree")
-        make_coding(
-            data,
-            folder,
-            settings.aus or data.aus or DISFA_AUS,
-            settings.label_count,
-            settings.seed,
-            settings.min_distance_s,
-            settings.unlabelled_only,
-        )
-        lines.append(f"{folder}/: {settings.label_count} frames were drawn")
+        coding = make_coding(data, folder, settings.aus or data.aus or DISFA_AUS, settings)
+        lines += [f"{folder}/: {coding.frames} frames of {coding.people} people were drawn", *coding.remarks]
     elif not (folder / TABLE).is_file():
         raise AulightError(f"sample={folder}: no folder of frames to code ({TABLE} is missing); give another sample=")
     sample = read_sample(folder, data)
@@ -103,8 +97,23 @@ def _refuse_other_sample(settings: LabelSettings, sample: Sample, typed: Collect
             "give another sample="
         )
     if settings.aus is not None and set(settings.aus) != set(sample.aus):
-        wanted, there = (",".join(map(str, aus)) for aus in (settings.aus, sample.aus))
-        raise AulightError(f"aus=[{wanted}]: {sample.folder} is for [{there}]; leave it out, or give another sample=")
+        named, there = (",".join(map(str, aus)) for aus in (settings.aus, sample.aus))
+        raise AulightError(f"aus=[{named}]: {sample.folder} is for [{there}]; leave it out, or give another sample=")
+    record: object = read_yaml(sample.folder / RECORD) if (sample.folder / RECORD).is_file() else None
+    drawn = record if isinstance(record, dict) else {}
+    for name in ("spread", "min_distance_s", "unlabelled_only"):
+        wanted = getattr(settings, name)
+        if name in typed and (name not in drawn or drawn[name] != wanted):
+            how = f"with {name}={_typed(drawn[name])}" if name in drawn else f"and no {RECORD} says how"
+            raise AulightError(
+                f"{name}={_typed(wanted)}: the frames of {sample.folder} are drawn, {how}; leave it out, or give "
+                "another sample="
+            )
+
+
+def _typed(value: object) -> str:
+    """A plain value as it is typed."""
+    return json.dumps(value).strip('"')
 
 
 def _take_given(store: Store, sample: Sample, coder: str) -> list[str]:

@@ -8,6 +8,9 @@ from aulight.nets.backbone import build_backbone, map_norm, vector_norm
 from aulight.nets.temporal import build_temporal
 from aulight.settings.model import NetworkSettings
 
+_LEAST_SPREAD = 0.1
+"""By which a picture is divided that is all but black, or of one grey."""
+
 
 class Encoder(nn.Module):
     """Clips to features: backbone, embedding, temporal module.
@@ -37,7 +40,7 @@ class Encoder(nn.Module):
         # on the CPU also where the rest is on no device, for its sizes alone: the map has to be measured
         with torch.device("cpu"):
             self.backbone = build_backbone(config.backbone, config.norm, config.small_input)
-            height, width = _map_size(self.backbone, config.size)
+            height, width = _map_size(self.backbone, config.seen)
             mean, std = torch.tensor(config.mean), torch.tensor(config.std)
             scale, shift = 1 / (255 * std), -mean / std
         self.temporal = build_temporal(config.temporal, config.embedding, config.hidden)
@@ -63,15 +66,21 @@ class Encoder(nn.Module):
         self.to(memory_format=self._memory)  # type: ignore[call-overload]
 
     def normalise(self, clip: Tensor) -> Tensor:
-        """Turn pixels `(B, T, H, W, 3)` uint8 RGB into network input `(B, T, 3, H, W)` float32."""
+        """Turn pixels `(B, T, H, W, 3)` of 0 to 255 into network input `(B, T, 3, seen, seen)` float32."""
+        if margin := self.config.margin:
+            clip = clip[:, :, margin:-margin, margin:-margin]
+        frames = (clip * self.scale).add_(self.shift)
+        if self.config.contrast == "picture":
+            spread, mean = torch.std_mean(frames, (2, 3), correction=0, keepdim=True)
+            frames = (frames - mean) / spread.clamp(min=_LEAST_SPREAD)
         # Permuted last, so that the frames lie in memory as the channels-last convolutions want them.
-        return (clip * self.scale).add_(self.shift).permute(0, 1, 4, 2, 3)
+        return frames.permute(0, 1, 4, 2, 3)
 
     def embed(self, clip: Tensor) -> Tensor:
         """Embed each frame alone, before the recurrence.
 
         Args:
-            clip: `(B, T, 3, size, size)` float, normalised.
+            clip: `(B, T, 3, seen, seen)` float, normalised.
 
         Returns:
             `(B, T, embedding, h, w)` float32.
@@ -83,11 +92,11 @@ class Encoder(nn.Module):
 
     def maps(self, clip: Tensor) -> Tensor:
         """The first half of `embed`: what the backbone gives, `(B, T, C, h, w)`."""
-        height, width = clip.shape[-2:]
-        if height != self.config.size or width != self.config.size:
+        (height, width), margins = clip.shape[-2:], 2 * self.config.margin
+        if height != self.config.seen or width != self.config.seen:
             raise AulightError(
                 f"the encoder was built for frames of {self.config.size}x{self.config.size} pixels but got "
-                f"{height}x{width}: read the videos at size {self.config.size}"
+                f"{height + margins}x{width + margins}: read the videos at size {self.config.size}"
             )
         frames = clip.flatten(0, 1).contiguous(memory_format=self._memory)
         maps: Tensor = self.backbone(frames)
@@ -102,7 +111,7 @@ class Encoder(nn.Module):
         """Encode a clip, or the next piece of one.
 
         Args:
-            clip: `(B, T, 3, size, size)` float, normalised.
+            clip: `(B, T, 3, seen, seen)` float, normalised.
             state: What the call on the piece before returned; None at the beginning of a video.
 
         Returns:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate, pad
 
 from aulight.nets.encoder import Encoder
 from aulight.nets.recurrence import Recurrence
@@ -80,8 +81,9 @@ class FrameStream:
             anew: As there.
 
         Returns:
-            The scores ``(n, outputs of the head)`` float32, and the heat ``(n, h, w)`` float32 on the backbone's map:
-            1 where it is highest in the frame, 0 where nothing adds to the output.
+            The scores ``(n, outputs of the head)`` float32, and the heat ``(n, h, w)`` float32 on the backbone's map,
+            or on the frame where that has a margin: 1 where it is highest in the frame, 0 where nothing adds to the
+            output.
         """
 
         def step(maps: Tensor, before: Tensor | None) -> tuple[tuple[Tensor, ...], Tensor | None]:
@@ -101,7 +103,12 @@ class FrameStream:
         with torch.no_grad():
             scores, heat = self._recurrence.push(clip[0], times, *_which(clip, faces, anew), see, step)
         highest = heat.amax((-2, -1), keepdim=True)
-        return scores, torch.where(highest > 0, heat / highest, 0.0)
+        heat = torch.where(highest > 0, heat / highest, 0.0)
+        if margin := self.encoder.config.margin:
+            seen = self.encoder.config.seen
+            inside = interpolate(heat[:, None], (seen, seen), mode="bilinear", align_corners=False)[:, 0]
+            heat = pad(inside, (margin, margin, margin, margin))
+        return scores, heat
 
 
 def _which(clip: Tensor, faces: Which | None, anew: Which | None) -> tuple[Which, Which]:

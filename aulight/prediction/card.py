@@ -1,5 +1,7 @@
 """The card of a model: what it is and how far to trust it, in words."""
 
+from pathlib import Path
+
 from aulight.facs import AU_NAMES, MAX_INTENSITY, column
 from aulight.prediction.description import ModelDescription, Scores
 
@@ -12,7 +14,7 @@ def model_card(about: ModelDescription) -> str:
     """
     dataset, stage_one, subjects, test = about.dataset, about.stage_one, about.subjects, about.test
     architecture, recurrence = about.architecture, about.architecture.temporal
-    synthetic = dataset.name in ("synthetic", "avatars")
+    drawn = dataset.name == "synthetic"
     learned = (
         "Without contrastive pretraining."
         if stage_one is None
@@ -52,7 +54,7 @@ def model_card(about: ModelDescription) -> str:
         f"`{dataset.fingerprint}`, fold {about.fold}). Other subjects ({subjects.validation}) chose the "
         f"checkpoint{'' if by is None else f', by {by} labelled frames of theirs'}.",
         f"- {learned}",
-        *(["- The faces of this dataset are drawn by a program."] if synthetic else []),
+        *(["- The faces of this dataset are drawn by a program."] if drawn or about.caution else []),
         "",
         "## Test",
         "",
@@ -68,7 +70,12 @@ def model_card(about: ModelDescription) -> str:
         "no decision about a person should rest on it.",
         *(
             ["- It has learned from drawn faces alone, so it cannot be expected to read real ones."]
-            if synthetic
+            if drawn
+            else [
+                f"- It has {about.caution}. A face at rest need not read 0: compare a face with itself, and test it on "
+                "faces that were coded before numbers are compared between people."
+            ]
+            if about.caution
             else [
                 "- The scores hold for faces, cameras, light and head poses like those of the test subjects; elsewhere "
                 "it has to be tested first.",
@@ -108,3 +115,36 @@ def _scores(of: Scores | None) -> tuple[float | None, ...]:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+def in_short(about: ModelDescription, file: Path) -> str:
+    """A model in a few lines, as Python prints it.
+
+    Args:
+        about: Its description.
+        file: Where it was read from.
+    """
+    dataset, people, test, shape = about.dataset, about.subjects, about.test, about.architecture
+    found = "found and cut out" if about.finds_faces else "taken as they come (faces='mediapipe' finds them)"
+    stage_one = "" if about.stage_one is None else f", pretrained on {about.stage_one.dataset} without labels"
+    known = {} if test is None else {au: scores.icc for au, scores in test.per_au.items()}
+    aus = ", ".join(
+        column(au) + (f" {icc:.2f}" if (icc := known.get(column(au))) is not None else "") for au in about.aus
+    )
+    if test is None:
+        tested = "not tested"
+    else:
+        tested = f"ICC(3,1) {_number(test.icc)} on {test.labelled_frames:,} frames of {people.test} others"
+    state = (
+        "no recurrence" if shape.temporal == "none" else f"{shape.temporal} in steps of {about.seconds_a_step:.3g} s"
+    )
+    lines = [
+        f"aulight model {about.name} ({file})",
+        f"  trained on {dataset.name}: {people.train} people, {about.labelled_frames:,} labelled frames{stage_one}",
+        f"  {tested}{'; of each AU below' if known else ''}",
+        f"  {len(about.aus)} AUs: {aus}",
+        f"  input: faces {shape.size} x {shape.size}, {found}; {shape.backbone}, {state}",
+        f"  intervals: {'none' if about.intervals is None else 'calibrated, coverage='}"
+        + ("" if about.intervals is None else f"{min(about.intervals.levels):g} to {max(about.intervals.levels):g}"),
+    ]
+    return "\n".join(lines)

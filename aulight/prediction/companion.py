@@ -11,6 +11,7 @@ from aulight.data.own import refuse_foreign
 from aulight.errors import AulightError, VideoError
 from aulight.files import publish, remove_former, remove_leftovers, sha256, whole
 from aulight.foreign.json import read_json
+from aulight.prediction.after.records import ELAN, EVENTS, FACES, After
 from aulight.prediction.videos import OVERLAY, Source, Video
 from aulight.prediction.writing import PARTIAL
 
@@ -21,8 +22,8 @@ class ScoredBy(BaseModel):
     Attributes:
         kind: ``trained``, or ``blendshapes`` without a model.
         calibrated: Whether they are intensities, and not scores of the landmarker.
-        note: What a reader should know of them, without a model; as the next.
-        blendshapes: Of each AU, what was taken for it.
+        note: What a reader should know of them, without a model or with one that has seen no real face.
+        blendshapes: Of each AU, what was taken for it, without a model; as the next.
         empty: Of each AU whose column holds nothing, why; an earlier aulight did not say.
         file: The model's file; without one it is not there, as all that follow.
         sha256: Of that file.
@@ -69,8 +70,16 @@ class Wanted(BaseModel):
         max_faces: Likewise; ``None`` where no faces are found.
         smooth_s: Over how many seconds the movement of their crops was smoothed; an earlier aulight did not say.
         pictures: ``photos``, each on its own, or ``film``, which need not be said.
-        baseline: ``rest``, where each person's own was taken away from scores of the landmarker, or ``none``.
+        baseline: ``rest`` or ``person``, where each person's own was taken away, or ``none``.
         landmarker: SHA-256 of the file of another face landmarker than the usual one.
+        start: Second of a film from which on; an earlier aulight took all of it, as the next ones have it.
+        end: Second before which.
+        every: Each so many-th frame.
+        rate: So many frames a second.
+        rotate: Degrees by which pictures were turned, clockwise.
+        columns: Groups of columns beside the AUs; an earlier aulight had none, and did not say, as the next two.
+        present_from: Intensity from which an AU is present, where there are columns of that.
+        min_quality: Quality below which nothing is said of AUs.
     """
 
     model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
@@ -89,6 +98,14 @@ class Wanted(BaseModel):
     pictures: str = "film"
     baseline: str = "none"
     landmarker: str | None = None
+    start: float | None = None
+    end: float | None = None
+    every: int | None = None
+    rate: float | None = None
+    rotate: int = 0
+    columns: tuple[str, ...] = ()
+    present_from: float | None = None
+    min_quality: float | None = None
 
     def with_pictures_of(self, before: "Wanted") -> "Wanted":
         """The same with the pictures that are there already: they are not in the way."""
@@ -113,11 +130,15 @@ class Companion(BaseModel):
         frames_not_followed: In how many others there are faces, but none that is followed; an earlier aulight did not
             say, as the next.
         faces_elsewhere: How often a face elsewhere was taken for the one that is followed.
+        frames_with_more_faces: In how many of the frames there were more faces than are looked for; an earlier aulight
+            did not say.
+        faces_emptied: Of how many faces nothing is said of AUs, since their quality is below ``min_quality``.
         model: What the scores are from.
         coverage: Of the intervals; ``None`` where there are none.
         settings: What else the files depend on.
         aulight: The version that wrote them.
         seconds: What each stage took, and ``all`` of it.
+        after: What was made of the table; an earlier aulight made nothing of it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -133,11 +154,14 @@ class Companion(BaseModel):
     frames_with_a_face: int
     frames_not_followed: int = 0
     faces_elsewhere: int = 0
+    frames_with_more_faces: int = 0
+    faces_emptied: int = 0
     model: ScoredBy
     coverage: float | None = None
     settings: Wanted
     aulight: str
     seconds: dict[str, float] = {}
+    after: After | None = None
 
 
 def read_companion(output: Path, name: str) -> Companion | None:
@@ -194,23 +218,25 @@ def put(made: Path, output: Path, name: str, record: Companion) -> None:
         made: The folder that they are in.
         output: As of :func:`read_companion`.
         name: As there.
-        record: Of these files.
+        record: Of these files, and of those that stay as they are.
     """
     folder, stem = (output / name).parent, Path(name).name
     before = read_companion(output, name)
     there: dict[str, list[str]] = {}
     for old in () if before is None else before.files if before.sha256 is None else before.sha256:
-        if old in _names(stem, (".csv", ".parquet", OVERLAY, ".png")) and (folder / old).is_file():
+        if old in _names(stem, (".csv", ".parquet", OVERLAY, ".png", EVENTS, ELAN, FACES)) and (folder / old).is_file():
             found = sha256(folder / old)
             if before is not None and (before.sha256 is None or found in before.sha256[old]):
                 there[old] = [found]
-    new = {file: [sha256(made / file)] for file in record.files}
+    moved = [file for file in record.files if (made / file).is_file()]
+    known = {} if before is None or before.sha256 is None else before.sha256
+    new = {file: [sha256(made / file)] if file in moved else list(known[file]) for file in record.files}
     both = {file: there.get(file, []) + new.get(file, []) for file in sorted({*there, *new})}
     moving = {"whole": False, "problem": "the files were being put in their places", "sha256": both}
     _write(record.model_copy(update=moving), folder / f"{stem}.json")
     for old in there.keys() - new.keys():
         (folder / old).unlink(missing_ok=True)
-    publish(made, folder, record.files)
+    publish(made, folder, moved)
     _write(record.model_copy(update={"sha256": new}), folder / f"{stem}.json")
 
 

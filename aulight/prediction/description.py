@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from aulight.data.alignment import Alignment, finds_faces
 from aulight.errors import AulightError, one_line, shown
 from aulight.facs import column
+from aulight.prediction.default import CAUTION, RENDERED
 from aulight.prediction.seal import OPEN
 from aulight.scoring.conformal import from_plain
 from aulight.settings.group import ActionUnit, Seed
@@ -75,6 +76,8 @@ class Architecture(Part):
     skip: bool
     norm: Line
     small_input: bool
+    margin: int = 0  # not said by an earlier aulight, as the next
+    contrast: Line = "fixed"
 
 
 class Normalisation(Part):
@@ -247,6 +250,11 @@ class ModelDescription(Part):
         """Seconds from one sample of the recurrence to the next."""
         said = self.stride / self.dataset.fps if self.step_s is None else self.step_s
         return max(said, 1e-3)  # no video is faster, and a stranger may claim anything
+
+    @property
+    def caution(self) -> str | None:
+        """What is to be said wherever its numbers are shown, in ASCII; ``None`` where it learned from real faces."""
+        return CAUTION if self.dataset.name in RENDERED else None
 
     @property
     def finds_faces(self) -> bool:

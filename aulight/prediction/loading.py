@@ -20,7 +20,7 @@ def load(path: str | Path) -> Model:
 
     Args:
         path: A run directory of ``aulight finetune`` (its best checkpoint is taken), a checkpoint inside one, or what
-            ``aulight export`` wrote: ``model.aulight`` or ``model.onnx``.
+            ``aulight export`` wrote: ``model.aulight`` or ``model.onnx``; ``default`` is the model in the box.
 
     Raises:
         AulightError: When there is no model, it is not finished, is damaged, or is of a newer aulight.

@@ -1,51 +1,29 @@
 """A trained model: what it is, and how it scores faces, videos and streams."""
 
 import itertools
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch import nn
 
-from aulight.data.faces.aligner import MAX_FACES, FaceAligner
-from aulight.data.faces.crop import Present, uncut
-from aulight.data.video.photos import Pictures, photos_at
-from aulight.data.video.raw import raw_frames
-from aulight.data.video.types import Frames, RawFrame
-from aulight.errors import AulightError, VideoError
-from aulight.facs import MAX_INTENSITY, column
-from aulight.nets.tracks import Times, Which
+from aulight.data.faces.crop import Present
+from aulight.errors import AulightError
+from aulight.facs import column
+from aulight.prediction.card import in_short
 from aulight.prediction.description import ModelDescription
-from aulight.prediction.rows import Row, Scored, Table
+from aulight.prediction.estimator import CHUNK, Baseline, Estimator
+from aulight.prediction.rows import Scored
+from aulight.prediction.scorer import Intensities, Moments, Scorer, Stream
 from aulight.prediction.seal import write_sealed
 from aulight.scoring.conformal import from_plain
 
-CHUNK = 16
-"""Frames of a video that go through the backbone together."""
 
-Intensities = npt.NDArray[np.float32]
-
-
-class Stream(Protocol):
-    """One video through a network; :class:`FrameStream` is the one of torch."""
-
-    def push(self, clip: Tensor, times: Times, faces: Which, anew: Which) -> Tensor:
-        """Frames ``(1, n, size, size, 3)`` uint8 to intensities ``(n, AUs)`` float32: :meth:`FrameStream.push`."""
-
-    def explain(self, clip: Tensor, output: int, times: Times, faces: Which, anew: Which) -> tuple[Tensor, Tensor]:
-        """The same, and the heat ``(n, h, w)`` float32 of one of them: :meth:`FrameStream.explain`."""
-
-
-class Model:
+class Model(Estimator):
     """A trained estimator of AU intensities, and all that is known about it.
 
     Args:
@@ -76,6 +54,8 @@ class Model:
         self.aus = description.aus
         self.columns = [column(au) for au in self.aus]
         self.size, self.stride = description.architecture.size, description.stride
+        self.crop_size, self.smooth_s = description.crop_size, description.smooth_s
+        self.step_s = None if description.architecture.temporal == "none" else description.seconds_a_step
         reach = description.intervals
         self.intervals = None if reach is None else from_plain(reach.model_dump())
 
@@ -84,11 +64,11 @@ class Model:
         """Its description in plain containers, as its file has it: ``aus``, ``crop_size``, ``dataset``, ``test`` ..."""
         return self.description.plain()
 
-    def scorer(self, device: str = "cpu", precision: str = "32") -> "Scorer":
+    def scorer(self, device: str = "cpu", precision: str = "32") -> Scorer:
         """What scores the aligned faces of one person in one video.
 
         Args:
-            device: As torch names it: ``cpu``, ``cuda`` ...
+            device: As torch names it: ``cpu``, ``cuda`` ...; ``auto``: a GPU, where there is one and it can be used.
             precision: ``32`` or ``bf16``.
 
         Raises:
@@ -96,123 +76,28 @@ class Model:
         """
         if precision not in ("32", "bf16"):
             raise AulightError(f"precision={precision}: 32 or bf16")
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() and self.network is not None else "cpu"
         about = self.description
         return Scorer(self._start(device, precision), self.size, self.aus, about.dataset.fps, str(self.file))
 
-    def predict(
-        self,
-        video: str | Path,
-        fps: float | None = None,
-        *,
-        faces: str = "auto",
-        everybody: bool = False,
-        coverage: float | None = None,
-        device: str = "cpu",
-        precision: str = "32",
-        pictures: Pictures = "auto",
-    ) -> pd.DataFrame:
-        """Intensities in every frame of a video, or in photos.
-
-        Args:
-            video: A video file, a folder of pictures, or a photo.
-            fps: Frames per second of pictures; a video says its own.
-            faces: ``mediapipe`` finds and aligns faces; ``none`` takes the square in the middle of each picture, for
-                those that are aligned already; ``auto`` does as was done for the dataset that the model was trained on.
-            everybody: Follow all faces, not only that of the person who is seen longest.
-            coverage: Adds prediction intervals, ``AU01_lo`` and ``AU01_hi`` ..., if the model is calibrated.
-            device: As :meth:`scorer` takes it, as the next.
-            precision: ``32`` or ``bf16``.
-            pictures: What those of a folder are, as :func:`aulight.data.video.photos.photos_at` has it.
-
-        Returns:
-            A row for each face of each frame, in the columns of :mod:`aulight.prediction.rows`.
-
-        Raises:
-            AulightError: When the video cannot be read to its end.
-        """
-        path = Path(video).expanduser()
-        find = self.finds_faces(faces)
-        photos, problems = photos_at(path, pictures), list[str]()
-        table = Table(self.columns, self.intervals, coverage, files=photos is not None)
-
-        def film() -> Iterator[RawFrame]:
-            return photos.frames(problems) if photos else raw_frames(path, fps, None if find else self.size)
-
-        rows = self._rows(film, find, everybody, table, CHUNK, device, precision, photos is not None)
-        found = pd.DataFrame(rows, columns=table.names)
-        if problems:
-            raise VideoError("; ".join(problems))
-        return found
-
-    def stream(
-        self,
-        frames: Iterable[Frames],
-        fps: float,
-        *,
-        faces: str = "auto",
-        everybody: bool = False,
-        coverage: float | None = None,
-        device: str = "cpu",
-        precision: str = "32",
-    ) -> Iterator[Row]:
-        """Intensities in frames as they come: rows as :meth:`predict` gives them, in order.
-
-        A row comes about 0.3 s after its frame, since the crop follows what the head does next as well; the first ones
-        after 0.5 s, once it is clear whose face is the largest: that person is followed, since nobody knows yet who
-        will be seen longest.
-
-        Args:
-            frames: Whole pictures ``(H, W, 3)`` uint8 RGB.
-            fps: How many of them are a second.
-            faces: As of :meth:`predict`, and all that follow.
-            everybody: As there.
-            coverage: As there.
-            device: As there.
-            precision: As there.
-
-        Raises:
-            AulightError: For a frame of another kind.
-        """
-        numbered = (RawFrame(number, number / fps, _picture(image)) for number, image in enumerate(frames))
-        table = Table(self.columns, self.intervals, coverage)
-        return self._rows(lambda: numbered, self.finds_faces(faces), everybody, table, 1, device, precision)
-
     def finds_faces(self, faces: str) -> bool:
-        """Whether faces are to be found and aligned, by the setting that :meth:`predict` describes.
-
-        Raises:
-            AulightError: For another setting.
-        """
+        """As of :class:`Estimator`."""
         if faces not in ("auto", "mediapipe", "none"):
             raise AulightError(f"faces={faces}: one of auto, mediapipe, none")
         return faces == "mediapipe" or (faces == "auto" and self.description.finds_faces)
 
-    def _rows(
-        self,
-        film: Callable[[], Iterable[RawFrame]],
-        find: bool,
-        everybody: bool,
-        table: Table,
-        chunk: int,
-        device: str,
-        precision: str,
-        apart: bool = False,
-    ) -> Iterator[Row]:
-        with ExitStack() as stack:
-            about = self.description
-            if not find:
-                present = uncut(film(), self.size)
-            else:
-                aligner = FaceAligner(about.crop_size, False, MAX_FACES, about.smooth_s)
-                stack.enter_context(aligner)
-                if apart:
-                    present = aligner.photos(film(), everybody)
-                elif everybody:
-                    present = aligner.everybody(film())
-                else:  # a frame at a time is a film that nobody can read twice
-                    present = aligner.follow_live(film()) if chunk == 1 else aligner.follow(film)
-            for scored in self.score(present, chunk, device, precision, apart=apart):
-                yield from table.rows(scored)
+    def say(
+        self, frames: Iterator[Present], chunk: int, device: str, precision: str, apart: bool, baseline: Baseline
+    ) -> Iterator[Scored]:
+        """As of :class:`Estimator`."""
+        if baseline != "none":
+            raise AulightError(f"baseline={baseline}: only of the table; a model's intensities have their own 0")
+        return self.score(frames, chunk, device, precision, apart=apart)
+
+    def __repr__(self) -> str:
+        """What it is, in a few lines."""
+        return in_short(self.description, self.file)
 
     def score(
         self,
@@ -278,119 +163,3 @@ class Model:
             raise AulightError("an .onnx file has no weights to write; export the run or the .aulight file it is from")
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
         write_sealed(Path(path), safetensors.torch.save(weights, self.description.header()))
-
-
-def _picture(image: Any) -> Frames:
-    """A picture as given from outside, if it is one."""
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        kind = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise AulightError(f"stream: a frame is {kind}; uint8 (height, width, 3), RGB, is needed")
-    return image
-
-
-class Moments(NamedTuple):
-    """When frames were taken, and whether they show a face.
-
-    Attributes:
-        times: ``(n,)`` float64 seconds, in order.
-        faces: ``(n,)`` bool, whether there is a face.
-        anew: ``(n,)`` bool, whether it is another person than before, or the face is elsewhere.
-    """
-
-    times: Times
-    faces: Which
-    anew: Which
-
-
-class Scorer:
-    """Scores the aligned faces of one person in one video, in order; :meth:`Model.scorer` makes it."""
-
-    def __init__(self, stream: Stream, size: int, aus: Sequence[int], fps: float, name: str = "model") -> None:
-        self._stream, self._size, self._aus, self._fps, self._name = stream, size, tuple(aus), fps, name
-        self._next_s = 0.0
-
-    def push(self, crops: Frames, when: Moments | None = None) -> Intensities:
-        """Scores the next frames; frames without a face are given as well, cut where the face was.
-
-        Args:
-            crops: ``(n, S, S, 3)`` uint8 RGB; any number of frames, of any size.
-            when: When each was taken. ``None``: at the rate of the videos that the model learned from, all with a face.
-
-        Returns:
-            ``(n, AUs)`` float32, 0..5.
-        """
-        if not len(crops):
-            return np.empty((0, len(self._aus)), np.float32)
-        return self._finite(self._stream.push(self._clip(crops), *self._moments(crops, when))).numpy()
-
-    def explain(
-        self, crops: Frames, au: int, when: Moments | None = None
-    ) -> tuple[Intensities, npt.NDArray[np.float32]]:
-        """In place of :meth:`push`: scores the next frames, and says where in each of them one AU is seen.
-
-        Gradient times activation of the network's last map (see :meth:`FrameStream.explain`), made as large as the
-        crop. A map has few places (4 x 4 with ``resnet_tiny`` at 64 x 64), so the heat tells the brows from the mouth,
-        not one lip from the other. In each frame its peak is the intensity as a share of 5: a face that does not show
-        the AU has no heat, where a peak of 1 in every frame would make much of nothing.
-
-        Args:
-            crops: ``(n, S, S, 3)`` uint8 RGB; any number of frames, of any size.
-            au: Number of the AU.
-            when: As of :meth:`push`.
-
-        Returns:
-            Intensities ``(n, AUs)`` float32, 0..5, and heat ``(n, S, S)`` float32, 0..1.
-
-        Raises:
-            AulightError: For an AU that the model does not have, and for a model that was read from an ``.onnx`` file.
-        """
-        if au not in self._aus:
-            known = ", ".join(map(str, self._aus))
-            raise AulightError(f"explain={au}: the model does not know this AU, only {known}")
-        if not len(crops):
-            return self.push(crops), np.empty(crops.shape[:3], np.float32)
-        output = self._aus.index(au)
-        intensities, heat = self._stream.explain(self._clip(crops), output, *self._moments(crops, when))
-        self._finite(intensities)
-        heat = heat * (intensities[:, output] / MAX_INTENSITY)[:, None, None]
-        return intensities.numpy(), _over_crop(heat, self._size, crops.shape[1]).numpy()
-
-    def _moments(self, crops: Frames, when: Moments | None) -> Moments:
-        if when is None:
-            count = len(crops)
-            times = self._next_s + np.arange(count) / self._fps
-            when = Moments(times, np.ones(count, bool), np.zeros(count, bool))
-        self._next_s = float(when.times[-1]) + 1 / self._fps
-        return when
-
-    def _finite(self, intensities: Tensor) -> Tensor:
-        """Intensities as they are, if they are numbers: others come of a damaged model."""
-        if not bool(torch.isfinite(intensities).all()):
-            raise AulightError(
-                f"{self._name}: its scores are not finite numbers; it is damaged, or its training came to nothing"
-            )
-        return intensities
-
-    def _clip(self, crops: Frames) -> Tensor:
-        clip = torch.from_numpy(np.ascontiguousarray(crops))
-        if crops.shape[1:3] != (self._size, self._size):
-            # what training and evaluation do while they decode
-            small = interpolate(clip.permute(0, 3, 1, 2), (self._size, self._size), mode="bilinear", antialias=True)
-            clip = small.permute(0, 2, 3, 1)
-        torch.set_flush_denormal(True)  # of this thread; features near 0 make a CPU ten times slower otherwise
-        return clip[None]
-
-
-def _over_crop(heat: Tensor, size: int, side: int) -> Tensor:
-    """Bilinear heat on a crop of ``side`` pixels from that on the map ``(n, h, h)`` of frames of ``size`` pixels.
-
-    A place of the map looks at what is around pixel stride x index, where layers of stride 2 put it whose kernels are
-    odd and padded alike on both sides. In the middle of a tile, the heat would lie too far to the right and too low.
-    """
-    places = heat.shape[-1]
-    stride = 2 ** math.ceil(math.log2(size / places))
-    pixel = (torch.arange(side) + 0.5) * size / side - 0.5
-    # (side, h); beyond the outermost places the heat fades
-    weights = (1 - (pixel[:, None] / stride - torch.arange(places)).abs()).clamp(min=0)
-    over: Tensor = weights @ heat @ weights.T
-    return over.clamp(max=1)  # above by rounding only

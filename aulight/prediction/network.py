@@ -15,7 +15,8 @@ from aulight.nets.heads import IntensityRegressor
 from aulight.nets.stream import FrameStream
 from aulight.nets.tracks import Times, Which
 from aulight.prediction.description import ModelDescription
-from aulight.prediction.model import Model, Stream
+from aulight.prediction.model import Model
+from aulight.prediction.scorer import Stream
 
 
 class TorchStream:

@@ -15,7 +15,8 @@ from aulight.nets.recurrence import Recurrence
 from aulight.nets.tracks import Times, Which
 from aulight.prediction.description import ModelDescription
 from aulight.prediction.graph import check_graph
-from aulight.prediction.model import Model, Stream
+from aulight.prediction.model import Model
+from aulight.prediction.scorer import Stream
 from aulight.prediction.seal import check_seal, write_sealed
 from aulight.processes import cpus
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,10 +19,12 @@ from aulight.data.video.types import RawFrame
 from aulight.errors import AulightError
 from aulight.facs import column
 from aulight.prediction.clock import Clock
-from aulight.prediction.companion import ScoredBy
+from aulight.prediction.columns import columns_of
+from aulight.prediction.companion import ScoredBy, Wanted
 from aulight.prediction.rows import Scored
 from aulight.prediction.untrained import EMPTY, TABLE, Untrained, notes
 from aulight.processes import Item, ahead, cpus
+from aulight.settings.model import DEFAULT
 from aulight.settings.predict import FoundFaces, PredictSettings
 
 if TYPE_CHECKING:  # it takes torch along, which is not needed without a model
@@ -44,7 +46,7 @@ class Pipeline:
         settings: Of the command.
 
     Attributes:
-        model: What scores them; ``None`` for the landmarker's own scores.
+        model: What scores them; ``None`` for the landmarker's own scores by the table.
         from_rest: Whether each person's rest is taken away from the landmarker's own scores, but for photos.
         finds: Whether faces are found.
         everybody: Whether all of them are followed.
@@ -53,21 +55,27 @@ class Pipeline:
         smooth_s: Over how many seconds the movement of their crops is smoothed.
         columns: Names of the AUs.
         intervals: How far prediction intervals reach, if that is known.
+        beside: What else is said of faces.
         square: Side of the square in the middle of a picture that is taken, where no faces are found.
+        step_s: Seconds in which the model's recurrence goes on; ``None`` where there is none.
+        crowded: In how many frames of the video that was scored last there were more faces than are looked for.
 
     Raises:
         AulightError: For a model that cannot be read, or does not have what is wanted of it.
     """
 
     def __init__(self, settings: PredictSettings) -> None:
+        self._settings = settings
         self._device, self._precision, self._explain = settings.device, settings.precision, settings.explain
-        self.model = None if settings.model is None else self._load(settings.model)
+        self.model = None if settings.by_table else self._load(settings.model or DEFAULT)
         self.from_rest = settings.baseline == "rest"
+        self._of_film = settings.baseline == "person"
         self.finds = self.model is None or self.model.finds_faces(settings.faces.find)
         found = settings.faces if isinstance(settings.faces, FoundFaces) and self.finds else None
         self.everybody = isinstance(settings.faces, FoundFaces) and settings.faces.all
         if self.everybody and not self.finds:
             raise AulightError("faces.all=true: the model learned from faces as they came; add faces=mediapipe")
+        self.beside = columns_of(settings.columns, settings.present_from, settings.min_quality, self.finds)
         self.max_faces = None if found is None else found.max_faces
         about = None if self.model is None else self.model.description
         self.smooth_s = SMOOTH_S if about is None else about.smooth_s
@@ -79,6 +87,8 @@ class Pipeline:
         scores = self.model or Untrained()
         self.columns, self.intervals = scores.columns, scores.intervals
         self.square = None if self.model is None or self.finds else self.model.size
+        self.step_s = None if about is None or about.architecture.temporal == "none" else about.seconds_a_step
+        self.crowded = 0
 
     def _load(self, given: str) -> "Model":
         import torch
@@ -101,10 +111,10 @@ class Pipeline:
         """
         if self.model is None:
             names = {column(au): " or ".join(names) for au, names in TABLE.items()}
-            note = "; ".join(notes(self.from_rest and not apart))
+            note = "; ".join(notes(self.from_rest and not apart, self._of_film and not apart))
             return ScoredBy(kind="blendshapes", calibrated=False, note=note, blendshapes=names, empty=EMPTY)
         about = self.model.description
-        return ScoredBy(
+        known = ScoredBy(
             kind="trained",
             calibrated=True,
             file=str(self.model.file.resolve()),
@@ -114,6 +124,35 @@ class Pipeline:
             arm=about.arm,
             label_fraction=about.label_fraction,
             versions=about.versions,
+        )
+        return known if about.caution is None else known.model_copy(update={"note": about.caution})
+
+    def wanted(self) -> Wanted:
+        """The settings that the files of a film depend on."""
+        settings, beside = self._settings, self.beside
+        smooth_s: dict[str, Any] = {"smooth_s": self.smooth_s} if self.finds else {}
+        return Wanted(
+            format=settings.format,
+            coverage=settings.coverage,
+            plot=settings.plot,
+            fps=settings.fps,
+            overlay=settings.overlay or settings.explain is not None,
+            explain=settings.explain,
+            precision=settings.precision,
+            faces="mediapipe" if self.finds else "none",
+            all=self.everybody,
+            max_faces=self.max_faces,
+            baseline=settings.baseline,
+            landmarker=self.another_landmarker,
+            start=settings.start,
+            end=settings.end,
+            every=settings.every,
+            rate=settings.rate,
+            rotate=settings.rotate,
+            columns=beside.groups,
+            present_from=beside.present_from if beside.presence else None,
+            min_quality=settings.min_quality,
+            **smooth_s,
         )
 
     @property
@@ -140,7 +179,7 @@ class Pipeline:
     ) -> Generator[Scored, None, None]:
         """The frames of one video and the people in them, scored, by stages side by side where there are CPUs to spare.
 
-        Where one person is followed, the video is read twice: who that is shows at its end.
+        Where faces are found, the video is read twice: who is who shows at its end.
 
         Args:
             film: Begins to read the video, with :func:`aulight.data.video.raw.raw_frames`, or opens a camera.
@@ -158,7 +197,7 @@ class Pipeline:
             def network(present: Iterator[Present]) -> Iterator[Scored]:
                 if self.model is None:
                     return Untrained().score(present, self.from_rest and not apart)
-                from aulight.prediction.model import CHUNK
+                from aulight.prediction.estimator import CHUNK
 
                 return self.model.score(
                     present, 1 if live else CHUNK, self._device, self._precision, self._explain, apart
@@ -180,6 +219,7 @@ class Pipeline:
         apart: bool,
     ) -> Iterator[Present]:
         """The people in frames, cut out as the model knows them."""
+        self.crowded = 0
         with ExitStack() as stack:
 
             def read() -> Iterator[RawFrame]:
@@ -193,14 +233,23 @@ class Pipeline:
             if self.max_faces is None:
                 present = uncut(once(), self.square or UNTRAINED_CROP)
             else:
-                blendshapes = self.model is None
-                aligner = FaceAligner(self._crop_size, blendshapes, self.max_faces, self.smooth_s, self._landmarker)
-                stack.enter_context(aligner)
+                shapes, measure = self.model is None or self.beside.shapes, self.beside.measure
+                aligner = stack.enter_context(
+                    FaceAligner(self._crop_size, shapes, self.max_faces, self.smooth_s, self._landmarker, measure)
+                )
                 if apart:
                     present = aligner.photos(once(), self.everybody)
                 elif self.everybody:
-                    present = aligner.everybody(once())
+                    present = aligner.everybody_live(once()) if live else aligner.everybody(read, report)
                 else:
                     present = aligner.follow_live(once()) if live else aligner.follow(read, report)
+                present = self._counted(aligner, present)
             for frame, there in present:
                 yield frame if pictures else replace(frame, image=NO_PICTURE), there
+
+    def _counted(self, aligner: FaceAligner, present: Iterator[Present]) -> Iterator[Present]:
+        """The same; notes how often there were more faces than are looked for."""
+        for item in present:
+            self.crowded = aligner.crowded
+            yield item
+        self.crowded = aligner.crowded

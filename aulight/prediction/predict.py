@@ -5,10 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aulight.errors import AulightError
+from aulight.errors import AulightError, shorten
 from aulight.files import remove_leftovers
+from aulight.prediction.after.folder import clash, resolved
+from aulight.prediction.after.overview import PAGE, make_room_for_overview, write_overview
+from aulight.prediction.after.summary import Failed
+from aulight.prediction.inputs import find_inputs
 from aulight.prediction.predictor import Found, Predictor
-from aulight.prediction.videos import Video, expected, find_videos
+from aulight.prediction.videos import Video, expected
 from aulight.prediction.webcam import record_webcam
 from aulight.processes import Bar, cpus, pump
 from aulight.settings.predict import PredictSettings
@@ -28,6 +32,7 @@ class Predicted:
         closed: Of folders that cannot be looked into, the reason.
         overlays: What was passed over for its name (:class:`aulight.prediction.videos.Listing`).
         others: What was passed over for being neither a video nor a picture, likewise.
+        page: The page over all videos of the folder, where there is one.
     """
 
     predictor: Predictor
@@ -36,6 +41,7 @@ class Predicted:
     closed: Mapping[Path, str] = field(default_factory=dict)
     overlays: Sequence[Path] = ()
     others: Mapping[str, int] = field(default_factory=dict)
+    page: Path | None = None
 
 
 def score_input(settings: PredictSettings) -> Predicted:
@@ -55,7 +61,12 @@ def score_input(settings: PredictSettings) -> Predicted:
         predictor = Predictor(settings)
         video, found = record_webcam(predictor, settings.camera, settings.max_frames)
         return Predicted(predictor, {video: found})
-    videos, closed, overlays, others = find_videos(Path(settings.input).expanduser(), output)
+    videos, closed, overlays, others = find_inputs(settings.inputs, output)
+    settings = resolved(settings, len(videos), output)
+    if problem := clash([video.name for video in videos], bool(settings.summary)):
+        raise AulightError(f"input={shorten(settings.inputs)}: {problem}")
+    if settings.summary:
+        make_room_for_overview(output)
     for folder in {(output / video.name).parent for video in videos}:
         remove_leftovers(folder)
     predictor = Predictor(settings)
@@ -63,7 +74,7 @@ def score_input(settings: PredictSettings) -> Predicted:
     missing = [video for video in videos if before[video] is None]
     for video in missing:
         predictor.make_room(video)  # before hours of work, not after
-    frames = {video: expected(video, settings.fps) for video in missing}
+    frames = {video: expected(video, settings.fps, predictor.part) for video in missing}
     todo = sorted(frames, key=lambda video: -frames[video])  # the longest first, so that all processes end together
     processes = processes_for(len(todo), settings.workers, cpus(), predictor.pipeline.on_gpu)
     made: dict[Video, Found] = {}
@@ -75,8 +86,16 @@ def score_input(settings: PredictSettings) -> Predicted:
             predictor.pipeline.share_cpus(1)
             for video in todo:
                 made[video] = predictor.make(video, bar.update)
+    for video in videos:
+        if before[video] is not None:
+            predictor.refresh(video)
     results = {video: before[video] or made[video] for video in videos}
-    return Predicted(predictor, results, len(videos) - len(todo), closed, overlays, others)
+    if settings.summary:
+        nothing = {video: found for video, found in results.items() if found.problem and not found.tally.frames}
+        failed = {video.name: Failed(str(video.path), str(of.problem)) for video, of in nothing.items() if not of.taken}
+        write_overview(output, failed, settings.thumbnails)
+    page = output / PAGE if settings.summary else None
+    return Predicted(predictor, results, len(videos) - len(todo), closed, overlays, others, page)
 
 
 def processes_for(videos: int, workers: int | None, usable: int, on_gpu: bool) -> int:

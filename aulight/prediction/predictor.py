@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +14,28 @@ import pandas as pd
 
 from aulight.data import marks
 from aulight.data.video.images import is_folder
+from aulight.data.video.part import Part, turned
 from aulight.data.video.photos import photos_at
-from aulight.data.video.raw import late_start, raw_frames, raw_info
+from aulight.data.video.raw import late_start, part_frames, raw_frames, raw_info
 from aulight.data.video.types import Frames, RawFrame, RawInfo
 from aulight.data.video.write import write_video
 from aulight.drawing.annotate import Shown, annotate
 from aulight.errors import AulightError, VideoError, shorten
 from aulight.facs import MAX_INTENSITY, column
 from aulight.files import Taken, alone, scratch
+from aulight.prediction.after.make import Picture, asked_of, endings, make_after, refresh
+from aulight.prediction.after.moments import Moments, by_time
+from aulight.prediction.after.records import ELAN, EVENTS, FACES
+from aulight.prediction.after.table import read_table, take_rest_away
 from aulight.prediction.clock import Clock
 from aulight.prediction.companion import Companion, Wanted, make_room, put, read_companion
 from aulight.prediction.pipeline import Pipeline
 from aulight.prediction.rows import Scored, Table, Tally
-from aulight.prediction.untrained import NOTE, notes
+from aulight.prediction.untrained import FROM_REST_OF_FILM, NOTE, notes
 from aulight.prediction.videos import OVERLAY, Source, Video, about
 from aulight.prediction.writing import PARTIAL, Rows, of_one_size
 from aulight.scoring.conformal import SUBJECTS
-from aulight.settings.predict import PredictSettings
+from aulight.settings.predict import PART, PredictSettings
 from aulight.version import __version__
 
 PHOTOS_A_SECOND = 1.0
@@ -77,28 +82,23 @@ class Predictor:
         self._settings = settings
         self.output = Path(settings.output).expanduser()
         self.pipeline = Pipeline(settings)
+        self._asked = asked_of(settings)
+        self._shows_faces = settings.thumbnails and (settings.plot or self._asked.faces)
         self._table(photos=False)  # says what is wrong with the coverage before the work
         self._about = {apart: self.pipeline.about(apart) for apart in (False, True)}
-        smooth_s: dict[str, Any] = {"smooth_s": self.pipeline.smooth_s} if self.pipeline.finds else {}
-        self._wanted = Wanted(
-            format=settings.format,
-            coverage=settings.coverage,
-            plot=settings.plot,
-            fps=settings.fps,
-            overlay=settings.overlay or settings.explain is not None,
-            explain=settings.explain,
-            precision=settings.precision,
-            faces="mediapipe" if self.pipeline.finds else "none",
-            all=self.pipeline.everybody,
-            max_faces=self.pipeline.max_faces,
-            baseline=settings.baseline,
-            landmarker=self.pipeline.another_landmarker,
-            **smooth_s,
-        )
+        self.part = Part(settings.start, settings.end, settings.every, settings.rate, settings.rotate)
+        if self.pipeline.step_s is not None:
+            self.part = replace(self.part, step_s=self.pipeline.step_s)
+        self._wanted = self.pipeline.wanted()
 
     def file(self, video: Video) -> Path:
         """The table of a video."""
         return self.output / f"{video.name}.{self._settings.format}"
+
+    @property
+    def min_quality(self) -> float | None:
+        """Faces of less quality get no intensities."""
+        return self._settings.min_quality
 
     @property
     def untrained(self) -> bool:
@@ -108,9 +108,13 @@ class Predictor:
     @property
     def notes(self) -> list[str]:
         """What a reader of the summary should know."""
+        person = self._settings.baseline == "person"
         if self.untrained:
-            return notes(self.pipeline.from_rest)
-        lines = []
+            return notes(self.pipeline.from_rest, of_film=person)
+        model = self.pipeline.model
+        lines = [FROM_REST_OF_FILM] if person else []
+        if model is not None and (caution := model.description.caution) is not None:
+            lines.append(f"the model {model.description.name} {caution}")
         if self._settings.faces.find == "auto" and not self.pipeline.finds:
             lines.append(
                 "the model learned from faces as they came: the square in the middle of each frame was taken; "
@@ -130,12 +134,15 @@ class Predictor:
     def note(self) -> str:
         """What is to be known beside the numbers in a picture, in ASCII."""
         model = self.pipeline.model
+        rest = ", from each person's rest" if self._settings.baseline != "none" else ""
         if model is None:
-            return f"{NOTE}, from each person's rest" if self.pipeline.from_rest else NOTE
+            return f"{NOTE}{rest}"
         said = [model.description.name.encode("ascii", "replace").decode()]
+        if model.description.caution is not None:
+            said.append(model.description.caution)
         if self.pipeline.intervals is not None and self._settings.coverage is not None:
             said.append(f"{self._settings.coverage:.0%} intervals")
-        return ", ".join(said)
+        return ", ".join(said) + rest
 
     def done(self, video: Video) -> Found | None:
         """What came of a video before, if all that is wanted is there and neither it nor the model has changed."""
@@ -152,9 +159,17 @@ class Predictor:
         if not record.source.is_unchanged(video.path):
             return None
         folder = (self.output / video.name).parent
-        if not all((folder / name).is_file() for name in record.files):
+        missing = [name for name in record.files if not (folder / name).is_file()]
+        if any(not name.endswith((EVENTS, ELAN, FACES)) for name in missing):  # these are made of the table
             return None
-        tally = Tally(record.frames, record.frames_with_a_face, record.frames_not_followed, record.faces_elsewhere)
+        tally = Tally(
+            record.frames,
+            record.frames_with_a_face,
+            record.frames_not_followed,
+            record.faces_elsewhere,
+            record.frames_with_more_faces,
+            record.faces_emptied,
+        )
         return Found(tally, photos=photos, notes=tuple(record.notes))
 
     def make_room(self, video: Video) -> None:
@@ -165,7 +180,15 @@ class Predictor:
         """
         pictures = {OVERLAY: self._wanted.overlay, ".png": self._wanted.plot}
         wanted = [f".{self._settings.format}", *(ending for ending, drawn in pictures.items() if drawn)]
-        make_room(self.output, video, wanted)
+        make_room(self.output, video, [*wanted, *endings(self._asked)])
+
+    def refresh(self, video: Video) -> None:
+        """Makes what is made of its table anew, of a video that was done before, where the settings of that differ.
+
+        Raises:
+            AulightError: When there are files that are not ours to replace.
+        """
+        refresh(self.output, video, self._asked)
 
     def make(self, video: Video, report: Callable[[int], Any]) -> Found:
         """Scores a video and writes what is wanted of it, unless not even one frame can be read.
@@ -183,8 +206,12 @@ class Predictor:
 
         def film() -> Iterator[RawFrame]:
             if photos is not None:
-                return photos.frames(problems)
-            return _until_damaged(raw_frames(video.path, self._settings.fps, self.pipeline.square), problems)
+                photo = photos.frames(problems)
+                return (replace(one, image=turned(one.image, self.part.degrees)) for one in photo)
+            if self.part.whole:
+                return _until_damaged(raw_frames(video.path, self._settings.fps, self.pipeline.square), problems)
+            some = part_frames(video.path, self._settings.fps, self.pipeline.square, self.part, info.fps)
+            return _until_damaged(some, problems)
 
         odd = [] if info.note is None else [info.note]
         if photos is None and is_folder(video.path) and self._settings.pictures == "auto":
@@ -192,6 +219,10 @@ class Predictor:
             odd.append(f"{video.path}: pictures taken for a film of {film_of}; pictures=photos scores each on its own")
         if photos is not None and self.pipeline.from_rest:
             odd.append("photos are scored as they are: baseline=rest is for films")
+        if photos is not None and (cut := [name for name in PART if getattr(self._settings, name) is not None]):
+            odd.append(f"photos are scored one by one: {' and '.join(cut)} {'are' if cut[1:] else 'is'} for films")
+        if photos is not None and self._settings.baseline == "person":
+            odd.append("photos are scored as they are: baseline=person is for films")
         return self.write(video, film, info.fps, source, problems, report, odd=odd, apart=photos is not None)
 
     def write(
@@ -225,23 +256,29 @@ class Predictor:
         clock, begin, tally = Clock(), time.perf_counter(), Tally()
         folder, stem = (self.output / video.name).parent, Path(video.name).name
         table, pictures = self._table(apart), wanted.overlay or show is not None
+        moments = Moments(self.pipeline.columns, apart) if self._shows_faces else None
         with closing(self.pipeline.scored(film, clock, report, pictures, live, apart)) as stream:
             first = next(stream, None)
             if first is None:
                 return Found(problem=_told(problems) or f"{video.path}: no frames came")
-            notes = [*odd, *([late] if (late := late_start(video.path, first.frame.time_s, fps)) else [])]
-
+            late = None if self.part.start_s else late_start(video.path, first.frame.time_s, fps)
+            notes = [*odd, *([late] if late else [])]
+            begins_s = 0.0 if live else self.part.start_s or 0.0
             times = list[float]()  # of the pictures
 
             def written(rows: Rows) -> Iterator[Frames]:
                 for scored in itertools.chain([first], clock.made_by("writing", stream, -1)):
+                    if scored.frame.between:
+                        continue
                     rows.add(table.rows(scored))
                     tally.add(scored)
+                    if moments is not None:
+                        moments.add(scored)
                     if pictures:
-                        picture = self._picture(scored, table)
+                        picture = self._picture(scored, table, tally.frames)
                         if show is not None:
                             show(picture)
-                        times.append(scored.frame.time_s)
+                        times.append(scored.frame.time_s - begins_s)
                         yield picture
 
             try:
@@ -264,8 +301,13 @@ class Predictor:
                                 write_video(overlay, drawn, fps, times=pictures_by, made=marks.OVERLAY)
                             else:
                                 deque(written(rows), maxlen=0)
+                        tally.crowded, tally.emptied = self.pipeline.crowded, table.emptied
+                        rest = self._level(file) if wanted.baseline == "person" else {}
+                        scores = read_table(file)
+                        strongest = [] if moments is None else moments.chosen(scores)
+                        after = make_after(scores, made, video, self.output, self._asked, strongest)
                         if wanted.plot:
-                            self._plot(file, made / f"{stem}.png", video.name, apart)
+                            self._plot(file, made / f"{stem}.png", video.name, apart, strongest)
                         clock.seconds["writing"] += time.perf_counter() - start
                         if problems:
                             for path in list(made.iterdir()):
@@ -281,11 +323,14 @@ class Predictor:
                             frames_with_a_face=tally.seen,
                             frames_not_followed=tally.not_followed,
                             faces_elsewhere=tally.elsewhere,
+                            frames_with_more_faces=tally.crowded,
+                            faces_emptied=tally.emptied,
                             model=self._about[apart],
                             coverage=wanted.coverage if self.pipeline.intervals is not None else None,
                             settings=wanted,
                             aulight=__version__,
                             seconds={"all": time.perf_counter() - begin, **clock.seconds},
+                            after=after.model_copy(update={"rest": rest}) if rest else after,
                         )
                         put(made, self.output, video.name, record)
             except Taken as taken:
@@ -293,22 +338,35 @@ class Predictor:
         return Found(tally, _told(problems), apart, notes=tuple(notes))
 
     def _table(self, photos: bool) -> Table:
-        return Table(self.pipeline.columns, self.pipeline.intervals, self._settings.coverage, photos)
+        pipeline = self.pipeline
+        return Table(pipeline.columns, pipeline.intervals, self._settings.coverage, photos, pipeline.beside)
 
     def _wanted_of(self, photos: bool) -> Wanted:
-        return self._wanted.model_copy(update={"pictures": "photos", "baseline": "none"}) if photos else self._wanted
+        if not photos:
+            return self._wanted
+        return self._wanted.model_copy(update={"pictures": "photos", "baseline": "none", **dict.fromkeys(PART)})
 
-    def _picture(self, scored: Scored, table: Table) -> Frames:
+    def _picture(self, scored: Scored, table: Table, number: int) -> Frames:
         shown = []
         for person in scored.seen:
-            face, values = scored.faces[person], scored.values[person]
+            face, values = scored.faces[person], table.values(scored, person)
             low, high = table.around(values) or (None, None)
             shown.append(Shown(person, face.matrix, len(face.crop), values, low, high, scored.heat.get(person)))
         explained = self._wanted.explain
         heat = "" if explained is None else f", heat: {column(explained)}"
-        return annotate(scored.frame.image, self.pipeline.columns, shown, self.note + heat)
+        name, seconds = scored.frame.name, scored.frame.time_s
+        place = scored.frame.number if scored.frame.place is None else scored.frame.place
+        when = f"{int(seconds // 60)}:{seconds % 60:06.3f}  frame {place + 1}" if name is None else f"photo {number}"
+        return annotate(scored.frame.image, self.pipeline.columns, shown, self.note + heat, when)
 
-    def _plot(self, file: Path, picture: Path, title: str, photos: bool) -> None:
+    def _level(self, file: Path) -> dict[str, dict[str, float]]:
+        """Takes each person's own rest away from a table; what that is."""
+        level = file.with_name(f"level{file.suffix}")
+        rest = take_rest_away(file, level, self._settings.present_from)
+        level.replace(file)
+        return rest
+
+    def _plot(self, file: Path, picture: Path, title: str, photos: bool, strongest: Sequence[Picture]) -> None:
         from aulight.drawing.style import save  # with matplotlib
         from aulight.drawing.timeline import timeline
 
@@ -316,7 +374,7 @@ class Predictor:
         if photos:  # one after the other, and no line from one to the next
             table = table.assign(timestamp=table["frame"], frame=2 * table["frame"])
         unit = "photos" if photos else "seconds"
-        save(timeline(table, self.pipeline.columns, title, self.note, unit), picture)
+        save(timeline(table, self.pipeline.columns, title, self.note, unit, by_time(strongest)), picture)
 
 
 def _told(problems: list[str]) -> str | None:

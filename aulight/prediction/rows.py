@@ -1,8 +1,9 @@
 """What is said of a video: a row for each face of each frame, in the columns that OpenFace made known.
 
 ``frame`` (from 1), ``face_id``, ``timestamp`` (seconds), ``confidence`` (0 where no face is found), ``success`` (0 or
-1) and ``AU01_r`` ... in 0..5, empty without a face; then, if there are prediction intervals, ``AU01_lo``, ``AU01_hi``
-... Photos have their ``file`` in front.
+1); what else is said of the face (:mod:`aulight.prediction.columns`); ``AU01_r`` ... in 0..5, empty without a face or
+where it is seen worse than was asked for; ``AU01_c`` ..., 1 where an AU is present; then, if there are prediction
+intervals, ``AU01_lo``, ``AU01_hi`` ... Photos have their ``file`` in front.
 """
 
 import math
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from aulight.data.faces.crop import AlignedFrame
 from aulight.data.video.types import RawFrame
+from aulight.prediction.columns import Columns
 from aulight.scoring.conformal import Intervals
 
 Values = npt.NDArray[np.float32]
@@ -59,12 +61,16 @@ class Tally:
         seen: In how many of them there is a face that has a row.
         not_followed: In how many others there are faces, but none that is followed.
         elsewhere: How often a face elsewhere was taken for the one that is followed.
+        crowded: In how many of the frames there were more faces than are looked for.
+        emptied: Of how many faces nothing is said of AUs, since they are seen worse than was asked for.
     """
 
     frames: int = 0
     seen: int = 0
     not_followed: int = 0
     elsewhere: int = 0
+    crowded: int = 0
+    emptied: int = 0
 
     def add(self, scored: Scored) -> None:
         """The next frame."""
@@ -83,6 +89,9 @@ class Tally:
         return self.frames - self.seen - self.not_followed
 
 
+NOTHING_BESIDE = Columns()
+
+
 class Table:
     """Makes the rows of one video, frame by frame.
 
@@ -91,22 +100,33 @@ class Table:
         intervals: Calibration, if there is one.
         coverage: Of the intervals; ``None`` for none.
         files: Whether the frames are photos, whose names are to be told.
+        beside: What else is said of faces.
 
     Attributes:
         names: Of all columns, in order.
+        beside: As given.
+        emptied: Of how many faces so far nothing was said of AUs, since they are seen too badly.
 
     Raises:
         AulightError: For a coverage that is not calibrated.
     """
 
     def __init__(
-        self, columns: Sequence[str], intervals: Intervals | None, coverage: float | None, files: bool = False
+        self,
+        columns: Sequence[str],
+        intervals: Intervals | None,
+        coverage: float | None,
+        files: bool = False,
+        beside: Columns = NOTHING_BESIDE,
     ) -> None:
         self._columns, self._count = columns, 0
+        self.beside, self.emptied = beside, 0
         self._intervals = None if coverage is None else intervals
         self._coverage = coverage or 0.0
         self._files = files
-        self.names = [*([FILE] if files else []), *KEYS, *(f"{au}_r" for au in columns)]
+        self.names = [*([FILE] if files else []), *KEYS, *beside.names, *(f"{au}_r" for au in columns)]
+        if beside.presence:
+            self.names += [f"{au}_c" for au in columns]
         if self._intervals is not None:
             self.names += [f"{au}_{end}" for au in columns for end in ("lo", "hi")]
             self.around(np.full(len(columns), np.nan, np.float32))  # says what is wrong before the work
@@ -118,19 +138,31 @@ class Table:
         low, high = self._intervals.around(values[None], self._coverage)
         return low[0], high[0]
 
+    def values(self, scored: Scored, person: int) -> Values:
+        """What is said of the AUs of somebody, ``(AUs,)``; NaN where their face is not there, or seen too badly."""
+        face = scored.faces.get(person)
+        if face is None or face.confidence == 0 or not self.beside.is_trusted(face):
+            return np.full(len(self._columns), math.nan, np.float32)
+        return scored.values[person]
+
     def rows(self, scored: Scored) -> Iterator[Row]:
         """The rows of the next frame: one for each face that is found, or one without."""
         self._count += 1
+        place = scored.frame.place
         for person in scored.seen or [0]:
             confidence = scored.faces[person].confidence if person in scored.faces else 0.0
             found = confidence > 0
-            values = scored.values[person] if found else np.full(len(self._columns), math.nan, np.float32)
-            numbers = values.tolist()
+            face, values = scored.faces[person] if found else None, self.values(scored, person)
+            self.emptied += face is not None and not self.beside.is_trusted(face)
+            numbers = self.beside.values(face) + values.tolist()
+            if self.beside.presence:
+                present = values >= self.beside.present_from
+                numbers += np.where(np.isnan(values), math.nan, present).tolist()
             if (ends := self.around(values)) is not None:
                 numbers += np.stack(ends, 1).ravel().tolist()
             keys = (
                 *([scored.frame.name] if self._files else []),
-                self._count,
+                self._count if place is None else place + 1,
                 person,
                 scored.frame.time_s,
                 confidence,

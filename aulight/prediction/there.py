@@ -3,18 +3,22 @@
 from pathlib import Path
 
 from aulight.errors import AulightError
+from aulight.prediction.default import default_model
 from aulight.runs.record import RECORD
+from aulight.settings.model import DEFAULT
 
 
 def check_there(model: str | Path) -> Path:
     """Where a model is.
 
     Args:
-        model: A run directory or a file, as a user gives it.
+        model: A run directory or a file, as a user gives it, or ``default`` for the one in the box.
 
     Raises:
         AulightError: When there is none.
     """
+    if str(model) == DEFAULT:
+        return default_model()
     path = Path(model).expanduser()
     try:
         folder, file = path.is_dir(), path.is_file()

@@ -55,11 +55,14 @@ EMPTY = {
 _EMPTY = f"{' and '.join(EMPTY)} are empty: the landmarker's {' and '.join(DEAD.values())} are 0.000 in every face"
 _AS_IT_IS = (
     "a face at rest is not at 0 (AU01 read 2.3, AU02 1.3, AU07 1.5 in our trials): compare a face with itself, or take "
-    "each person's own rest away with baseline=rest"
+    "each person's own rest away, as events need it, with baseline=person or baseline=rest"
 )
 _FROM_REST = (
     "0 is each person's own rest: the lowest tenth of what the face has shown so far. It is settled after some seconds "
     "that hold a face at rest, and until then numbers are too low"
+)
+FROM_REST_OF_FILM = (
+    "0 is each person's own rest: the lowest tenth of the whole film. Who never rests in it is told too low"
 )
 
 REST = 0.1
@@ -76,13 +79,14 @@ def _sides(name: str) -> list[int]:
 _SIDES = [[_sides(name) for name in TABLE.get(au, ())] for au in AUS]
 
 
-def notes(from_rest: bool) -> list[str]:
+def notes(from_rest: bool, of_film: bool = False) -> list[str]:
     """What a reader should know of the scores.
 
     Args:
-        from_rest: Whether each person's rest is taken away.
+        from_rest: Whether each person's rest so far is taken away.
+        of_film: Whether their rest over the whole film is.
     """
-    return [NOTE, _EMPTY, _FROM_REST if from_rest else _AS_IT_IS]
+    return [NOTE, _EMPTY, FROM_REST_OF_FILM if of_film else _FROM_REST if from_rest else _AS_IT_IS]
 
 
 def intensities(blendshapes: npt.NDArray[np.float32]) -> Values:

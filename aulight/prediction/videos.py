@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from aulight.data.sources.folder import unreadable, videos_below
 from aulight.data.video.digest import digest, stamp
 from aulight.data.video.images import is_file, is_folder, no_file
+from aulight.data.video.part import Part
 from aulight.data.video.raw import raw_info
 from aulight.errors import AulightError, VideoError, shorten
 
@@ -51,14 +52,14 @@ class Listing(NamedTuple):
     others: Mapping[str, int]
 
 
-def find_videos(given: Path, output: Path) -> Listing:
+def find_videos(given: Path, output: Path | None) -> Listing:
     """The video at a path, or all videos and folders of pictures below it, each with a name of its own.
 
     Folders are kept. Of ``a.mp4`` and ``a.mov`` beside each other, the names are ``a.mp4`` and ``a.mov``, else ``a``.
 
     Args:
         given: A video, a folder of pictures, or a folder of any of these.
-        output: Where files will be written; what is there is passed over.
+        output: Where files will be written, if any; what is there is passed over.
 
     Raises:
         AulightError: When there is nothing.
@@ -66,10 +67,10 @@ def find_videos(given: Path, output: Path) -> Listing:
     if not is_folder(given):
         if not any(is_file(path) for path in (given, *given.parents)):  # in a zip file, perhaps
             raise AulightError(f"input={given}: {no_file(given)}")
-        return Listing([Video(given, _fitting(given.stem))], {}, [], {})
-    if output.resolve() == given.resolve():
+        return Listing([Video(given, fitting(given.stem))], {}, [], {})
+    if output is not None and output.resolve() == given.resolve():
         raise AulightError(f"output={output}: the folder of the videos; give another")
-    below = videos_below(given, [output])
+    below = videos_below(given, [] if output is None else [output])
     paths = sorted([*below.videos, *below.no_files])
     overlays = [path for path in paths if path.name.endswith(OVERLAY)]
     paths = [path for path in paths if not path.name.endswith(OVERLAY)]
@@ -89,10 +90,10 @@ def find_videos(given: Path, output: Path) -> Listing:
     twice = [name for name, count in Counter(name.casefold() for name in names.values()).items() if count > 1]
     if twice:
         raise AulightError(f"input={given}: two videos would be called {shorten(twice, 3)}; rename one")
-    return Listing([Video(path, _fitting(name)) for path, name in names.items()], below.closed, overlays, below.others)
+    return Listing([Video(path, fitting(name)) for path, name in names.items()], below.closed, overlays, below.others)
 
 
-def _fitting(name: str) -> str:
+def fitting(name: str) -> str:
     """A name as text, and short enough for the longest ending; one that is cut has a mark of its own."""
     name = name.encode(errors="backslashreplace").decode()  # bytes that are no UTF-8
     *folders, last = name.split("/")
@@ -102,12 +103,13 @@ def _fitting(name: str) -> str:
     return "/".join([*folders, last])
 
 
-def expected(video: Video, fps: float) -> int:
-    """How many frames a video claims to have, 0 where it does not say."""
+def expected(video: Video, fps: float, part: Part) -> int:
+    """About how many frames of a video are to be scored by what it claims to have; 0 where it does not say."""
     try:
-        return raw_info(video.path, fps, exact=False).frames or 0
+        info = raw_info(video.path, fps, exact=False)
     except VideoError:
         return 0
+    return (info.frames or 0) if part.whole else part.count(info.frames or 0, info.fps)
 
 
 class Source(BaseModel):

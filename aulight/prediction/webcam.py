@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from aulight.data.video.opencv import no_windows
+from aulight.data.video.part import turned
 from aulight.data.video.types import MOST_FPS, USUAL_FPS, Frames, RawFrame
 from aulight.errors import AulightError
 from aulight.prediction.predictor import Found, Predictor
@@ -96,7 +98,9 @@ def record_webcam(predictor: Predictor, camera: int, most: int | None) -> tuple[
             seen = None if why else show
 
             def film() -> Iterator[RawFrame]:
-                return camera_frames(opened, most, stop)
+                degrees = predictor.part.degrees
+                for frame in camera_frames(opened, most, stop):
+                    yield replace(frame, image=turned(frame.image, degrees))
 
             found = predictor.write(video, film, fps, source, [], bar.update, live=True, show=seen)
     finally:

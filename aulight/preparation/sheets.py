@@ -1,11 +1,15 @@
 """Pictures of drawn frames for a coder: a strip for each, and contact sheets."""
 
+from functools import cache
 from pathlib import Path
 
 import cv2
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import PIL.Image
+import PIL.ImageDraw
+from PIL.ImageFont import FreeTypeFont, truetype
 from PIL.PngImagePlugin import PngInfo
 
 from aulight.data.marks import MARK, STRIP
@@ -45,11 +49,11 @@ def pictures(data: PreparedDataset, drawn: pd.DataFrame, folder: Path) -> None:
                 around = np.arange(frame - NEIGHBOURS, frame + NEIGHBOURS + 1)
                 there = (around >= 0) & (around < len(reader))
                 images = dict(zip(around[there].tolist(), reader.read(around[there]), strict=True))
-                title = f"#{number:0{digits}}  {video_id}  frame {source[video_id][frame]}  {time_s:.2f} s"
-                shown = [(images.get(i), str(source[video_id][i]) if i in images else "") for i in around.tolist()]
+                named = [str(video_id), f"frame {source[video_id][frame]}"]  # as the table has it
+                shown = [(images.get(i), [str(source[video_id][i])] if i in images else [""]) for i in around.tolist()]
                 name = f"{number:0{digits}}_{video_id}_{source[video_id][frame]}.png"
-                _save(folder / "images" / name, _strip(title, shown))
-                tiles.append(_tile(images[frame], TILE, f"#{number:0{digits}}"))
+                _save(folder / "images" / name, _strip("  ".join([*named, f"{time_s:.2f} s"]), shown))
+                tiles.append(_tile(images[frame], TILE, named))
                 if len(tiles) == rows * columns or number == len(drawn):
                     sheet += 1
                     _save(folder / f"contact_sheet_{sheet:02}.png", _grid(tiles, columns))
@@ -57,7 +61,7 @@ def pictures(data: PreparedDataset, drawn: pd.DataFrame, folder: Path) -> None:
                 bar.update()
 
 
-def _strip(title: str, shown: list[tuple[Frames | None, str]]) -> Frames:
+def _strip(title: str, shown: list[tuple[Frames | None, list[str]]]) -> Frames:
     """The pictures ``(H, W, 3)`` in a row under a title, the middle one framed; ``None`` leaves a blank place."""
     height, width = next(image.shape[:2] for image, _ in shown if image is not None)
     side = max(SIDE, width)
@@ -67,17 +71,15 @@ def _strip(title: str, shown: list[tuple[Frames | None, str]]) -> Frames:
     cv2.rectangle(tiles[middle], (2, 2), (side + 2 * _MARGIN - 3, side + 2 * _MARGIN - 3), _FRAME, 4)
     strip = np.concatenate(tiles, axis=1)
     head = np.full((_TEXT + _MARGIN, strip.shape[1], 3), _PAPER, np.uint8)
-    _write(head, title, (_MARGIN, _TEXT - 4))
-    return np.concatenate([head, strip])
+    return np.concatenate([_written(head, [title], _MARGIN), strip])
 
 
-def _tile(image: Frames, side: int, caption: str) -> Frames:
-    """One picture, scaled to ``side x side``, with a margin around it and a caption below."""
-    tile = np.full((side + 2 * _MARGIN + _TEXT, side + 2 * _MARGIN, 3), _PAPER, np.uint8)
+def _tile(image: Frames, side: int, caption: list[str]) -> Frames:
+    """One picture, scaled to ``side x side``, with a margin around it and lines below."""
+    tile = np.full((side + 2 * _MARGIN + len(caption) * _TEXT, side + 2 * _MARGIN, 3), _PAPER, np.uint8)
     way = cv2.INTER_CUBIC if side > image.shape[1] else cv2.INTER_AREA
     tile[_MARGIN : _MARGIN + side, _MARGIN : _MARGIN + side] = cv2.resize(image, (side, side), interpolation=way)
-    _write(tile, caption, (_MARGIN, side + 2 * _MARGIN + _TEXT - 8))
-    return tile
+    return _written(tile, caption, side + 2 * _MARGIN)
 
 
 def _grid(tiles: list[Frames], columns: int) -> Frames:
@@ -86,12 +88,26 @@ def _grid(tiles: list[Frames], columns: int) -> Frames:
     return np.concatenate([np.concatenate(row, axis=1) for row in rows])
 
 
-def _write(image: Frames, text: str, place: tuple[int, int]) -> None:
-    """Writes a line of text, smaller where it would not fit."""
-    scale = 0.55
-    width = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0]
-    scale *= min(1.0, (image.shape[1] - 2 * place[0]) / max(width, 1))
-    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, _INK, 1, cv2.LINE_AA)
+def _written(image: Frames, lines: list[str], top: int) -> Frames:
+    """A picture with lines of text from a height on; one that does not fit is smaller, and cut where it begins."""
+    picture = PIL.Image.fromarray(image)
+    draw = PIL.ImageDraw.Draw(picture)
+    room = image.shape[1] - 2 * _MARGIN
+    for number, line in enumerate(lines):
+        size = 15
+        while draw.textlength(line, font=_font(size)) > room and size > 10:
+            size -= 1
+        while draw.textlength(line, font=_font(size)) > room:
+            line = f"…{line.removeprefix('…')[1:]}"  # names of videos differ at their end
+        middle = top + (number + 0.5) * _TEXT
+        draw.text((_MARGIN, middle), line, fill=_INK, font=_font(size), anchor="lm")
+    return np.array(picture)
+
+
+@cache
+def _font(size: int) -> FreeTypeFont:
+    """The one that figures have: it knows Latin, Greek and Cyrillic letters."""
+    return truetype(Path(mpl.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), size)
 
 
 def _save(path: Path, image: Frames) -> None:

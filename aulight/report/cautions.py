@@ -1,7 +1,8 @@
 """What is to be said of a number where it stands: on its card, in its row."""
 
 from aulight.facs import MAX_INTENSITY
-from aulight.report.records import Coverage, Pooled, Record, Scores, Summary
+from aulight.report.beside import Coverage
+from aulight.report.records import Pooled, Record, Scores, Summary
 from aulight.scoring.intervals import ONE_SUBJECT
 
 FEW_FRAMES = 20

@@ -16,6 +16,7 @@ from aulight.report.records import Command
 from aulight.runs.record import RECORD, FinetuneRecord, FinishedFinetune, OriginRecord, Record, complete, read_record
 
 VALIDATION = "validation.parquet"
+LABELS_USED = "labels_used.parquet"
 
 
 @dataclass(frozen=True)
@@ -175,3 +176,19 @@ def read_predictions(run: Run, videos: Sequence[str] | None = None, name: str = 
         if value.endswith("_pred") and not np.isfinite(table[value]).all():
             raise AulightError(f"{file}: {value} is not finite everywhere; the run diverged; leave it out")
     return table
+
+
+def read_labels_used(run: Run) -> pd.DataFrame | None:
+    """The labels that a run of stage two learned from, a row a frame and a column an AU; ``None`` where none were kept.
+
+    Raises:
+        AulightError: When the file is unreadable or lacks a column.
+    """
+    file = run.path / LABELS_USED
+    if not file.is_file():
+        return None
+    try:
+        table = pd.read_parquet(checked(file), columns=list(run.aus))
+        return table.astype("Float64")
+    except (OSError, ValueError, TypeError) as error:
+        raise AulightError(f"{file}: {' '.join(str(error).split())[:150]}; run it again") from error

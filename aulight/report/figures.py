@@ -1,14 +1,19 @@
 """Figures of a report: label efficiency, and each action unit."""
 
 from collections.abc import Mapping
+from textwrap import fill
+from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from aulight.drawing.names import LABELS, au_label
-from aulight.drawing.style import looks_of, styled
+from aulight.drawing.names import au_label, model_name
+from aulight.drawing.style import INK, NARROW, QUIET, looks_of, styled
+from aulight.facs import au_of, short_name
 from aulight.report.labels import Labels
 from aulight.report.markup import count
 from aulight.report.records import Scores, Summary, arms
@@ -44,20 +49,26 @@ def _label(summary: Summary, arm: str) -> str:
     """What the legend calls an arm; with how many subjects it was tested on, where others were tested on more."""
     mine = [record for record in summary.records if record.arm == arm]
     fewer = [r.test_subjects for r in mine if r.test_subjects < summary.datasets[r.dataset].test_subjects]
-    return LABELS.get(arm, arm) + (f" ({count(min(fewer), 'test subject')})" if fewer else "")
+    return model_name(arm) + (f" ({count(min(fewer), 'test subject')})" if fewer else "")
 
 
 @styled
-def label_efficiency(summary: Summary) -> Figure:
+def label_efficiency(summary: Summary, narrow: bool = False) -> Figure:
     """ICC against the share of labels: a line with an interval band for each arm, a panel per dataset.
 
     ``scratch_equal_compute``, and an arm that was run at one fraction only, is a marker with an error bar.
     Small dots are seeds.
+
+    Args:
+        summary: What is drawn.
+        narrow: For a phone: panels lie below each other.
     """
     datasets = list(summary.datasets)
     looks = looks_of(arms(summary.records))
-    figure = Figure(figsize=(6.4 if len(datasets) == 1 else 4.4 * len(datasets), 4.6))
-    panels = figure.subplots(1, len(datasets), squeeze=False, sharey=True)[0]
+    number = len(datasets)
+    figure = Figure(figsize=(NARROW, 1.3 + 2.9 * number) if narrow else (6.4 if number == 1 else 4.4 * number, 4.6))
+    shape = (number, 1) if narrow else (1, number)
+    panels = figure.subplots(*shape, squeeze=False, sharey=True).ravel()
     for axes, dataset in zip(panels, datasets, strict=True):
         mine = [record for record in summary.records if record.dataset == dataset]
         ticks = {record.label_fraction: record.labels for record in mine}
@@ -97,13 +108,20 @@ def label_efficiency(summary: Summary) -> Figure:
         axes.xaxis.set_major_locator(FixedLocator(fractions))
         axes.xaxis.set_minor_locator(NullLocator())
         frames = {f: min(record.labelled_frames for record in mine if record.label_fraction == f) for f in fractions}
-        axes.set_xticks(fractions, _spaced({f: _tick(ticks[f], frames[f]) for f in fractions}))
-        axes.set_xlabel("labelled training frames: their share and their number")
+        axes.set_xticks(
+            fractions, _spaced({f: _tick(ticks[f], frames[f]) for f in fractions}, 0.15 if narrow else 0.07)
+        )
+        axes.set_xlabel(
+            "labelled training frames:\ntheir share and their number"
+            if narrow
+            else "labelled training frames: their share and their number"
+        )
         if len(datasets) > 1:
             axes.set_title(dataset)
     low_end, high_end = panels[0].get_ylim()
     panels[0].set_ylim(min(low_end, 0), max(high_end, 0.05))
-    panels[0].set_ylabel("ICC(3,1), mean over action units")
+    for axes in panels if narrow else panels[:1]:
+        axes.set_ylabel("ICC(3,1), mean over AUs" if narrow else "ICC(3,1), mean over action units")
     handles = [
         Line2D(
             [],
@@ -118,9 +136,19 @@ def label_efficiency(summary: Summary) -> Figure:
         )
         for arm, look in looks.items()
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(handles)))
-    figure.supxlabel(_interval_note(summary, "Bands and bars") + "; dots: seeds", fontsize=8, color="#555555")
+    figure.legend(handles=handles, loc="outside upper center", ncols=1 if narrow else _columns(summary, number))
+    _say_below(figure, _interval_note(summary, "Bands and bars") + "; dots: seeds", narrow)
     return figure
+
+
+def _columns(summary: Summary, panels: int) -> int:
+    """How many columns a legend has, so that it is no wider than the figure."""
+    letters = max(len(_label(summary, arm)) for arm in arms(summary.records)) + 8  # its line, and a gap
+    return max(1, min(len(arms(summary.records)), (90 if panels == 1 else 62 * panels) // letters))
+
+
+def _say_below(figure: Figure, text: str, narrow: bool) -> None:
+    figure.supxlabel(fill(text, 52) if narrow else text, fontsize=8, color=QUIET)
 
 
 def _tick(labels: Labels, frames: int) -> str:
@@ -128,58 +156,87 @@ def _tick(labels: Labels, frames: int) -> str:
     return f"{labels}\n{'labels' if labels.number is not None else frames}"
 
 
-def _spaced(names: Mapping[float, str]) -> list[str]:
-    """Labels of the ticks, by label fraction; one that would run into its left neighbour stays empty."""
+def _spaced(names: Mapping[float, str], least: float) -> list[str]:
+    """Labels of the ticks, by label fraction; one nearer to its left neighbour than a share of the axis stays empty."""
     labels: list[str] = []
     last = -np.inf
     fractions = list(names)
     span = np.log10(fractions[-1] / fractions[0]) or 1.0
     for fraction in fractions:
         place = np.log10(fraction)
-        room = place - last > 0.07 * span
+        room = place - last > least * span
         labels.append(names[fraction] if room else "")
         last = place if room else last
     return labels
 
 
 @styled
-def per_au(summary: Summary) -> Figure:
-    """Bars of the ICC of each action unit and their mean, side by side for the arms shown; a row per dataset."""
+def per_au(summary: Summary, narrow: bool = False) -> Figure:
+    """Bars of the ICC of each action unit and their mean, side by side for the arms shown; a panel per dataset.
+
+    Args:
+        summary: What is drawn.
+        narrow: For a phone: bars lie, a row an action unit.
+    """
     bars = summary.bars
-    looks = looks_of(arms(summary.records))
     widest = max(len(summary.datasets[dataset].aus) for dataset in bars)
-    figure = Figure(figsize=(max(6.4, 1.6 + 0.75 * (widest + 1)), 4.2 * len(bars)))
-    rows = figure.subplots(len(bars), 1, squeeze=False)[:, 0]
-    for axes, (dataset, labels) in zip(rows, bars.items(), strict=True):
-        mine = summary.shown(dataset)
-        aus = summary.datasets[dataset].aus
-        names = arms(mine)
-        width = 0.8 / max(1, len(names))
-        # A wider gap sets the mean apart.
-        centres = np.append(np.arange(len(aus)), len(aus) + 0.3)
-        for i, arm in enumerate(names):
-            record = next(r for r in mine if r.arm == arm)
-            parts: list[Scores] = [*(record.per_au[au] for au in aus), record]
-            height = np.array([_value(part.icc) for part in parts])
-            low, high = np.array([_ends(part) for part in parts]).T
-            x = centres + (i - (len(names) - 1) / 2) * width
-            colour = looks[arm]["color"]
-            axes.bar(x, height, width * 0.92, color=colour, label=_label(summary, arm))
-            shown = ~np.isnan(height)
-            gap = np.maximum([height - low, high - height], 0)[:, shown]
-            axes.errorbar(x[shown], height[shown], gap, fmt="none", ecolor="#333333", elinewidth=1, capsize=1.5)
-            for place in x[~shown]:
-                word = {"rotation": 90, "ha": "center", "va": "bottom", "fontsize": 7, "color": colour}
-                axes.text(place, 0.01, "undefined", **word)
-        axes.axhline(0, color="#333333", linewidth=0.8)
-        axes.axvline(len(aus) - 0.35, color="#bbbbbb", linewidth=0.8)
+    most = max(len(arms(summary.shown(dataset))) for dataset in bars)
+    size = (NARROW, 1.4 + (0.2 + 0.16 * most) * (widest + 1)) if narrow else (max(6.4, 1.6 + 0.75 * (widest + 1)), 4.2)
+    figure = Figure(figsize=(size[0], size[1] * len(bars)))
+    for axes, dataset in zip(figure.subplots(len(bars), 1, squeeze=False)[:, 0], bars, strict=True):
+        _bars(axes, summary, dataset, narrow)
+        where = f"{dataset}: " if len(bars) > 1 else ""
+        axes.set_title(f"{where}{bars[dataset]} of the labels", loc="left")
+    handles = dict[str, Artist]()
+    for axes in figure.axes:
+        drawn, labels = axes.get_legend_handles_labels()
+        handles |= dict(zip(labels, drawn, strict=True))
+    columns = 1 if narrow else max(1, min(len(handles), int(14 * size[0]) // (max(map(len, handles)) + 6)))
+    figure.legend(handles.values(), handles, loc="outside upper center", ncols=columns)
+    _say_below(figure, _interval_note(summary, "Error bars"), narrow)
+    return figure
+
+
+def _bars(axes: Axes, summary: Summary, dataset: str, lying: bool) -> None:
+    """The bars of one dataset."""
+    mine, aus = summary.shown(dataset), summary.datasets[dataset].aus
+    names, looks = arms(mine), looks_of(arms(summary.records))
+    width = 0.8 / max(1, len(names))
+    # A wider gap sets the mean apart.
+    centres = np.append(np.arange(len(aus)), len(aus) + 0.3)
+    for i, arm in enumerate(names):
+        record = next(r for r in mine if r.arm == arm)
+        parts: list[Scores] = [*(record.per_au[au] for au in aus), record]
+        height = np.array([_value(part.icc) for part in parts])
+        low, high = np.array([_ends(part) for part in parts]).T
+        x = centres + (i - (len(names) - 1) / 2) * width
+        colour = looks[arm]["color"]
+        (axes.barh if lying else axes.bar)(x, height, width * 0.92, color=colour, label=_label(summary, arm))
+        shown = ~np.isnan(height)
+        gap = np.maximum([height - low, high - height], 0)[:, shown]
+        error: dict[str, Any] = {"fmt": "none", "color": "#333333", "elinewidth": 1, "capsize": 1.5}
+        if lying:
+            axes.errorbar(height[shown], x[shown], xerr=gap, **error)
+        else:
+            axes.errorbar(x[shown], height[shown], gap, **error)
+        for place in x[~shown]:
+            word: dict[str, Any] = {"fontsize": 7, "color": colour}
+            if lying:
+                axes.text(0.01, place, "undefined", ha="left", va="center", **word)
+            else:
+                axes.text(place, 0.01, "undefined", rotation=90, ha="center", va="bottom", **word)
+    (axes.axvline if lying else axes.axhline)(0, color=INK, linewidth=0.8)
+    (axes.axhline if lying else axes.axvline)(len(aus) - 0.35, color="#bbbbbb", linewidth=0.8)
+    ends = (-0.6, centres[-1] + 0.6)
+    if lying:
+        axes.set_yticks(centres, [*(short_name(au_of(au)) for au in aus), "mean"], fontsize=9)
+        axes.set_ylim(*reversed(ends))
+        axes.tick_params(axis="y", length=0)
+        axes.grid(False, axis="y")
+        axes.grid(True, axis="x")
+        axes.set_xlabel("ICC(3,1)")
+    else:
         axes.set_xticks(centres, [*(au_label(au) for au in aus), "mean"], fontsize=8)
-        axes.set_xlim(-0.6, centres[-1] + 0.6)
+        axes.set_xlim(*ends)
         axes.tick_params(axis="x", length=0)
         axes.set_ylabel("ICC(3,1)")
-        where = f"{dataset}: " if len(bars) > 1 else ""
-        axes.set_title(f"{where}{labels} of the labels", loc="left")
-    handles = {label: bar for axes in rows for bar, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles, loc="outside upper center", ncols=min(4, len(handles)))
-    figure.supxlabel(_interval_note(summary, "Error bars"), fontsize=8, color="#555555")
-    return figure

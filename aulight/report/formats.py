@@ -30,7 +30,7 @@ def level(share: float) -> str:
 
 def text_columns(table: pd.DataFrame) -> list[bool]:
     """Which columns hold names and words, and are set flush left."""
-    words = ("Dataset", "Labels", "Arm", "Against", "Convention", "Source", "Note")
+    words = ("Dataset", "Labels", "Model", "Against", "Convention", "Source", "Note")
     return [name in words for name in table.columns]
 
 

@@ -3,12 +3,18 @@
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import NamedTuple
 
 import pandas as pd
 
 from aulight.report.formats import text_columns
 
-_PIXELS = 1.5  # of a picture to one of the page, which has its text of 10 points in about the size of ours
+
+class Picture(NamedTuple):
+    """A figure as SVG: as wide as it is drawn on a desk, and for a phone."""
+
+    wide: str
+    narrow: str
 
 
 def count(number: int, thing: str) -> str:
@@ -31,16 +37,13 @@ def scroll(content: str, label: str) -> str:
     return f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(label)}">{content}</div>'
 
 
-def figure(png: bytes, caption: str) -> str:
-    """A PNG with its caption, as wide as there is room, but so wide that its text can be read on a phone."""
-    width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))
-    usual = width / _PIXELS
-    source = f"data:image/png;base64,{b64encode(png).decode()}"
-    picture = (
-        f'<img src="{source}" alt="{escape(caption)}" width="{width}" height="{height}" '
-        f'style="min-width:{0.7 * usual:.0f}px;max-width:{usual:.0f}px">'
+def figure(picture: Picture, caption: str) -> str:
+    """A picture with its caption; it shrinks with the page, and on a phone another is shown that is drawn for it."""
+    wide, narrow = (f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}" for svg in picture)
+    return (
+        f'<figure><picture><source media="(max-width: 600px)" srcset="{narrow}">'
+        f'<img src="{wide}" alt="{escape(caption)}"></picture><figcaption>{escape(caption)}</figcaption></figure>'
     )
-    return f"<figure>{scroll(picture, caption)}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def table(table: pd.DataFrame, label: str, left: int | None = None, drawings: Sequence[str] = ()) -> str:

@@ -11,13 +11,16 @@ from string import Template
 
 import pandas as pd
 
-from aulight.drawing.names import LABELS
-from aulight.facs import AU_NAMES, au_of
+from aulight.drawing.names import model_name
+from aulight.facs import AU_NAMES, au_of, short_name
 from aulight.report.cautions import cautions, undefined
 from aulight.report.formats import decimals, interval, level, p_value
-from aulight.report.markup import bullets, count, details, figure, scroll, table
+from aulight.report.markup import Picture, bullets, count, details, figure, scroll, table
+from aulight.report.presence import PRESENT
+from aulight.report.questions import answers
 from aulight.report.records import Comparison, Record, Scores, Summary
-from aulight.report.tables import INTERVALS, remarks, side_by_side, tables_of
+from aulight.report.tables import INTERVALS, number_or_dash, remarks, side_by_side, tables_of
+from aulight.report.verdict import SOURCE, verdict
 from aulight.scoring.intervals import INTERVAL_SUBJECTS, P_SUBJECTS, Interval
 
 _PAGE, _STYLE, _SCRIPT = (
@@ -25,23 +28,23 @@ _PAGE, _STYLE, _SCRIPT = (
 )
 
 _HOW_COMPARED = (
-    "Both arms of a row are scored on the test subjects that every seed of both tested, and all its numbers are of "
+    "Both models of a row are scored on the test subjects that every seed of both tested, and all its numbers are of "
     "these. The interval is that of the paired difference, by the jackknife over subjects; there is none below "
-    f"{INTERVAL_SUBJECTS} subjects. p is two-sided, by the paired permutation test: the two arms are swapped subject "
+    f"{INTERVAL_SUBJECTS} subjects. p is two-sided, by the paired permutation test: the two models are swapped subject "
     "by subject, in every way or in {draws} random ones, and p is the share of ways that set them at least as far "
     f"apart, each less the bias of its ICC; there is none below {P_SUBJECTS} subjects. It is not corrected for the "
     "number of comparisons, and it speaks of other test subjects, not of other training seeds."
 )
 
 
-def page(summary: Summary, curve: bytes, bars: bytes, timelines: Mapping[str, bytes]) -> str:
+def page(summary: Summary, curve: Picture, bars: Picture, timelines: Mapping[str, Picture]) -> str:
     """Writes the page.
 
     Args:
         summary: What is to be said.
-        curve: PNG of the label efficiency.
-        bars: PNG of the bars of each action unit.
-        timelines: PNGs of predicted against true intensity, by their captions.
+        curve: The label efficiency.
+        bars: The bars of each action unit.
+        timelines: Predicted against true intensity, by their captions.
 
     Returns:
         An HTML document without references to anything outside it.
@@ -52,7 +55,8 @@ def page(summary: Summary, curve: bytes, bars: bytes, timelines: Mapping[str, by
     runs = sum(len(record.runs) for record in summary.records)
     over_time = [figure(picture, caption) for caption, picture in timelines.items()]
     sections = {
-        "Headline": [_cards(summary, dataset) for dataset in datasets],
+        "In short": [_in_short(summary, dataset) for dataset in datasets],
+        "Models": [_cards(summary, dataset) for dataset in datasets],
         "Label efficiency": [
             figure(curve, f"ICC(3,1) against the labelled share of the training frames, with the {intervals}."),
             "<p>ICC(3,1), MAE, MSE and Pearson's correlation: per action unit over the test frames of all folds "
@@ -63,20 +67,16 @@ def page(summary: Summary, curve: bytes, bars: bytes, timelines: Mapping[str, by
             "with the last checkpoint. Seed sd: over runs that differ in seed, in so many draws of labels and, where "
             "there is a stage one, in so many runs of it.</p>",
         ],
-        "Arms side by side": _side_by_side(summary),
+        "Models side by side": _side_by_side(summary),
         "By action unit": [
             *(_by_unit(summary, dataset) for dataset in datasets),
             figure(bars, f"ICC(3,1) of each action unit, with the {intervals}."),
             *(details(title, table(content, title)) for title, content in tables.items() if " by action unit" in title),
         ],
-        "Other conventions": [
-            "<p>Published code differs in how it scores. The same predictions, scored in the ways that are in use: "
-            "rounded to whole intensities, the mean of the folds' ICCs, the mean of the subjects' ICCs.</p>",
-            table(tables["ICC(3,1) by other published conventions"], "ICC(3,1) by other published conventions"),
-        ],
         "Prediction intervals": _intervals(tables),
         "Published numbers": _published(tables),
         "Over time": over_time,
+        "Other conventions": [_conventions(tables)],
         "How it was made": _provenance(summary),
     }
     ids = {title: title.lower().replace(" ", "-") for title, parts in sections.items() if parts}
@@ -87,14 +87,59 @@ def page(summary: Summary, curve: bytes, bars: bytes, timelines: Mapping[str, by
         style=_STYLE,
         script=_SCRIPT,
         links="".join(f'<a href="#{of_title}">{title}</a>' for title, of_title in ids.items()),
-        sections=_warnings(summary)
-        + "\n".join(
+        sections="\n".join(
             f'<section aria-labelledby="{of_title}">\n<h2 id="{of_title}">{title}</h2>\n'
             + "\n".join(sections[title])
             + "\n</section>"
+            + (_warnings(summary) if title == "In short" else "")
             for title, of_title in ids.items()
         ),
     )
+
+
+def _in_short(summary: Summary, dataset: str) -> str:
+    """What is asked first, a line or some for each question, and each action unit in plain words."""
+    if not _shown(summary, dataset):
+        return ""
+    record = _shown(summary, dataset)[0]
+    said = "".join(
+        f"<dt>{escape(question)}</dt>" + "".join(f"<dd>{escape(line)}</dd>" for line in lines)
+        for question, lines in answers(summary, dataset).items()
+    )
+    lines = []
+    for au, of in record.per_au.items():
+        there = record.presence.get(au)
+        lines.append(
+            {
+                "Action unit": short_name(au_of(au)),
+                "Name": AU_NAMES.get(au_of(au), ""),
+                "Verdict": verdict(of),
+                "ICC(3,1)": "undefined" if of.icc is None else decimals(of.icc),
+                level(summary.uncertainty.level): interval(of.icc_ci, of.no_icc_ci),
+                "MAE": decimals(of.mae),
+                "Test frames with it": "–" if there is None or there.share is None else f"{100 * there.share:.1f}%",
+                "Test people with it": "–" if there is None else f"{there.subjects} of {of.subjects}",
+                "Frames learned from with it": "–" if there is None else number_or_dash(there.learned_from),
+            }
+        )
+    label = "Each action unit in short" + (f", {dataset}" if len(summary.datasets) > 1 else "")
+    note = (
+        f"<p>The verdict is on the interval of the ICC, where there is one: {SOURCE}. An action unit is in a frame "
+        f"from intensity {PRESENT} on. It is the page's first model, not the one that tested best: to choose by the "
+        "test would flatter it.</p>"
+    )
+    head = _title(summary, record) if len(summary.datasets) > 1 else ""
+    return f"{head}<dl>{said}</dl>\n{table(pd.DataFrame(lines), label, left=3)}\n{note}"
+
+
+def _conventions(tables: Mapping[str, pd.DataFrame]) -> str:
+    """The ICC in the other ways that are in use, folded."""
+    title = "ICC(3,1) by other published conventions"
+    note = (
+        "<p>Published code differs in how it scores. The same predictions, scored in the ways that are in use: "
+        "rounded to whole intensities, the mean of the folds' ICCs, the mean of the subjects' ICCs.</p>"
+    )
+    return details(title, f"{note}\n{table(tables[title], title)}")
 
 
 def _warnings(summary: Summary) -> str:
@@ -124,7 +169,7 @@ def _cards(summary: Summary, dataset: str) -> str:
     intervals = level(summary.uncertainty.level)
     cards: list[tuple[str, str, str, list[str]]] = [
         (
-            LABELS.get(record.arm, record.arm),
+            model_name(record.arm),
             "undefined" if record.icc is None else decimals(record.icc),
             f"{_told(intervals, interval(record.icc_ci, record.no_icc_ci), record.icc_ci)}, "
             f"MAE {decimals(record.mae)}; {count(record.test_subjects, 'test subject')}, "
@@ -137,7 +182,7 @@ def _cards(summary: Summary, dataset: str) -> str:
     for found in summary.comparisons:
         of_first = (found.dataset, found.arm, found.labels) == (first.dataset, first.arm, first.labels)
         if of_first and found.same_fraction:
-            what = f"{LABELS.get(first.arm, first.arm)} over {LABELS.get(found.against.arm, found.against.arm)}"
+            what = f"{model_name(first.arm)} over {model_name(found.against.arm)}"
             gain = decimals(found.difference)
             cards.append((what, f"+{gain}" if gain[0].isdigit() else gain, _how_sure(found, intervals), []))
     shown = "".join(
@@ -159,7 +204,7 @@ def _learned_from(summary: Summary, records: Sequence[Record]) -> str:
     said += f", and {first.validation_frames:,} of validation subjects chose the checkpoint."
     last = [row for row in summary.last if (row.dataset, row.arm, row.labels) in keys]
     if last:
-        each = ", ".join(f"{escape(LABELS.get(row.arm, row.arm))} {decimals(row.icc)}" for row in last)
+        each = ", ".join(f"{escape(model_name(row.arm))} {decimals(row.icc)}" for row in last)
         said += f" With the last checkpoint, which nobody chose, the ICC is: {each}."
     return said
 
@@ -203,14 +248,14 @@ def _by_unit(summary: Summary, dataset: str) -> str:
         return ""
     lines = []
     for au in summary.datasets[dataset].aus:
-        of_arms = {LABELS.get(record.arm, record.arm): record.per_au[au] for record in records}
+        of_arms = {model_name(record.arm): record.per_au[au] for record in records}
         line = {"Action unit": au, "Name": AU_NAMES.get(au_of(au), "")}
         for arm, of in of_arms.items():
             line[f"ICC, {arm}"] = undefined(of) if of.icc is None else _with_ends(of)
         line |= {f"MAE, {arm}": decimals(of.mae) for arm, of in of_arms.items()}
         lines.append(line)
     label = "Action units" + (f", {dataset}" if len(summary.datasets) > 1 else "")
-    tested = ", ".join(f"{LABELS.get(record.arm, record.arm)} {record.test_subjects}" for record in records)
+    tested = ", ".join(f"{model_name(record.arm)} {record.test_subjects}" for record in records)
     note = (
         f"<p>ICC(3,1) and its {level(summary.uncertainty.level)} over test subjects ({escape(tested)}). "
         "A click on a column's title sorts by it.</p>"

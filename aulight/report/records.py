@@ -15,6 +15,7 @@ from aulight.drawing.names import arm_rank
 from aulight.errors import AulightError
 from aulight.foreign.json import MOST_BYTES
 from aulight.foreign.whole_file import read_bytes
+from aulight.report.beside import Coverage, Presence
 from aulight.report.labels import Labels
 from aulight.scoring.intervals import Interval
 
@@ -108,38 +109,6 @@ class Pooled(Scores, Predictor):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Covered:
-    """Prediction intervals of one action unit on test subjects.
-
-    Attributes:
-        share: Of the true intensities that lie inside; None where there are none.
-        width: Mean width of the intervals.
-    """
-
-    share: float | None
-    width: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Coverage:
-    """Prediction intervals on test subjects.
-
-    Attributes:
-        nominal: The share of true intensities that was asked for.
-        share: The share that lies inside, a mean over action units.
-        width: Mean width, likewise; 5 where the intervals say nothing.
-        per_au: Both for each action unit, by its column.
-        validation_subjects: How many calibrated them, the fewest of a run; an earlier aulight did not say.
-    """
-
-    nominal: float
-    share: float | None
-    width: float | None
-    per_au: dict[str, Covered]
-    validation_subjects: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Record(Pooled):
     """Scores of an arm at a label fraction.
 
@@ -150,6 +119,7 @@ class Record(Pooled):
         stage_one: Whose videos stage one learned from, as a reader is told.
         coverage: Of prediction intervals; None for runs of an earlier aulight.
         no_validation_icc: Of how many runs the ICC on validation subjects is undefined, so that it chose nothing.
+        presence: How often each action unit is there, by its column. An earlier aulight did not say.
     """
 
     label_fraction: float
@@ -159,6 +129,7 @@ class Record(Pooled):
     stage_one: list[str] = field(default_factory=list)
     coverage: Coverage | None = None
     no_validation_icc: int = 0
+    presence: dict[str, Presence] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from aulight.facs import MAX_INTENSITY
+from aulight.report.beside import Coverage, Covered
 from aulight.report.collect import VALIDATION, Run, read_predictions
 from aulight.report.labels import Labels
 from aulight.report.pool import Cell
-from aulight.report.records import Coverage, Covered, Pooled, Record, Scores
+from aulight.report.presence import presence_of
+from aulight.report.records import Pooled, Record, Scores
 from aulight.scoring.agreement import METRICS, Array, mean, metrics
 from aulight.scoring.conformal import calibrate, coverage
 from aulight.scoring.intervals import Interval, held, jackknife, without_each
@@ -34,6 +36,7 @@ def record_of(cell: Cell, level: float) -> Record:
         stage_one=sources(cell.runs),
         coverage=_coverage(cell.runs),
         no_validation_icc=sum(_undefined_on_validation(run) for run in cell.runs),
+        presence=presence_of(cell.runs),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aulight.drawing.names import LABELS, arm_rank
+from aulight.drawing.names import arm_rank, model_name
 from aulight.errors import AulightError
 from aulight.report.collect import Run
 from aulight.report.labels import Labels
@@ -77,7 +77,7 @@ def _add(summary: Summary, runs: Sequence[Run]) -> None:
     summary.warnings.extend(line for cell in cells.values() for line in _warnings(cell, subjects))
     for arm in arms(list(records.values())):
         if learned := sources(run for run in runs if run.record.arm == arm):
-            line = f"{first.dataset}, {LABELS.get(arm, arm)}: stage one learned from {', or '.join(learned)}"
+            line = f"{first.dataset}, {model_name(arm)}: stage one learned from {', or '.join(learned)}"
             summary.notes.append(line)
     facts = first.record.dataset
     summary.datasets[first.dataset] = DatasetFacts(
@@ -149,7 +149,7 @@ def _warnings(cell: Cell, subjects: int) -> list[str]:
     """Subjects that were not tested, and runs that differ in more than pooled runs may."""
     first = cell.runs[0]
     arm = first.record.arm
-    name = f"{first.dataset}, {LABELS.get(arm, arm)}, {cell.labels} labels"
+    name = f"{first.dataset}, {model_name(arm)}, {cell.labels} labels"
     lines = []
     for seed, tested in zip(cell.seeds, cell.tested, strict=True):
         if tested.sum() < subjects:

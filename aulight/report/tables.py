@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from aulight.drawing.names import LABELS, arm_rank
+from aulight.drawing.names import arm_rank, model_name
 from aulight.report.cautions import cautions, says_nothing
 from aulight.report.formats import decimals, interval, level, p_value
 from aulight.report.labels import Labels
@@ -44,9 +44,9 @@ def _rows(summary: Summary) -> list[Pooled]:
 
 
 def _called(row: Pooled | Comparison) -> str:
-    """What tables call the arm of a row."""
+    """What tables call the model of a row."""
     of_last = isinstance(row, Pooled) and row.last
-    return LABELS.get(row.arm, row.arm) + (", last checkpoint, no choice" if of_last else "")
+    return model_name(row.arm) + (", last checkpoint, no choice" if of_last else "")
 
 
 def flat(summary: Summary) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -82,7 +82,7 @@ def remarks(summary: Summary) -> list[str]:
     lines += summary.warnings
     for record in summary.records:
         if record.undefined_aus:
-            where = f"{record.dataset}, {record.arm}, {record.labels} labels"
+            where = f"{record.dataset}, {model_name(record.arm)}, {record.labels} labels"
             lines.append(
                 f"{where}: ICC undefined for {', '.join(record.undefined_aus)} (labels constant or unknown); "
                 f"the mean is over the other action units"
@@ -93,7 +93,7 @@ def remarks(summary: Summary) -> list[str]:
 
 def _seeds_alike(record: Record) -> list[str]:
     """Seeds that share what their spread is read as the spread of."""
-    name = f"{record.dataset}, {LABELS.get(record.arm, record.arm)}, {record.labels} labels"
+    name = f"{record.dataset}, {model_name(record.arm)}, {record.labels} labels"
     found = {"different stage-one runs": record.stage_one_runs, "different draws of labels": record.label_draws}
     return [
         f"{name}: {len(record.seeds)} seeds, {things}: {number}; the sd over seeds is smaller than with one for each"
@@ -105,7 +105,7 @@ def _seeds_alike(record: Record) -> list[str]:
 def tables_of(summary: Summary) -> dict[str, pd.DataFrame]:
     """The tables of the report by title, as text.
 
-    The headline, arms side by side, each metric by action unit, ICC variants, the coverage of prediction intervals,
+    The headline, models side by side, each metric by action unit, ICC variants, the coverage of prediction intervals,
     and published numbers beside ours.
     """
     rows = _rows(summary)
@@ -113,10 +113,10 @@ def tables_of(summary: Summary) -> dict[str, pd.DataFrame]:
         _head(summary, row)
         | {
             "Labelled frames": str(row.labelled_frames),
-            "Validation frames": _count(row.validation_frames),
+            "Validation frames": number_or_dash(row.validation_frames),
             "Seeds": str(len(row.seeds) or "–"),
-            "Stage-one runs": _count(row.stage_one_runs),
-            "Label draws": _count(row.label_draws),
+            "Stage-one runs": number_or_dash(row.stage_one_runs),
+            "Label draws": number_or_dash(row.label_draws),
             SUBJECTS: str(row.test_subjects),
             "ICC(3,1)": decimals(row.icc),
             level(summary.uncertainty.level): interval(row.icc_ci, row.no_icc_ci),
@@ -132,13 +132,13 @@ def tables_of(summary: Summary) -> dict[str, pd.DataFrame]:
         headline = [{title: text for title, text in line.items() if title != NOTE} for line in headline]
     out = {"Mean over action units": pd.DataFrame(headline)}
     if same := [found for found in summary.comparisons if found.same_fraction]:
-        out["Arms side by side"] = side_by_side(summary, same)
+        out["Models side by side"] = side_by_side(summary, same)
     for dataset in summary.datasets:
         of_dataset = f", {dataset}" if len(summary.datasets) > 1 else ""
         mine = [row for row in rows if row.dataset == dataset and not row.last]
         for metric, title in (("icc", "ICC(3,1)"), ("mae", "MAE"), ("mse", "MSE")):
             lines = [
-                {"Labels": str(row.labels), "Arm": _called(row), SUBJECTS: str(row.test_subjects)}
+                {"Labels": str(row.labels), "Model": _called(row), SUBJECTS: str(row.test_subjects)}
                 | {au: _of_unit(of_au, metric) for au, of_au in row.per_au.items()}
                 | {"Mean": decimals(getattr(row, metric))}
                 for row in mine
@@ -162,7 +162,7 @@ def side_by_side(summary: Summary, comparisons: Sequence[Comparison]) -> pd.Data
     """Some of the comparisons of a summary as a table of text."""
     lines = []
     for found in comparisons:
-        other = LABELS.get(found.against.arm, found.against.arm)
+        other = model_name(found.against.arm)
         if not found.same_fraction:
             other += f", {found.against_labels}"
         lines.append(
@@ -183,10 +183,11 @@ def side_by_side(summary: Summary, comparisons: Sequence[Comparison]) -> pd.Data
 def _head(summary: Summary, row: Pooled | Comparison) -> dict[str, str]:
     """What the first cells of a row say: dataset, where there are several, labels and arm."""
     first = {"Dataset": row.dataset} if len(summary.datasets) > 1 else {}
-    return first | {"Labels": str(row.labels), "Arm": _called(row)}
+    return first | {"Labels": str(row.labels), "Model": _called(row)}
 
 
-def _count(number: int | None) -> str:
+def number_or_dash(number: int | None) -> str:
+    """A whole number as tables show it; a dash for None."""
     return "–" if number is None else str(number)
 
 
@@ -231,7 +232,7 @@ def _beside(summary: Summary) -> pd.DataFrame:
 def _published(record: Record) -> Published:
     """A record of ours as a row of published numbers."""
     return Published(
-        source=f"ours: {LABELS.get(record.arm, record.arm)}, {record.test_subjects} subjects",
+        source=f"ours: {model_name(record.arm)}, {record.test_subjects} subjects",
         dataset=record.dataset,
         label_fraction=record.label_fraction,
         icc=record.icc,

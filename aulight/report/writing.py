@@ -1,9 +1,12 @@
 """The files of a report, put in place once all of them are written."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+
+from matplotlib.figure import Figure
 
 from aulight.data.own import refuse_foreign
 from aulight.drawing import against_truth, style
@@ -21,6 +24,7 @@ from aulight.files import whole as whole_file
 from aulight.foreign.json import read_json
 from aulight.report import figures, formats
 from aulight.report.collect import Run
+from aulight.report.markup import Picture
 from aulight.report.page import page
 from aulight.report.records import Summary
 from aulight.report.tables import flat, remarks, tables_of
@@ -64,11 +68,10 @@ def write(summary: Summary, runs: Sequence[Run], output: Path, count: int, video
         scratch(output.parent, output) as whole,
     ):
         _write_tables(summary, whole)
-        _write_figures(summary, whole)
+        curve = _drawn(partial(figures.label_efficiency, summary), whole, "label_efficiency")
+        bars = _drawn(partial(figures.per_au, summary), whole, "per_au")
         timelines = _write_timelines(summary, runs, count, videos, whole)
-        pictures = {caption: (whole / name).read_bytes() for caption, name in timelines.items()}
-        curve, bars = ((whole / f"{name}.png").read_bytes() for name in ("label_efficiency", "per_au"))
-        _write_text(page(summary, curve, bars, pictures), whole / PAGE)
+        _write_text(page(summary, curve, bars, timelines), whole / PAGE)
         names = sorted(file.name for file in whole.iterdir())
         _publish(whole, output, names, summary)
     return sorted([*names, SUMMARY])
@@ -119,35 +122,35 @@ def _write_text(text: str, path: Path) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def _write_figures(summary: Summary, folder: Path) -> None:
-    for name, figure in {
-        "label_efficiency": figures.label_efficiency(summary),
-        "per_au": figures.per_au(summary),
-    }.items():
-        style.save(figure, folder / f"{name}.png")
-        style.save(figure, folder / f"{name}.pdf")
+def _drawn(draw: Callable[[bool], Figure], folder: Path, name: str, kinds: Sequence[str] = ("png", "pdf")) -> Picture:
+    """Draws a figure into files of some kinds, and as the page has it: wide and narrow."""
+    figure = draw(False)
+    wide = style.svg(figure)
+    for kind in kinds:
+        style.save(figure, folder / f"{name}.{kind}")
+    return Picture(wide, style.svg(draw(True)))
 
 
 def _write_timelines(
     summary: Summary, runs: Sequence[Run], count: int, videos: Sequence[str] | None, folder: Path
-) -> dict[str, str]:
-    """Draws test videos over time; returns the names of the files by caption."""
-    files: dict[str, str] = {}
+) -> dict[str, Picture]:
+    """Draws test videos over time; returns the pictures by caption."""
+    pictures: dict[str, Picture] = {}
     drawn: set[str] = set()
     several = len(summary.datasets) > 1
     for dataset, shown in summary.bars.items():
         for line in timelines_of(runs, dataset, shown, count, videos):
             name = re.sub(r"[^\w.-]+", "_", f"{dataset}_{line.video_id}" if several else line.video_id)
-            style.save(against_truth.against_truth(line), folder / f"timeline_{name}.png")
+            picture = _drawn(partial(against_truth.against_truth, line), folder, f"timeline_{name}", ["png"])
             about = f"{dataset}, video {line.video_id}" if several else f"Video {line.video_id}"
             labels = f"{shown} of the labels"
-            files[f"{about}: predicted and true intensity of each action unit, {labels}"] = f"timeline_{name}.png"
+            pictures[f"{about}: predicted and true intensity of each action unit, {labels}"] = picture
             drawn.add(line.video_id)
     if missing := [video for video in videos or [] if video not in drawn]:
         raise AulightError(
             f"videos: no test video {shorten(missing)}; column video_id of a run's predictions.parquet has the names"
         )
-    return files
+    return pictures
 
 
 def _publish(whole: Path, output: Path, names: Sequence[str], summary: Summary) -> None:

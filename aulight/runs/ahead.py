@@ -8,6 +8,7 @@ from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.runs.record import PretrainRecord, read_record
 from aulight.settings.finetune import FinetuneSettings
+from aulight.settings.model import DEFAULT
 from aulight.settings.training import TrainingSettings
 
 
@@ -69,7 +70,8 @@ def check_ahead(settings: TrainingSettings, looked: Looked | None = None) -> Non
     """
     looked = looked or Looked()
     pretrained = settings.pretrained if isinstance(settings, FinetuneSettings) else None
-    checkpoint = None if pretrained is None else checkpoint_of(Path(pretrained))
+    from_box = pretrained == DEFAULT  # it has seen nobody who lives
+    checkpoint = None if pretrained is None or from_box else checkpoint_of(Path(pretrained))
     root = Path(settings.data.root).expanduser()
     if settings.data.synthetic is not None and not root.exists():
         return  # it makes itself

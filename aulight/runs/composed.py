@@ -21,6 +21,7 @@ from aulight.runs.record import read_record
 from aulight.runs.references import refuse_growth
 from aulight.settings.commands import settings_of
 from aulight.settings.group import Group
+from aulight.settings.model import DEFAULT
 from aulight.settings.reading import read
 from aulight.settings.walk import nodes
 
@@ -42,8 +43,13 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("equal_steps", equal_steps, replace=True)
 
 
-def _if_pretrained(yes: Any, no: Any, *, _root_: Any) -> Any:
-    """``${if_pretrained:yes,no}`` in a config: one value on top of stage one, another from scratch."""
+def _if_pretrained(yes: Any, no: Any, boxed: Any = None, *, _root_: Any) -> Any:
+    """``${if_pretrained:yes,no}`` in a config: one value on top of stage one, another from scratch.
+
+    A third is that on top of the model in the box; where there is none, it is the first.
+    """
+    if _root_.pretrained == DEFAULT and boxed is not None:
+        return boxed
     return no if _root_.pretrained is None else yes
 
 

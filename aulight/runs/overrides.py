@@ -199,6 +199,7 @@ def _settings(command: str) -> tuple[frozenset[str], dict[str, Text]]:
 def _form(kind: Kind) -> Text | None:
     """How a setting takes texts; ``None`` for one that takes something else."""
     parts = get_args(kind.annotation) if get_origin(kind.annotation) in (Union, types.UnionType) else [kind.annotation]
+    parts = [kind_of(part).annotation for part in parts]
     lists = [kind_of(get_args(part)[0]) for part in parts if get_origin(part) is list]
     single = [part for part in parts if get_origin(part) is not list]
     items = any(_is_text(item.annotation) for item in lists)
@@ -286,6 +287,12 @@ def _closing(text: str, start: int) -> int | None:
         if text[at] == "}" and depth == 0:
             return at
     return None
+
+
+def parted(text: str) -> list[str] | None:
+    """The values between the commas of a text; ``None`` where one is missing, or a bracket is left open."""
+    each = _split(text)
+    return None if each is None or "" in each else each
 
 
 def _split(text: str) -> list[str] | None:

@@ -167,7 +167,7 @@ class RunRecord(_Part):
     @property
     def settings(self) -> dict[str, object]:
         """The settings by their dotted names, for example ``clip.length``."""
-        return dotted(self.config)
+        return _filled(dotted(self.config))
 
     @property
     def is_network(self) -> bool:
@@ -366,10 +366,18 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], free: Sequence[s
         new: Those of the command, plain.
         free: Names of the settings and groups that may differ.
     """
-    before, now = dotted(old), dotted(new)
+    before, now = _filled(dotted(old)), _filled(dotted(new))
     keys = [key for key in before | now if not any(key == name or key.startswith(f"{name}.") for name in free)]
     pairs = [(key, before.get(key), now.get(key)) for key in keys]
     return [f"{key} was {was}, is {is_now}" for key, was, is_now in pairs if not same_setting(was, is_now)]
+
+
+_LATER: dict[str, object] = {"model.margin": 0, "model.contrast": "fixed"}
+"""Settings of a network that an earlier aulight did not have, as they were nevertheless."""
+
+
+def _filled(flat: dict[str, object]) -> dict[str, object]:
+    return _LATER | flat if "model.backbone" in flat else flat
 
 
 def same_setting(one: object, other: object) -> bool:

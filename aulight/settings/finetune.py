@@ -24,7 +24,7 @@ class FinetuneSettings(TrainingSettings):
     """``conf/finetune.yaml``: stage two."""
 
     pretrained: Annotated[FilePath | None, NAMES_THE_RUN] = Field(
-        description="Run directory or checkpoint of stage one; null: from scratch"
+        description="Run directory or checkpoint of stage one; default: the model in the box; null: from scratch"
     )
     label_fraction: float | None = Field(
         gt=0, le=1, description="Share of the training subjects' labelled frames, drawn at random; null: label_count"

@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from aulight.settings.data import DataSettings
-from aulight.settings.group import FilePath, Group, Name, Needed, Seed, mistake
-from aulight.settings.sample import ActionUnits
+from aulight.settings.group import FilePath, Name, Needed, Seed, mistake
+from aulight.settings.sample import DrawSettings
 
 CONSENSUS = "consensus"
 """The coder whose scores are those that the others have agreed on."""
@@ -23,7 +23,7 @@ def _printable(name: str) -> str:
 Coder = Annotated[Name, AfterValidator(_printable)]
 
 
-class LabelSettings(Group):
+class LabelSettings(DrawSettings):
     """``conf/label.yaml``."""
 
     data: DataSettings = Field(description="The dataset")
@@ -42,11 +42,7 @@ class LabelSettings(Group):
     )
     port: int = Field(ge=0, le=65535, description="Of 127.0.0.1; 0: that of the last time, or any that is free")
     browser: bool = Field(description="Open the page in the browser; its address is printed anyway")
-    label_count: int = Field(ge=1, description="Frames to draw where the sample is made now, as of sample")
     seed: Seed = Field(description="Of the draw, of the shared frames and of the orders of coders")
-    min_distance_s: float = Field(ge=0, description="Least time between two drawn frames of a video, in seconds")
-    unlabelled_only: bool = Field(description="Leave out frames that have labels already")
-    aus: ActionUnits = Field(description="AU numbers to code; null: the dataset's, else the 12 of DISFA")
 
     @model_validator(mode="after")
     def _consensus_divides_no_frames(self) -> Self:

@@ -7,6 +7,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from aulight.settings.group import AsList, Choose, Group, Name, Needed, mistake
 
+DEFAULT = "default"
+"""What the model in the box is called wherever a model is asked for; a folder or file of that name is ``./default``."""
+
 BACKBONES = ("resnet_tiny", "resnet18", "resnet34", "seresnet_tiny", "seresnet18", "seresnet34", "timm:<name>")
 
 
@@ -45,6 +48,16 @@ class NetworkSettings(Group):
     std: Annotated[list[Annotated[float, Field(gt=0, le=1000)]], AsList] = Field(
         min_length=3, max_length=3, description="Standard deviation of each colour channel, on pixels of 0 to 1"
     )
+    # networks of an earlier aulight do not say these
+    margin: int = Field(default=0, ge=0, le=500, description="Pixels at each side of the frames that are not looked at")
+    contrast: Literal["fixed", "picture"] = Field(
+        default="fixed", description="fixed: mean and std alone; picture: then each picture's own are taken out"
+    )
+
+    @property
+    def seen(self) -> int:
+        """Height and width of what the network looks at, in pixels."""
+        return self.size - 2 * self.margin
 
     @property
     def keeps_map(self) -> bool:
@@ -57,6 +70,8 @@ class NetworkSettings(Group):
             for key, as_it_is in (("norm", "batch"), ("small_input", False)):
                 if getattr(self, key) != as_it_is:
                     raise mistake(key, f"a network of timm has its own; {key}={str(as_it_is).lower()} is needed")
+        if self.seen < 1:
+            raise mistake("margin", f"less than half of size={self.size} is needed")
         # of a map, groups of 16 channels are normalised together
         if self.norm == "group" and self.keeps_map and self.embedding % max(1, self.embedding // 16):
             raise mistake("embedding", "a multiple of 16 is needed with model.norm=group")

@@ -5,9 +5,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from aulight.settings.group import ActionUnit, AsText, Choose, Count, FilePath, Group, Needed, mistake
+from aulight.settings.after import EventSettings
+from aulight.settings.group import ActionUnit, AsList, AsText, Choose, Count, FilePath, Group, Needed, mistake
 
 WEBCAM = "webcam:"
+TABLE = "table"
+"""In place of a model: the landmarker's own scores, by a fixed table."""
+
+PART = ("start", "end", "every", "rate")
+"""Settings that take a part of a film."""
 
 
 class FoundFaces(Group):
@@ -32,13 +38,16 @@ class PredictSettings(Group):
     """``conf/predict/predict.yaml``."""
 
     faces: FacesSettings = Field(description="How faces are found")
-    input: FilePath = Field(description="Video, folder of pictures, photo, folder of any of these, or webcam:0")
+    input: Annotated[
+        FilePath | list[FilePath],
+        Needed("a path is needed, or a list of them"),
+    ] = Field(description="Video, photo, folder of any of these, list, pattern as 'videos/**/*.mp4', or webcam:0")
     output: FilePath = Field(description="Folder to write into: <name>.csv and <name>.json for every video")
     model: FilePath | None = Field(
-        description="Run directory, checkpoint, .aulight or .onnx; null: the landmarker's own scores by a fixed table"
+        description="Run directory, .ckpt, .aulight or .onnx; null: the one in the box; table: the landmarker's scores"
     )
-    baseline: Literal["none", "rest"] = Field(
-        description="Of the landmarker's own scores; rest: each person's own, as seen so far, is taken away"
+    baseline: Literal["none", "rest", "person"] = Field(
+        description="Taken away: rest: each person's own so far, with model=table; person: theirs over the whole film"
     )
     coverage: Annotated[float | None, Needed("a share from 0.5 to 0.99 is needed, or null for no intervals")] = Field(
         ge=0.5, le=0.99, description="Of the prediction intervals, if the model has them; null: none"
@@ -46,11 +55,31 @@ class PredictSettings(Group):
     pictures: Literal["auto", "film", "photos"] = Field(
         description="What pictures of a folder are: a film, or photos, each on its own; auto: by what is in them"
     )
+    columns: Annotated[
+        list[Literal["box", "pose", "quality", "gaze", "landmarks2d", "landmarks3d", "blendshapes", "presence"]],
+        AsList,
+        Needed("a list is needed, of box, pose, quality, gaze, landmarks2d, landmarks3d, blendshapes, presence; or []"),
+    ] = Field(description="What the tables say of faces beside the AUs, where they are found; docs/columns.md")
+    present_from: float = Field(gt=0, le=5, description="Intensity from which an AU is present, of columns=[presence]")
+    min_quality: float | None = Field(
+        ge=0, le=1, description="Faces of less quality get no intensities; null: all get them"
+    )
     format: Literal["csv", "parquet"] = Field(description="Of the tables")
     overlay: bool = Field(description="Write <name>.overlay.mp4: the video with its faces and bars of intensities")
     plot: bool = Field(description="Write <name>.png: intensities over time")
     explain: ActionUnit | None = Field(description="Number of an AU: where in the face it is seen, in the overlay")
+    events: EventSettings | None = Field(description="Write <name>.events.csv of films: events of each AU; null: none")
+    elan: bool = Field(description="Write <name>.eaf: the events as tiers for ELAN; needs pympi-ling")
+    summary: bool | None = Field(
+        description="Write summary.csv, cooccurrence.csv, index.html of all videos in output; null: of several"
+    )
+    thumbnails: bool = Field(description="Faces at the strongest moments, in plots and index.html")
     fps: float = Field(gt=0, description="Frames per second of pictures, which do not tell it")
+    start: float | None = Field(ge=0, description="Of films: second to begin at, by the video's own clock; null: 0")
+    end: float | None = Field(gt=0, description="Of films: second to end before; null: at its end")
+    every: Count | None = Field(description="Of films: score each so many-th frame; null: all")
+    rate: float | None = Field(gt=0, description="Of films: score so many frames a second; null: all")
+    rotate: Literal[0, 90, 180, 270] = Field(description="Turn pictures by so many degrees, clockwise, once upright")
     max_frames: Count | None = Field(description="Frames of a webcam; null: until it is stopped")
     device: Annotated[
         str,
@@ -65,20 +94,51 @@ class PredictSettings(Group):
     @property
     def camera(self) -> int | None:
         """Number of the webcam that is the input; ``None`` for videos."""
-        return int(self.input.removeprefix(WEBCAM)) if self.input.startswith(WEBCAM) else None
+        one = self.input
+        return int(one.removeprefix(WEBCAM)) if isinstance(one, str) and one.startswith(WEBCAM) else None
+
+    @property
+    def inputs(self) -> list[str]:
+        """What is to be scored, as it was given, one after the other."""
+        return [self.input] if isinstance(self.input, str) else self.input
+
+    @property
+    def by_table(self) -> bool:
+        """Whether the scores are the landmarker's own."""
+        return self.model == TABLE
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        webcam = self.input.startswith(WEBCAM)
-        if webcam and not re.fullmatch("[0-9]{1,4}", self.input.removeprefix(WEBCAM)):
+        if not self.inputs:
+            raise mistake("input", "a path is needed, or a list of them")
+        webcam = any(given.startswith(WEBCAM) for given in self.inputs)
+        if webcam and not (len(self.inputs) == 1 and re.fullmatch("[0-9]{1,4}", self.inputs[0].removeprefix(WEBCAM))):
             raise mistake("input", "the number of a camera is needed, for example webcam:0")
+        if webcam and (part := next((name for name in PART if getattr(self, name) is not None), None)):
+            raise mistake(part, "only of videos; max_frames=<number> ends a webcam")
+        if self.every is not None and self.rate is not None:
+            raise mistake("every", f"not together with rate={self.rate:g}; one of the two")
+        if self.end is not None and self.end <= (self.start or 0):
+            raise mistake("end", f"more than start={self.start or 0:g} is needed")
         if self.max_frames is not None and not webcam:
             raise mistake("max_frames", "only of a webcam; videos are scored whole")
-        if self.model is None and self.explain is not None:
-            raise mistake("explain", "needs model=; blendshapes say nothing of where")
-        if self.model is not None and self.baseline != "none":
-            raise mistake("baseline", "only without model=; a model's intensities have their own 0")
-        if self.model is None and self.faces.find == "none":
-            problem = "needs model=; without one, the scores are those of the face landmarker"
+        if self.by_table and self.explain is not None:
+            raise mistake("explain", f"not with model={TABLE}; blendshapes say nothing of where")
+        if not self.by_table and self.baseline == "rest":
+            raise mistake(
+                "baseline", f"only with model={TABLE}; baseline=person takes each person's rest from any scores"
+            )
+        if self.baseline == "person" and webcam:
+            raise mistake("baseline", "only of files, whose end is known; with model=table, baseline=rest")
+        if self.baseline == "person" and (self.overlay or self.explain is not None):
+            raise mistake("baseline", "not with overlay=true, which is drawn before a person's rest is known")
+        if self.elan and self.events is None:
+            raise mistake("elan", "needs events; leave events=null out")
+        if self.min_quality is not None and "quality" not in self.columns:
+            raise mistake("min_quality", "needs quality among columns")
+        if self.min_quality is not None and self.faces.find == "none":
+            raise mistake("min_quality", "quality is of faces that are found; not with faces=none")
+        if self.by_table and self.faces.find == "none":
+            problem = f"not with model={TABLE}, whose scores are those of the face landmarker"
             raise mistake("faces", problem, shown="none")
         return self

@@ -22,8 +22,9 @@ from aulight.runs.record import LAST, DatasetRecord, ProtocolRecord, TestRecord,
 from aulight.runs.run import Run, typed_network
 from aulight.scoring.scores import named, scores, summary
 from aulight.settings.finetune import FinetuneSettings
-from aulight.settings.model import NetworkSettings
+from aulight.settings.model import DEFAULT, NetworkSettings
 from aulight.training.baseline import regress
+from aulight.training.boxed import boxed
 from aulight.training.progress import duration, report_skipped
 from aulight.training.regression import RegressionStage
 from aulight.training.resuming import StageOne, load_encoder, read_stage_one, step_of
@@ -67,7 +68,7 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
     run = Run.begin(folder, settings, typed)
     if run.done:
         return
-    stage_one = None if settings.pretrained is None else read_stage_one(Path(settings.pretrained))
+    stage_one = _start(settings.pretrained)
     if stage_one is not None:
         _refuse_conflicts(settings.encoder, stage_one.network, typed_network(typed))
         settings = settings.model_copy(update={"model": stage_one.network})
@@ -150,6 +151,12 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
         f"done in {duration(run.record.wall_s)}, validation ICC "
         f"{fitted.validation_icc:.3f} with {len(labels)} labelled frames, {run.folder}"
     )
+
+
+def _start(pretrained: str | None) -> StageOne | None:
+    if pretrained == DEFAULT:
+        return boxed()
+    return None if pretrained is None else read_stage_one(Path(pretrained))
 
 
 def _other_steps(stage_one: StageOne, stride: int, fps: float) -> str:

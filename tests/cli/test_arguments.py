@@ -7,24 +7,18 @@ import pytest
 from aulight.cli.arguments import no_command, told_apart
 from aulight.cli.main import COMMANDS
 from aulight.errors import AulightError
-from aulight.runs.composed import names_of
+from aulight.runs.composed import composed, names_of
+from aulight.runs.overrides import Typed
 
 Command = Callable[..., Any]
 
 MEANT = {
-    "predict clip.mp4": "predict input=clip.mp4",
-    "predict overlay=true clip.mp4": "predict overlay=true input=clip.mp4",
-    "predict -m clip.mp4": "predict --multirun input=clip.mp4",
-    "predict --input clip.mp4": "predict input=clip.mp4",
-    "predict --input=clip.mp4 --overlay": "predict input=clip.mp4 overlay=true",
-    "predict --max-frames 3 input=webcam:0": "predict max_frames=3 input=webcam:0",
     "predict input clip.mp4": "predict input=clip.mp4",
     "predict input = clip.mp4": "predict input=clip.mp4",
     "predict input= clip.mp4": "predict input=clip.mp4",
     "predict input =clip.mp4": "predict input=clip.mp4",
-    "predict input=my clip.mp4": "predict 'input=my clip.mp4'",
-    "predict a=b.mp4": "predict input=a=b.mp4",
     "prepare folder": "prepare data.source=folder",
+    "prepare --data.source folder": "prepare data.source=folder",
     "report runs/x": "report runs=runs/x",
     "export runs/x": "export run=runs/x",
     "finetune runs/x fold=2": "finetune pretrained=runs/x fold=2",
@@ -32,8 +26,46 @@ MEANT = {
     "pretrain folder": None,
     "predict input": None,
     "predict help": "predict --help",
-    "predict input=a b c": None,
+    "predict input=[a,b] c": None,
 }
+
+TAKEN = {
+    "predict clip.mp4": ["input=clip.mp4"],
+    "predict clip.mp4 overlay=true": ["overlay=true", "input=clip.mp4"],
+    "predict a.mp4 overlay=true b.mp4": ["overlay=true", "input=['a.mp4','b.mp4']"],
+    "predict -m clip.mp4": ["input=clip.mp4"],
+    "predict --input clip.mp4": ["input=clip.mp4"],
+    "predict --input clip.mp4 b.mp4": ["input=['clip.mp4','b.mp4']"],
+    "predict --input=clip.mp4 --overlay": ["input=clip.mp4", "overlay=true"],
+    "predict --max-frames 3 input=webcam:0": ["max_frames=3", "input=webcam:0"],
+    "predict input=a.mp4,b.mp4": ["input=['a.mp4','b.mp4']"],
+    "predict input=a,b.mp4": ["input=a,b.mp4"],
+    "predict -m input=a.mp4,b.mp4": ["input=a.mp4,b.mp4"],
+    "predict my clip.mp4": ["input=my clip.mp4"],
+    "predict input=my clip.mp4": ["input=my clip.mp4"],
+    "predict a=b.mp4": ["input=a=b.mp4"],
+    "predict it's.mp4 b.mp4": [r"input=['it\'s.mp4','b.mp4']"],
+    "predict videos/*.mp4": ["input=videos/*.mp4"],
+}
+"""What ``predict`` takes as people type it."""
+
+
+@pytest.mark.parametrize(("typed", "settings"), TAKEN.items(), ids=TAKEN)
+def test_what_predict_takes(typed: str, settings: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Oracles: the settings by hand, and what Hydra makes of them."""
+    for name in ("my clip.mp4", "a=b.mp4", "a,b.mp4"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    command, *words = typed.split(" ")
+    told = told_apart(command, words, names_of(command))
+    assert told.settings == settings
+    if "-m" not in words:
+        with composed(command, [Typed(command).readable(setting) for setting in told.settings]) as config:
+            given = config.input if isinstance(config.input, str) else list(config.input)
+        expected = {"['a.mp4','b.mp4']": ["a.mp4", "b.mp4"], r"['it\'s.mp4','b.mp4']": ["it's.mp4", "b.mp4"]}
+        expected["['clip.mp4','b.mp4']"] = ["clip.mp4", "b.mp4"]
+        said = next(setting for setting in settings if setting.startswith("input=")).removeprefix("input=")
+        assert given == expected.get(said, said)
 
 
 @pytest.mark.parametrize(("typed", "meant"), MEANT.items(), ids=MEANT)

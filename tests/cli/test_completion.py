@@ -1,4 +1,4 @@
-"""Completion by the tab key, as bash does it: the oracle is what stands in conf/."""
+"""Completion by the tab key, as bash and zsh do it: the oracle is what stands in conf/."""
 
 import os
 import shutil
@@ -21,22 +21,31 @@ printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
-@pytest.mark.parametrize(
-    ("line", "word", "expected"),
-    [
-        ("aulight pre", 1, {"pretrain", "prepare", "predict"}),
-        ("aulight finetune model=", 2, {f"model={file.stem}" for file in conf_dir().glob("model/*.yaml")}),
-        ("aulight predict faces=none cov", 3, {"coverage="}),
-        ("aulight nope mo", 2, {""}),
-    ],
-)
-def test_the_words_that_come_next(line: str, word: int, expected: set[str], tmp_path: Path) -> None:
-    script = tmp_path / "aulight"
-    script.write_text(f'#!/bin/sh\nexec {sys.executable} -m aulight "$@"\n')
-    script.chmod(0o755)
+# What zsh does, without its line editor: words that do not begin as what was typed are left out by compadd.
+ASK_ZSH = """
+compdef() { : }
+compset() { : }
+_files() { print files }
+compadd() { shift 3; print -l -- ${(M)@:#${words[CURRENT]}*} }
+eval "$(aulight -sc install=zsh)"
+words=(${(s: :)1}) CURRENT=$2
+_aulight
+"""
+
+WORDS = [
+    ("aulight pre", 1, {"pretrain", "prepare", "predict"}),
+    ("aulight finetune model=", 2, {f"model={file.stem}" for file in conf_dir().glob("model/*.yaml")}),
+    ("aulight predict faces=none cov", 3, {"coverage="}),
+    ("aulight nope mo", 2, {""}),
+]
+
+
+def _asked(shell: str, script: str, line: str, word: int, tmp_path: Path) -> set[str]:
+    program = tmp_path / "aulight"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m aulight "$@"\n')
+    program.chmod(0o755)
     asked = subprocess.run(
-        ["bash", "-c", ASK, "bash", line, str(word)],
+        [shell, "-c", script, shell, line, str(word)],
         env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
         cwd=tmp_path,
         capture_output=True,
@@ -44,8 +53,20 @@ def test_the_words_that_come_next(line: str, word: int, expected: set[str], tmp_
         check=True,
     )
     assert asked.stderr == ""
-    assert set(asked.stdout.splitlines()) == expected
     assert [path.name for path in tmp_path.iterdir()] == ["aulight"]
+    return set(asked.stdout.splitlines())
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+@pytest.mark.parametrize(("line", "word", "expected"), WORDS)
+def test_the_words_that_come_next(line: str, word: int, expected: set[str], tmp_path: Path) -> None:
+    assert _asked("bash", ASK, line, word, tmp_path) == expected
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="there is no zsh")
+@pytest.mark.parametrize(("line", "word", "expected"), [*WORDS[:3], ("aulight nope mo", 2, {"files"})])
+def test_the_words_that_come_next_in_zsh(line: str, word: int, expected: set[str], tmp_path: Path) -> None:
+    assert _asked("zsh", ASK_ZSH, line, word + 1, tmp_path) == expected
 
 
 def test_every_command_is_offered(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

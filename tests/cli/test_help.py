@@ -1,6 +1,7 @@
 """``aulight <command> --help``, beside the classes of settings and the composed configuration."""
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
+from aulight.cli.arguments import told_apart
+from aulight.cli.examples import EXAMPLES
+from aulight.cli.help import NOT_FOR
 from aulight.cli.main import COMMANDS
+from aulight.runs.composed import composed, names_of, settings_from
+from aulight.runs.overrides import Typed
 from aulight.settings.commands import settings_of
 from aulight.settings.walk import walk
 
@@ -59,6 +65,29 @@ def test_groups_list_their_choices(aulight: Command) -> None:
     shown = _words(aulight("pretrain", "--help").out)
     assert "objective=instance_predictive dense, instance_predictive, predictive" in shown
     assert "experiment=null" in shown
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_examples_are_calls_that_there_are(command: str, aulight: Command) -> None:
+    """Oracles: what reads a typed line, Hydra's composition, and the class of settings."""
+    shown = aulight(command, "--help").out
+    assert len(EXAMPLES[command]) == 2
+    for typed, does in EXAMPLES[command]:
+        assert f"  aulight {command} {typed}\n      " in shown
+        assert _words(does) in _words(shown)
+        told = told_apart(command, shlex.split(typed), names_of(command))
+        overrides = [Typed(command, told.sweep).readable(setting) for setting in told.settings]
+        with composed(command, overrides) as config:
+            settings_from(command, config)
+
+
+def test_choices_that_do_nothing_for_a_command_are_not_listed(aulight: Command) -> None:
+    """Oracle: what the command says when one is chosen."""
+    for (command, group), refused in NOT_FOR.items():
+        listed = _words(aulight(command, "--help").out).partition("Groups")[2].partition("Settings")[0]
+        for choice in refused:
+            assert aulight(command, f"{group}={choice}", "data.source=there").status == 2
+            assert choice not in listed.replace(",", "").split()
 
 
 def test_a_mistake_is_told_as_ever(aulight: Command) -> None:

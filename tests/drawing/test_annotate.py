@@ -96,9 +96,9 @@ def test_sizes_are_even_and_the_same_for_every_frame(size: tuple[int, int], name
         shapes.add(out.shape)
     ((height, width, _),) = shapes
     assert height % 2 == width % 2 == 0
-    assert height >= max(size[1], 16 * (len(names) + 4))
+    assert height >= max(size[1], 20 * (len(names) + 6))
     bare = annotate(image, names, [], "")
-    zoom = max(1, 16 * (len(names) + 4) / size[1])
+    zoom = max(1, 20 * (len(names) + 6) / size[1])
     wide, tall = round(zoom * size[0]), round(zoom * size[1])
     blur = math.ceil(zoom)
     assert (bare[:tall, : wide // 2 - blur] == 200).all()
@@ -157,7 +157,7 @@ def test_boxes_are_where_the_crops_are_from(angle: float, size: tuple[int, int])
     centre, side = (size[0] * 0.45, size[1] * 0.5), size[1] * 0.45
     image = frame(*size)
     shown = face(np.ones(len(names)), centre, side, angle)
-    zoom = max(1.0, 16 * (len(names) + 4) / size[1])
+    zoom = max(1.0, 20 * (len(names) + 6) / size[1])
     picture = annotate(image, names, [shown], "")[:, : round(zoom * size[0])]
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     square = side / 2 * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
@@ -181,7 +181,7 @@ def test_nothing_is_drawn_beside_the_frame_by_faces_that_leave_it() -> None:
     """Boxes and heat end at the frame's edge: the panel is that of a face in the middle."""
     heat = np.ones((112, 112), np.float32)
     values = np.full(12, 2.0)
-    inside = annotate(frame(), TWELVE, [face(values)], "")
+    inside = annotate(frame(), TWELVE, [face(values, heat=heat)], "")
     for centre in ((0, 0), (640, 360), (640, 0), (630, 180), (-500, 900), (3000, 100)):
         out = annotate(frame(), TWELVE, [face(values, centre, 150, 0.4, heat=heat)], "")
         np.testing.assert_array_equal(out[:, 640:], inside[:, 640:])
@@ -240,10 +240,25 @@ def test_heat_lies_over_the_part_of_the_crop_that_is_hot() -> None:
     assert green > 180
 
 
-def test_heat_of_nothing_changes_nothing() -> None:
+def test_heat_of_nothing_changes_nothing_but_for_its_scale() -> None:
     plain = annotate(frame(), TWELVE, [face(np.ones(12))], "")
     cold = annotate(frame(), TWELVE, [face(np.ones(12), heat=np.zeros((7, 7), np.float32))], "")
-    np.testing.assert_array_equal(cold, plain)
+    np.testing.assert_array_equal(cold[:, :640], plain[:, :640])
+    rows = np.flatnonzero((cold != plain).any((1, 2)))
+    assert rows.min() > 17 * 20  # below the bars and the moment
+    middle = cold[(rows.min() + rows.max()) // 2, 640:].astype(int)
+    yellow, grey = (middle - (213, 203, 55)), (middle - 150)
+    hot, none = (int(np.flatnonzero(np.abs(of).max(1) < 24).max(initial=-1)) for of in (yellow, grey))
+    assert hot > none >= 0, "the scale goes from what lies below to yellow"
+
+
+def test_the_moment_is_written_below_the_bars() -> None:
+    """Oracle: the same picture without it."""
+    plain = annotate(frame(), TWELVE, [face(np.ones(12))], "")
+    told = annotate(frame(), TWELVE, [face(np.ones(12))], "", "0:09.040  frame 227")
+    rows, columns = np.nonzero((plain != told).any(2))
+    assert 15.5 * 20 < rows.min() < rows.max() < 17.5 * 20
+    assert 640 < columns.min() < 660
 
 
 @pytest.mark.parametrize("size", [(640, 360), (1920, 1080), (320, 240), (1080, 1920)])

@@ -281,6 +281,8 @@ def sampled(aulight: Command, prepared: PreparedDataset, tmp_path: Path) -> list
     [
         (["label_count=300"], ["label_count=300", "has 20 frames", "another sample="]),
         (["aus=[1,2]"], ["aus=[1,2]", "is for [1,12]"]),
+        (["spread=people"], ["spread=people", "drawn, with spread=frames", "another sample="]),
+        (["min_distance_s=2"], ["min_distance_s=2", "with min_distance_s=null", "leave it out"]),
         (["coder=consensus"], ["coder=consensus", "nobody has coded"]),
         (["coders=[c1,consensus]"], ["coders=", "consensus is what coders agree on"]),
         (["coders=[c1,c1]"], ["coders=", "each name once"]),
@@ -304,6 +306,38 @@ def test_mistakes_are_said(aulight: Command, sampled: list[str], settings: list[
     assert len(outcome.err.splitlines()) == 1
     for part in parts:
         assert part in outcome.err
+
+
+def test_an_older_sample_goes_on_with_its_own_draw(aulight: Command, sampled: list[str], tmp_path: Path) -> None:
+    """One that does not say how it was drawn: it is opened as it is, and no way of drawing can be asked of it."""
+    (tmp_path / "drawn/sample.yaml").unlink()
+    before = (tmp_path / "drawn/to_label.csv").read_bytes()
+    outcome = aulight("label", *sampled, "spread=people")
+    assert (outcome.status, len(outcome.err.splitlines())) == (2, 1)
+    assert "drawn, and no sample.yaml says how" in outcome.err
+    with socket.socket() as taken:  # all but the page itself
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        outcome = aulight("label", *sampled, f"port={taken.getsockname()[1]}")
+    assert "coder1: 20 frames" in outcome.out
+    assert (tmp_path / "drawn/to_label.csv").read_bytes() == before
+
+
+def test_a_sample_is_drawn_as_sample_draws_it(aulight: Command, prepared: PreparedDataset, tmp_path: Path) -> None:
+    """Oracle: ``aulight sample`` with the same settings, byte by byte."""
+    how = [f"data.root={prepared.root}", *DRAW, "spread=people", "min_distance_s=0.1"]
+    done = aulight("sample", *how, f"output={tmp_path / 'drawn'}")
+    assert "20 frames of 3 videos and 2 people" in done.out
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        outcome = aulight("label", *how, f"sample={tmp_path / 'made'}", "browser=false", f"port={port}")
+    assert "20 frames of 2 people were drawn" in outcome.out
+    for name in ("to_label.csv", "sample.yaml", "contact_sheet_01.png"):
+        assert (tmp_path / "made" / name).read_bytes() == (tmp_path / "drawn" / name).read_bytes()
+    people = pd.read_csv(tmp_path / "made/to_label.csv")["video"].map({"a": "Ann", "b b": "Ann"}).fillna("ü")
+    assert people.value_counts().to_dict() == {"Ann": 10, "ü": 10}
 
 
 def test_a_table_of_the_users_own_is_not_written_over(

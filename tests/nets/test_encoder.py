@@ -133,3 +133,30 @@ def test_building_is_reproducible() -> None:
 def test_wrong_size_names_both() -> None:
     with pytest.raises(AulightError, match="32x32 pixels but got 48x40"):
         Encoder(CONFIG)(torch.zeros(1, 2, 3, 48, 40))
+
+
+def test_a_margin_is_not_looked_at() -> None:
+    """The same weights on the middle alone are the oracle; what is around it may be anything."""
+    torch.manual_seed(0)
+    middle = Encoder(CONFIG).eval()
+    around = Encoder(CONFIG.model_copy(update={"size": 44, "margin": 6})).eval()
+    around.load_state_dict(middle.state_dict())
+    pixels = torch.randint(0, 256, (1, 3, 44, 44, 3), dtype=torch.uint8)
+    expected, _ = middle(middle.normalise(pixels[:, :, 6:-6, 6:-6]))
+    for edge in (0, 255):
+        pixels[:, :, :6] = edge
+        assert_close(around(around.normalise(pixels))[0], expected)
+    with pytest.raises(AulightError, match="frames of 44x44 pixels but got 48x48"):
+        around(around.normalise(torch.zeros(1, 1, 48, 48, 3, dtype=torch.uint8)))
+
+
+def test_contrast_of_each_picture() -> None:
+    """Each channel of each picture has mean 0 and spread 1, whatever the light; an even picture stays finite."""
+    encoder = Encoder(CONFIG.model_copy(update={"contrast": "picture"}))
+    pixels = torch.randint(0, 120, (1, 2, 32, 32, 3), dtype=torch.uint8)
+    clip = encoder.normalise(pixels)
+    spread, mean = torch.std_mean(clip, (3, 4), correction=0)
+    assert_close(mean, torch.zeros(1, 2, 3))
+    assert_close(spread, torch.ones(1, 2, 3))
+    assert_close(encoder.normalise(2 * pixels + 10), clip, atol=1e-4)
+    assert_close(encoder.normalise(torch.full((1, 1, 32, 32, 3), 7)), torch.zeros(1, 1, 3, 32, 32))

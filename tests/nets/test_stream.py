@@ -289,3 +289,19 @@ def test_an_output_that_is_clipped_has_heat_too() -> None:
     scores, heat = _stream(encoder, head, 4).explain(_video(), 0, _seconds(_video()))
     assert (scores == 5).all()
     assert (heat.amax((1, 2)) == 1).float().mean() > 0.9
+
+
+def test_there_is_no_heat_on_a_margin() -> None:
+    """Inside it the oracle is a network without one, on the middle of the same pictures."""
+    encoder, head = _net("none")
+    wide = Encoder(encoder.config.model_copy(update={"size": 40, "margin": 4})).eval()
+    wide.load_state_dict(encoder.state_dict())
+    video = torch.randint(0, 256, (1, 5, 40, 40, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
+    scores, heat = _stream(wide, head, 2).explain(video, 1, _seconds(video))
+    middle = video[:, :, 4:-4, 4:-4]
+    expected, small = _stream(encoder, head, 2).explain(middle, 1, _seconds(middle))
+    torch.testing.assert_close(scores, expected)
+    assert heat.shape == (5, 40, 40)
+    inside = torch.nn.functional.interpolate(small[:, None], (32, 32), mode="bilinear")[:, 0]
+    torch.testing.assert_close(heat[:, 4:-4, 4:-4], inside)
+    assert heat.sum().item() == pytest.approx(inside.sum().item())

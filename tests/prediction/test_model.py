@@ -35,9 +35,11 @@ from aulight.datasets import DISFA_AUS
 from aulight.errors import AulightError
 from aulight.nets.backbone import build_backbone
 from aulight.nets.encoder import Encoder
+from aulight.prediction.heat import over_crop
 from aulight.prediction.loading import load
-from aulight.prediction.model import Model, Scorer, _over_crop
+from aulight.prediction.model import Model
 from aulight.prediction.network import build
+from aulight.prediction.scorer import Scorer
 from aulight.prediction.seal import write_sealed
 
 Command = Callable[..., Any]
@@ -162,7 +164,7 @@ def test_importing_aulight_is_instant_and_loading_is_typed() -> None:
     code = "import sys, aulight; print(aulight.load.__annotations__['return']); print('torch' in sys.modules)"
     begin = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["Model", "False"]
+    assert done.stdout.splitlines() == ["Model | RuleTable", "False"]
     assert time.perf_counter() - begin < 5  # torch alone takes seconds
 
 
@@ -404,14 +406,14 @@ def test_predict_and_stream_of_aligned_faces(model: Model, smoke_data: Path) -> 
     video = next((smoke_data / "videos").glob("*.mp4"))
     frames = [frame.image for frame in raw_frames(video)]
     expected = model.scorer().push(np.stack(frames))
-    table = model.predict(video)
+    table = model.predict(video, coverage=None)
     assert list(table.columns) == COLUMNS
     assert table["frame"].tolist() == list(range(1, 61))
     np.testing.assert_allclose(table["timestamp"], np.arange(60) / 25, atol=1e-9)
     assert (table[["confidence", "success"]] == 1).all(axis=None)
     assert (table["face_id"] == 0).all()
     np.testing.assert_allclose(table[COLUMNS[5:]], expected, rtol=0, atol=1e-5)
-    rows = pd.DataFrame(model.stream(iter(frames), fps=25))
+    rows = pd.DataFrame(model.stream(iter(frames), fps=25, coverage=None))
     pd.testing.assert_frame_equal(rows, table, rtol=0, atol=1e-5)
     calibrated = model.predict(video, coverage=0.8)
     pd.testing.assert_frame_equal(calibrated[COLUMNS], table)
@@ -420,7 +422,7 @@ def test_predict_and_stream_of_aligned_faces(model: Model, smoke_data: Path) -> 
     np.testing.assert_allclose(calibrated[[f"{au}_lo" for au in model.columns]], low, rtol=0, atol=1e-3)
     np.testing.assert_allclose(calibrated[[f"{au}_hi" for au in model.columns]], high, rtol=0, atol=1e-3)
     with pytest.raises(AulightError, match="faces=all: one of auto"):
-        model.predict(video, faces="all")
+        model.predict(video, faces="all")  # type: ignore[arg-type]  # a user may
 
 
 def test_predict_and_stream_of_a_real_face(finetuned: Path, folder_tree: Callable[..., Path], tmp_path: Path) -> None:
@@ -443,7 +445,7 @@ def test_predict_and_stream_of_a_real_face(finetuned: Path, folder_tree: Callabl
     expected = model.scorer().push(np.stack([aligned[frame].crop for frame in shown]))
     expected[~found] = np.nan
 
-    table = model.predict(tmp_path / "video.mp4")
+    table = model.predict(tmp_path / "video.mp4", coverage=None)
     assert table["frame"].tolist() == list(range(1, 31))
     assert table["success"].tolist() == found.astype(int).tolist()
     assert table["confidence"].tolist() == [face.confidence for face in aligned]
@@ -458,7 +460,7 @@ def test_predict_and_stream_of_a_real_face(finetuned: Path, folder_tree: Callabl
             yield frame.image
 
     rows, ahead = [], []
-    for row in model.stream(live(), fps=25):
+    for row in model.stream(live(), fps=25, coverage=None):
         rows.append(row)
         ahead.append(given - row["frame"])
     pd.testing.assert_frame_equal(pd.DataFrame(rows), table, rtol=0, atol=1e-5)
@@ -569,8 +571,8 @@ def test_heat_lies_where_the_network_looks(backbone: str, stride: int, small: bo
     looked = _middle(slope.square().sum((0, 1)))
     heat = torch.zeros(1, 10, 10)
     heat[0, 5, 4] = 1
-    np.testing.assert_allclose(_middle(_over_crop(heat, size, size)[0]), looked, atol=stride / 8)
-    np.testing.assert_allclose(_middle(_over_crop(heat, size, 2 * size)[0]) / 2 - 0.25, looked, atol=stride / 8)
+    np.testing.assert_allclose(_middle(over_crop(heat, size, size)[0]), looked, atol=stride / 8)
+    np.testing.assert_allclose(_middle(over_crop(heat, size, 2 * size)[0]) / 2 - 0.25, looked, atol=stride / 8)
 
 
 def _middle(weights: Tensor) -> npt.NDArray[np.float64]:

@@ -37,7 +37,9 @@ def test_a_photo_of_a_phone(aulight: Command, face: Frames, tmp_path: Path) -> N
     Image.fromarray(face).save(tmp_path / "plain.jpg", quality=98)
     tables = []
     for name in ("photo", "plain"):
-        outcome = aulight("predict", f"input={tmp_path / name}.jpg", f"output={tmp_path / 'out'}", "overlay=true")
+        outcome = aulight(
+            "predict", "model=table", f"input={tmp_path / name}.jpg", f"output={tmp_path / 'out'}", "overlay=true"
+        )
         assert outcome.status == 0, outcome.err
         tables.append(pd.read_csv(tmp_path / "out" / f"{name}.csv"))
     assert tables[0]["success"].tolist() == [1]
@@ -58,13 +60,13 @@ def test_odd_files_are_named_and_the_rest_is_done(aulight: Command, face: Frames
     os.mkfifo(given / "pipe.mp4")
     (given / "loop.mp4").symlink_to("loop.mp4")
     (given / "zero.mp4").symlink_to("/dev/zero")
-    outcome = aulight("predict", f"input={given}", f"output={out}", "overlay=true", "workers=1")
+    outcome = aulight("predict", "model=table", f"input={given}", f"output={out}", "overlay=true", "workers=1")
     assert outcome.status == 1
     assert "3 of 7 videos could not be read to their end" in outcome.err
     for name in ("pipe", "loop", "zero"):
         assert f"{given / name}.mp4: " in outcome.err
     assert f"{given / 'late.mkv'}: its first frame is at 0.50 s" in outcome.out
-    assert len(list(out.glob("*.csv"))) == len(list(out.glob("*.overlay.mp4"))) == 4
+    assert len(list(out.glob("*.events.csv"))) == len(list(out.glob("*.overlay.mp4"))) == 4
     table, note = pd.read_csv(out / "late.csv"), json.loads((out / "late.json").read_text())
     np.testing.assert_allclose(table["timestamp"], 0.5 + np.arange(10) / 25, atol=1e-6)
     with av.open(str(out / "late.overlay.mp4")) as overlay:
@@ -73,7 +75,7 @@ def test_odd_files_are_named_and_the_rest_is_done(aulight: Command, face: Frames
     assert shown[0] == 0
     assert note["fps"] == 25
     assert "times count from the start of the file" in note["notes"][0]
-    again = aulight("predict", f"input={given}", f"output={out}", "overlay=true", "workers=1")
+    again = aulight("predict", "model=table", f"input={given}", f"output={out}", "overlay=true", "workers=1")
     assert (again.status, again.out) == (1, outcome.out.replace(" frames\n", " frames; 4 done before\n"))
 
 
@@ -82,10 +84,10 @@ def test_a_video_passed_over_for_its_name_is_named(aulight: Command, face: Frame
     given.mkdir()
     mine = given / "day.overlay.mp4"
     write_video(mine, [face] * 3, 25)
-    lone = aulight("predict", f"input={given}", f"output={out}")
+    lone = aulight("predict", "model=table", f"input={given}", f"output={out}")
     assert (lone.status, "day.overlay.mp4" in lone.err) == (2, True)
     write_video(given / "clip.mp4", [face] * 3, 25)
-    both = aulight("predict", f"input={given}", f"output={out}", "workers=1")
+    both = aulight("predict", "model=table", f"input={given}", f"output={out}", "workers=1")
     assert both.status == 0, both.err
     assert f"passed over, for videos with bars are called so: {mine};" in both.out
     assert not list(out.glob("day*"))
@@ -98,7 +100,7 @@ def test_what_cannot_be_read_is_told_and_every_film_is_scored(aulight: Command, 
     for name in ("d.heic", "e.NEF", "f.txt"):
         (given / name).write_bytes(bytes(99))
     advice = "pictures of kinds that cannot be read (1 .heic, 1 .nef); save them as jpg or png"
-    none = aulight("predict", f"input={given}", f"output={out}")
+    none = aulight("predict", "model=table", f"input={given}", f"output={out}")
     assert (none.status, none.err) == (2, f"aulight: input={given}: no videos, nor pictures, in it; {advice}\n")
     write_video(given / "a.mp4", [face] * 3, 25)
     pictures = [Image.fromarray(np.roll(face, step, 1)) for step in range(4)]
@@ -106,13 +108,13 @@ def test_what_cannot_be_read_is_told_and_every_film_is_scored(aulight: Command, 
         pictures[0].save(given / name, save_all=True, append_images=pictures[1:])
     with av.open(str(given / "h.ogv"), "w", format="ogg") as container:
         mux(container, encoded(added(container, "libvpx", (240, 240)), [face] * 5))
-    outcome = aulight("predict", f"input={given}", f"output={given / 'out'}", "workers=1")
+    outcome = aulight("predict", "model=table", f"input={given}", f"output={given / 'out'}", "workers=1")
     assert outcome.status == 0, outcome.err
-    counts = {path.stem: len(pd.read_csv(path)) for path in (given / "out").glob("*.csv")}
+    counts = {path.stem: len(pd.read_csv(path)) for path in (given / "out").glob("?.csv")}
     assert counts == {"a": 3, "b": 4, "c": 4, "g": 4, "h": 5}
     assert "  note: passed over 1 files that are neither videos nor images: 1 .txt\n" in outcome.out
     assert f"  note: not used: {advice}\n" in outcome.out
-    again = aulight("predict", f"input={given}", f"output={given / 'out'}", "workers=1")
+    again = aulight("predict", "model=table", f"input={given}", f"output={given / 'out'}", "workers=1")
     assert again.out == outcome.out.replace(" frames\n", " frames; 5 done before\n"), "its own files are no others"
 
 
@@ -125,11 +127,13 @@ def test_pictures_that_are_taken_for_a_film_are_told(aulight: Command, face: Fra
         f"  note: {given}: pictures taken for a film of 3 frames at 3.571 fps; pictures=photos scores each on its own"
     )
     for _ in range(2):  # also when they were scored before
-        outcome = aulight("predict", f"input={given}", f"output={tmp_path / 'out'}")
+        outcome = aulight("predict", "model=table", f"input={given}", f"output={tmp_path / 'out'}")
         assert outcome.status == 0, outcome.err
         assert told in outcome.out
     for chosen in ("film", "photos"):
-        outcome = aulight("predict", f"input={given}", f"output={tmp_path / chosen}", f"pictures={chosen}")
+        outcome = aulight(
+            "predict", "model=table", f"input={given}", f"output={tmp_path / chosen}", f"pictures={chosen}"
+        )
         assert outcome.status == 0, outcome.err
         assert "taken for a film" not in outcome.out
 
@@ -138,7 +142,7 @@ def test_pictures_that_are_taken_for_a_film_are_told(aulight: Command, face: Fra
 def test_a_single_input_that_is_no_file(aulight: Command, tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     (tmp_path / "loop.mp4").symlink_to("loop.mp4")
-    outcome = aulight("predict", f"input={tmp_path / name}", f"output={tmp_path / 'out'}")
+    outcome = aulight("predict", "model=table", f"input={tmp_path / name}", f"output={tmp_path / 'out'}")
     assert (outcome.status, len(outcome.err.splitlines())) == (2, 1)
     assert str(tmp_path / name) in outcome.err
     assert not (tmp_path / "out").exists()

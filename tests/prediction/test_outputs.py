@@ -58,7 +58,9 @@ def _state(folder: Path) -> dict[str, tuple[int, str]]:
     return {path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, sha256(path)) for path in files}
 
 
-@pytest.mark.parametrize("name", ["clip.csv", "clip.json", "clip.png", "clip.overlay.mp4", "clip.csv.partial"])
+@pytest.mark.parametrize(
+    "name", ["clip.csv", "clip.json", "clip.png", "clip.overlay.mp4", "clip.csv.partial", "clip.events.csv"]
+)
 def test_a_users_own_file_is_refused_before_the_work(
     name: str, predict: Command, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,7 +152,7 @@ def test_another_landmarker_scores_anew(aulight: Command, clip: Path, tmp_path: 
     shutil.copyfile(model_file(), other)
     with zipfile.ZipFile(other, "a") as archive:
         archive.comment = b"another"
-    command = ["predict", f"input={clip}", f"output={tmp_path}/out", "workers=1"]
+    command = ["predict", "model=table", f"input={clip}", f"output={tmp_path}/out", "workers=1"]
     assert aulight(*command).status == 0
     assert "1 done before" in aulight(*command, f"faces.landmarker={model_file()}").out
     assert "done before" not in aulight(*command, f"faces.landmarker={other}").out
@@ -176,11 +178,11 @@ def test_what_0_1_0_has_written_is_ours(predict: Command, clip: Path, tmp_path: 
     out = tmp_path / "out"
     assert predict(clip, out, "plot=true").status == 0
     note = json.loads((out / "clip.json").read_text())
-    assert note.pop("sha256").keys() == {"clip.csv", "clip.png"}
+    assert note.pop("sha256").keys() == {"clip.csv", "clip.events.csv", "clip.png"}
     assert len(note["source"].pop("sha256")) == 64
     (out / "clip.json").write_text(json.dumps(note))
     assert predict(clip, out, "format=parquet").status == 0
-    assert sorted(path.name for path in out.iterdir()) == ["clip.json", "clip.parquet"]
+    assert sorted(path.name for path in out.iterdir()) == ["clip.events.csv", "clip.json", "clip.parquet"]
 
 
 @pytest.fixture(scope="module")
@@ -288,7 +290,7 @@ def test_a_video_may_have_any_name(stem: str, predict: Command, clip: Path, tmp_
     outcome = predict(video, out, "overlay=true", "plot=true")
     assert outcome.status == 0, outcome.err
     names = sorted(path.name for path in out.iterdir())
-    assert len(names) == 4
+    assert len(names) == 5
     assert all(name.encode() for name in names)
     assert "1 done before" in predict(video, out).out
     assert predict(video, out, "coverage=0.8").status == 0

@@ -24,9 +24,10 @@ from aulight.nets.stream import FrameStream
 from aulight.prediction import webcam
 from aulight.prediction.description import ModelDescription
 from aulight.prediction.loading import load
-from aulight.prediction.model import Model, Moments
+from aulight.prediction.model import Model
 from aulight.prediction.network import build
 from aulight.prediction.onnx import write_onnx
+from aulight.prediction.scorer import Moments
 
 Command = Callable[..., Any]
 Frames = npt.NDArray[np.uint8]

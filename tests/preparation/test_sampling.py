@@ -1,6 +1,7 @@
 """Which frames to label: who is drawn, what the pictures show, and the way back into a training run."""
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from aulight.cli.commands.sample import sample
@@ -28,6 +31,7 @@ from aulight.preparation.coding import make_coding
 from aulight.preparation.sampling import candidates, draw
 from aulight.settings.data import FolderSettings
 from aulight.settings.sample import SampleSettings
+from aulight.version import __version__
 
 Command = Callable[..., Any]
 Frames = npt.NDArray[np.uint8]
@@ -75,12 +79,12 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
 
 def table_of(*times: list[float]) -> pd.DataFrame:
     """What may be drawn from videos with frames at these times."""
-    rows = [(f"v{i}", frame, frame, time) for i, video in enumerate(times) for frame, time in enumerate(video)]
-    return pd.DataFrame(rows, columns=["video_id", "frame", "source_frame", "time_s"])
+    rows = [(f"v{i}", frame, frame, time, i) for i, video in enumerate(times) for frame, time in enumerate(video)]
+    return pd.DataFrame(rows, columns=["video_id", "frame", "source_frame", "time_s", "person"])
 
 
 def drawn_places(table: pd.DataFrame, count: int, seed: int, distance: float = 0.0) -> tuple[int, ...]:
-    drawn = draw(table.assign(place=range(len(table))), count, seed, distance)
+    drawn = draw(table.assign(place=range(len(table))), count, seed, min_distance_s=distance).frames
     assert list(drawn["place"]) == sorted(drawn["place"])
     return tuple(drawn["place"])
 
@@ -126,7 +130,7 @@ def test_draws_are_seeded_nested_and_apart(distance: float) -> None:
 
 def test_an_exact_distance_is_far_enough() -> None:
     table = table_of([0.1 * frame for frame in range(31)])  # 0.1 * 3 - 0.1 * 2 < 0.1
-    assert len(draw(table, 31, 0, 0.1)) == 31
+    assert len(draw(table, 31, 0, min_distance_s=0.1).frames) == 31
 
 
 @pytest.mark.parametrize(
@@ -135,9 +139,73 @@ def test_an_exact_distance_is_far_enough() -> None:
 )
 def test_more_than_there_is_room_for_is_refused(count: int, distance: float, parts: list[str]) -> None:
     with pytest.raises(AulightError) as error:
-        draw(table_of([0, 1, 2, 3], [0, 5], [0]), count, 0, distance)
+        draw(table_of([0, 1, 2, 3], [0, 5], [0]), count, 0, min_distance_s=distance)
     for part in parts:
         assert part in str(error.value)
+
+
+@st.composite
+def draws(drawing: st.DrawFn) -> tuple[pd.DataFrame, int, int, float | None]:
+    """Some people of one or two videos with a few frames each; how many of them to draw, a seed, and a distance."""
+    videos = drawing(st.lists(st.tuples(st.integers(0, 3), st.sets(st.integers(0, 60), min_size=1)), min_size=1))
+    table = table_of(*([0.05 * frame for frame in sorted(frames)] for _, frames in videos))
+    people = {f"v{i}": person for i, (person, _) in enumerate(videos)}
+    table["person"] = table["video_id"].map(people)
+    distance = drawing(st.sampled_from([None, 0.0, 0.1, 0.5, 2.0]))
+    return table, drawing(st.integers(1, len(table))), drawing(st.integers(0, 9)), distance
+
+
+def apart(table: pd.DataFrame) -> float:
+    """The least time between two frames of a video, by looking at every two."""
+    pairs = itertools.combinations(zip(table["video_id"], table["time_s"], strict=True), 2)
+    return min((abs(a[1] - b[1]) for a, b in pairs if a[0] == b[0]), default=np.inf)
+
+
+@settings(max_examples=60, deadline=None)
+@given(draws(), st.sampled_from(["videos", "people"]))
+def test_a_draw_is_as_even_as_can_be_and_apart(case: tuple[pd.DataFrame, int, int, float | None], spread: Any) -> None:
+    """Oracle: all pairs of frames; and to who has two frames fewer than another, none could be added."""
+    table, count, seed, distance = case
+    group = {"videos": "video_id", "people": "person"}[spread]
+    try:
+        drawn = draw(table, count, seed, spread, distance)
+    except AulightError as error:
+        room = int(re.findall(r"room for (\d+)", str(error))[0])
+        assert room < count
+        assert apart(draw(table, room, seed, spread, distance).frames) >= (distance or 0) - 1e-6
+        return
+    frames = drawn.frames
+    assert len(frames) == count == len(frames.merge(table))
+    assert apart(frames) >= drawn.distance_s - 1e-6
+    assert distance is None or drawn.distance_s == distance
+    pd.testing.assert_frame_equal(frames, draw(table, count, seed, spread, distance).frames)
+    before = table.iloc[:0]  # the largest draw at a larger distance
+    for smaller in range(1, count):
+        part = draw(table, smaller, seed, spread, distance)
+        assert len(part.frames.merge(frames)) == smaller
+        before = part.frames if part.distance_s > drawn.distance_s else before
+    numbers = frames[group].value_counts().reindex(table[group].unique(), fill_value=0)
+    more = numbers[numbers > before[group].value_counts().reindex(numbers.index, fill_value=0)].max()
+    for who in numbers.index[numbers < more - 1]:
+        rest = table[table[group] == who].merge(frames, how="left", indicator="known").query("known == 'left_only'")
+        assert all(apart(pd.concat([frames, rest.iloc[i : i + 1]])) < drawn.distance_s - 1e-6 for i in range(len(rest)))
+
+
+def test_distances_shrink_only_once_there_is_no_room() -> None:
+    table = table_of([0.04 * frame for frame in range(100)])  # four seconds
+    drawn = {count: draw(table, count, 5) for count in (1, 2, 8, 40, 100)}
+    assert [of.distance_s for of in drawn.values()] == sorted((of.distance_s for of in drawn.values()), reverse=True)
+    assert drawn[2].distance_s == 1
+    assert drawn[100].distance_s == 0
+    for of in drawn.values():
+        assert apart(of.frames) >= of.distance_s - 1e-6
+
+
+def test_a_round_keeps_away_from_frames_that_have_labels() -> None:
+    table = table_of([0.04 * frame for frame in range(100)], [0, 3])
+    drawn = draw(table, 4, 0, min_distance_s=0.5, others={"v0": [1.0, 2.0]}).frames
+    mine = drawn.loc[drawn["video_id"] == "v0", "time_s"].to_numpy()
+    assert np.abs(mine[:, None] - [1.0, 2.0]).min() >= 0.5 - 1e-9
 
 
 def test_only_frames_with_a_face_and_without_labels_are_candidates(faces: PreparedDataset) -> None:
@@ -174,7 +242,7 @@ def test_table_and_pictures(aulight: Command, faces: PreparedDataset, tmp_path: 
     assert f"'labels={output}/to_label.csv'" in outcome.out
     assert "'data.source=/raw videos'" in outcome.out
     assert {path.name for path in output.iterdir()} == {
-        "to_label.csv", "images", "contact_sheet_01.png", "contact_sheet_02.png",
+        "to_label.csv", "sample.yaml", "images", "contact_sheet_01.png", "contact_sheet_02.png",
     }  # fmt: skip
     assert [path.name for path in output.parent.iterdir()] == ["to code"]
 
@@ -183,7 +251,15 @@ def test_table_and_pictures(aulight: Command, faces: PreparedDataset, tmp_path: 
     assert table[["AU04", "AU12"]].isna().all(axis=None)
     assert len(table) == 43
     assert table.equals(table.sort_values(["video", "frame"], ignore_index=True))
-    drawn = draw(candidates(faces, False), 43, 0, 0.0)
+    drawn = draw(candidates(faces, False), 43, 0).frames
+    record = yaml.safe_load((output / "sample.yaml").read_text())
+    assert record == {
+        "dataset": "mine", "label_count": 43, "seed": 0, "spread": "frames", "min_distance_s": None,
+        "unlabelled_only": False, "aus": [4, 12], "distance_s": 0.0, "aulight": __version__,
+    }  # fmt: skip
+    assert "neighbours: there is no room for 43 frames 1 s apart" in outcome.out
+    most = table["video"].value_counts()
+    assert f"{most['c']} of them show Sc, who is in most frames; spread=people draws evenly over people" in outcome.out
     assert table["video"].tolist() == drawn["video_id"].tolist()
     assert table["frame"].tolist() == drawn["source_frame"].tolist()
     np.testing.assert_allclose(table["time_s"], drawn["time_s"], atol=5e-4)
@@ -206,7 +282,7 @@ def test_table_and_pictures(aulight: Command, faces: PreparedDataset, tmp_path: 
     for sheet, rows in (("01", range(40)), ("02", range(40, 43))):
         picture = load(output / f"contact_sheet_{sheet}.png")
         for place, row in enumerate(rows):
-            top, left = place // 8 * (tile + sheets._TEXT) + sheets._MARGIN, place % 8 * tile + sheets._MARGIN
+            top, left = place // 8 * (tile + 2 * sheets._TEXT) + sheets._MARGIN, place % 8 * tile + sheets._MARGIN
             code = decoded(picture[top : top + sheets.TILE, left : left + sheets.TILE])
             assert code == (number[table["video"][row]], drawn["frame"][row])
 
@@ -268,6 +344,8 @@ def test_an_unreadable_video_is_named_and_nothing_stays(aulight: Command, tmp_pa
         (["label_count=2.5"], ["label_count=2.5", "whole number"]),
         (["label_count=100"], ["label_count=100", "only 65 frames"]),
         (["min_distance_s=-1"], ["min_distance_s=-1"]),
+        (["label_count=9", "min_distance_s=9"], ["min_distance_s=9", "found room for 2 of 9"]),
+        (["spread=person"], ["spread=person", "people"]),
         (["aus=AU12"], ["aus=AU12", "[1,4,12]"]),
         (["aus=[0]"], ["aus=[0]"]),
         (["data.root=nowhere"], ["nowhere", "no prepared dataset"]),
@@ -310,14 +388,16 @@ def test_from_python_without_a_command_line(
         output=str(tmp_path / "settings"),
         label_count=5,
         seed=3,
+        spread="videos",
         min_distance_s=0.0,
         unlabelled_only=True,
         aus=None,
     )
     sample(settings)
-    coding = make_coding(faces, tmp_path / "room", (4, 12), 5, 3, 0.0, True)
+    coding = make_coding(faces, tmp_path / "room", (4, 12), settings)
+    assert (coding.videos, coding.people, coding.remarks) == (3, 3, [])
     told = f"{tmp_path / 'settings'}/ (to_label.csv, images, contact sheets)"
-    assert f"5 frames of {coding.videos} videos: {told}" in capsys.readouterr().out
+    assert f"5 frames of 3 videos and 3 people: {told}" in capsys.readouterr().out
     tables = [(tmp_path / folder / "to_label.csv").read_bytes() for folder in ("settings", "room")]
     assert tables[0] == tables[1]
 

@@ -1,5 +1,6 @@
 """Figures: what they show, and that no text runs into other text."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
@@ -129,13 +130,15 @@ def assert_tidy(monkeypatch: pytest.MonkeyPatch) -> AssertTidy:
 
 @pytest.mark.parametrize("content", [USUAL, ODD, ONE, COUNTED])
 def test_no_text_overlaps(assert_tidy: AssertTidy, content: Summary) -> None:
-    assert_tidy(figures.label_efficiency(content))
-    assert_tidy(figures.per_au(content))
+    for narrow in (False, True):
+        assert_tidy(figures.label_efficiency(content, narrow))
+        assert_tidy(figures.per_au(content, narrow))
 
 
 @pytest.mark.parametrize("aus", [AUS, AUS[:5], AUS[:1]])
 def test_no_text_overlaps_against_truth(assert_tidy: AssertTidy, aus: list[str]) -> None:
-    assert_tidy(against_truth.against_truth(example(aus)))
+    for narrow in (False, True):
+        assert_tidy(against_truth.against_truth(example(aus), narrow))
 
 
 def test_label_efficiency_shows_fractions_and_arms() -> None:
@@ -148,9 +151,9 @@ def test_label_efficiency_shows_fractions_and_arms() -> None:
     assert np.allclose(drawn, [[r.icc or np.nan for r in USUAL.records[i : i + 4]] for i in (0, 4)])
     assert len(axes.collections) == 3  # two bands, and the error bar of equal compute
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "pretrained",
-        "scratch, equal compute",
-        "scratch",
+        "with stage one",
+        "from scratch, equal compute",
+        "from scratch",
     ]
 
 
@@ -172,7 +175,7 @@ def test_figures_say_how_many_subjects_there_are() -> None:
         for figure in (figures.label_efficiency(content), figures.per_au(content)):
             assert note in texts(figure)
             legend = [text.get_text() for text in figure.legends[0].get_texts()]
-            assert ("scratch (3 test subjects)" in legend) == (content.records is few)
+            assert ("from scratch (3 test subjects)" in legend) == (content.records is few)
 
 
 def test_per_au_shows_each_unit_and_the_mean() -> None:
@@ -193,7 +196,7 @@ def test_against_truth_breaks_where_frames_are_missing() -> None:
     panel = against_truth.against_truth(example(AUS)).axes[0]
     for line in panel.lines:
         assert np.flatnonzero(np.isnan(np.asarray(line.get_xdata()))).tolist() == [60]
-    assert [line.get_label() for line in panel.lines] == ["true", "pretrained", "scratch"]
+    assert [line.get_label() for line in panel.lines] == ["true", "with stage one", "from scratch"]
 
 
 # ---- a video's own intensities ----------------------------------------------------------------------------------
@@ -312,6 +315,33 @@ def test_faces_of_a_timeline_have_their_colours_and_are_few() -> None:
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["face 0", "face 1", "face 2", "face 3", "2 more,\nnot drawn"]
     assert not timeline.timeline(predicted(100, AUS[:2]), AUS[:2], "", "").legends
+
+
+def test_narrow_bars_are_those_of_the_wide_figure() -> None:
+    (wide,), (narrow,) = figures.per_au(USUAL).axes, figures.per_au(USUAL, narrow=True).axes
+    heights = [bar.get_height() for bars in wide.containers[::2] for bar in bars]
+    assert [bar.get_width() for bars in narrow.containers[::2] for bar in bars] == heights
+    assert [label.get_text() for label in narrow.get_yticklabels()] == [*(f"AU{au}" for au in DISFA_AUS), "mean"]
+    assert figures.per_au(USUAL, narrow=True).get_figwidth() < 4
+
+
+def test_every_colour_of_a_figure_has_one_for_the_dark() -> None:
+    """So that nothing stays dark on dark; a page shows it in the browser's test."""
+    for figure in (
+        figures.label_efficiency(ODD),
+        figures.per_au(ODD),
+        figures.per_au(USUAL, narrow=True),
+        against_truth.against_truth(example(AUS)),
+    ):
+        drawn = style.svg(figure)
+        look, _, content = drawn.partition("</style>")
+        colours = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", content))
+        assert len(colours) > 5
+        assert colours <= set(re.findall(r'"fill: (#[0-9a-f]{6})"', look)), colours
+        texts = re.findall(r'<g id="text_\d+">\s*<!--.*?-->\s*<g( style="fill: #[0-9a-f]{6}")?', content, re.DOTALL)
+        assert len(texts) > 5
+        assert all(texts)  # one without a colour is black, whatever the look
+    assert style.svg(figures.label_efficiency(USUAL)) == style.svg(figures.label_efficiency(USUAL))
 
 
 def test_saved_files_are_the_same_twice(tmp_path: Path) -> None:

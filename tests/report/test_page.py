@@ -19,7 +19,10 @@ import yaml
 
 from aulight.cli.commands.report import report
 from aulight.datasets import DISFA_AUS
+from aulight.drawing.names import model_name
+from aulight.drawing.style import svg
 from aulight.facs import column
+from aulight.report import figures, records
 from aulight.report.tables import VARIANTS
 from aulight.runs.composed import composed, settings_from
 from aulight.settings.report import ReportSettings
@@ -108,7 +111,7 @@ def summary(written: Path) -> dict[str, Any]:
 class Page(HTMLParser):
     """A page taken apart; elements that are not closed in order are refused."""
 
-    VOID = ("meta", "link", "img", "br", "hr", "input")
+    VOID = ("meta", "link", "img", "source", "br", "hr", "input")
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -160,12 +163,15 @@ def test_is_well_formed_and_loads_nothing(page: Page) -> None:
     assert set(ids.values()) == {1}
     for tag, attrs in page.elements:
         for name, value in attrs.items():
-            assert value is None or not re.search(r"https?:|//|url\(", value) or name in ("alt", "src"), (tag, value)
+            assert value is None or not re.search(r"https?:|//|url\(", value) or name in ("alt", "src", "srcset"), (
+                tag,
+                value,
+            )
             assert not name.startswith("on")
         for name in ("aria-labelledby", "href"):
             if (target := attrs.get(name)) and target != "data:,":
                 assert target.removeprefix("#") in ids
-        assert tag not in ("iframe", "object", "embed", "video", "audio", "source", "base", "form")
+        assert tag not in ("iframe", "object", "embed", "video", "audio", "base", "form")
     for text in (page.texts["style"], page.texts["script"]):
         assert not re.search(r"https?:|url\(|@import|fetch|import\(", text)
     assert [tag for tag, _ in page.elements].count("script") == 1
@@ -173,17 +179,49 @@ def test_is_well_formed_and_loads_nothing(page: Page) -> None:
     assert str(policy["content"]).startswith("default-src 'none'; img-src data:;")
 
 
+def drawing(source: str | None) -> str:
+    """The SVG in an address."""
+    kind, _, content = str(source).partition(",")
+    assert kind == "data:image/svg+xml;base64"
+    return base64.b64decode(content, validate=True).decode()
+
+
 def test_pictures_are_those_of_the_report(page: Page, written: Path) -> None:
-    shown = [attrs for tag, attrs in page.elements if tag == "img"]
-    files = sorted(written.glob("*.png"), key=lambda file: (file.name.startswith("timeline"), file.name))
-    assert [file.stem for file in files] == ["label_efficiency", "per_au", "timeline_S10_video_", "timeline_S21_video_"]
-    for file, attrs in zip(files, shown, strict=True):
-        kind, _, content = str(attrs["src"]).partition(",")
-        assert kind == "data:image/png;base64"
-        assert base64.b64decode(content, validate=True) == file.read_bytes()
-        assert attrs["alt"]
-    assert "video" not in str(shown[0]["alt"])
-    assert "Video S10 <video>:" in str(shown[2]["alt"])
+    """Oracle: the figures, drawn from ``summary.json`` once more; and each is there for a phone, too."""
+    wide = [attrs for tag, attrs in page.elements if tag == "img"]
+    narrow = [attrs for tag, attrs in page.elements if tag == "source"]
+    assert [attrs["media"] for attrs in narrow] == ["(max-width: 600px)"] * 4
+    summary = records.read(written / "summary.json")
+    for number, draw in enumerate((figures.label_efficiency, figures.per_au)):
+        assert drawing(wide[number]["src"]) == svg(draw(summary))
+        assert drawing(narrow[number]["srcset"]) == svg(draw(summary, narrow=True))
+    files = sorted(file.stem for file in written.glob("*.png"))
+    assert files == ["label_efficiency", "per_au", "timeline_S10_video_", "timeline_S21_video_"]
+    assert all(attrs["alt"] for attrs in wide)
+    assert "video" not in str(wide[0]["alt"])
+    assert "Video S10 <video>:" in str(wide[2]["alt"])
+
+
+def test_what_is_asked_first_stands_first(page: Page, summary: dict[str, Any]) -> None:
+    """Oracle: the record of ``summary.json``, and the table of runs that this file writes."""
+    assert page.elements[[tag for tag, _ in page.elements].index("h2")][1]["id"] == "in-short"
+    record = summary["records"][0]
+    assert (record["arm"], record["label_fraction"]) == ("pretrained", 0.02)
+    said = page.texts["dl"]
+    for question in ("How good is the model?", "On how many people?", "May I trust it?", "What to do next?"):
+        assert question in said
+    assert f"with stage one, 2% of the labels (20 frames): mean ICC(3,1) {shown(record['icc'])}" in said
+    assert "Tested on 6 people" in said
+    assert "AU5: ICC undefined: constant labels" in said
+    rows = page.tables["Each action unit in short"]
+    assert len(rows) == 13
+    for au, row in zip(AUS, rows[1:], strict=True):
+        scores = record["per_au"][au]
+        assert row[0] == f"AU{int(au[2:])}"
+        assert row[3] == ("undefined" if scores["icc"] is None else shown(scores["icc"]))
+        assert row[2] == ("undefined: constant labels" if scores["icc"] is None else "excellent")
+        assert row[5:8] == [shown(scores["mae"]), f"{100 * record['presence'][au]['share']:.1f}%", row[7]]
+        assert row[7:] == ["0 of 6" if au == "AU05" else "6 of 6", "–"]
 
 
 def test_names_are_escaped(page: Page, summary: dict[str, Any]) -> None:
@@ -212,15 +250,19 @@ def test_numbers_are_those_of_the_summary(page: Page, summary: dict[str, Any]) -
     assert len(rows) - 1 == len(summary["records"]) + len(summary["last"]) + len(summary["baselines"])
     for record in summary["records"]:
         labels = f"{100 * record['label_fraction']:g}%"
-        (row,) = [row for row in rows if row[:2] == [labels, record["arm"]]]
+        (row,) = [row for row in rows if row[:2] == [labels, model_name(record["arm"])]]
         assert row[2:8] == [str(record["labelled_frames"]), "1640", "2", "–", "2", "6"]
         assert row[8:10] == [shown(record["icc"]), ends(record["icc_ci"])]
         assert row[10:14] == [shown(record[name]) for name in ("icc_seed_sd", "mae", "mse", "pearson")]
         assert "ICC undefined for AU05, not in the mean" in row[14]
-        units = next(r for r in page.tables["ICC(3,1) by action unit"] if r[:2] == [labels, record["arm"]])
+        units = next(r for r in page.tables["ICC(3,1) by action unit"] if r[:2] == [labels, model_name(record["arm"])])
         iccs = [record["per_au"][au]["icc"] for au in AUS]
         assert units[2:] == ["6", *("undefined" if icc is None else shown(icc) for icc in iccs), shown(record["icc"])]
-        named = [r for r in page.tables["ICC(3,1) by other published conventions"] if r[:2] == [labels, record["arm"]]]
+        named = [
+            r
+            for r in page.tables["ICC(3,1) by other published conventions"]
+            if r[:2] == [labels, model_name(record["arm"])]
+        ]
         assert [row[2:] for row in named] == [[title, "6", shown(record[name])] for name, title in VARIANTS.items()]
 
     one, other = (r for r in summary["records"] if r["label_fraction"] == 0.02)
@@ -238,9 +280,11 @@ def test_labels_that_chose_the_checkpoint_stand_beside_the_headline(page: Page, 
     assert (
         "ICC(3,1), mean over action units. 20 labelled frames were learned from, and 1,640 of validation subjects "
         "chose the checkpoint. With the last checkpoint, which nobody chose, the ICC is: "
-        f"pretrained {shown(last['icc'])}."
+        f"with stage one {shown(last['icc'])}."
     ) in page.texts["p"]
-    rows = [row for row in page.tables["Mean over action units"] if row[1] == "pretrained, last checkpoint, no choice"]
+    rows = [
+        row for row in page.tables["Mean over action units"] if row[1] == "with stage one, last checkpoint, no choice"
+    ]
     assert [row[3] for row in rows] == ["0"] * len(summary["last"])
     assert len(rows) == 2
 
@@ -249,14 +293,14 @@ def test_comparisons_are_those_of_the_summary(page: Page, summary: dict[str, Any
     same, largest = page.tables["With the same share of labels"], page.tables["Against the largest share of labels"]
     assert (len(same) - 1, len(largest) - 1) == (2, 4)
     for found, row in zip(summary["comparisons"][:1], same[1:2], strict=True):
-        assert row[:3] == ["2%", "pretrained", ARM]
+        assert row[:3] == ["2%", "with stage one", ARM]
         assert row[3] == "6"
         assert row[4:7] == [shown(found[name]) for name in ("icc", "against_icc", "difference")]
         assert row[7:9] == [ends(found["difference_ci"]), shown(found["difference_p"])]
         assert "6 shared test subjects" in page.texts["div"]
         assert f"+{shown(found['difference'])}" in page.texts["div"]
         assert f"p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{shown(found['difference_p'])}" in page.texts["div"]
-    assert largest[1][:3] == ["2%", "pretrained", "pretrained, 100%"]
+    assert largest[1][:3] == ["2%", "with stage one", "with stage one, 100%"]
     assert [tag for tag, _ in page.elements].count("circle") == 6
 
 
@@ -274,7 +318,7 @@ def test_published_numbers_stand_beside_ours(page: Page, written: Path, summary:
     assert rows[3] == ["2%", "Someone <i>et al.</i>, 2020", "0.310", "0.450", "–", "0.800"]
     assert rows[-1] == ["–", "Others, hand-picked frames", "0.300", "–", "–", "–"]
     ours = summary["records"][0]
-    assert rows[1][1:3] == ["ours: pretrained, 6 subjects", shown(ours["icc"])]
+    assert rows[1][1:3] == ["ours: with stage one, 6 subjects", shown(ours["icc"])]
     assert rows[1][5] == shown(ours["per_au"]["AU12"]["icc"])
     text = (written / "table.md").read_text(encoding="utf-8")
     assert "## Beside published numbers" in text

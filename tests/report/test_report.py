@@ -151,7 +151,7 @@ def test_summary_has_what_others_build_on(written: Path) -> None:
     }
     origin = "the training folds' own frames without labels"
     assert [record["stage_one"] for record in summary["records"]] == [[origin], [], [], [origin], []]
-    assert summary["notes"] == [f"small_set, pretrained: stage one learned from {origin}"]
+    assert summary["notes"] == [f"small_set, with stage one: stage one learned from {origin}"]
     assert summary["unfinished"] == {"small_set/dead": "failed: out of memory"}
     assert sorted(summary["files"]) == sorted(file.name for file in written.iterdir())
 
@@ -179,7 +179,10 @@ def test_tables_agree_with_the_summary(written: Path) -> None:
         assert " | ".join(units) in markdown
         assert " & ".join(units) in latex
     assert "small_set/dead left out: failed: out of memory" in markdown
-    assert "- small_set, pretrained: stage one learned from the training folds' own frames without labels\n" in markdown
+    assert (
+        "- small_set, with stage one: stage one learned from the training folds' own frames without labels\n"
+        in markdown
+    )
     assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == markdown.count("## ") - 1
     assert not re.search(r"(?<!\\)[%_](?! Needs)", latex)
 
@@ -188,9 +191,9 @@ def test_prints_the_table_and_the_unfinished_runs(tmp_path: Path, capsys: pytest
     write_runs(tmp_path / "runs")
     report(settings(tmp_path / "runs", f"output={tmp_path / 'deep' / 'here'}", "timelines=0"))
     printed = capsys.readouterr()
-    assert printed.out.startswith("| Labels | Arm")
+    assert printed.out.startswith("| Labels | Model")
     assert str(tmp_path / "deep" / "here") in printed.out
-    assert "\nnote: small_set, pretrained: stage one learned from the training folds' own" in printed.out
+    assert "\nnote: small_set, with stage one: stage one learned from the training folds' own" in printed.out
     assert printed.err == "warning: small_set/dead left out: failed: out of memory\n"
     assert not (tmp_path / "runs" / "report").exists()
 

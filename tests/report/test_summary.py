@@ -358,10 +358,10 @@ def test_arms_are_compared_on_the_subjects_that_both_tested(tmp_path: Path, writ
     assert found.difference == pytest.approx(expected[0] - expected[1], abs=1e-12)
     assert (found.difference_ci, found.difference_p, found.intervals_apart) == (None, None, False)
     assert (found.no_difference_ci, found.no_difference_p) == ("needs 5 subjects", "needs 6 subjects")
-    row = tables_of(summary)["Arms side by side"].iloc[0]
+    row = tables_of(summary)["Models side by side"].iloc[0]
     assert (row["Shared subjects"], row["95% interval"], row["p"]) == ("1", "needs 5 subjects", "needs 6 subjects")
-    headline = tables_of(summary)["Mean over action units"].set_index("Arm")
-    assert headline.loc["pretrained", "Note"] == "tested on 1 of 7 subjects"
+    headline = tables_of(summary)["Mean over action units"].set_index("Model")
+    assert headline.loc["with stage one", "Note"] == "tested on 1 of 7 subjects"
 
     # the same arm over all subjects, but one of its seeds has tested S12 alone
     write_run("rest", parts["pretrained"][0], arm="pretrained", fold=3)
@@ -576,8 +576,8 @@ def test_warns_of_missing_folds_and_of_mixed_settings(tmp_path: Path, write_run:
     config = {"seed": 1, "model": {"width": 64}, "data": {"root": "elsewhere"}}
     write_run("s1f1", seed=1, config=config | {"name": "other", "pretrained": "seed1"})
     assert summarised(tmp_path).warnings == [
-        "made, scratch, 2% labels, seed 1: 3 of 5 test subjects (only fold 1)",
-        "made, scratch, 2% labels: pools runs with different model.width",
+        "made, from scratch, 2% labels, seed 1: 3 of 5 test subjects (only fold 1)",
+        "made, from scratch, 2% labels: pools runs with different model.width",
     ]
 
 
@@ -593,9 +593,10 @@ def test_says_where_stage_one_was(tmp_path: Path, write_run: WriteRun) -> None:
     first = "the training folds' own frames without labels and 4 unlabelled subjects"
     second = "videos of a lab (70 subjects)"
     assert [record.stage_one for record in summary.records] == [[first, second], [], [second], []]
-    assert summary.notes == [f"made, pretrained: stage one learned from {first}, or {second}"]
+    assert summary.notes == [f"made, with stage one: stage one learned from {first}, or {second}"]
     assert (
-        f"made, pretrained, 2% labels: pools runs whose stage one learned from {first}, or {second}" in summary.warnings
+        f"made, with stage one, 2% labels: pools runs whose stage one learned from {first}, or {second}"
+        in summary.warnings
     )
 
 
@@ -651,7 +652,7 @@ def test_pooling_different_networks_is_said(tmp_path: Path, write_run: WriteRun)
         config = {"seed": 0, "pretrained": f"runs/pretrain/fold{fold}", "fold": fold, "model": network | other}
         write_run(f"f{fold}", arm="pretrained", fold=fold, config=config)
     assert summarised(tmp_path).warnings == [
-        "made, pretrained, 2% labels: pools runs with different model.backbone, model.hidden, model.mean"
+        "made, with stage one, 2% labels: pools runs with different model.backbone, model.hidden, model.mean"
     ]
 
 
@@ -727,11 +728,11 @@ def test_the_last_checkpoint_has_a_row_of_its_own(tmp_path: Path, write_run: Wri
     assert labelled <= len(unlabelled) - 4
     assert [record.validation_frames for record in summary.records] == [150, round((7 + labelled) / 2)]
     table = tables_of(summary)["Mean over action units"]
-    called = ["pretrained", "pretrained, last checkpoint, no choice", "scratch"]
-    assert table["Arm"].tolist() == [*called, "baseline: label mean", "baseline: all zero"]
+    called = ["with stage one", "with stage one, last checkpoint, no choice", "from scratch"]
+    assert table["Model"].tolist() == [*called, "always the mean label", "always 0"]
     assert table["Validation frames"].tolist() == ["150", "0", str(round((7 + labelled) / 2)), "0", "0"]
     assert table["ICC(3,1)"].tolist()[1] == formats.decimals(last.icc)
-    assert "last checkpoint" not in "".join(tables_of(summary)["ICC(3,1) by action unit"]["Arm"])
+    assert "last checkpoint" not in "".join(tables_of(summary)["ICC(3,1) by action unit"]["Model"])
     rows, per_au = flat(summary)
     assert rows["arm"].tolist() == ["pretrained", "pretrained_last", "scratch", "mean", "all_zero"]
     assert set(per_au["arm"]) == {"pretrained", "scratch", "mean", "all_zero"}
@@ -750,15 +751,15 @@ def test_what_differs_between_seeds(tmp_path: Path, write_run: WriteRun) -> None
     found = {record.arm: (record.stage_one_runs, record.label_draws) for record in summary.records}
     assert found == {"pretrained": (2, 2), "older": (3, 3), "scratch": (None, 3)}
     assert [line for line in remarks(summary) if "sd over seeds" in line] == [
-        f"made, pretrained, 2% labels: 3 seeds, different {what}: 2; the sd over seeds is smaller "
+        f"made, with stage one, 2% labels: 3 seeds, different {what}: 2; the sd over seeds is smaller "
         "than with one for each"
         for what in ("stage-one runs", "draws of labels")
     ]
     table = tables_of(summary)["Mean over action units"]
-    told = table[["Arm", "Seeds", "Stage-one runs", "Label draws"]].to_numpy().tolist()
-    assert ["pretrained", "3", "2", "2"] in told
-    assert ["scratch", "3", "–", "3"] in told
-    assert ["baseline: all zero", "–", "–", "–"] in told
+    told = table[["Model", "Seeds", "Stage-one runs", "Label draws"]].to_numpy().tolist()
+    assert ["with stage one", "3", "2", "2"] in told
+    assert ["from scratch", "3", "–", "3"] in told
+    assert ["always 0", "–", "–", "–"] in told
 
 
 def test_a_summary_is_read_as_it_was_written(tmp_path: Path, write_run: WriteRun) -> None:
@@ -795,8 +796,8 @@ def test_an_older_summary_is_read(tmp_path: Path, write_run: WriteRun) -> None:
     assert [record.icc for record in older.records] == [record["icc"] for record in content["records"]]
     assert [record.coverage for record in older.records] == [None, None]
     assert older.comparisons[0].difference_p is None
-    assert tables_of(older)["Arms side by side"]["p"].tolist() == ["–"]
-    assert tables_of(older)["Arms side by side"]["90% interval"].tolist() == ["–"]
+    assert tables_of(older)["Models side by side"]["p"].tolist() == ["–"]
+    assert tables_of(older)["Models side by side"]["90% interval"].tolist() == ["–"]
     assert (older.uncertainty.intervals, older.uncertainty.draws) == ("bootstrap", 2000)
 
 

@@ -23,7 +23,8 @@ Composed = Callable[..., dict[str, Any]]
 
 NETWORK: dict[str, Any] = {
     "backbone": "resnet_tiny", "temporal": "gru", "size": 64, "embedding": 128, "hidden": 128, "skip": True,
-    "norm": "batch", "small_input": False, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25],
+    "norm": "batch", "small_input": False, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25], "margin": 0,
+    "contrast": "fixed",
 }  # fmt: skip
 
 
@@ -104,11 +105,20 @@ def test_a_value_by_itself(command: str, override: str, line: str, composed: Com
         ("finetune", "label_count=5", "label_count=5: given beside label_fraction=0.02; set one of them to null"),
         ("finetune", "label_fraction=null", "label_fraction=None: a share is needed, or a number as label_count="),
         ("predict", "max_frames=5", "max_frames=5: only of a webcam; videos are scored whole"),
-        ("predict", "explain=12", "explain=12: needs model=; blendshapes say nothing of where"),
+        ("predict", "explain=12 model=table", "explain=12: not with model=table; blendshapes say nothing of where"),
         ("predict", "baseline=rest model=a.aulight",
-         "baseline=rest: only without model=; a model's intensities have their own 0"),
-        ("predict", "faces=none",
-         "faces=none: needs model=; without one, the scores are those of the face landmarker"),
+         "baseline=rest: only with model=table; baseline=person takes each person's rest from any scores"),
+        ("predict", "baseline=rest",
+         "baseline=rest: only with model=table; baseline=person takes each person's rest from any scores"),
+        ("predict", "baseline=person overlay=true",
+         "baseline=person: not with overlay=true, which is drawn before a person's rest is known"),
+        ("predict", "baseline=person input=webcam:0",
+         "baseline=person: only of files, whose end is known; with model=table, baseline=rest"),
+        ("predict", "elan=true events=null", "elan=True: needs events; leave events=null out"),
+        ("predict", "events.leave=2", "events.leave=2: at most enter=1 is needed"),
+        ("predict", "faces=none model=table",
+         "faces=none: not with model=table, whose scores are those of the face landmarker"),
+        ("pretrain", "model.margin=32", "model.margin=32: less than half of size=64 is needed"),
         ("predict", "input=webcam:back",
          "input=webcam:back: the number of a camera is needed, for example webcam:0"),
         ("prepare", "data.source=null", "data.source: no value given; add data.source=<folder of the raw data>"),
@@ -189,6 +199,8 @@ def test_a_network_goes_into_a_checkpoint_and_back() -> None:
     network = NetworkSettings(**NETWORK)
     assert network.model_dump() == NETWORK
     assert NetworkSettings(**network.model_dump()) == network
+    earlier = {key: value for key, value in NETWORK.items() if key not in ("margin", "contrast")}
+    assert NetworkSettings(**earlier) == network
     assert NetworkSettings(**NETWORK | {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}) == network
     with pytest.raises(AulightError, match=r"^model\.std=\[0, 1, 1\]: more than 0 is needed$"):
         read(NetworkSettings, NETWORK | {"std": [0, 1, 1]}, "model")

@@ -190,7 +190,9 @@ def test_a_missing_setting_is_named(command: str, variants: list[dict[str, Any]]
 
 def test_only_variables_of_experiments_may_be_missing() -> None:
     optional = {setting.name for name in CLASSES for setting in walk(settings_of(name)) if not setting.required}
-    assert optional == {"stage_one", "stage_one_run", "arms", "network", "equal_steps", "subject_fraction"}
+    assert optional == {"stage_one", "stage_one_run", "arms", "network", "equal_steps", "subject_fraction"} | {
+        "model.margin", "model.contrast"  # which checkpoints of an earlier aulight do not say
+    }  # fmt: skip
     required = {setting.name for setting in walk(PretrainSettings) if setting.required}
     assert "subject_fraction" in required
 

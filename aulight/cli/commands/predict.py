@@ -7,6 +7,7 @@ from aulight.prediction.predict import Predicted, score_input
 from aulight.prediction.rows import Tally
 from aulight.prediction.there import check_there
 from aulight.prediction.writing import PARTIAL
+from aulight.settings.model import DEFAULT
 from aulight.settings.predict import PredictSettings
 
 
@@ -20,8 +21,8 @@ def predict(settings: PredictSettings) -> None:
         VideosFailed: When some of the videos could not be read to their end; the others are done.
         AulightError: For an input, an output, a model or a video that cannot be used.
     """
-    if settings.model is not None:
-        check_there(settings.model)
+    if not settings.by_table:
+        check_there(settings.model or DEFAULT)
     _say(score_input(settings))
 
 
@@ -48,12 +49,19 @@ def _say(predicted: Predicted) -> None:
         if len(results) > 1:
             what = f"{predictor.output}: {len(whole)}{f' of {len(results)}' if problems or taken else ''} videos"
         say(f"{what}, {frames:,} frames{share}" + (f"; {before} done before" if before else ""))
+        if predicted.page is not None:
+            say(f"  all videos on one page: {predicted.page}")
         if faceless > frames / 2:
             advice = "" if predictor.untrained else "; faces=none takes pictures as they are"
             say(f"  note: most frames are without a face{advice}")
+        if tally.emptied:
+            faces = "1 face has" if tally.emptied == 1 else f"{tally.emptied:,} faces have"
+            say(f"  note: {faces} no intensities: quality below min_quality={predictor.min_quality}")
         if photos := [video.name for video, found in whole.items() if found.photos and video.path.is_dir()]:
             say(f"  note: taken for photos, each on its own: the pictures of {shorten(photos)}; else pictures=film")
-        for line in about_following(tally.not_followed, tally.elsewhere, "faces.all=true gives everybody"):
+        whom, looks = predictor.pipeline.everybody, predictor.pipeline.max_faces
+        advice = "faces.all=true gives everybody"
+        for line in about_following(tally.not_followed, tally.elsewhere, advice, whom, tally.crowded, looks):
             say(f"  note: {line}")
     for line in shorten_lines([note for found in results.values() for note in found.notes]):
         say(f"  note: {line}")

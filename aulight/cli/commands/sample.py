@@ -19,14 +19,6 @@ def sample(settings: SampleSettings) -> None:
     output = Path(settings.output).expanduser()
     refuse_old(output)  # before a synthetic dataset is made for nothing
     data = open_data(Path(settings.data.root), settings.data.synthetic)
-    coding = make_coding(
-        data,
-        output,
-        settings.aus or data.aus or DISFA_AUS,
-        settings.label_count,
-        settings.seed,
-        settings.min_distance_s,
-        settings.unlabelled_only,
-    )
+    coding = make_coding(data, output, settings.aus or data.aus or DISFA_AUS, settings)
     for line in coding.lines():
         say(line)

@@ -10,6 +10,7 @@ import numpy as np
 
 from aulight.data.avatars.assets import install_assets
 from aulight.data.avatars.raw import write_raw
+from aulight.data.avatars.rehearsal.building import KINDS, rehearse
 from aulight.data.avatars.sheet import SHEETS, beside
 from aulight.data.avatars.speed import speeds
 from aulight.data.opening import open_data
@@ -32,6 +33,11 @@ def _main() -> None:
     raw.add_argument("out", type=Path, help="their folder")
     raw.add_argument("--people", type=int, default=10)
     raw.add_argument("--frames", type=int, default=300, help="of each video")
+    acted = commands.add_parser("rehearse", help="raw data in a dataset's layout, where they are not there yet")
+    acted.add_argument("kind", choices=KINDS, help="like DISFA, like BP4D, or like Aff-Wild2 and of other people")
+    acted.add_argument("out", type=Path, help="their folder")
+    acted.add_argument("--people", type=int, help="as many as the dataset has")
+    acted.add_argument("--frames", type=int, help="of a video, on average; as many as the dataset has")
     sheet = commands.add_parser("sheet", help="a picture of the faces")
     sheet.add_argument("out", type=Path, help="a .jpg or .png")
     sheet.add_argument("--of", choices=SHEETS, default="actions")
@@ -39,7 +45,7 @@ def _main() -> None:
         "--beside", type=Path, metavar="PHOTOGRAPH", help="instead: some beside the face of a photograph"
     )
     commands.add_parser("speed", help="frames a second of one core")
-    for one in (of, raw, sheet):
+    for one in (of, raw, acted, sheet):
         one.add_argument("--rig", choices=("first", "second"), default="first", help="what moves the faces")
         one.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
@@ -50,6 +56,8 @@ def _main() -> None:
     elif given.command == "speed":
         for what, frames, before in speeds():
             print(f"{what}: {frames:.0f} frames/s; {before:.2f} s for a new person")
+    elif given.command == "rehearse":
+        rehearse(given.out, given.kind, given.people, given.frames, given.seed, given.rig)
     elif given.command == "raw":
         write_raw(given.out, given.people, given.frames, given.seed, given.rig)
     else:

@@ -11,7 +11,7 @@ from aulight.data.synthetic.motion import Script, play
 
 # Whole expressions give the co-occurrence of real data; the single units keep each from being guessed from its
 # companions. Rates are starts in a second.
-_EXPRESSIONS: Script = (
+EXPRESSIONS: Script = (
     (0.140, {12: 1.0, 6: 0.8, 25: 0.5, 7: 0.15}),
     (0.050, {1: 1.0, 2: 0.95, 5: 0.6, 25: 0.6, 26: 0.6}),
     (0.035, {1: 0.8, 4: 0.8, 15: 0.9, 17: 0.6}),
@@ -25,10 +25,10 @@ _EXPRESSIONS: Script = (
         0.035, 0.040, 0.040, 0.045, 0.045, 0.035, 0.045, 0.040, 0.035, 0.045, 0.050, 0.045, 0.035, 0.045, 0.035, 0.040,
         0.035, 0.035, 0.030, 0.020), strict=True)),
 )  # fmt: skip
-_SIDED = (1, 2, 4, 7, 9, 10, 12, 14, 15)
+SIDED = (1, 2, 4, 7, 9, 10, 12, 14, 15)
 """Those that people can do on one side alone."""
 
-_ONE_SIDED: Script = tuple((0.008, {au: 1.0}) for au in _SIDED)
+_ONE_SIDED: Script = tuple((0.008, {au: 1.0}) for au in SIDED)
 _CLOSING = (23, 24, 28)
 """Lips that are drawn in or pressed together are not apart."""
 
@@ -87,13 +87,29 @@ def act(
         fps: Frames a second.
         widest: The head does not turn further to a side, radians; half of it up and down.
     """
+    both = play(rng, EXPRESSIONS, AVATAR_AUS, frames, fps)
+    sides = [np.maximum(both, _spread(play(rng, _ONE_SIDED, SIDED, frames, fps))) for _ in range(2)]
+    return moved(who, rng, sides, fps, widest)
+
+
+def moved(
+    who: tuple[int, ...], rng: np.random.Generator, sides: list[Array], fps: float, widest: float = np.deg2rad(40)
+) -> Acting:
+    """What becomes of wanted intensities: as bodies can, of this person, with all that is not coded.
+
+    Args:
+        who: As of :func:`act`, as the next.
+        rng: As there.
+        sides: ``(frames, 20)`` 0..5 of the left and of the right; changed in place.
+        fps: As there.
+        widest: As there.
+    """
+    frames = len(sides[0])
     own = np.random.default_rng([*who, 6])
     strength = own.uniform(0.82, 1.18, len(AVATAR_AUS))
     strength[AVATAR_AUS.index(43)] = 1  # closed is closed
     weaker = 1 - np.abs(own.normal(0, 0.08, len(AVATAR_AUS)))
     favours_left = own.random(len(AVATAR_AUS)) < 0.5
-    both = play(rng, _EXPRESSIONS, AVATAR_AUS, frames, fps)
-    sides = [np.maximum(both, _spread(play(rng, _ONE_SIDED, _SIDED, frames, fps))) for _ in range(2)]
     for side in sides:
         _as_bodies_can(side)
     intensities = np.maximum(*sides)
@@ -116,9 +132,9 @@ def act(
 
 
 def _spread(sided: Array) -> Array:
-    """From columns of :data:`_SIDED` to those of all AUs."""
+    """From columns of :data:`SIDED` to those of all AUs."""
     every = np.zeros((len(sided), len(AVATAR_AUS)))
-    every[:, [AVATAR_AUS.index(au) for au in _SIDED]] = sided
+    every[:, [AVATAR_AUS.index(au) for au in SIDED]] = sided
     return every
 
 
@@ -138,7 +154,7 @@ def _as_bodies_can(intensities: Array) -> None:
 def _agree(intensities: Array, sides: list[Array]) -> None:
     """What has no sides is the same on both."""
     for k, au in enumerate(AVATAR_AUS):
-        if au not in _SIDED:
+        if au not in SIDED:
             for side in sides:
                 side[:, k] = intensities[:, k]
 

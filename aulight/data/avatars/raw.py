@@ -21,6 +21,8 @@ from aulight.processes import Bar, worker_pool
 
 FPS = 25.0
 VIEWS = ("left", "right")
+WIDEST = float(np.deg2rad(25))
+"""The head does not turn further, radians."""
 
 
 def view(seed: int, subject: int, number: int) -> Camera:
@@ -35,11 +37,11 @@ def _make(job: tuple[Path, int, int, int, Rig]) -> pd.DataFrame:
     """Write the videos of one person; the labels of one of them come back."""
     folder, seed, subject, frames, which = job
     for number, name in enumerate(VIEWS):
-        scene = Scene(seed, subject, 0, frames, FPS, None, which, widest=float(np.deg2rad(25)))
+        scene = Scene(seed, subject, 0, frames, FPS, None, which, WIDEST)
         at = view(seed, subject, number)
         path = folder / f"P{subject:03d}_{name}.mp4"
         write_video(path, (scene.whole(frame, at, number) for frame in range(frames)), FPS, crf=20)
-    acting, _ = performance(seed, subject, 0, frames, FPS, widest=float(np.deg2rad(25)))
+    acting, _ = performance(seed, subject, 0, frames, FPS, WIDEST)
     labels = np.round(acting.intensities).astype(int)
     return pd.DataFrame({"frame": np.arange(frames), **{column(au): labels[:, k] for k, au in enumerate(AVATAR_AUS)}})
 

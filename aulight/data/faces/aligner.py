@@ -14,10 +14,10 @@ from types import TracebackType
 
 from aulight.data.faces.crop import AlignedFrame, Present, crop_at
 from aulight.data.faces.finding import FaceFinder
-from aulight.data.faces.following import Company, Followed, Picker, follow_live
+from aulight.data.faces.following import Company, Followed, Known, Picker, follow_live
 from aulight.data.faces.landmarker import Landmarker
 from aulight.data.faces.pose import Array, no_blendshapes
-from aulight.data.faces.sightings import Sighted, Sighting, Sightings, sighting
+from aulight.data.faces.sightings import Measure, Sighted, Sighting, Sightings, sighting
 from aulight.data.faces.steady import steadied
 from aulight.data.video.types import RawFrame
 from aulight.errors import VideoError
@@ -43,15 +43,22 @@ class FaceAligner:
         max_faces: Most faces looked for in a frame.
         smooth_s: Standard deviation of the window that smooths the crop's movement, in seconds; 0: as found.
         model: Another file than :func:`model_file`'s.
+        measure: What to measure of each face on its picture, for :attr:`AlignedFrame.measured`.
 
     Raises:
         AulightError: When LiteRT or the face model is missing.
     """
 
     def __init__(
-        self, size: int, blendshapes: bool, max_faces: int, smooth_s: float, model: Path | None = None
+        self,
+        size: int,
+        blendshapes: bool,
+        max_faces: int,
+        smooth_s: float,
+        model: Path | None = None,
+        measure: Measure | None = None,
     ) -> None:
-        self.size, self.smooth_s = size, smooth_s
+        self.size, self.smooth_s, self._measure = size, smooth_s, measure
         self._landmarker = Landmarker(blendshapes, max_faces, model)
         self._finder = FaceFinder(self._landmarker)
 
@@ -62,6 +69,11 @@ class FaceAligner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._landmarker.close()
+
+    @property
+    def crowded(self) -> int:
+        """In how many frames so far there were more faces than are looked for."""
+        return self._finder.crowded
 
     def align(self, frames: Iterable[RawFrame]) -> Iterator[AlignedFrame]:
         """The face of one person in every frame, as :meth:`follow_live` finds it."""
@@ -101,21 +113,9 @@ class FaceAligner:
         """
         company = Company()
         with Sightings() as sightings:
-            for place, (frame, faces) in enumerate(self._sighted(film())):
-                company.see(frame, faces)
-                sightings.add(faces)
-                report(place % 2)
+            self._find_all(film, company, sightings, report)
             person, pick = company.chosen(), Picker(company)
-
-            def followed() -> Iterator[Followed]:
-                again = iter(sightings)
-                for place, frame in enumerate(film()):
-                    report(1 - place % 2)
-                    if (faces := next(again, None)) is None:
-                        raise VideoError("the video has become longer while it was read; try again")
-                    yield pick(person, frame, faces)
-
-            yield from self._one(followed())
+            yield from self._one(pick(person, *seen) for seen in self._again(film, sightings, report))
 
     def photos(self, photos: Iterable[RawFrame], everybody: bool) -> Iterator[Present]:
         """The largest face of every photo, or everybody in it; photos have nothing to do with each other.
@@ -125,9 +125,9 @@ class FaceAligner:
             everybody: Or only the person with the largest face, under the number 0.
         """
         for photo in photos:
-            yield from self.everybody([photo]) if everybody else self.follow(partial(iter, [photo]))
+            yield from self.everybody_live([photo]) if everybody else self.follow(partial(iter, [photo]))
 
-    def everybody(self, frames: Iterable[RawFrame]) -> Iterator[Present]:
+    def everybody_live(self, frames: Iterable[RawFrame]) -> Iterator[Present]:
         """The faces of everybody in every frame, as frames come, cut out each on its own.
 
         Args:
@@ -137,12 +137,73 @@ class FaceAligner:
             The frames, with the people in them by the numbers of :class:`People`. Somebody who is lost from sight is
             still given for :data:`GONE_S`, with confidence 0 and cut out where they were.
         """
-        for frame, poses in steadied(self._sighted(frames), self.smooth_s, GONE_S):
-            yield frame, {person: self._cut(frame, *there) for person, there in sorted(poses.items())}
+        return self._all(self._sighted(frames, thorough=True), set())
 
-    def _sighted(self, frames: Iterable[RawFrame]) -> Iterator[Sighted]:
-        for frame, faces in self._finder.faces(frames, KNOWN):
-            yield frame, {person: sighting(face, frame) for person, face in faces.items()}
+    def everybody(
+        self, film: Callable[[], Iterable[RawFrame]], report: Callable[[int], object] = lambda _: None
+    ) -> Iterator[Present]:
+        """The same of a film that can be read twice: who comes back after a cut keeps the number, where it can be told.
+
+        Args:
+            film: As of :meth:`follow`, as the next.
+            report: As there.
+
+        Yields:
+            As :meth:`everybody_live`; :class:`Known` says who is known again.
+
+        Raises:
+            VideoError: As :meth:`follow`.
+        """
+        company, elsewhere = Company(), set[tuple[int, int]]()
+        with Sightings() as sightings:
+            self._find_all(film, company, sightings, report, thorough=True)
+            known = Known(company)
+
+            def named() -> Iterator[Sighted]:
+                for frame, faces in self._again(film, sightings, report):
+                    there, moved = known(faces)
+                    elsewhere.update((frame.number, person) for person in moved)
+                    yield frame, there
+
+            yield from self._all(named(), elsewhere)
+
+    def _all(self, seen: Iterable[Sighted], elsewhere: set[tuple[int, int]]) -> Iterator[Present]:
+        """Everybody, cut out of every frame; ``elsewhere`` has frames and people who are elsewhere from there on."""
+        for frame, poses in steadied(seen, self.smooth_s, GONE_S):
+            faces = {person: self._cut(frame, *there) for person, there in sorted(poses.items())}
+            for person in [person for person in faces if (frame.number, person) in elsewhere]:
+                faces[person] = replace(faces[person], elsewhere=True)
+                elsewhere.remove((frame.number, person))
+            yield frame, faces
+
+    def _find_all(
+        self,
+        film: Callable[[], Iterable[RawFrame]],
+        company: Company,
+        sightings: Sightings,
+        report: Callable[[int], object],
+        thorough: bool = False,
+    ) -> None:
+        """Reads a film for the first time, and notes who is in it."""
+        for place, (frame, faces) in enumerate(self._sighted(film(), thorough)):
+            company.see(frame, faces)
+            sightings.add(faces)
+            report(place % 2)
+
+    def _again(
+        self, film: Callable[[], Iterable[RawFrame]], sightings: Sightings, report: Callable[[int], object]
+    ) -> Iterator[Sighted]:
+        """Reads it for the second time, with the faces that were found."""
+        again = iter(sightings)
+        for place, frame in enumerate(film()):
+            report(1 - place % 2)
+            if (faces := next(again, None)) is None:
+                raise VideoError("the video has become longer while it was read; try again")
+            yield frame, faces
+
+    def _sighted(self, frames: Iterable[RawFrame], thorough: bool = False) -> Iterator[Sighted]:
+        for frame, faces in self._finder.faces(frames, KNOWN, thorough):
+            yield frame, {person: sighting(face, frame, self._measure) for person, face in faces.items()}
 
     def _one(self, followed: Iterable[Followed]) -> Iterator[Present]:
         """The person who is followed, cut out of every frame."""
@@ -159,5 +220,7 @@ class FaceAligner:
 
     def _cut(self, frame: RawFrame, face: Sighting | None, pose: Array) -> AlignedFrame:
         crop, matrix = crop_at(frame.image, pose, self.size)
-        inside, scores = (0.0, no_blendshapes()) if face is None else (face.inside, face.blendshapes)
-        return AlignedFrame(frame.number, frame.time_s, crop, inside, scores, matrix)
+        if face is None:
+            return AlignedFrame(frame.number, frame.time_s, crop, 0.0, no_blendshapes(), matrix)
+        scores, measured = face.blendshapes, face.measured
+        return AlignedFrame(frame.number, frame.time_s, crop, face.inside, scores, matrix, measured=measured)

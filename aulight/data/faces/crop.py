@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from aulight.data.faces.pose import Array, middle_square, no_blendshapes
+from aulight.data.faces.sightings import Measured, nothing
 from aulight.data.video.types import Frames, RawFrame
 
 
@@ -25,6 +26,7 @@ class AlignedFrame:
         matrix: ``(2, 3)`` float64, from pixels of the raw frame to those of the crop; pixel centres are whole numbers.
         others: Where one person is followed: how many other faces were found in the frame.
         elsewhere: Likewise: whether the face is the first after one elsewhere that was taken for the same person.
+        measured: What was measured of the face, if anything; of no use where confidence is 0.
     """
 
     number: int
@@ -35,6 +37,7 @@ class AlignedFrame:
     matrix: Array
     others: int = 0
     elsewhere: bool = False
+    measured: Measured = field(default_factory=nothing)
 
 
 Present = tuple[RawFrame, dict[int, AlignedFrame]]

@@ -24,6 +24,12 @@ SAME = 0.5
 LARGER = 1.5
 """Side of the square in which landmarks are looked for, in sides of the box around the face."""
 
+WIDER = 1.5
+"""Side of the window in which a face is confirmed, in sides of the square in which its landmarks are looked for."""
+
+CONFIRMS = 0.3
+"""Intersection over union of the detector's box and that of landmarks, from which on the two are of one face."""
+
 _EYES, _EYE_CORNERS = (0, 1), (33, 263)
 """Points whose line is level on an upright face: of the detector, and of the landmarks."""
 
@@ -70,6 +76,17 @@ class Region:
         cut = cv2.warpAffine(image, self.matrix(side), (side, side), flags=flags, borderMode=border)
         return np.asarray(cut, np.uint8)
 
+    def within(self, window: "Region", side: int) -> "Region":
+        """The same place on a picture, of a region that lies on a window of it, cut out ``side`` pixels wide."""
+        scale, matrix = window.width / side, window.matrix(side)
+        x, y = (matrix[:, :2] @ (self.x, self.y) + matrix[:, 2]).tolist()
+        return Region(x, y, scale * self.width, scale * self.height, self.angle + window.angle)
+
+
+def widened(region: Region) -> Region:
+    """A window around the place of a face, in which the face is as large as the detector likes it."""
+    return Region(region.x, region.y, WIDER * region.width, WIDER * region.height, region.angle)
+
 
 def probability(logit: Tensor) -> Array:
     """What a network means by its last number."""
@@ -98,6 +115,14 @@ class Detections:
     def regions(self) -> list[Region]:
         """Where the landmarks of each are to be looked for."""
         return [_around(box, points[list(_EYES)]) for box, points in zip(self.boxes, self.points, strict=True)]
+
+    def is_around(self, landmarks: Array) -> bool:
+        """Whether one of them is where landmarks ``(478, 2)`` of a face lie."""
+        low, high = landmarks.min(0), landmarks.max(0)
+        sides = np.minimum(self.boxes[:, 2:], high) - np.maximum(self.boxes[:, :2], low)
+        common = np.maximum(sides, 0).prod(1)
+        areas = (self.boxes[:, 2:] - self.boxes[:, :2]).prod(1) + (high - low).prod()
+        return bool((common > CONFIRMS * (areas - common)).any())
 
 
 def found(values: Tensor, logits: Tensor, shown: Region) -> Detections:

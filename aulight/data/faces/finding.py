@@ -51,30 +51,43 @@ class FaceFinder:
 
     Args:
         landmarker: What finds them in pictures; stays the caller's to close.
+
+    Attributes:
+        landmarker: As given.
+        crowded: In how many frames so far there were more faces than it looks for.
     """
 
     def __init__(self, landmarker: Landmarker) -> None:
         self.landmarker = landmarker
+        self.crowded = 0
 
-    def faces(self, frames: Iterable[RawFrame], known: int | None = None) -> Iterator[Seen]:
+    def faces(self, frames: Iterable[RawFrame], known: int | None = None, thorough: bool = False) -> Iterator[Seen]:
         """The faces of everybody in every frame of one video, by the numbers that :class:`People` gives them.
 
         At most ``known`` people are remembered, so that memory and time stay constant however many come and go.
 
         Small faces beside a large one are missing, unless they have been found before it came, or have been large:
         only while nobody is found, or somebody small is lost, is there a search for others. Beside one who has been
-        alone, somebody new is seen within :data:`LOOK` frames.
+        alone, somebody new is seen within :data:`LOOK` frames. With ``thorough`` there is such a search in the first
+        frame, and now and then, also beside others.
         """
-        with self.landmarker.video(self.landmarker.max_faces) as several, self.landmarker.video(1) as single:
-            search = _Search(self.landmarker, several, single, People(known))
+        most = self.landmarker.max_faces
+        with self.landmarker.video(most, sure=True) as several, self.landmarker.video(1, sure=True) as single:
+            search = _Search(self.landmarker, several, single, People(known), thorough)
             for now, frame in enumerate(frames):
-                yield frame, search.next(frame, now)
+                faces = search.next(frame, now)
+                self.crowded += not frame.between and search.more
+                yield frame, faces
 
 
 class _Search:
     """What is known of the faces of one video from the frames so far, and how it helps to find those of the next."""
 
-    def __init__(self, landmarker: Landmarker, several: Track, single: Track, people: People) -> None:
+    def __init__(
+        self, landmarker: Landmarker, several: Track, single: Track, people: People, thorough: bool = False
+    ) -> None:
+        self._thorough = thorough
+        self.more = False  # faces in the last frame than are looked for
         self._landmarker, self._several, self._single, self._people = landmarker, several, single, people
         self._faces: list[Face] = []  # in the frame before
         self._alone = 0  # frames in a row with one face
@@ -88,14 +101,20 @@ class _Search:
         faces = self._tracked(image, now)
         lost = self._look_where_lost(image, now, scale, faces)
         self._wait -= 1
-        if self._wait <= 0 and (lost or not faces) and len(faces) < most:
+        over = list[Face]()
+        if self._wait <= 0 and (lost or not faces or self._thorough) and len(faces) < most:
             windows = _windows_over(image)
             # without a face, this costs as much as looking at the whole picture in every frame
             self._wait = len(windows) * (4 if faces else 1)
             found = (face for window in windows for face in self._look(image, window, whole=True))
-            _add_new(faces, sorted(found, key=lambda face: -face.pose[2]), most)
+            over = sorted(found, key=lambda face: -face.pose[2])
+            # beside those that are there: a window that holds half of a large face may lay a small one on it
+            _add_new(faces, [face for face in over if not _is_on(face, faces)], most)
 
         faces = [face for face in faces if not _is_inside(face, faces)]
+        if len(faces) >= most:
+            _add_new(over, self._landmarker.others(image, [face.landmarks for face in faces]), len(over) + 1)
+        self.more = len(faces) >= most and not all(_is_among(face.pose, faces, NEAR) for face in over)
         self._alone = self._alone + 1 if len(faces) == 1 else 0
         self._faces = faces
         poses = [scaled(face.pose, 1 / scale) for face in faces]
@@ -137,7 +156,7 @@ class _Search:
     def _look(self, image: Frames, window: _Window, whole: bool = False) -> list[Face]:
         """The faces in a window of a picture; if wished, those only that no border of it cuts."""
         left, top, side = window
-        faces = self._landmarker.look(image[top : top + side, left : left + side])
+        faces = self._landmarker.look(image[top : top + side, left : left + side], sure=True)
         if whole:
             faces = [face for face in faces if face.landmarks.min() >= 0 and face.landmarks.max() <= side]
         for face in faces:
@@ -178,6 +197,14 @@ def _is_inside(face: Face, faces: list[Face]) -> bool:
     x, y, size, _ = face.pose
     return any(
         other.pose[2] > size and math.dist((x, y), other.pose[:2]) < INSIDE * math.exp(other.pose[2]) for other in faces
+    )
+
+
+def _is_on(face: Face, faces: list[Face]) -> bool:
+    """Whether the middle of a face lies on the crop of another that is larger, or either is the other."""
+    return _is_among(face.pose, faces, NEAR) or any(
+        math.dist(face.pose[:2], other.pose[:2]) < math.exp(other.pose[2]) / 2 and other.pose[2] > face.pose[2]
+        for other in faces
     )
 
 

@@ -107,8 +107,12 @@ class Company:
 
         return max(as_long, key=lambda person: (size(person), -min(person)), default=frozenset())
 
-    def people(self) -> list[Person]:
-        """The numbers of each person, as far as they can be told to be one; without those seen for a moment alone."""
+    def people(self, alone: bool = True) -> list[Person]:
+        """The numbers of each person, as far as they can be told to be one; without those seen for a moment alone.
+
+        Args:
+            alone: Whether all who are seen in turn, and never with somebody else, are taken for one.
+        """
         most = max(self._seen.values(), default=0)
         least = min(self.moment, most)  # of frames that count
         known = {number for number, count in self._seen.items() if count >= least}
@@ -126,6 +130,8 @@ class Company:
             (size for size in sizes if sum(sizes[more] for more in sizes if more >= size) >= least), default=0
         )
 
+        if at_once == 1 and not alone:
+            return [frozenset({number}) for number in sorted(known)]
         same = {number: {number} for number in known}
         by_others: dict[Person, int] = {}
         for there in sorted(together, key=sorted):
@@ -208,18 +214,64 @@ class Picker:
         return Followed(frame, faces[number], len(faces) - 1, before not in (None, number))
 
 
-def about_following(not_followed: int, elsewhere: int, advice: str) -> Iterator[str]:
-    """What came of following one person, for a summary.
+class Known:
+    """Gives the faces of a film the numbers of their people, so that who comes back is who they were.
+
+    Who comes back near the same place, with a face of about the same size, has the same number of :class:`People`
+    already. Elsewhere they are known by who is beside them. Where never two are seen at once, nothing tells one who is
+    elsewhere from somebody else: they are taken for somebody new.
+
+    Args:
+        company: Who has been seen, in all of the film.
+    """
+
+    def __init__(self, company: Company) -> None:
+        self._company = company
+        self._people = {number: min(person) for person in company.people(alone=False) for number in person}
+        self._last: dict[int, int] = {}
+
+    def __call__(self, faces: dict[int, Sighting]) -> tuple[dict[int, Sighting], set[int]]:
+        """The faces of the next frame by their people, and which of these were elsewhere when they were seen last."""
+        there, moved = dict[int, Sighting](), set[int]()
+        people = defaultdict[int, list[int]](list)
+        for number in faces:
+            people[self._people.get(number, number)].append(number)
+        for person, numbers in people.items():
+            best = self._company.longest(numbers)
+            for number in numbers:  # two at once, for a moment: the one who was seen longer is who they were
+                name = person if number == best else number if number != person else best
+                if name is not None:
+                    there[name] = faces[number]
+            if best is not None:
+                if self._last.setdefault(person, best) != best:
+                    moved.add(person)
+                self._last[person] = best
+        return there, moved
+
+
+def about_following(
+    not_followed: int, elsewhere: int, advice: str, everybody: bool = False, crowded: int = 0, most: int | None = None
+) -> Iterator[str]:
+    """What came of following one person, or everybody, for a summary.
 
     Args:
         not_followed: Frames with faces that are not followed, and without the one that is.
         elsewhere: How often a face elsewhere was taken for the one that is followed.
         advice: What a user may do.
+        everybody: Whether all are followed.
+        crowded: Frames with more faces than are looked for.
+        most: How many that is.
     """
     if not_followed:
         frames = "1 frame shows" if not_followed == 1 else f"{not_followed:,} frames show"
         yield f"{frames} faces, but not of the one who is followed; {advice}"
     if elsewhere:
         times = "once" if elsewhere == 1 else f"{elsewhere:,} times"
-        why = "it could be nobody else who was seen"
-        yield f"{times} a face elsewhere was taken for the one who is followed, since {why}; {advice}"
+        if everybody:
+            yield f"{times} a face elsewhere was taken for somebody who was seen before, by those beside it"
+        else:
+            why = "it could be nobody else who was seen"
+            yield f"{times} a face elsewhere was taken for the one who is followed, since {why}; {advice}"
+    if crowded and most:
+        frames = "1 frame shows" if crowded == 1 else f"{crowded:,} frames show"
+        yield f"{frames} more faces than the {most} that are looked for; faces.max_faces={2 * most} looks for more"

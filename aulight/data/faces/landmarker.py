@@ -5,16 +5,27 @@ gives what MediaPipe's own library does (tests/data/faces/test_oracle.py holds t
 and without its reports to its makers.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from aulight.data.faces.detection import PROBABLE, Detections, Region, are_same, found, probability, region_of, whole
+from aulight.data.faces.detection import (
+    PROBABLE,
+    Detections,
+    Region,
+    are_same,
+    found,
+    probability,
+    region_of,
+    whole,
+    widened,
+)
 from aulight.data.faces.model_file import model_file
 from aulight.data.faces.networks import DETECTOR_SIDE, MESH_SIDE, Networks
-from aulight.data.faces.pose import Face, no_blendshapes, pose_of
+from aulight.data.faces.pose import Array, Face, no_blendshapes, pose_of
 from aulight.data.video.types import Frames
 
 Track = Callable[[Frames], list[Face]]
@@ -54,10 +65,14 @@ class Landmarker:
         self._networks.close()
 
     @contextmanager
-    def video(self, most: int) -> Iterator[Track]:
+    def video(self, most: int, sure: bool = False) -> Iterator[Track]:
         """Tracks at most so many faces through one video: it looks first where they were.
 
         While there are fewer, it looks for others in every picture.
+
+        Args:
+            most: How many.
+            sure: Whether those that are new must be confirmed, as :meth:`look` has it.
         """
         places: list[Region] = []
 
@@ -68,15 +83,32 @@ class Landmarker:
                     # a face that the detector sees is rather there than where it was
                     regions = [known for known in regions if not are_same(known, region)]
                     regions.append(region)
-            faces = self._faces(image, regions[:most])
+            faces = self._faces(image, regions[:most], [sure and region not in places for region in regions])
             places[:] = [region_of(face.landmarks) for face in faces]
             return faces
 
         yield track
 
-    def look(self, image: Frames) -> list[Face]:
-        """The faces in a picture ``(H, W, 3)`` uint8 RGB on its own."""
-        return self._faces(image, self._detected(image).regions()[: self.max_faces])
+    def look(self, image: Frames, sure: bool = False) -> list[Face]:
+        """The faces in a picture ``(H, W, 3)`` uint8 RGB on its own.
+
+        Args:
+            image: The picture.
+            sure: Whether a face must be confirmed: where its landmarks lie, the detector must see a face as well. If it
+                sees one beside them, the landmarks are looked for there.
+        """
+        regions = self._detected(image).regions()[: self.max_faces]
+        return self._faces(image, regions, [sure] * len(regions))
+
+    def others(self, image: Frames, known: list[Array]) -> list[Face]:
+        """Faces in a picture besides those whose landmarks are known, as :meth:`look` finds them."""
+        boxes = [region_of(landmarks) for landmarks in known]
+        regions = [
+            region
+            for region in self._detected(image).regions()
+            if not any(math.dist((box.x, box.y), (region.x, region.y)) < box.width / 3 for box in boxes)
+        ]
+        return self._faces(image, regions, [True] * len(regions))
 
     def detect(self, image: Frames) -> list[tuple[float, float]]:
         """The middles ``(x, y)`` of all that is something like a face, without landmarks: cheap."""
@@ -88,18 +120,46 @@ class Landmarker:
         picture = shown.cut(image, DETECTOR_SIDE, goes_on=False)
         return found(*self._networks.detect(picture.astype(np.float32) / np.float32(127.5) - 1), shown)
 
-    def _faces(self, image: Frames, regions: list[Region]) -> list[Face]:
-        """Those of the regions in which there is a face."""
+    def _faces(self, image: Frames, regions: list[Region], sure: list[bool]) -> list[Face]:
+        """Those of the regions in which there is a face, confirmed where it must be."""
         faces = []
-        for region in regions:
-            picture = region.cut(image, MESH_SIDE, goes_on=True)
-            points, logit = self._networks.mesh(picture.astype(np.float32) / np.float32(255))
-            if probability(logit) <= PROBABLE:
-                continue
-            matrix = region.matrix(MESH_SIDE)
-            landmarks = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
-            scores = no_blendshapes()
-            if self.blendshapes:
-                scores = self._networks.blendshapes(landmarks[_EXPRESSIVE].astype(np.float32))
-            faces.append(Face(landmarks, scores, pose_of(landmarks)))
+        for region, must in zip(regions, sure, strict=False):
+            face = self._face(image, region)
+            if face is not None and must:
+                face = self._confirmed(image, face)
+            if face is not None:
+                faces.append(face)
         return faces
+
+    def _face(self, image: Frames, region: Region) -> Face | None:
+        """The face in a region, if there is one."""
+        picture = region.cut(image, MESH_SIDE, goes_on=True)
+        points, logit = self._networks.mesh(picture.astype(np.float32) / np.float32(255))
+        if probability(logit) <= PROBABLE:
+            return None
+        matrix = region.matrix(MESH_SIDE)
+        landmarks = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+        scores = no_blendshapes()
+        if self.blendshapes:
+            scores = self._networks.blendshapes(landmarks[_EXPRESSIVE].astype(np.float32))
+        depth = points[:, 2].astype(np.float64) * (region.width / MESH_SIDE)
+        return Face(landmarks, depth, float(logit), scores, pose_of(landmarks))
+
+    def _confirmed(self, image: Frames, face: Face) -> Face | None:
+        """The face, if the detector sees one where its landmarks lie; else the one that it sees beside, if that is so.
+
+        The detector is shown the face large and upright, so it sees what is too small for it in the whole picture.
+        """
+        window, seen, around = self._seen_near(image, face)
+        if around or not len(seen.boxes):
+            return face if around else None
+        beside = self._face(image, seen.regions()[0].within(window, DETECTOR_SIDE))
+        return beside if beside is not None and self._seen_near(image, beside)[2] else None
+
+    def _seen_near(self, image: Frames, face: Face) -> tuple[Region, Detections, bool]:
+        """A window around a face, what the detector sees in it, and whether that is where the landmarks lie."""
+        window = widened(region_of(face.landmarks))
+        seen = self._detected(window.cut(image, DETECTOR_SIDE, goes_on=False))
+        matrix = window.matrix(DETECTOR_SIDE)
+        inside = np.linalg.solve(matrix[:, :2], (face.landmarks - matrix[:, 2]).T).T.astype(np.float64)
+        return window, seen, seen.is_around(inside)

@@ -59,11 +59,15 @@ class Face:
 
     Attributes:
         landmarks: ``(478, 2)`` float64, in pixels from the left upper corner of the picture.
+        depth: ``(478,)`` float64, how far each lies behind the face's middle, in pixels like those of the picture.
+        logit: Of there being a face, by the network that found the landmarks.
         blendshapes: ``(52,)`` float32, NaN when not wanted.
         pose: The square of the crop on the picture: x and y of its middle, log of its side, angle (radians, clockwise).
     """
 
     landmarks: Array
+    depth: Array
+    logit: float
     blendshapes: npt.NDArray[np.float32]
     pose: Array
 

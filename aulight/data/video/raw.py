@@ -11,8 +11,10 @@ import numpy as np
 from aulight.data.segments import mean_step
 from aulight.data.video.images import image_frames, image_rate, images_of
 from aulight.data.video.opened import Film, measured, opened
+from aulight.data.video.part import EARLY_S, Part
 from aulight.data.video.pictures import decoded, is_picture
 from aulight.data.video.scaling import averaged, fit_multiple
+from aulight.data.video.seeking import Inexact, decoded_from
 from aulight.data.video.several import several_at
 from aulight.data.video.types import MOST_PIXELS, USUAL_FPS, Frames, RawFrame, RawInfo, Stored
 from aulight.data.video.upright import Upright
@@ -78,6 +80,28 @@ def raw_frames(
     return _video_frames(path, square, stored)
 
 
+def part_frames(path: Path, fps: float, square: int | None, part: Part, rate: float) -> Iterator[RawFrame]:
+    """The frames of a part of a raw video, as :meth:`Part.frames` gives them.
+
+    What is before the part is not decoded where the file allows that exactly; else it is decoded and let go.
+
+    Args:
+        path: As of :func:`raw_frames`, as the next ones.
+        fps: As there.
+        square: As there.
+        part: Which frames.
+        rate: Frames per second of the video, as :func:`raw_info` has it.
+
+    Raises:
+        VideoError: As :func:`raw_frames`, and when the video ends before the part begins.
+        AulightError: As there.
+    """
+    if images_of(path) is not None or is_picture(path) or several_at(path, fps) is not None:
+        return part.frames(enumerate(raw_frames(path, fps, square)), rate, path)
+    film = _video_frames(path, square, None, start_s=part.start_s)
+    return part.frames(((frame.number, frame) for frame in film), rate, path)
+
+
 def _picture(path: Path, stored: Stored | None) -> Iterator[RawFrame]:
     try:
         data = path.read_bytes()
@@ -101,28 +125,36 @@ def late_start(what: object, first_s: float, fps: float) -> str | None:
     )
 
 
-def _video_frames(path: Path, square: int | None, stored: Stored | None, strict: bool = True) -> Iterator[RawFrame]:
+def _video_frames(
+    path: Path, square: int | None, stored: Stored | None, strict: bool = True, start_s: float | None = None
+) -> Iterator[RawFrame]:
+    """The frames of a video file, from a second on if that is given."""
     import av
 
-    number, time_s, start_s = 0, -1.0, 0.0
+    number, time_s, began_s, done = 0, -1.0, 0.0, 0
+    if start_s:
+        try:
+            for frame in _from(path, square, start_s):
+                yield frame
+                done = frame.number + 1
+        except Inexact:
+            pass  # from the start, without those that were given
+        else:
+            return
     with opened(path) as film:
-        film.stream.codec_context.thread_count = 1  # other cores are better used on other videos
-        # a frame that claims to be huge is refused before memory is asked for it
-        options = {"max_pixels": str(MOST_PIXELS)}
-        if strict:  # or the decoder shows its guess at what is damaged
-            options["err_detect"] = "explode"
-        film.stream.codec_context.options = options
+        _prepare(film, strict)
         picture, upright = _Picture(film.stream, square), Upright(path, film.container, film.stream)
         try:
             for frame, shown_s in _decoded(film):
                 if number == 0:
-                    start_s = film.starts_s(shown_s or 0.0)
-                shown_s = number / film.fps if shown_s is None else shown_s - start_s
+                    began_s = film.starts_s(shown_s or 0.0)
+                shown_s = number / film.fps if shown_s is None else shown_s - began_s
                 time_s = shown_s if shown_s > time_s else time_s + 1 / film.fps
-                image = picture(frame)
-                if stored is not None:
-                    stored(image if image.shape[:2] == (frame.height, frame.width) else _rgb(frame, frame.width))
-                yield RawFrame(number, time_s, upright(frame, image))
+                if number >= done and (start_s is None or time_s >= start_s - EARLY_S):
+                    image = picture(frame)
+                    if stored is not None:
+                        stored(image if image.shape[:2] == (frame.height, frame.width) else _rgb(frame, frame.width))
+                    yield RawFrame(number, time_s, upright(frame, image))
                 number += 1
         except av.FFmpegError as error:
             if number or not strict:
@@ -134,7 +166,39 @@ def _video_frames(path: Path, square: int | None, stored: Stored | None, strict:
         if not strict:
             raise VideoError(f"{path}: has no frames that can be decoded")
         # One that was cut out of a longer video may begin with frames that need others from before the cut.
-        yield from _video_frames(path, square, stored, strict=False)
+        yield from _video_frames(path, square, stored, False, start_s)
+    elif start_s is not None and time_s < start_s - EARLY_S:
+        raise VideoError(f"{path}: start={start_s:g}: its last frame is at {time_s:.3f} s")
+
+
+def _from(path: Path, square: int | None, start_s: float) -> Iterator[RawFrame]:
+    """The frames of a video file from a second on, as :func:`_video_frames` gives them.
+
+    Raises:
+        Inexact: When that cannot be had without decoding all of it.
+    """
+    with opened(path) as film:
+        _prepare(film, strict=True)
+        picture, upright, began_s = _Picture(film.stream, square), Upright(path, film.container, film.stream), 0.0
+        last_s = -1.0
+        for number, frame in decoded_from(film, start_s):
+            if number == 0:
+                began_s = film.starts_s(frame.time)
+            last_s = frame.time - began_s
+            if last_s >= start_s - EARLY_S:
+                yield RawFrame(number, last_s, upright(frame, picture(frame)))
+        if last_s < start_s - EARLY_S:
+            raise VideoError(f"{path}: start={start_s:g}: its last frame is at {last_s:.3f} s")
+
+
+def _prepare(film: Film, strict: bool) -> None:
+    """Sets up the decoder of a film that has just been opened."""
+    film.stream.codec_context.thread_count = 1  # other cores are better used on other videos
+    # a frame that claims to be huge is refused before memory is asked for it
+    options = {"max_pixels": str(MOST_PIXELS)}
+    if strict:  # or the decoder shows its guess at what is damaged
+        options["err_detect"] = "explode"
+    film.stream.codec_context.options = options
 
 
 def _decoded(film: Film) -> Iterator[tuple[Any, float | None]]:

@@ -49,12 +49,16 @@ class RawFrame:
             sound starts earlier. Of images, seconds since the first.
         image: ``(H, W, 3)`` uint8 RGB, upright.
         name: Of its file, where it is a photo and no frame of a film.
+        place: Its place in the film, from 0, where only a part of it is read.
+        between: Whether it is there for a recurrence alone, that goes on in smaller steps than what is wanted.
     """
 
     number: int
     time_s: float
     image: Frames
     name: str | None = None
+    place: int | None = None
+    between: bool = False
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def test_one_of_two_people_is_followed(aligner: FaceAligner, covered: int) -> No
 def test_everybody_is_cut_out_each_on_their_own(aligner: FaceAligner) -> None:
     """The one who is followed alone is cut out the same; the oracle for the other is the half of the picture."""
     alone = list(aligner.align(couple(0)))
-    together = list(aligner.everybody(couple(0)))
+    together = list(aligner.everybody_live(couple(0)))
     assert [frame.number for frame, _ in together] == list(range(90))
     places: dict[int, set[bool]] = {}
     for frame, people in together:
@@ -120,14 +120,14 @@ def test_who_has_left_is_dropped(aligner: FaceAligner, finder: FaceFinder, monke
     face = next(iter(next(finder.faces(film(1)))[1].values()))
     away = {0: range(30, 40), 1: range(20, 95)}
 
-    def by_hand(self: FaceFinder, frames: Iterable[RawFrame], known: int | None) -> Iterator[Any]:
+    def by_hand(self: FaceFinder, frames: Iterable[RawFrame], known: int | None, thorough: bool) -> Iterator[Any]:
         for frame in frames:
             yield frame, {person: face for person, gone in away.items() if frame.number not in gone}
 
     monkeypatch.setattr(FaceFinder, "faces", by_hand)
     blank = np.zeros((360, 640, 3), np.uint8)
     there = {0: list[int](), 1: list[int]()}
-    for frame, people in aligner.everybody(RawFrame(n, n / FPS, blank) for n in range(100)):
+    for frame, people in aligner.everybody_live(RawFrame(n, n / FPS, blank) for n in range(100)):
         for person, aligned in people.items():
             there[person].append(frame.number)
             assert (aligned.confidence > 0) == (frame.number not in away[person])

@@ -1,5 +1,7 @@
 """Everybody in every frame, found and told apart in films of one real face; and at what cost."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -8,8 +10,21 @@ from aulight.data.faces.aligner import FaceAligner
 from aulight.data.faces.finding import ALONE, LOOK, FaceFinder
 from aulight.data.faces.landmarker import Landmarker
 from aulight.data.faces.pose import Face
-from aulight.data.video.types import Frames
-from tests.data.faces.astronaut import COVERED, FPS, SIZE, apply, as_film, couple, distant, film, moving
+from aulight.data.video.types import Frames, RawFrame
+from tests.data.faces.astronaut import (
+    COVERED,
+    FACE,
+    FPS,
+    SIZE,
+    apply,
+    as_film,
+    couple,
+    distant,
+    film,
+    moving,
+    painted,
+    placed,
+)
 
 
 def test_everybody_is_told_apart(finder: FaceFinder) -> None:
@@ -78,9 +93,9 @@ def test_looking_for_small_faces_costs_little(aligner: FaceAligner, monkeypatch:
     looks: list[int] = []
     look = Landmarker.look
 
-    def counted(landmarker: Landmarker, image: Frames) -> list[Face]:
+    def counted(landmarker: Landmarker, image: Frames, sure: bool) -> list[Face]:
         looks.append(image.shape[1])
-        return look(landmarker, image)
+        return look(landmarker, image, sure)
 
     monkeypatch.setattr(Landmarker, "look", counted)
     empty = np.random.default_rng(0).integers(90, 120, (720, 1280, 3), dtype=np.uint8)
@@ -92,3 +107,59 @@ def test_looking_for_small_faces_costs_little(aligner: FaceAligner, monkeypatch:
     images = [image for image, _ in distant(20, 640, 360, lambda _: 0.2)]
     assert all(frame.confidence == 1 for frame in aligner.align(as_film(images)))
     assert not looks
+
+
+# ---- photos of many people --------------------------------------------------------------------------------------
+
+
+WIDTHS = (260, 150, 100, 60, 45)
+"""Pixels of five faces in one photo."""
+
+
+def five() -> tuple[Frames, list[tuple[float, float]]]:
+    """A photo of five people, and where their noses are."""
+    image, noses, left = np.full((720, 1280, 3), 90, np.uint8), list[tuple[float, float]](), 0
+    for width, room in zip(WIDTHS, (380, 280, 240, 200, 180), strict=True):
+        noses.append((left + room / 2, 324.0))
+        painted(image, placed(width / FACE, 0.1, noses[-1]), left, left + room)
+        left += room
+    return image, noses
+
+
+def test_five_people_in_a_photo() -> None:
+    """Each once, and on their faces; of four that are looked for, more is said."""
+    image, noses = five()
+    for most, crowded in ((8, 0), (4, 1)):
+        with FaceAligner(SIZE, False, most, 0.1) as aligner:
+            ((_, faces),) = aligner.photos([RawFrame(0, 0.0, image)], everybody=True)
+            assert (len(faces), aligner.crowded) == (min(most, 5), crowded)
+            in_film = [there for _, there in aligner.everybody(lambda: iter(as_film([image] * 3)))]
+            assert [len(there) for there in in_film] == [min(most, 5)] * 3
+            for face in faces.values():
+                x, y = np.linalg.solve(face.matrix[:, :2], (SIZE / 2, SIZE / 2) - face.matrix[:, 2])
+                near = min(range(5), key=lambda place: abs(noses[place][0] - x))
+                assert abs(noses[near][0] - x) < WIDTHS[near] / 3, "in the middle of the crop is the nose"
+                assert abs(noses[near][1] - y) < WIDTHS[near] / 3
+
+
+def test_a_face_is_where_the_detector_sees_one() -> None:
+    """Landmarks beside a face are laid on it; those where no face is are dropped; those on a face stay."""
+    landmarker = Landmarker(False, 1)
+    image = np.full((600, 900, 3), 90, np.uint8)
+    painted(image, placed(1.5, 0.1, (300, 250)), 0, 600)
+    (face,) = landmarker.look(image)
+    assert landmarker._confirmed(image, face) is face
+    side = float(np.exp(face.pose[2]))
+    mended = landmarker._confirmed(image, replace(face, landmarks=face.landmarks + np.array([side / 3, 0])))
+    assert mended is not None
+    assert np.abs(mended.landmarks - face.landmarks).mean() < side / 20
+    assert landmarker._confirmed(image, replace(face, landmarks=face.landmarks + np.array([460, 200]))) is None
+    landmarker.close()
+
+
+def test_films_with_more_people_than_are_looked_for() -> None:
+    """Of two, where one is looked for; while the other is hidden there are no more. Oracle: how the film was made."""
+    film = list(couple(1, range(10, 20), 30))
+    with FaceAligner(SIZE, False, 1, 0.1) as aligner:
+        assert len(list(aligner.everybody_live(film))) == 30
+        assert 18 <= aligner.crowded <= 20

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aulight.data.faces.aligner import FaceAligner
-from aulight.data.faces.following import Company, follow_live
+from aulight.data.faces.following import Company, Known, about_following, follow_live
 from aulight.data.faces.pose import no_blendshapes
 from aulight.data.faces.sightings import Sighted, Sighting, Sightings
 from aulight.data.video.types import Frames, RawFrame
@@ -241,3 +241,66 @@ def test_what_was_seen_is_kept_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Non
                     np.testing.assert_array_equal(face.pose, other.pose)
                     np.testing.assert_array_equal(face.blendshapes, other.blendshapes)
                     assert face.inside == other.inside
+
+
+# ---- everybody: who is known again --------------------------------------------------------------------------------
+
+
+def known(*stretches: Stretch) -> list[tuple[list[int], list[int]]]:
+    """The people of each stretch's first frame, and who was elsewhere before."""
+    seen, named, firsts, at = Known(company(*stretches)), [], [], 0
+    for _, faces in sighted(stretches):
+        there, moved = seen(faces)
+        named.append((sorted(there), sorted(moved)))
+    for count, _ in stretches:
+        firsts.append(named[at])
+        at += count
+    return firsts
+
+
+def test_who_comes_back_beside_the_same_other_keeps_the_number() -> None:
+    """By hand: after a cut, 2 is beside 1 as 0 was; then 0 again where it was."""
+    assert known((30, (0, 1)), (30, (2, 1)), (30, (0, 1))) == [([0, 1], []), ([0, 1], [0]), ([0, 1], [0])]
+
+
+def test_who_is_never_seen_with_another_is_not_taken_for_one() -> None:
+    """Unlike where one person is followed: two who are shown in turn are two."""
+    assert known((30, (0,)), (30, (1,)), (30, (0,))) == [([0], []), ([1], []), ([0], [])]
+    assert people((30, (0,)), (30, (1,)), (30, (0,))) == [[0, 1]]
+
+
+def test_nobody_is_lost_when_two_numbers_of_one_are_seen_at_once() -> None:
+    """For a moment, as in a picture that melts into the next."""
+    found = known((30, (0, 1)), (2, (0, 1, 2)), (30, (1, 2)))
+    assert [len(there) for there, _ in found] == [2, 3, 2]
+    assert found[2] == ([0, 1], [0])
+
+
+@pytest.mark.parametrize(
+    ("given", "lines"),
+    [
+        ((0, 0, "x", False, 0, 4), []),
+        ((0, 0, "x", True, 1, 4), ["1 frame shows more faces than the 4 that are looked for; faces.max_faces=8 looks"]),
+        ((0, 2, "x", True, 0, 4), ["2 times a face elsewhere was taken for somebody who was seen before"]),
+        ((1, 0, "do this", False, 0, None), ["1 frame shows faces, but not of the one who is followed; do this"]),
+    ],
+)
+def test_what_is_said_of_it(given: tuple[int, int, str, bool, int, int | None], lines: list[str]) -> None:
+    said = list(about_following(*given))
+    assert len(said) == len(lines)
+    assert all(line.startswith(start) for line, start in zip(said, lines, strict=True))
+
+
+def test_a_cut_to_another_view_of_the_same_two(aligner: FaceAligner) -> None:
+    """Two people, then both elsewhere and smaller, one of them beside the same other; numbers and states."""
+    film = list(couple(0, range(0), 16))
+    for number, frame in enumerate(couple(0, range(0), 16)):
+        moved = np.full_like(frame.image, 90)
+        moved[:, :320] = frame.image[:, :320]
+        small = cv2.resize(frame.image[:, 320:], None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+        moved[: len(small), 400 : 400 + small.shape[1]] = small
+        film.append(RawFrame(16 + number, (16 + number) / 25, moved))
+    faces = [there for _, there in aligner.everybody(lambda: iter(film))]
+    seen = [{person for person, face in there.items() if face.confidence} for there in faces]
+    assert seen[2:15] + seen[24:] == [{0, 1}] * (13 + 8)
+    assert sum(face.elsewhere for there in faces for face in there.values()) == 1

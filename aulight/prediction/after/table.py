@@ -1,0 +1,137 @@
+"""Reads of a table what is needed, and takes each person's own rest away: a million rows take little memory."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from aulight.facs import MAX_INTENSITY
+from aulight.files import told_of
+from aulight.prediction.after.events import aus_of
+from aulight.prediction.rows import FILE, KEYS
+from aulight.prediction.untrained import REST
+from aulight.prediction.writing import DIGITS
+
+ROWS = 50_000
+"""That are read at a time."""
+
+_STEPS = 5000
+"""Of the scale of intensities, in which frames are counted."""
+
+_WANTED = (FILE, *KEYS, "quality")
+
+
+def read_table(file: Path) -> pd.DataFrame:
+    """Keys, quality and intensities (float32) of a table; its other columns are left where they are.
+
+    Args:
+        file: A .csv or .parquet file of ``predict``'s; ``.partial`` may stand behind that.
+    """
+    with told_of(file):
+        names = _names(file)
+        kept = [name for name in names if name in _WANTED or name in {f"{au}_r" for au in aus_of(names)}]
+        kinds = {f"{au}_r": np.float32 for au in aus_of(names)}
+        if _is_csv(file):
+            read: Any = pd.read_csv
+            parts: list[pd.DataFrame] = list(read(file, usecols=kept, dtype=kinds, chunksize=ROWS))
+            return pd.concat(parts, ignore_index=True)
+        return pd.read_parquet(file, columns=kept)
+
+
+def _is_csv(file: Path) -> bool:
+    return ".parquet" not in file.suffixes[-2:]
+
+
+def _names(file: Path) -> list[str]:
+    if _is_csv(file):
+        return list(pd.read_csv(file, nrows=0).columns)
+    import pyarrow.parquet
+
+    return list(pyarrow.parquet.read_schema(file).names)
+
+
+def take_rest_away(file: Path, made: Path, present_from: float) -> dict[str, dict[str, float]]:
+    """Writes a table anew with each person's own rest taken away from intensities and intervals, within 0..5.
+
+    The rest of an AU is what the lowest tenth of all frames with the person's face lie at or below, to 0.001; frames
+    that say nothing of it do not count.
+
+    Args:
+        file: The table.
+        made: Where it goes.
+        present_from: Intensity from which an AU is present, where the table has columns of that.
+
+    Returns:
+        What was taken away, by person and AU.
+    """
+    aus = aus_of(_names(file))
+    counts: dict[int, npt.NDArray[np.int64]] = {}
+    for part in _parts(file):
+        seen = part[part["success"].astype(int) == 1]
+        values = seen[[f"{au}_r" for au in aus]].to_numpy(np.float64)
+        places = np.clip(np.floor(np.nan_to_num(values) / MAX_INTENSITY * _STEPS + 1e-6), 0, _STEPS - 1).astype(int)
+        people, known = seen["face_id"].astype(int).to_numpy(), ~np.isnan(values)
+        for person in np.unique(people).tolist():
+            mine = counts.setdefault(person, np.zeros((len(aus), _STEPS), np.int64))
+            for row in range(len(aus)):
+                mine[row] += np.bincount(places[(people == person) & known[:, row], row], minlength=_STEPS)
+    rests = {
+        person: (mine.cumsum(1) >= REST * mine.sum(1, keepdims=True)).argmax(1) * (MAX_INTENSITY / _STEPS)
+        for person, mine in counts.items()
+    }
+    _write(file, made, lambda part: _less(part, aus, rests, present_from))
+    return {
+        str(person): {au: round(float(rest), 3) for au, rest in zip(aus, of_aus, strict=True)}
+        for person, of_aus in sorted(rests.items())
+    }
+
+
+def _less(
+    part: pd.DataFrame, aus: Sequence[str], rests: dict[int, npt.NDArray[np.float64]], present_from: float
+) -> pd.DataFrame:
+    nothing = np.zeros(len(aus))
+    people = part["face_id"].astype(int).tolist()
+    away = np.array([rests.get(person, nothing) for person in people]).reshape(len(part), len(aus))
+    names = [(f"{au}_{kind}", row) for row, au in enumerate(aus) for kind in ("r", "lo", "hi")]
+    new = {
+        name: np.clip(part[name].to_numpy(np.float64) - away[:, row], 0, MAX_INTENSITY).round(DIGITS)
+        for name, row in names
+        if name in part
+    }
+    for au in aus:
+        if f"{au}_c" in part:
+            intensities = new[f"{au}_r"]
+            new[f"{au}_c"] = np.where(np.isnan(intensities), np.nan, intensities >= present_from)
+    return part.assign(**new)
+
+
+def _parts(file: Path) -> Iterator[pd.DataFrame]:
+    with told_of(file):
+        if _is_csv(file):
+            names = _names(file)
+            numbers = {f"{au}_{kind}" for au in aus_of(names) for kind in ("r", "lo", "hi")}
+            read: Any = pd.read_csv  # what is not changed stays as it is written
+            yield from read(file, chunksize=ROWS, dtype={name: str for name in names if name not in numbers})
+        else:
+            import pyarrow.parquet
+
+            for batch in pyarrow.parquet.ParquetFile(file).iter_batches(ROWS):
+                yield batch.to_pandas()
+
+
+def _write(file: Path, made: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    with told_of(made):
+        if _is_csv(file):
+            for number, part in enumerate(_parts(file)):
+                change(part).to_csv(made, index=False, header=number == 0, mode="a" if number else "w")
+            return
+        import pyarrow
+        import pyarrow.parquet
+
+        schema = pyarrow.parquet.read_schema(file)
+        with pyarrow.parquet.ParquetWriter(made, schema) as writer:
+            for part in _parts(file):
+                writer.write_table(pyarrow.Table.from_pandas(change(part), schema, preserve_index=False))

@@ -1,0 +1,1 @@
+"""The model that is in the box: made from rendered faces alone."""
