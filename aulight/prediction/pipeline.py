@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -130,8 +130,7 @@ class Pipeline:
     def wanted(self) -> Wanted:
         """The settings that the files of a film depend on."""
         settings, beside = self._settings, self.beside
-        smooth_s: dict[str, Any] = {"smooth_s": self.smooth_s} if self.finds else {}
-        return Wanted(
+        wanted = Wanted(
             format=settings.format,
             coverage=settings.coverage,
             plot=settings.plot,
@@ -152,8 +151,8 @@ class Pipeline:
             columns=beside.groups,
             present_from=beside.present_from if beside.presence else None,
             min_quality=settings.min_quality,
-            **smooth_s,
         )
+        return wanted.model_copy(update={"smooth_s": self.smooth_s}) if self.finds else wanted
 
     @property
     def on_gpu(self) -> bool:

@@ -1,8 +1,8 @@
 """Figures of a report: label efficiency, and each action unit."""
 
 from collections.abc import Mapping
+from functools import partial
 from textwrap import fill
-from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -214,17 +214,17 @@ def _bars(axes: Axes, summary: Summary, dataset: str, lying: bool) -> None:
         (axes.barh if lying else axes.bar)(x, height, width * 0.92, color=colour, label=_label(summary, arm))
         shown = ~np.isnan(height)
         gap = np.maximum([height - low, high - height], 0)[:, shown]
-        error: dict[str, Any] = {"fmt": "none", "color": "#333333", "elinewidth": 1, "capsize": 1.5}
+        error = partial(axes.errorbar, fmt="none", color="#333333", elinewidth=1, capsize=1.5)
         if lying:
-            axes.errorbar(height[shown], x[shown], xerr=gap, **error)
+            error(height[shown], x[shown], xerr=gap)
         else:
-            axes.errorbar(x[shown], height[shown], gap, **error)
+            error(x[shown], height[shown], yerr=gap)
+        word = partial(axes.text, s="undefined", fontsize=7, color=colour)
         for place in x[~shown]:
-            word: dict[str, Any] = {"fontsize": 7, "color": colour}
             if lying:
-                axes.text(0.01, place, "undefined", ha="left", va="center", **word)
+                word(0.01, place, ha="left", va="center")
             else:
-                axes.text(place, 0.01, "undefined", rotation=90, ha="center", va="bottom", **word)
+                word(place, 0.01, rotation=90, ha="center", va="bottom")
     (axes.axvline if lying else axes.axhline)(0, color=INK, linewidth=0.8)
     (axes.axhline if lying else axes.axvline)(len(aus) - 0.35, color="#bbbbbb", linewidth=0.8)
     ends = (-0.6, centres[-1] + 0.6)

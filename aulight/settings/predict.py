@@ -123,11 +123,9 @@ class PredictSettings(Group):
         if self.max_frames is not None and not webcam:
             raise mistake("max_frames", "only of a webcam; videos are scored whole")
         if self.by_table and self.explain is not None:
-            raise mistake("explain", f"not with model={TABLE}; blendshapes say nothing of where")
+            raise mistake("explain", "not with model=table; blendshapes say nothing of where")
         if not self.by_table and self.baseline == "rest":
-            raise mistake(
-                "baseline", f"only with model={TABLE}; baseline=person takes each person's rest from any scores"
-            )
+            raise mistake("baseline", "only with model=table; baseline=person takes each person's rest from any scores")
         if self.baseline == "person" and webcam:
             raise mistake("baseline", "only of files, whose end is known; with model=table, baseline=rest")
         if self.baseline == "person" and (self.overlay or self.explain is not None):
@@ -139,6 +137,6 @@ class PredictSettings(Group):
         if self.min_quality is not None and self.faces.find == "none":
             raise mistake("min_quality", "quality is of faces that are found; not with faces=none")
         if self.by_table and self.faces.find == "none":
-            problem = f"not with model={TABLE}, whose scores are those of the face landmarker"
+            problem = "not with model=table, whose scores are those of the face landmarker"
             raise mistake("faces", problem, shown="none")
         return self

@@ -12,8 +12,9 @@ from aulight.datasets import DISFA_AUS
 from aulight.facs import AU_NAMES, column
 from aulight.prediction.predict import score_input
 from aulight.prediction.untrained import REST
+from aulight.runs.composed import composed, settings_from
 from aulight.scoring.agreement import mean, metrics, sums_of
-from aulight.settings.predict import FoundFaces, PredictSettings
+from aulight.settings.predict import PredictSettings
 
 SEED = 404
 """Of people whom the model has never seen."""
@@ -93,21 +94,8 @@ def table_of(scores: dict[str, dict[str, Array]]) -> str:
 
 
 def _settings(videos: Path, output: Path, way: str | None) -> PredictSettings:
-    return PredictSettings(
-        faces=FoundFaces(find="mediapipe", all=False, max_faces=1, landmarker=None),
-        input=str(videos),
-        output=str(output),
-        model=way,
-        baseline="none",
-        coverage=None,
-        pictures="auto",
-        format="csv",
-        overlay=False,
-        plot=False,
-        explain=None,
-        fps=25.0,
-        max_frames=None,
-        device="cpu",
-        precision="32",
-        workers=None,
-    )
+    with composed("predict", ["input=.", "faces=mediapipe", "faces.max_faces=1"]) as config:
+        usual = settings_from("predict", config)
+    paths = {"input": str(videos), "output": str(output), "model": way, "device": "cpu"}
+    nothing_else = {"coverage": None, "columns": [], "events": None, "summary": False}
+    return PredictSettings.model_validate(usual.model_dump() | paths | nothing_else)
