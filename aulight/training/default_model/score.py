@@ -97,5 +97,5 @@ def _settings(videos: Path, output: Path, way: str | None) -> PredictSettings:
     with composed("predict", ["input=.", "faces=mediapipe", "faces.max_faces=1"]) as config:
         usual = settings_from("predict", config)
     paths = {"input": str(videos), "output": str(output), "model": way, "device": "cpu"}
-    nothing_else = {"coverage": None, "columns": [], "events": None, "summary": False}
+    nothing_else: dict[str, object] = {"coverage": None, "columns": [], "events": None, "summary": False}
     return PredictSettings.model_validate(usual.model_dump() | paths | nothing_else)
