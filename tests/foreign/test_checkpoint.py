@@ -17,6 +17,8 @@ from aulight.foreign.checkpoint import read_checkpoint
 
 ENCODER = {"backbone": "resnet_tiny", "temporal": "gru", "size": 32, "embedding": 8, "hidden": 8, "skip": True}
 ENCODER |= {"norm": "batch", "small_input": False, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
+LATER = {"margin": 0, "contrast": "fixed"}
+"""What a checkpoint of an earlier aulight does not say."""
 
 
 def _plain() -> dict[str, Any]:
@@ -37,7 +39,7 @@ def test_what_torch_wrote_is_read(tmp_path: Path) -> None:
     extra = {"optimizer_states": [optimizer.state_dict()], "half": torch.ones(2, dtype=torch.bfloat16)}
     extra |= {"state_dict": _plain()["state_dict"] | {"p": torch.nn.Parameter(torch.ones(2))}}
     saved = read_checkpoint(_file(tmp_path / "a.ckpt", _plain() | extra))
-    assert (saved.network.model_dump(), saved.settings["stride"], saved.step) == (ENCODER, 2, 5)
+    assert (saved.network.model_dump(), saved.settings["stride"], saved.step) == (ENCODER | LATER, 2, 5)
     assert torch.equal(saved.weights["a"], _plain()["state_dict"]["a"])
 
 

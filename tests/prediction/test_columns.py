@@ -55,7 +55,7 @@ def _table(folder: Path, name: str = "clip") -> pd.DataFrame:
 
 def test_every_column_has_its_name_and_says_what_was_measured(aulight: Command, clip: Path, tmp_path: Path) -> None:
     """The oracle of names is OpenFace's list; of values, the landmarker on the same frames."""
-    outcome = aulight("predict", f"input={clip}", f"output={tmp_path}", ALL)
+    outcome = aulight("predict", "model=table", f"input={clip}", f"output={tmp_path}", ALL)
     assert outcome.status == 0, outcome.err
     table = _table(tmp_path)
     assert set(OPENFACE) <= set(table.columns)
@@ -84,7 +84,7 @@ def test_what_is_usual_and_what_may_be_left_out(aulight: Command, clip: Path, tm
     composed = aulight("predict", f"input={clip}", "--cfg", "job")
     assert tuple(yaml.safe_load(composed.out)["columns"]) == USUAL
     assert yaml.safe_load(composed.out)["present_from"] == PRESENT_FROM
-    command = ["predict", f"input={clip}", f"output={tmp_path}"]
+    command = ["predict", "model=table", f"input={clip}", f"output={tmp_path}"]
     assert aulight(*command).status == 0
     beside = [name for group in ("quality", "box", "pose") for name in MEASURED[group]]
     assert list(_table(tmp_path).columns[5 : -len(AUS)]) == beside

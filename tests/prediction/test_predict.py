@@ -357,18 +357,18 @@ def test_what_the_version_before_has_done_is_done(
     """Its companion did not say over how many seconds crops were smoothed, which was 0.1; other crops are made anew."""
     video = next((smoke_data / "videos").glob("test*.mp4"))
     load(finetuned).save(tmp_path / "model.aulight")
-    settings = ["predict", f"model={tmp_path}/model.aulight", f"input={video}", f"output={tmp_path}"]
+    settings = ["predict", f"model={tmp_path}/model.aulight", f"input={video}", f"output={tmp_path}", "columns=[]"]
     for faces, said in (("none", set()), ("mediapipe", {"smooth_s"})):
         assert aulight(*settings, f"faces={faces}").status == 0
         file = tmp_path / f"{video.stem}.json"
         note = _note(file)
         assert note["settings"].keys() == {
             "format", "coverage", "plot", "fps", "overlay", "explain", "precision", "faces", "all", "max_faces",
-            "baseline", "landmarker", *PART, "rotate", *said,
+            "baseline", "landmarker", *PART, "rotate", "columns", "present_from", "min_quality", *said,
         }  # fmt: skip
         assert note["settings"].pop("landmarker") is None
         note["settings"].pop("smooth_s", None)
-        for later in ("baseline", "rotate", *PART):
+        for later in ("baseline", "rotate", "columns", "present_from", "min_quality", *PART):
             del note["settings"][later]
         note["settings"]["precision"] = 32  # as `precision=32` was kept
         file.write_text(json.dumps(note))

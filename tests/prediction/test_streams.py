@@ -125,7 +125,7 @@ def test_a_film_begins_as_clips_do(
             "predict", f"model={tmp_path / name}", "input=webcam:0", f"output={output}", "max_frames=3", "device=cpu"
         )
         assert outcome.status == 0, outcome.err
-        (table,) = output.glob("*.csv")
+        (table,) = output.glob("webcam0-*[0-9].csv")
         row = pd.read_csv(table)[[f"{au}_r" for au in moving.columns]].to_numpy()[0]
         np.testing.assert_allclose(row, _clip(moving, first[None], 0, still), rtol=0, atol=0.05)  # OpenCV's own colours
 

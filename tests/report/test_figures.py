@@ -115,7 +115,7 @@ def assert_tidy(monkeypatch: pytest.MonkeyPatch) -> AssertTidy:
         with monkeypatch.context() as patch:
             patch.setattr(Text, "draw", spy)
             figure.savefig(BytesIO(), format="png")
-        assert len(drawn) > 5
+        assert len(drawn) > (5 if figure.axes else 1)  # or one sentence below a title
         boxes = [(text.get_text(), box) for text, box in drawn.items()]
         for name, box in boxes:
             assert box.x0 >= -1, name

@@ -246,7 +246,7 @@ def test_report_shows_both(runs: Path, aulight: Command, tmp_path: Path) -> None
     record = yaml.safe_load((next(runs.glob("*-blendshapes-*")) / "run.yaml").read_text())
     assert models.loc["blendshapes", "icc"] == pytest.approx(record["test"]["icc"], abs=1e-6)
     assert len(models) == 2
-    assert "blendshapes, ridge" in outcome.out
+    assert "regression from blendshapes" in outcome.out
 
 
 def test_the_same_command_has_nothing_left_to_do(

@@ -219,10 +219,9 @@ def usual_settings(given: dict[str, float]) -> EventSettings:
     Raises:
         AulightError: For what cannot be used.
     """
-    import yaml
-
+    from aulight.foreign.yaml import read_yaml
     from aulight.runs.composed import conf_dir
     from aulight.settings.reading import read
 
-    usual = yaml.safe_load((conf_dir() / "predict" / "predict.yaml").read_text(encoding="utf-8"))["events"]
+    usual = read_yaml(conf_dir() / "predict" / "predict.yaml")["events"]
     return read(EventSettings, usual | given)
