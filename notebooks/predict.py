@@ -19,9 +19,9 @@
 # From a trained model and a video to intensities of action units (AUs): as a table, over time, live, and with a picture
 # of where in the face the network sees them.
 #
-# It needs a model, which is a run directory of `aulight finetune` or a file of `aulight export`, and a video. Change
-# `MODEL` and `VIDEO`, or set the environment variables `AULIGHT_MODEL` and `AULIGHT_VIDEO`. Those below are there after
-# `make reproduce`.
+# It needs a model, which is a run directory of `aulight finetune`, a file of `aulight export`, or `default` for the one
+# in the box, and a video. Change `MODEL` and `VIDEO`, or set the environment variables `AULIGHT_MODEL` and
+# `AULIGHT_VIDEO`. Those below are there after `make reproduce`.
 
 # %%
 # %matplotlib inline
@@ -40,10 +40,10 @@ from aulight.data.video.raw import raw_frames, raw_info
 from aulight.drawing import timeline
 from aulight.drawing.annotate import Shown, annotate
 
-MODEL = Path(os.environ.get("AULIGHT_MODEL", "../runs/reproduce/finetune/synthetic-fold1-pretrained-1.0-seed0"))
+MODEL = os.environ.get("AULIGHT_MODEL", "../runs/reproduce/finetune/synthetic-fold1-pretrained-1.0-seed0")
 VIDEO = Path(os.environ.get("AULIGHT_VIDEO", "../data/synthetic-default-seed0/videos/test_00600.mp4"))
 
-for path in (MODEL, VIDEO):
+for path in (VIDEO, *([] if MODEL == "default" else [Path(MODEL)])):
     if not path.exists():
         raise SystemExit(f"{path}: not there; set AULIGHT_MODEL and AULIGHT_VIDEO, or run `make reproduce`")
 

@@ -2,7 +2,7 @@
 
 from aulight.facs import AU_NAMES, au_of, short_name
 
-ARMS = ("pretrained", "scratch_equal_compute", "scratch", "blendshapes")
+ARMS = ("pretrained", "default_model", "scratch_equal_compute", "scratch", "blendshapes")
 """Order of the known arms in tables and figures; others follow by name."""
 
 LABELS = {

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from aulight.facs import AU_NAMES, MAX_INTENSITY, column
+from aulight.prediction.default import PORTRAITS
 from aulight.prediction.description import ModelDescription, Scores
+from aulight.settings.model import DEFAULT
 
 
 def model_card(about: ModelDescription) -> str:
@@ -14,21 +16,29 @@ def model_card(about: ModelDescription) -> str:
     """
     dataset, stage_one, subjects, test = about.dataset, about.stage_one, about.subjects, about.test
     architecture, recurrence = about.architecture, about.architecture.temporal
-    drawn = dataset.name == "synthetic"
+    drawn, boxed = dataset.name == "synthetic", about.arm == DEFAULT
     learned = (
         "Without contrastive pretraining."
         if stage_one is None
+        else "Started from the default model, which learned from labelled pictures of "
+        f"{stage_one.subjects} rendered people."
+        if stage_one.dataset == PORTRAITS
         else f"Pretrained by contrastive learning on unlabelled videos of {stage_one.subjects} subjects of the "
         f"dataset `{stage_one.dataset}`."
     )
     tested = (
         "Not tested: a checkpoint of a run that was not finished, or not the one that the run chose."
         if test is None
+        else f"On {test.labelled_frames} rendered pictures of {subjects.test} people of another rig, which was looked "
+        f"at while training was written: mean ICC(3,1) {_number(test.icc)}, MAE {_number(test.mae)}, "
+        f"MSE {_number(test.mse)}."
+        if boxed
         else f"On {test.labelled_frames} labelled frames of {subjects.test} subjects who took no part in "
         f"training or in any choice: mean ICC(3,1) {_number(test.icc)}, MAE {_number(test.mae)}, "
         f"MSE {_number(test.mse)}, pooled over frames."
     )
     by = None if about.validation is None else about.validation.labelled_frames
+    chosen = "" if by is None else f", by {by} labelled frames of theirs"
     rows = [
         " | ".join(
             [
@@ -49,10 +59,11 @@ def model_card(about: ModelDescription) -> str:
         "",
         "## Training",
         "",
-        f"- Labels: {about.labelled_frames} frames drawn at random, {100 * about.label_fraction:.3g}% of those of "
-        f"the training subjects ({subjects.train}), in the dataset `{dataset.name}` (fingerprint "
-        f"`{dataset.fingerprint}`, fold {about.fold}). Other subjects ({subjects.validation}) chose the "
-        f"checkpoint{'' if by is None else f', by {by} labelled frames of theirs'}.",
+        f"- Labels: {about.labelled_frames} frames{'' if boxed else ' drawn at random'}, "
+        f"{100 * about.label_fraction:.3g}% of those of the training subjects ({subjects.train}), in the "
+        f"dataset `{dataset.name}` (fingerprint "
+        f"`{dataset.fingerprint}`, fold {about.fold}). Other subjects ({subjects.validation}) "
+        + ("calibrated the intervals; the checkpoint is the last." if boxed else f"chose the checkpoint{chosen}."),
         f"- {learned}",
         *(["- The faces of this dataset are drawn by a program."] if drawn or about.caution else []),
         "",
@@ -127,6 +138,8 @@ def in_short(about: ModelDescription, file: Path) -> str:
     dataset, people, test, shape = about.dataset, about.subjects, about.test, about.architecture
     found = "found and cut out" if about.finds_faces else "taken as they come (faces='mediapipe' finds them)"
     stage_one = "" if about.stage_one is None else f", pretrained on {about.stage_one.dataset} without labels"
+    if about.stage_one is not None and about.stage_one.dataset == PORTRAITS:
+        stage_one = ", started from the default model"
     known = {} if test is None else {au: scores.icc for au, scores in test.per_au.items()}
     aus = ", ".join(
         column(au) + (f" {icc:.2f}" if (icc := known.get(column(au))) is not None else "") for au in about.aus
@@ -142,6 +155,7 @@ def in_short(about: ModelDescription, file: Path) -> str:
         f"aulight model {about.name} ({file})",
         f"  trained on {dataset.name}: {people.train} people, {about.labelled_frames:,} labelled frames{stage_one}",
         f"  {tested}{'; of each AU below' if known else ''}",
+        *([f"  {about.caution}"] if about.caution else []),
         f"  {len(about.aus)} AUs: {aus}",
         f"  input: faces {shape.size} x {shape.size}, {found}; {shape.backbone}, {state}",
         f"  intervals: {'none' if about.intervals is None else 'calibrated, coverage='}"

@@ -20,10 +20,10 @@ class ScoredBy(BaseModel):
     """What the scores are from.
 
     Attributes:
-        kind: ``trained``, or ``blendshapes`` without a model.
+        kind: ``trained``, or ``blendshapes`` by the table.
         calibrated: Whether they are intensities, and not scores of the landmarker.
-        note: What a reader should know of them, without a model or with one that has seen no real face.
-        blendshapes: Of each AU, what was taken for it, without a model; as the next.
+        note: What a reader should know of them, by the table or with a model that has seen no real face.
+        blendshapes: Of each AU, what was taken for it, by the table; as the next.
         empty: Of each AU whose column holds nothing, why; an earlier aulight did not say.
         file: The model's file; without one it is not there, as all that follow.
         sha256: Of that file.

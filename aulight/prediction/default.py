@@ -4,7 +4,10 @@ from pathlib import Path
 
 from aulight.errors import AulightError
 
-RENDERED = ("avatars", "portraits")
+PORTRAITS = "portraits"
+"""What the default model learned from."""
+
+RENDERED = ("avatars", PORTRAITS)
 """Datasets of faces that are rendered in three dimensions."""
 
 CAUTION = "learned from rendered faces alone; not measured on coded human faces"

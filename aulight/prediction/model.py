@@ -92,7 +92,9 @@ class Model(Estimator):
     ) -> Iterator[Scored]:
         """As of :class:`Estimator`."""
         if baseline != "none":
-            raise AulightError(f"baseline={baseline}: only of the table; a model's intensities have their own 0")
+            raise AulightError(
+                f"baseline={baseline}: only of the table; `aulight predict baseline=person` is for any scores"
+            )
         return self.score(frames, chunk, device, precision, apart=apart)
 
     def __repr__(self) -> str:

@@ -27,11 +27,11 @@ from aulight.processes import Item, ahead, cpus
 from aulight.settings.model import DEFAULT
 from aulight.settings.predict import FoundFaces, PredictSettings
 
-if TYPE_CHECKING:  # it takes torch along, which is not needed without a model
+if TYPE_CHECKING:  # it takes torch along, which is not needed with model=table
     from aulight.prediction.model import Model
 
 UNTRAINED_CROP = 128
-"""Side of the faces that a picture shows without a model, in pixels."""
+"""Side of the faces that a picture shows by the table, in pixels."""
 
 AHEAD = 4
 """Frames that a stage has ready for the next."""

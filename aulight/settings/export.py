@@ -11,7 +11,9 @@ from aulight.settings.group import FilePath, Group, Name, mistake
 class ExportSettings(Group):
     """``conf/export.yaml``."""
 
-    run: FilePath = Field(description="Run directory of aulight finetune, a checkpoint in one, or a .aulight file")
+    run: FilePath = Field(
+        description="Run directory of aulight finetune, checkpoint, .aulight file, or default: the one in the box"
+    )
     output: FilePath | None = Field(description="File to make; null: model.aulight or model.onnx")
     format: Literal["aulight", "onnx"] = Field(description="onnx: one frame at a time, state in and out")
     licence: Name | None = Field(description="Under which you pass the model on: a text, or a .txt or .md file with it")

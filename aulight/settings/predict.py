@@ -71,7 +71,7 @@ class PredictSettings(Group):
     events: EventSettings | None = Field(description="Write <name>.events.csv of films: events of each AU; null: none")
     elan: bool = Field(description="Write <name>.eaf: the events as tiers for ELAN; needs pympi-ling")
     summary: bool | None = Field(
-        description="Write summary.csv, cooccurrence.csv, index.html of all videos in output; null: of several"
+        description="Write summary.csv, cooccurrence.csv, index.html of all in output; null: of several, or if there"
     )
     thumbnails: bool = Field(description="Faces at the strongest moments, in plots and index.html")
     fps: float = Field(gt=0, description="Frames per second of pictures, which do not tell it")
@@ -121,7 +121,7 @@ class PredictSettings(Group):
         if self.end is not None and self.end <= (self.start or 0):
             raise mistake("end", f"more than start={self.start or 0:g} is needed")
         if self.max_frames is not None and not webcam:
-            raise mistake("max_frames", "only of a webcam; videos are scored whole")
+            raise mistake("max_frames", "only of a webcam; of videos, end=<seconds>")
         if self.by_table and self.explain is not None:
             raise mistake("explain", "not with model=table; blendshapes say nothing of where")
         if not self.by_table and self.baseline == "rest":

@@ -104,7 +104,7 @@ def test_a_value_by_itself(command: str, override: str, line: str, composed: Com
          "pretrained=/x: model=blendshapes has no network; drop one of the two"),
         ("finetune", "label_count=5", "label_count=5: given beside label_fraction=0.02; set one of them to null"),
         ("finetune", "label_fraction=null", "label_fraction=None: a share is needed, or a number as label_count="),
-        ("predict", "max_frames=5", "max_frames=5: only of a webcam; videos are scored whole"),
+        ("predict", "max_frames=5", "max_frames=5: only of a webcam; of videos, end=<seconds>"),
         ("predict", "explain=12 model=table", "explain=12: not with model=table; blendshapes say nothing of where"),
         ("predict", "baseline=rest model=a.aulight",
          "baseline=rest: only with model=table; baseline=person takes each person's rest from any scores"),

@@ -11,6 +11,7 @@ from aulight.data.avatars.actions import AVATAR_AUS, Array, Rig
 from aulight.data.avatars.scene import Scene
 from aulight.data.faces.aligner import SMOOTH_S
 from aulight.facs import column
+from aulight.prediction.default import PORTRAITS
 from aulight.prediction.description import Architecture, ModelDescription
 from aulight.prediction.model import Model
 from aulight.prediction.network import build
@@ -92,14 +93,14 @@ def pack(
         "crop_size": PIXELS,
         "alignment": Alignment.TEMPLATE,
         "smooth_s": SMOOTH_S,
-        "dataset": {"name": "portraits", "fingerprint": f"seed {collection.seed}, {steps} steps", "fps": FPS},
+        "dataset": {"name": PORTRAITS, "fingerprint": f"seed {collection.seed}, {steps} steps", "fps": FPS},
         "stage_one": None,
         "arm": DEFAULT,
         "fold": 0,
         "label_fraction": 1.0,
         "labelled_frames": len(learned) * collection.pictures.shape[1],
         "label_seed": 0,
-        "seed": 0,
+        "seed": collection.seed,
         "subjects": {"train": len(learned), "validation": len(held), "test": people},
         "validation": None,
         "test": {"labelled_frames": len(labels), **means, "per_au": per_au},
