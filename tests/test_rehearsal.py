@@ -57,7 +57,7 @@ def test_disfa(tmp_path: Path) -> None:
     assert [(r["arm"], r["test_subjects"]) for r in summary["records"]] == [
         (arm, 2) for arm in ("pretrained", "scratch", "blendshapes")
     ]
-    assert summary["notes"] == ["disfa, pretrained: stage one learned from others (3 subjects)"]
+    assert summary["notes"] == ["disfa, with stage one: stage one learned from others (3 subjects)"]
 
     table = (runs / "rehearsal.md").read_text()
     assert table in done.stdout

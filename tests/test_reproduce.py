@@ -80,7 +80,7 @@ def test_disfa_fold_by_fold(disfa_tree: Tree, tmp_path: Path) -> None:
         (arm, fraction, 4, [0]) for fraction in (0.1, 1.0) for arm in ("pretrained", "scratch", "blendshapes")
     ]
     assert summary["notes"] == [
-        "disfa, pretrained: stage one learned from the training folds' own frames without labels"
+        "disfa, with stage one: stage one learned from the training folds' own frames without labels"
     ]
     assert summary["unfinished"] == {}
     assert not [line for line in summary["warnings"] if "different" in line]
@@ -132,5 +132,5 @@ def test_bp4d_with_stage_one_on_other_videos(bp4d_tree: Tree, folder_tree: Tree,
             }
             assert record["config"]["pretrained"].endswith(f"pretrain/unlabelled-seed{record['seed']}")
     summary = summary_of(runs)
-    assert summary["notes"] == ["bp4d, pretrained: stage one learned from Lab videos (3 subjects)"]
+    assert summary["notes"] == ["bp4d, with stage one: stage one learned from Lab videos (3 subjects)"]
     assert summary["datasets"]["bp4d"]["aus"] == ["AU06", "AU10", "AU12", "AU14", "AU17"]

@@ -163,10 +163,10 @@ def test_the_page_in_a_browser(folder: Path) -> None:
                 picture.scroll_into_view_if_needed()
                 playwright.expect(picture).to_have_js_property("naturalWidth", 480, timeout=60_000)
             papers.add(opened.evaluate("getComputedStyle(document.body).backgroundColor"))
-            titles = opened.locator("article h3").all_inner_texts()
+            titles = opened.locator("article h3").all_text_contents()
             assert titles == ["<b>clara<b>", "anna", "berta"]
             opened.locator("#order").select_option("quality")
-            assert opened.locator("article h3").all_inner_texts() == ["anna", "berta", "<b>clara<b>"]
+            assert opened.locator("article h3").all_text_contents() == ["anna", "berta", "<b>clara<b>"]
             opened.locator("#find").fill("ann")
             assert opened.locator("article:visible").count() == 1
             assert "<i>damaged</i>" in opened.locator(".failed").inner_text()
