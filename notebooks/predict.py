@@ -43,7 +43,7 @@ from aulight.drawing.annotate import Shown, annotate
 MODEL = os.environ.get("AULIGHT_MODEL", "../runs/reproduce/finetune/synthetic-fold1-pretrained-1.0-seed0")
 VIDEO = Path(os.environ.get("AULIGHT_VIDEO", "../data/synthetic-default-seed0/videos/test_00600.mp4"))
 
-for path in (VIDEO, *([] if MODEL == "default" else [Path(MODEL)])):
+for path in (*([] if MODEL == "default" else [Path(MODEL)]), VIDEO):
     if not path.exists():
         raise SystemExit(f"{path}: not there; set AULIGHT_MODEL and AULIGHT_VIDEO, or run `make reproduce`")
 

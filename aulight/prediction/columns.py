@@ -132,7 +132,7 @@ def columns_of(groups: Sequence[str], present_from: float, min_quality: float | 
     if unknown := [group for group in groups if group not in GROUPS]:
         raise AulightError(f"columns={unknown[0]}: one of {', '.join(GROUPS)}")
     if min_quality is not None and not found:
-        raise AulightError(f"min_quality={min_quality}: quality is of faces that are found; not with faces=none")
+        raise AulightError(f"min_quality={min_quality}: quality is of faces that are found; add faces=mediapipe")
     if min_quality is not None and QUALITY not in groups:
         raise AulightError(f"min_quality={min_quality}: needs quality among columns")
     known = [group for group in GROUPS if group in groups and (found or group == PRESENCE)]
