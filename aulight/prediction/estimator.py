@@ -12,7 +12,7 @@ from typing import Literal
 
 import pandas as pd
 
-from aulight.data.faces.aligner import MAX_FACES, FaceAligner
+from aulight.data.faces.aligner import MAX_FACES, FaceAligner, counted
 from aulight.data.faces.crop import Present, uncut
 from aulight.data.video.photos import Pictures
 from aulight.data.video.types import USUAL_FPS, Frames, RawFrame
@@ -256,26 +256,16 @@ class _How:
         estimator = self._estimator
         table = Table(estimator.columns, estimator.intervals, self._coverage, photos, self._beside)
 
-        def counted() -> Iterator[RawFrame]:
-            for frame in film():
-                yield frame
-                report(1)
-
         def said() -> Iterator[Row]:
             with ExitStack() as stack:
                 if not self.find:
-                    present = uncut(counted(), estimator.size)
+                    present = uncut(counted(film, report), estimator.size)
                 else:
                     shapes = estimator.blendshapes or self._beside.shapes
                     crops = estimator.crop_size, shapes, self._max_faces, estimator.smooth_s
                     aligner = stack.enter_context(FaceAligner(*crops, measure=self._beside.measure))
                     live = chunk == 1  # a film that nobody can read twice
-                    if photos:
-                        present = aligner.photos(counted(), self._everybody)
-                    elif self._everybody:
-                        present = aligner.everybody_live(counted()) if live else aligner.everybody(film, report)
-                    else:
-                        present = aligner.follow_live(counted()) if live else aligner.follow(film, report)
+                    present = aligner.people(film, report, self._everybody, live, photos)
                 scores = estimator.say(present, chunk, self._device, self._precision, photos, self._baseline)
                 for scored in scores:
                     if not scored.frame.between:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aulight.data.faces.aligner import SMOOTH_S, FaceAligner
+from aulight.data.faces.aligner import SMOOTH_S, FaceAligner, counted
 from aulight.data.faces.crop import Present, uncut
 from aulight.data.faces.model_file import digest_of_another, model_file
 from aulight.data.video.types import RawFrame
@@ -22,16 +22,13 @@ from aulight.prediction.clock import Clock
 from aulight.prediction.columns import columns_of
 from aulight.prediction.companion import ScoredBy, Wanted
 from aulight.prediction.rows import Scored
-from aulight.prediction.untrained import EMPTY, TABLE, Untrained, notes
+from aulight.prediction.untrained import CROP, EMPTY, TABLE, Untrained, notes
 from aulight.processes import Item, ahead, cpus
 from aulight.settings.model import DEFAULT
 from aulight.settings.predict import FoundFaces, PredictSettings
 
 if TYPE_CHECKING:  # it takes torch along, which is not needed with model=table
     from aulight.prediction.model import Model
-
-UNTRAINED_CROP = 128
-"""Side of the faces that a picture shows by the table, in pixels."""
 
 AHEAD = 4
 """Frames that a stage has ready for the next."""
@@ -79,7 +76,7 @@ class Pipeline:
         self.max_faces = None if found is None else found.max_faces
         about = None if self.model is None else self.model.description
         self.smooth_s = SMOOTH_S if about is None else about.smooth_s
-        self._crop_size = UNTRAINED_CROP if about is None else about.crop_size
+        self._crop_size = CROP if about is None else about.crop_size
         given = None if found is None else found.landmarker
         self._landmarker = model_file(None if given is None else Path(given).expanduser()) if self.finds else None
         self.another_landmarker = None if self._landmarker is None else digest_of_another(self._landmarker)
@@ -87,7 +84,7 @@ class Pipeline:
         scores = self.model or Untrained()
         self.columns, self.intervals = scores.columns, scores.intervals
         self.square = None if self.model is None or self.finds else self.model.size
-        self.step_s = None if about is None or about.architecture.temporal == "none" else about.seconds_a_step
+        self.step_s = None if self.model is None else self.model.step_s
         self.crowded = 0
 
     def _load(self, given: str) -> "Model":
@@ -224,25 +221,14 @@ class Pipeline:
             def read() -> Iterator[RawFrame]:
                 return stack.enter_context(closing(film()))
 
-            def once() -> Iterator[RawFrame]:
-                for frame in read():
-                    yield frame
-                    report(1)
-
             if self.max_faces is None:
-                present = uncut(once(), self.square or UNTRAINED_CROP)
+                present = uncut(counted(read, report), self._crop_size if self.square is None else self.square)
             else:
                 shapes, measure = self.model is None or self.beside.shapes, self.beside.measure
                 aligner = stack.enter_context(
                     FaceAligner(self._crop_size, shapes, self.max_faces, self.smooth_s, self._landmarker, measure)
                 )
-                if apart:
-                    present = aligner.photos(once(), self.everybody)
-                elif self.everybody:
-                    present = aligner.everybody_live(once()) if live else aligner.everybody(read, report)
-                else:
-                    present = aligner.follow_live(once()) if live else aligner.follow(read, report)
-                present = self._counted(aligner, present)
+                present = self._counted(aligner, aligner.people(read, report, self.everybody, live, apart))
             for frame, there in present:
                 yield frame if pictures else replace(frame, image=NO_PICTURE), there
 

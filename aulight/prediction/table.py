@@ -7,10 +7,7 @@ from aulight.data.faces.crop import Present
 from aulight.errors import AulightError
 from aulight.prediction.estimator import Baseline, Estimator
 from aulight.prediction.rows import Scored
-from aulight.prediction.untrained import AUS, NOTE, Untrained, notes
-
-CROP = 128
-"""Side of the faces that are cut out, in pixels; their scores do not depend on it."""
+from aulight.prediction.untrained import AUS, CROP, NOTE, Untrained, notes
 
 
 class RuleTable(Estimator):

@@ -65,6 +65,9 @@ FROM_REST_OF_FILM = (
     "0 is each person's own rest: the lowest tenth of the whole film. Who never rests in it is told too low"
 )
 
+CROP = 128
+"""Side of the faces that are cut out for pictures, in pixels; their scores do not depend on it."""
+
 REST = 0.1
 """Share of a person's frames so far that lie at or below their rest."""
 

@@ -32,6 +32,13 @@ KNOWN = 64
 """People that are remembered, however many come and go."""
 
 
+def counted(film: Callable[[], Iterable[RawFrame]], report: Callable[[int], object]) -> Iterator[RawFrame]:
+    """The frames of a film that is read once; ``report`` is told of each when the next is asked for."""
+    for frame in film():
+        yield frame
+        report(1)
+
+
 class FaceAligner:
     """Finds and cuts out faces; use as a context manager, for any number of videos.
 
@@ -126,6 +133,29 @@ class FaceAligner:
         """
         for photo in photos:
             yield from self.everybody_live([photo]) if everybody else self.follow(partial(iter, [photo]))
+
+    def people(
+        self,
+        film: Callable[[], Iterable[RawFrame]],
+        report: Callable[[int], object],
+        everybody: bool,
+        live: bool,
+        photos: bool,
+    ) -> Iterator[Present]:
+        """The people in a film, in frames as they come, or in photos, by the method that is made for them.
+
+        Args:
+            film: Begins to read the frames; of a film that is not live it is called twice.
+            report: Told of so many more frames.
+            everybody: Whether all people are followed, or one.
+            live: Whether the film can be read once alone.
+            photos: Whether each frame is on its own.
+        """
+        if photos:
+            return self.photos(counted(film, report), everybody)
+        if everybody:
+            return self.everybody_live(counted(film, report)) if live else self.everybody(film, report)
+        return self.follow_live(counted(film, report)) if live else self.follow(film, report)
 
     def everybody_live(self, frames: Iterable[RawFrame]) -> Iterator[Present]:
         """The faces of everybody in every frame, as frames come, cut out each on its own.

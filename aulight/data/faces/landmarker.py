@@ -83,7 +83,8 @@ class Landmarker:
                     # a face that the detector sees is rather there than where it was
                     regions = [known for known in regions if not are_same(known, region)]
                     regions.append(region)
-            faces = self._faces(image, regions[:most], [sure and region not in places for region in regions])
+            regions = regions[:most]
+            faces = self._faces(image, regions, [sure and region not in places for region in regions])
             places[:] = [region_of(face.landmarks) for face in faces]
             return faces
 
@@ -123,7 +124,7 @@ class Landmarker:
     def _faces(self, image: Frames, regions: list[Region], sure: list[bool]) -> list[Face]:
         """Those of the regions in which there is a face, confirmed where it must be."""
         faces = []
-        for region, must in zip(regions, sure, strict=False):
+        for region, must in zip(regions, sure, strict=True):
             face = self._face(image, region)
             if face is not None and must:
                 face = self._confirmed(image, face)
