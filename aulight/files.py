@@ -89,7 +89,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     with told_of(path), _temporary(path.parent) as temporary:
         temporary.mkdir()
         yield temporary
-        flush(temporary)
+        _flush_tidied(temporary)
         try:
             if path.is_symlink() or path.exists():  # an empty folder would be replaced
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
@@ -147,12 +147,12 @@ def flush(path: Path) -> None:
 
 
 def rename_flushed(folder: Path, place: Path) -> None:
-    """Renames a folder, all of which is on the disk then, as is its new name.
+    """Renames a folder, all of which is on the disk then, as is its new name, without leftovers.
 
     Raises:
         OSError: When ``place`` is there and is no empty folder.
     """
-    flush(folder)
+    _flush_tidied(folder)
     with told_of(place):
         folder.rename(place)
         _to_disk(place.parent)
@@ -264,8 +264,10 @@ def _hold(lock: Path) -> int | None:
 def _let_go(lock: Path, descriptor: int) -> None:
     if descriptor not in _held:  # in a forked child
         return
-    with contextlib.suppress(OSError):  # gone with its folder, or another user's
-        lock.unlink()
+    for _ in range(2):  # some disks need room to remove, and soon have it
+        with contextlib.suppress(OSError):  # gone with its folder, or another user's
+            lock.unlink(missing_ok=True)
+            break
     _held.discard(descriptor)
     os.close(descriptor)
 
@@ -325,6 +327,12 @@ def remove_leftovers(folder: Path) -> None:
             _remove(path)
     for token, paths in ours.items():
         _bury(folder / f".aulight-{token}.lock", paths)
+
+
+def _flush_tidied(folder: Path) -> None:
+    for place, _, _ in os.walk(folder):
+        remove_leftovers(Path(place))  # once it is whole nobody writes, and so cleans, there
+    flush(folder)
 
 
 def remove_former(folder: Path, name: str, holding: str) -> None:

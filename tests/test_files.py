@@ -205,6 +205,47 @@ def test_what_a_killed_process_left_goes_with_the_next_call_and_a_living_ones_st
     remove_leftovers(tmp_path / "none")
 
 
+def test_a_folder_that_is_whole_has_no_leftovers_in_it(
+    killed: Callable[[], "subprocess.Popen[bytes]"], tmp_path: Path
+) -> None:
+    with whole_folder(tmp_path / "done") as made:
+        (made / "videos").mkdir()
+        process = killed()
+        process.kill()
+        process.communicate()
+        for left in (path for path in tmp_path.iterdir() if path.suffix == ".lock" and is_free(path)):
+            left.rename(made / "videos" / left.name)
+        assert names(made / "videos")
+    assert names(tmp_path / "done" / "videos") == []
+
+
+def is_free(lock: Path) -> bool:
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def test_a_lock_that_a_disk_does_not_let_go_at_once_is_no_leftover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    unlink = Path.unlink
+
+    def full_once(path: Path, missing_ok: bool = False) -> None:
+        asked.append(path.name)
+        if len(asked) == 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        unlink(path, missing_ok)
+
+    with alone(tmp_path / "run.yaml", "taken"):
+        monkeypatch.setattr(Path, "unlink", full_once)
+    assert len(asked) == 2
+    assert names(tmp_path) == []
+
+
 def test_the_first_write_of_a_process_into_a_folder_removes_leftovers(
     killed: Callable[[], "subprocess.Popen[bytes]"], tmp_path: Path
 ) -> None:

@@ -162,15 +162,26 @@ class StoreWriter(_Tables):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
-        if kind is not None or not self._videos:
+        try:
+            self._close()
+            if kind is None:
+                counts = self._write_videos() if self._videos else {}
+                self._refuse_partial()
+                write_yaml({"format": FORMAT, **self.meta, **counts}, self.folder / DESCRIPTION)
+                rename_flushed(self.folder, self.root)
+        finally:
             if not self.resume:
                 shutil.rmtree(self.folder, ignore_errors=True)
-            if kind is not None:
-                return
+
+    def _refuse_partial(self) -> None:
+        """Somebody may have removed files while others were made: what is left must not get the final name."""
+        if not self._videos:
             raise AulightError(f"{self.root}: no videos to store")
-        write_yaml({"format": FORMAT, **self.meta, **self._write_videos()}, self.folder / DESCRIPTION)
-        rename_flushed(self.folder, self.root)
+        tables = [self._place(name) for name in ("frames", "videos", *(["labels"] if self._labels.begun else []))]
+        for path in (*tables, *(self.folder / str(video["path"]) for video in self._videos)):
+            if not path.is_file():
+                name = path.relative_to(self.folder)
+                raise AulightError(f"{self.root}: {name} was removed while it was made; give the same command again")
 
 
 class StoreReviser(_Tables):

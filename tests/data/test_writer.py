@@ -11,11 +11,13 @@ from aulight.data.writer import StoreWriter, label_rows, replace_labels
 from aulight.errors import AulightError
 
 
-def _write(root: Path, fail: BaseException | None = None, resume: bool = False) -> None:
+def _write(root: Path, fail: BaseException | None = None, resume: bool = False, gone: str | None = None) -> None:
     with StoreWriter(root, {"name": "n", "aus": [1], "fps": 25.0}, resume) as writer:
         (writer.videos / "a.mp4").touch()
         writer.add("a", "S", 25.0, np.arange(3), np.ones(3, np.float32), labels={1: [1, 2, 3]})
         assert not root.exists(), "visible before it is whole"
+        if gone is not None:
+            (writer.folder / gone).unlink()
         if fail is not None:
             raise fail
 
@@ -35,6 +37,16 @@ def test_what_a_killed_process_left_is_not_in_the_way(tmp_path: Path) -> None:
     _write(tmp_path / "faces")
     assert [path.name for path in tmp_path.iterdir()] == ["faces"]
     assert [path.name for path in (tmp_path / "faces" / "videos").iterdir()] == ["a.mp4"]
+
+
+@pytest.mark.parametrize("gone", ["videos/a.mp4", "frames.parquet", "labels.parquet"])
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_store_of_which_something_was_removed_meanwhile_is_refused(tmp_path: Path, gone: str, resume: bool) -> None:
+    with pytest.raises(AulightError, match=f"faces: {gone} was removed while"):
+        _write(tmp_path / "faces", resume=resume, gone=gone)
+    assert not (tmp_path / "faces").exists()
+    _write(tmp_path / "faces", resume=resume)
+    assert PreparedDataset(tmp_path / "faces").aus == (1,)
 
 
 def test_a_store_without_videos_or_in_place_of_another_is_refused(tmp_path: Path, faces: PreparedDataset) -> None:
