@@ -37,7 +37,10 @@ class FinetuneSettings(TrainingSettings):
         None, ge=0, le=1, description="Share of the subjects that stage one saw, of an experiment"
     )
     arm: Name = Field(description="What reports call this")
-    loss: Literal["mse", "smooth_l1"] = Field(description="Over every labelled frame and known AU of a clip")
+    loss: Literal["mse", "smooth_l1", "ccc"] = Field(description="Over every labelled frame and known AU of a batch")
+    ccc_share: float = Field(
+        gt=0, le=1, description="Of loss=ccc: its share a in (1 - a) MSE + a (1 - CCC), by AU; 1: no MSE"
+    )
     freeze: Literal["none", "backbone", "encoder"] = Field(description="What stays as it was loaded")
     label_std_floor: float = Field(ge=0, description="Least standard deviation that labels are divided by")
     loader: FinetuneLoaderSettings = Field(description="How clips and whole videos are read")

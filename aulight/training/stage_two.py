@@ -222,6 +222,7 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
         loss=settings.loss,
         freeze=settings.freeze,
         optim=settings.optim,
+        ccc_share=settings.ccc_share,
     )
     if stage_one is not None:
         load_encoder(stage.encoder, stage_one.weights, stage_one.file)

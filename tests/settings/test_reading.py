@@ -229,7 +229,7 @@ def test_a_webcam_has_a_number(given: str, camera: int | None, composed: Compose
 
 def test_messages_are_one_line_and_not_endless(composed: Composed) -> None:
     plain = composed("finetune")
-    assert _line("finetune", plain | {"loss": "a\nb"}) == "loss=a b: one of mse, smooth_l1 is needed"
+    assert _line("finetune", plain | {"loss": "a\nb"}) == "loss=a b: one of mse, smooth_l1, ccc is needed"
     odd: dict[Any, Any] = {3: 1}
     long = _line("finetune", plain | {"clip": list(range(1000))})
     assert len(long) < 300
