@@ -11,7 +11,7 @@ from aulight.report.labels import Labels
 from aulight.report.pool import Cell, cells_of
 from aulight.report.records import Comparison, DatasetFacts, Record, Side, Summary, Uncertainty, arms
 from aulight.report.scored import BOUNDS, baselines_of, interval_or_why, labelled, last_of, number, record_of, sources
-from aulight.runs.record import same_setting
+from aulight.runs.compared import same_setting
 from aulight.scoring.agreement import mean, metrics
 from aulight.scoring.intervals import jackknife, mean_icc, mean_icc_without, p_value
 from aulight.settings.finetune import FinetuneSettings

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError, reason, say
 from aulight.files import alone, remove_leftovers, write_table, write_yaml
+from aulight.runs.compared import differences
 from aulight.runs.former import WEIGHED, formerly_weighed
 from aulight.runs.machine import git_revision, is_first, peak_gpu_mb, peak_rss_mb, versions
-from aulight.runs.record import ADVICE, LAST, RECORD, FinetuneRecord, PretrainRecord, Record, differences, read_record
+from aulight.runs.record import ADVICE, LAST, RECORD, FinetuneRecord, PretrainRecord, Record, read_record
 from aulight.settings.commands import settings_of
 from aulight.settings.finetune import FinetuneSettings
 from aulight.settings.group import CHANGES_NO_RESULT
