@@ -243,7 +243,7 @@ class RegressionData(_StreamingData):
     ) -> None:
         super().__init__(batch_size, batches_per_epoch, workers, on_error)
         self._frames = clip.length
-        row_of = {video: row for row, video in enumerate(data.videos["video_id"])}
+        row_of = {str(video): row for row, video in enumerate(data.videos["video_id"])}
         drawn = labels.assign(video=labels["video_id"].map(row_of))
         frames = data.frames[data.frames["video_id"].isin(labels["video_id"].unique())]
         choose = LabelledClips(
@@ -258,24 +258,30 @@ class RegressionData(_StreamingData):
         )
         self._train = ClipBatches(data, choose, Augmentation(augment), 1, size, seed, self.on_error)
         self._data, self._rows, self._size, self._chunk = data, {"validation": validation, "test": test}, size, chunk
+        self._row_of = row_of
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of :class:`ClipBatches` with one view."""
         return self._clips(self._train, self._frames)
 
-    def _whole(self, part: str) -> DataLoader[Any]:
+    def rows_of(self, videos: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
+        """Rows of the dataset's videos, by their names."""
+        return np.array([self._row_of[str(video)] for video in videos], np.int64)
+
+    def whole_videos(self, rows: npt.NDArray[np.int64]) -> DataLoader[Any]:
+        """Pieces of this process's share of some videos (:class:`WholeVideos`)."""
         rank, world = self._place()
-        videos = WholeVideos(self._data, self._rows[part], self._size, self._chunk, self.on_error, rank, world)
+        videos = WholeVideos(self._data, rows, self._size, self._chunk, self.on_error, rank, world)
         return _loader(videos, None, self.workers, self._chunk * self._size**2 * 3, self._pins())
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Pieces of the validation subjects' videos (:class:`WholeVideos`)."""
-        return self._whole("validation")
+        return self.whole_videos(self._rows["validation"])
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Pieces of the test subjects' videos (:class:`WholeVideos`)."""
-        return self._whole("test")
+        return self.whole_videos(self._rows["test"])
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """The same."""
-        return self._whole("test")
+        return self.whole_videos(self._rows["test"])

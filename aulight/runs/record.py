@@ -109,6 +109,22 @@ class TestRecord(_Part):
     per_au: dict[str, float]
 
 
+class AmplitudeRecord(_Part):
+    """What ``amplitude=crossfit`` did to an action unit (:class:`aulight.scoring.amplitude.Amplitude`).
+
+    Attributes:
+        slope: That its intensities were multiplied by.
+        offset: That was added then.
+        kept: Share of its amplitude that the head keeps for people it did not see.
+        subjects: How many labelled people show it.
+    """
+
+    slope: float
+    offset: float
+    kept: float
+    subjects: int
+
+
 class HardwareRecord(_Part):
     """What a run computes on.
 
@@ -232,6 +248,7 @@ class FinetuneRecord(RunRecord):
         wandb_id: Of its page on Weights & Biases.
         steps: Of the optimiser.
         penalty: Of model=blendshapes: the chosen one.
+        amplitude: Of amplitude=crossfit: what was done to each action unit of the chosen checkpoint, by its column.
         skipped: Videos that could not be read: the message, and how often it was met.
         validation: Scores on validation subjects.
         test: Scores on test subjects.
@@ -256,6 +273,7 @@ class FinetuneRecord(RunRecord):
     wandb_id: str | None = None
     steps: int | None = None
     penalty: float | None = None
+    amplitude: dict[str, AmplitudeRecord] | None = None
     skipped: dict[str, int] | None = None
     validation: ValidationRecord | None = None
     test: TestRecord | None = None

@@ -102,6 +102,8 @@ def test_a_value_by_itself(command: str, override: str, line: str, composed: Com
          "model.embedding=50: a multiple of 16 is needed with model.norm=group"),
         ("finetune", "model=blendshapes pretrained=/x",
          "pretrained=/x: model=blendshapes has no network; drop one of the two"),
+        ("finetune", "model=blendshapes amplitude=crossfit",
+         "amplitude=crossfit: model=blendshapes has no network; none is needed"),
         ("finetune", "label_count=5", "label_count=5: given beside label_fraction=0.02; set one of them to null"),
         ("finetune", "label_fraction=null", "label_fraction=None: a share is needed, or a number as label_count="),
         ("predict", "max_frames=5", "max_frames=5: only of a webcam; of videos, end=<seconds>"),
