@@ -99,13 +99,17 @@ class ValidationRecord(_Part):
 
 
 class TestRecord(_Part):
-    """Scores on test subjects: means over AUs, and ``per_au`` the ICC of each; NaN where undefined."""
+    """Scores on test subjects: means over AUs, and ``per_au`` the ICC of each; NaN where undefined.
+
+    An earlier aulight did not keep ``pearson``.
+    """
 
     __test__ = False  # no test of pytest's
 
     icc: float
     mae: float
     mse: float
+    pearson: float | None = None
     per_au: dict[str, float]
 
 

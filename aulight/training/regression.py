@@ -175,12 +175,12 @@ class RegressionStage(pl.LightningModule):
         self._score(piece)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs ICC, MAE and MSE over the pooled frames, of each AU and as means; after training they are known."""
+        """Logs scores over the pooled frames, of each AU and as means; after training they are known."""
         if self.trainer.state.fn == TrainerFn.FITTING:
             self._log_summary("val")
 
     def on_test_epoch_end(self) -> None:
-        """Logs ICC, MAE and MSE over the pooled frames, of each AU and as means."""
+        """Logs ICC, MAE, MSE and Pearson over the pooled frames, of each AU and as means."""
         self._log_summary("test")
 
     def _log_summary(self, part: str) -> None:
