@@ -214,3 +214,19 @@ def test_two_processes_find_what_one_does(aulight: Command, half: list[str], tmp
     assert any(of_unit["slope"] != 1 for of_unit in again.values())
     for au, of_unit in again.items():
         assert record["amplitude"][au] == pytest.approx(of_unit, abs=1e-3), au
+
+
+@pytest.mark.precision
+def test_a_run_that_asks_for_agreement(aulight: Command, tiny_finetune: list[str], tmp_path: Path) -> None:
+    """What is new says the mean label: its 1 - CCC is 1, and the MSE of other AUs about their variance."""
+    outcome = aulight(*tiny_finetune, f"root={tmp_path}", "name=run", "loss=ccc", "loader.batch_size=12")
+    assert outcome.status == 0, outcome.err
+    losses = pd.read_csv(tmp_path / "run/metrics.csv")["train/loss"].dropna()
+    assert len(losses) == 6
+    assert np.isfinite(losses).all()
+    assert 0 < losses.iloc[0] <= 2
+    plain = _checkpoint(tmp_path / "run", "last")["hyper_parameters"]
+    assert (plain["loss"], plain["ccc_share"]) == ("ccc", 1.0)
+    other = aulight(*tiny_finetune, f"root={tmp_path}", "name=run", "loss=ccc", "loader.batch_size=12", "ccc_share=0.5")
+    assert other.status == 2
+    assert "ccc_share was 1.0, is 0.5" in other.err
