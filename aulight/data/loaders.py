@@ -16,8 +16,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from aulight.data.augment import Augmentation
-from aulight.data.batches import ClipBatch, ClipBatches, EpochBatches, Piece, WholeVideos
+from aulight.data.batches import ClipBatch, ClipBatches, EpochBatches, Piece, WholeVideos, augmented
 from aulight.data.clips import LabelledClips, UnlabelledClips, timelines
+from aulight.data.draws import DRAWN_BYTES
 from aulight.data.store import PreparedDataset
 from aulight.processes import LOCKS, has_locks
 from aulight.settings.augment import AugmentSettings
@@ -143,16 +144,17 @@ class _StreamingData(pl.LightningDataModule):
         """This process among how many."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
-    def _pins(self) -> bool:
+    def _on_gpu(self) -> bool:
         """Whether batches go to a GPU, which reads pinned memory by itself; one that is not used is left alone."""
         return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
 
     def _clips(self, dataset: ClipBatches, frames: int) -> DataLoader[Any]:
         rank, world = self._place()
+        dataset.on_device = dataset.augment.on_device(self._on_gpu(), say=rank == 0)
         places = EpochBatches(self.batch_size, self.batches_per_epoch, rank, world)
         size = dataset.readers.size or 0
-        batch_bytes = self.batch_size // world * dataset.views * frames * size**2 * 3
-        return _loader(dataset, places, self.workers, batch_bytes, self._pins())
+        a_frame = size**2 * 3 + dataset.views * DRAWN_BYTES if dataset.on_device else dataset.views * size**2 * 3
+        return _loader(dataset, places, self.workers, self.batch_size // world * frames * a_frame, self._on_gpu())
 
     def on_before_batch_transfer(self, batch: ClipBatch | Piece, dataloader_idx: int) -> ClipBatch | Piece:
         """Keeps count of the files that were skipped."""
@@ -161,6 +163,10 @@ class _StreamingData(pl.LightningDataModule):
         elif batch["error"] is not None:
             self.skipped[batch["error"]] += 1
         return batch
+
+    def on_after_batch_transfer(self, batch: ClipBatch | Piece, dataloader_idx: int) -> ClipBatch | Piece:
+        """Changes the frames of clips that come with what is to happen to them."""
+        return augmented(batch) if "clips" in batch else batch
 
 
 class ContrastiveData(_StreamingData):
@@ -266,7 +272,7 @@ class RegressionData(_StreamingData):
     def _whole(self, part: str) -> DataLoader[Any]:
         rank, world = self._place()
         videos = WholeVideos(self._data, self._rows[part], self._size, self._chunk, self.on_error, rank, world)
-        return _loader(videos, None, self.workers, self._chunk * self._size**2 * 3, self._pins())
+        return _loader(videos, None, self.workers, self._chunk * self._size**2 * 3, self._on_gpu())
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Pieces of the validation subjects' videos (:class:`WholeVideos`)."""

@@ -372,12 +372,14 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], free: Sequence[s
     return [f"{key} was {was}, is {is_now}" for key, was, is_now in pairs if not same_setting(was, is_now)]
 
 
-_LATER: dict[str, object] = {"model.margin": 0, "model.contrast": "fixed"}
-"""Settings of a network that an earlier aulight did not have, as they were nevertheless."""
+_LATER: dict[str, dict[str, object]] = {
+    "model.backbone": {"model.margin": 0, "model.contrast": "fixed"}, "augment.frame": {"augment.on": "auto"}
+}  # fmt: skip
+"""Settings beside another one that an earlier aulight did not have, as they were nevertheless."""
 
 
 def _filled(flat: dict[str, object]) -> dict[str, object]:
-    return _LATER | flat if "model.backbone" in flat else flat
+    return {name: was for beside, later in _LATER.items() if beside in flat for name, was in later.items()} | flat
 
 
 def same_setting(one: object, other: object) -> bool:
