@@ -55,8 +55,9 @@ def on_cpu(frames: Frames, draws: Draws) -> Frames:
             frame = cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         if fields is not None and draws["noise"][t, 1]:
             first = STEP * int(draws["noise"][t, 0])
-            noise = (fields[first : first + frame.size] * draws["noise"][t, 1]).reshape(frame.shape)
-            frame = cv2.add(frame, noise, dtype=cv2.CV_8U)
+            noise = fields[first : first + frame.size] * draws["noise"][t, 1]
+            # in whole grey levels, cut towards 0, as albumentations has it
+            frame = cv2.add(frame, noise.astype(np.int16).reshape(frame.shape), dtype=cv2.CV_8U)
         changed[t] = frame
     return changed
 
@@ -97,7 +98,7 @@ def _changed(frames: Tensor, draws: Mapping[Drawn, Tensor]) -> Tensor:
     if "noise" in draws:
         field, spread = draws["noise"].unbind(1)
         noise = _fields(height * width * 3, planes.device)[field.long()].view(count, height, width, 3)
-        planes = planes + spread[:, None, None, None] * noise.permute(0, 3, 1, 2)
+        planes = planes + (spread[:, None, None, None] * noise.permute(0, 3, 1, 2)).trunc_()
     return planes.round().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 

@@ -372,9 +372,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], free: Sequence[s
     return [f"{key} was {was}, is {is_now}" for key, was, is_now in pairs if not same_setting(was, is_now)]
 
 
-_LATER: dict[str, dict[str, object]] = {
-    "model.backbone": {"model.margin": 0, "model.contrast": "fixed"}, "augment.frame": {"augment.on": "auto"}
-}  # fmt: skip
+_MODEL: dict[str, object] = {"model.margin": 0, "model.contrast": "fixed"}
+_LATER: dict[str, dict[str, object]] = {"model.backbone": _MODEL, "augment.frame": {"augment.on": "auto"}}
 """Settings beside another one that an earlier aulight did not have, as they were nevertheless."""
 
 

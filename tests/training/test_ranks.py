@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import pytorch_lightning as pl
@@ -21,7 +22,7 @@ from torch.utils.data import DataLoader
 
 from aulight import protocol
 from aulight.data.batches import ClipBatch
-from aulight.data.loaders import RegressionData
+from aulight.data.loaders import ContrastiveData, RegressionData
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.runs.run import Run
@@ -294,6 +295,45 @@ def test_every_label_of_a_step_counts_alike(world: int, batches: int, tmp_path: 
         assert moved.keys() == expected.keys()
         for name, gradient in expected.items():
             torch.testing.assert_close(moved[name], gradient, rtol=1e-3, atol=2e-5, msg=name)
+
+
+class _Keeping(pl.LightningModule):
+    """Learns nothing, and keeps the clips that it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.clips: list[Tensor] = []
+
+    def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
+        self.clips.append(batch["clips"])
+        return self.weight * 1
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+def _augmented(rank: int, world: int, root: Path, folder: Path) -> None:
+    data, lists = PreparedDataset(root), finetune_settings("augment=strong", "augment.on=device").augment
+    rows, clip = np.arange(len(data.videos)), ClipSettings(length=3, stride=[1, 2])
+    module = ContrastiveData(data, rows, clip, lists, 2, 64, 4, 2, 1, 0, "raise")
+    trainer = pl.Trainer(
+        accelerator="cpu", devices=world, strategy="ddp" if world > 1 else "auto", max_epochs=2, logger=False,
+        use_distributed_sampler=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False,
+    )  # fmt: skip
+    stage = _Keeping()
+    trainer.fit(stage, module)
+    torch.save(torch.stack(stage.clips), folder / f"{rank}of{world}.pt")
+
+
+@pytest.mark.slow
+def test_two_processes_augment_the_clips_of_one(smoke_data: Path, tmp_path: Path) -> None:
+    _in_processes(_augmented, 2, 2, smoke_data, tmp_path)
+    _augmented(0, 1, smoke_data, tmp_path)
+    one, *two = (torch.load(tmp_path / name) for name in ("0of1.pt", "0of2.pt", "1of2.pt"))
+    assert one.shape[:4] == (4, 4, 2, 3)
+    torch.testing.assert_close(torch.cat(two, 1), one, rtol=0, atol=0)
 
 
 def _apart(rank: int, folder: Path) -> None:
