@@ -111,7 +111,7 @@ def draw(levels: Sequence[tuple[Sequence[Transform], int, int]], frames: int, he
     for transforms, seed, times in levels:
         for name, made in ((one.name, one.made) for one in transforms):
             # Each transform has generators of its own with the same seed, as albumentations.Compose gives them.
-            kind, dice = _KINDS[name], Dice(random.Random(seed), np.random.default_rng(seed), size)
+            kind, dice = _KINDS[name], Dice(seed, size)
             drawn = [kind.draw(made, dice) if _applies(made.p, dice.py) else None for _ in range(times)]
             there = np.array([values is not None for values in drawn])
             values = np.array([values or kind.still for values in drawn])
@@ -120,15 +120,26 @@ def draw(levels: Sequence[tuple[Sequence[Transform], int, int]], frames: int, he
             kind.add(draws, there, values, size)
     if "where" in draws:
         draws["where"] = _inverse(draws["where"])
+    if "table" in draws:
+        draws["table"] = np.ascontiguousarray(np.broadcast_to(draws["table"], (frames, 3, 256)))
     return draws
 
 
-class Dice(NamedTuple):
-    """What a transform draws from, and the height and width of frames."""
+class Dice:
+    """What a transform draws from, and the height and width of frames.
 
-    py: random.Random
-    rng: np.random.Generator
-    size: Size
+    Args:
+        seed: Of its generators.
+        size: Height and width.
+    """
+
+    def __init__(self, seed: int, size: Size) -> None:
+        self.py, self.seed, self.size = random.Random(seed), seed, size
+
+    @functools.cached_property
+    def rng(self) -> np.random.Generator:
+        """The generator that some ask besides; to make it costs more than to ask it."""
+        return np.random.default_rng(self.seed)
 
 
 def _applies(chance: float, py: random.Random) -> bool:
@@ -212,9 +223,9 @@ def _light(made: Any, dice: Dice) -> Values:
     return 1.0 + dice.py.uniform(*made.contrast_limit), 255 * dice.py.uniform(*made.brightness_limit)
 
 
-def _add_light(draws: Draws, there: Bools, values: Doubles, _size: Size) -> None:
+def _add_light(draws: Draws, _there: Bools, values: Doubles, _size: Size) -> None:
     gain, more = values.astype(np.float32).T[:, :, None, None]
-    _recode(draws, there, _LEVELS.astype(np.float32) * gain + more)
+    _recode(draws, _so_far(draws).astype(np.float32) * gain + more)
 
 
 def _tint(made: Any, dice: Dice) -> Values:
@@ -222,20 +233,19 @@ def _tint(made: Any, dice: Dice) -> Values:
     return tuple(dice.rng.uniform(*ends) for ends in made.noise_params["ranges"])
 
 
-def _add_tint(draws: Draws, there: Bools, values: Doubles, _size: Size) -> None:
+def _add_tint(draws: Draws, _there: Bools, values: Doubles, _size: Size) -> None:
     more = np.trunc(255 * values).astype(np.int16)
-    _recode(draws, there, _LEVELS.astype(np.int16) + more[:, :, None])
+    _recode(draws, _so_far(draws).astype(np.int16) + more[:, :, None])
 
 
-def _recode(draws: Draws, there: Bools, levels: npt.NDArray[Any]) -> None:
-    """Goes on by a table ``(T, 1 or 3, 256)``, where it is there; cut off and rounded down, as albumentations does."""
-    table = np.clip(levels, 0, 255).astype(np.uint8)
-    table[~there] = _LEVELS
-    table = np.broadcast_to(table, (len(there), 3, 256))
-    if "table" in draws:
-        rows = 256 * np.arange(3 * len(there)).reshape(-1, 3, 1)
-        table = table.reshape(-1)[draws["table"] + rows]
-    draws["table"] = table
+def _so_far(draws: Draws) -> npt.NDArray[np.uint8]:
+    """``(T or 1, 3 or 1, 256)``: what the levels have become."""
+    return draws.get("table", _LEVELS[None, None])
+
+
+def _recode(draws: Draws, levels: npt.NDArray[Any]) -> None:
+    """Cut off and rounded down, as albumentations does."""
+    draws["table"] = levels.clip(0, 255, out=levels).astype(np.uint8)
 
 
 def _add_grey(draws: Draws, there: Bools, _values: Doubles, _size: Size) -> None:
