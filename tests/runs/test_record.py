@@ -154,3 +154,10 @@ def test_differences() -> None:
     new = {"a": 1, "b": {"c": [1, 3], "d": {"e": None, "f": 0}}, "data": {"root": "y"}}
     assert differences(old, new, ["data.root"]) == ["b.c was [1, 2], is [1, 3]", "b.d.f was None, is 0"]
     assert differences(old, new, ["data", "b"]) == []
+
+
+def test_a_run_of_before_augmentation_had_a_place_goes_on_as_auto() -> None:
+    old: dict[str, Any] = {"augment": {"clip": [], "frame": []}}
+    now: dict[str, Any] = {"on": "auto", "clip": [], "frame": []}
+    assert differences(old, {"augment": now}, []) == []
+    assert differences(old, {"augment": now | {"on": "device"}}, []) == ["augment.on was auto, is device"]
