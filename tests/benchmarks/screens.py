@@ -62,7 +62,6 @@ def shoot(work: Path, out: Path) -> None:
             window: Any = {"width": width, "height": height}
             page = chromium.new_page(viewport=window, color_scheme="light")
             page.goto((work / address).as_uri())
-            page.wait_for_function("[...document.images].every(image => image.complete)")
             page.screenshot(path=out / name)
             PIL.Image.open(out / name).convert("RGB").quantize(256).save(out / name, optimize=True)
             print(f"{out / name}: {(out / name).stat().st_size / 1000:.0f} kB")
