@@ -216,6 +216,8 @@ def _small(words: Sequence[str]) -> list[str]:
     command, *given = words
     if "-m" in given:
         given = [word.partition(",")[0] for word in given]
+        if not any(word.startswith("experiment=") for word in given):
+            given.remove("-m")  # the one job that is left needs no process of its own; experiments bring more
     small = list(SMALL.get(command, []))
     if command in ("pretrain", "finetune") and not any(word.startswith("data=") for word in given):
         small.append("data.size=smoke")
