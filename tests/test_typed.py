@@ -266,7 +266,7 @@ def _type(line: Line, folder: Path, aulight: Command) -> None:
         assert outcome.status == 0, f"{line}\n{outcome.out}\n{outcome.err}"
     if words[0] == "sample":  # a coder fills in the table by hand
         table = pd.read_csv(folder / "to_label" / "to_label.csv")
-        for number, name in enumerate(name for name in table if name.startswith("AU")):
+        for number, name in enumerate(name for name in table.columns.tolist() if name.startswith("AU")):
             table[name] = (table["frame"] + number) % 6
         table.to_csv(folder / "to_label" / "to_label.csv", index=False)
 
@@ -340,7 +340,9 @@ def test_the_readers_model_is_their_own(reader: Reader) -> None:
     assert set(pd.read_csv(folder / "scored" / "summary.csv")["video"]) >= videos
     for video in videos:
         table = pd.read_csv(folder / "scored" / f"{video}.csv")
-        assert [name for name in table if name.endswith("_r")] == [f"AU{au:02d}_r" for au in (1, 2, 4, 6, 12)]
+        assert [name for name in table.columns.tolist() if name.endswith("_r")] == [
+            f"AU{au:02d}_r" for au in (1, 2, 4, 6, 12)
+        ]
         assert len(table) == int(FILMED[-1])
     interview = pd.read_csv(folder / "predictions" / "interview.csv")
     assert interview["timestamp"].between(60, 90).all()
