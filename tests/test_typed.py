@@ -242,7 +242,7 @@ def _code(words: Sequence[str], folder: Path) -> None:
         assert served.address, served.said
         state: Any = served.get("api/state")[1]
         for of in state["frames"]:
-            for au in (1, 2, 4, 6, 12):
+            for au in map(int, of.get("said") or ("1", "2", "4", "6", "12")):  # said: in the consensus round
                 score = zlib.crc32(f"{of['video']} {of['frame']} {au} {words}".encode()) % 6
                 assert served.score(of["video"], of["frame"], au, score)[0] == 200
         status, said = served.end()
