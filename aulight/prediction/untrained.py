@@ -4,7 +4,7 @@ MediaPipe's landmarker gives 52 scores from 0 to 1, under the names of the blend
 are movements that FACS has an action unit for. Which is taken for which is our own choice, by what the two say of them;
 so is the scale, on which a score of 1 is intensity 5. Neither has been compared with the labels of coders: the numbers
 tell more from less of a movement in one face, and no more. A face at rest is not at 0 (in our trials AU01 read 2.3,
-AU02 1.3, AU07 1.5 and others less): what a person's face adds to its own rest so far is :class:`Rest`.
+AU02 1.3, AU07 1.5 and others less): what a person's own rest is, :class:`aulight.prediction.rest.Rest` tells.
 
 cheekSquint and noseSneer do not move, whatever the face does: AU06 and AU09, which they stand for, have no scores.
 """
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from aulight.data.faces.crop import Present
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.facs import MAX_INTENSITY, column
+from aulight.prediction.rest import Rest
 from aulight.prediction.rows import Scored, Values
 
 TABLE: dict[int, tuple[str, ...]] = {
@@ -68,12 +69,6 @@ FROM_REST_OF_FILM = (
 CROP = 128
 """Side of the faces that are cut out for pictures, in pixels; their scores do not depend on it."""
 
-REST = 0.1
-"""Share of a person's frames so far that lie at or below their rest."""
-
-_STEPS = 500
-"""Of the scale of intensities, in which frames are counted: memory does not grow with their number."""
-
 
 def _sides(name: str) -> list[int]:
     return [BLENDSHAPES.index(side) for side in (name, f"{name}Left", f"{name}Right") if side in BLENDSHAPES]
@@ -98,27 +93,6 @@ def intensities(blendshapes: npt.NDArray[np.float32]) -> Values:
     return np.clip(MAX_INTENSITY * np.array(scores, np.float32), 0, MAX_INTENSITY)
 
 
-class Rest:
-    """How a person's face has been at rest so far: of each AU, what a tenth of the frames lie at or below.
-
-    Each frame knows of itself and of those before it alone, so a camera and a file give the same.
-    """
-
-    def __init__(self) -> None:
-        self._counts = np.zeros((len(AUS), _STEPS), np.int64)
-        self._frames = 0
-
-    def above(self, values: Values) -> Values:
-        """The next frame's intensities ``(AUs,)`` less those at rest, within 0..5."""
-        places = np.clip(np.nan_to_num(values) / MAX_INTENSITY * _STEPS, 0, _STEPS - 1).astype(np.int64)
-        self._counts[np.arange(len(AUS)), places] += 1
-        self._frames += 1
-        reached = self._counts.cumsum(1) >= REST * self._frames
-        rest = (reached.argmax(1) * (MAX_INTENSITY / _STEPS)).astype(np.float32)
-        above: Values = np.maximum(values - rest, 0)
-        return above
-
-
 class Untrained:
     """What can be said without a trained :class:`Model`, with the part of its face that is needed for it."""
 
@@ -131,13 +105,13 @@ class Untrained:
 
         Args:
             frames: The frames and the people in them.
-            from_rest: Whether to take each person's :class:`Rest` away.
+            from_rest: Whether to take each person's rest so far away: of each frame and those before it alone, so that
+                a camera and a file give the same.
         """
-        rests: defaultdict[int, Rest] = defaultdict(Rest)
+        rests: defaultdict[int, Rest] = defaultdict(lambda: Rest(len(AUS)))
         for frame, faces in frames:
             values = {person: intensities(face.blendshapes) for person, face in faces.items()}
-            if from_rest:
-                values |= {
-                    person: rests[person].above(values[person]) for person, face in faces.items() if face.confidence > 0
-                }
+            for person, face in faces.items() if from_rest else ():
+                if face.confidence > 0:
+                    values[person] = rests[person].above(values[person])
             yield Scored(frame, faces, values)

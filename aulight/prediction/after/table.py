@@ -1,5 +1,6 @@
 """Reads of a table what is needed, and takes each person's own rest away: a million rows take little memory."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,12 @@ import pandas as pd
 from aulight.facs import MAX_INTENSITY
 from aulight.files import told_of
 from aulight.prediction.after.events import aus_of
+from aulight.prediction.rest import Rest
 from aulight.prediction.rows import FILE, KEYS
-from aulight.prediction.untrained import REST
 from aulight.prediction.writing import DIGITS
 
 ROWS = 50_000
 """That are read at a time."""
-
-_STEPS = 5000
-"""Of the scale of intensities, in which frames are counted."""
 
 _WANTED = (FILE, *KEYS, "quality")
 
@@ -68,20 +66,11 @@ def take_rest_away(file: Path, made: Path, present_from: float) -> dict[str, dic
         What was taken away, by person and AU.
     """
     aus = aus_of(_names(file))
-    counts: dict[int, npt.NDArray[np.int64]] = {}
+    seen: defaultdict[int, Rest] = defaultdict(lambda: Rest(len(aus)))
     for part in _parts(file):
-        seen = part[part["success"].astype(int) == 1]
-        values = seen[[f"{au}_r" for au in aus]].to_numpy(np.float64)
-        places = np.clip(np.floor(np.nan_to_num(values) / MAX_INTENSITY * _STEPS + 1e-6), 0, _STEPS - 1).astype(int)
-        people, known = seen["face_id"].astype(int).to_numpy(), ~np.isnan(values)
-        for person in np.unique(people).tolist():
-            mine = counts.setdefault(person, np.zeros((len(aus), _STEPS), np.int64))
-            for row in range(len(aus)):
-                mine[row] += np.bincount(places[(people == person) & known[:, row], row], minlength=_STEPS)
-    rests = {
-        person: (mine.cumsum(1) >= REST * mine.sum(1, keepdims=True)).argmax(1) * (MAX_INTENSITY / _STEPS)
-        for person, mine in counts.items()
-    }
+        for person, of_person in part[part["success"].astype(int) == 1].groupby(part["face_id"].astype(int)):
+            seen[int(person)].add(of_person[[f"{au}_r" for au in aus]].to_numpy(np.float64))  # type: ignore[call-overload]
+    rests = {person: rest.level for person, rest in seen.items()}
     _write(file, made, lambda part: _less(part, aus, rests, present_from))
     return {
         str(person): {au: round(float(rest), 3) for au, rest in zip(aus, of_aus, strict=True)}
