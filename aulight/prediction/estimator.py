@@ -47,6 +47,7 @@ class Estimator(ABC):
         smooth_s: Seconds over which their crops' movement is smoothed.
         step_s: Seconds in which its recurrence goes on; ``None`` where it has none.
         blendshapes: Whether it needs those of the landmarker.
+        sides: Its columns of left and right, ``AU02_left``, ``AU02_right`` ...; none where it does not tell them apart.
     """
 
     aus: Sequence[int]
@@ -57,6 +58,7 @@ class Estimator(ABC):
     smooth_s: float
     step_s: float | None = None
     blendshapes = False
+    sides: Sequence[str] = ()
 
     @abstractmethod
     def finds_faces(self, faces: str) -> bool:
@@ -234,7 +236,7 @@ class _How:
         self._estimator, self._coverage, self._baseline = estimator, coverage, baseline
         self._device, self._precision, self._everybody, self._max_faces = device, precision, everybody, max_faces
         self.find = estimator.finds_faces(faces)
-        self._beside = columns_of(columns, PRESENT_FROM, min_quality, self.find)
+        self._beside = columns_of(columns, PRESENT_FROM, min_quality, self.find, estimator.sides)
         if baseline not in ("none", "rest"):
             raise AulightError(f"baseline={baseline}: one of none, rest is needed")
         if max_faces < 1:

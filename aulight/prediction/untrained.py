@@ -41,6 +41,12 @@ TABLE: dict[int, tuple[str, ...]] = {
 }
 """What stands for each AU: the highest of these scores. Those of left and right are averaged first."""
 
+SIDED = {au: names[0] for au, names in sorted(TABLE.items()) if len(names) == 1 and f"{names[0]}Left" in BLENDSHAPES}
+"""AUs whose score is the mean of a left and a right one, and that score. AU25 is not among them: a jaw has no sides."""
+
+SIDES = [f"{column(au)}_{side}" for au in SIDED for side in ("left", "right")]
+"""Columns of both: of the person's own left and right."""
+
 DEAD = {6: "cheekSquint", 9: "noseSneer"}
 """What would stand for other AUs, and stays below 0.02 even for landmarks that no face has: they have no scores."""
 
@@ -75,6 +81,7 @@ def _sides(name: str) -> list[int]:
 
 
 _SIDES = [[_sides(name) for name in TABLE.get(au, ())] for au in AUS]
+_PAIRS = [BLENDSHAPES.index(f"{name}{side}") for name in SIDED.values() for side in ("Left", "Right")]
 
 
 def notes(from_rest: bool, of_film: bool = False) -> list[str]:
@@ -93,6 +100,11 @@ def intensities(blendshapes: npt.NDArray[np.float32]) -> Values:
     return np.clip(MAX_INTENSITY * np.array(scores, np.float32), 0, MAX_INTENSITY)
 
 
+def sides(blendshapes: npt.NDArray[np.float32]) -> Values:
+    """The same under :data:`SIDES`, ``(columns,)``; the mean of an AU's two is its intensity."""
+    return np.clip(MAX_INTENSITY * blendshapes[_PAIRS], 0, MAX_INTENSITY)
+
+
 class Untrained:
     """What can be said without a trained :class:`Model`, with the part of its face that is needed for it."""
 
@@ -108,10 +120,12 @@ class Untrained:
             from_rest: Whether to take each person's rest so far away: of each frame and those before it alone, so that
                 a camera and a file give the same.
         """
-        rests: defaultdict[int, Rest] = defaultdict(lambda: Rest(len(AUS)))
+        rests: defaultdict[int, Rest] = defaultdict(lambda: Rest(len(AUS) + len(SIDES)))
         for frame, faces in frames:
-            values = {person: intensities(face.blendshapes) for person, face in faces.items()}
-            for person, face in faces.items() if from_rest else ():
-                if face.confidence > 0:
-                    values[person] = rests[person].above(values[person])
-            yield Scored(frame, faces, values)
+            values, both = dict[int, Values](), dict[int, Values]()
+            for person, face in faces.items():
+                all_of_them = np.concatenate([intensities(face.blendshapes), sides(face.blendshapes)])
+                if from_rest and face.confidence > 0:
+                    all_of_them = rests[person].above(all_of_them)
+                values[person], both[person] = np.split(all_of_them, [len(AUS)])
+            yield Scored(frame, faces, values, sides=both)

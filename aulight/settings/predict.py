@@ -12,6 +12,8 @@ WEBCAM = "webcam:"
 TABLE = "table"
 """In place of a model: the landmarker's own scores, by a fixed table."""
 
+NO_SIDES = "only model=table tells left from right; other models say one intensity of both sides"
+
 PART = ("start", "end", "every", "rate")
 """Settings that take a part of a film."""
 
@@ -56,9 +58,14 @@ class PredictSettings(Group):
         description="What pictures of a folder are: a film, or photos, each on its own; auto: by what is in them"
     )
     columns: Annotated[
-        list[Literal["box", "pose", "quality", "gaze", "landmarks2d", "landmarks3d", "blendshapes", "presence"]],
+        list[
+            Literal["box", "pose", "quality", "gaze", "landmarks2d", "landmarks3d", "blendshapes", "sides", "presence"]
+        ],
         AsList,
-        Needed("a list is needed, of box, pose, quality, gaze, landmarks2d, landmarks3d, blendshapes, presence; or []"),
+        Needed(
+            "a list is needed, of box, pose, quality, gaze, landmarks2d, landmarks3d, blendshapes, sides, presence; "
+            "or []"
+        ),
     ] = Field(description="What the tables say of faces beside the AUs, where they are found; docs/columns.md")
     present_from: float = Field(gt=0, le=5, description="Intensity from which an AU is present, of columns=[presence]")
     min_quality: float | None = Field(
@@ -122,6 +129,8 @@ class PredictSettings(Group):
             raise mistake("end", f"more than start={self.start or 0:g} is needed")
         if self.max_frames is not None and not webcam:
             raise mistake("max_frames", "only of a webcam; of videos, end=<seconds>")
+        if "sides" in self.columns and not self.by_table:
+            raise mistake("columns", NO_SIDES, shown="[sides]")
         if self.by_table and self.explain is not None:
             raise mistake("explain", "not with model=table; blendshapes say nothing of where")
         if not self.by_table and self.baseline == "rest":

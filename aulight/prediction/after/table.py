@@ -54,8 +54,8 @@ def _names(file: Path) -> list[str]:
 def take_rest_away(file: Path, made: Path, present_from: float) -> dict[str, dict[str, float]]:
     """Writes a table anew with each person's own rest taken away from intensities and intervals, within 0..5.
 
-    The rest of an AU is what the lowest tenth of all frames with the person's face lie at or below, to 0.001; frames
-    that say nothing of it do not count.
+    The rest of an AU, and of each side of it, is what the lowest tenth of all frames with the person's face lie at or
+    below, to 0.001; frames that say nothing of it do not count.
 
     Args:
         file: The table.
@@ -63,34 +63,46 @@ def take_rest_away(file: Path, made: Path, present_from: float) -> dict[str, dic
         present_from: Intensity from which an AU is present, where the table has columns of that.
 
     Returns:
-        What was taken away, by person and AU.
+        What was taken away, by person and AU (``AU12``), or side (``AU12_left``).
     """
-    aus = aus_of(_names(file))
-    seen: defaultdict[int, Rest] = defaultdict(lambda: Rest(len(aus)))
+    said = _intensities(_names(file))
+    seen: defaultdict[int, Rest] = defaultdict(lambda: Rest(len(said)))
     for part in _parts(file):
         for person, of_person in part[part["success"].astype(int) == 1].groupby(part["face_id"].astype(int)):
-            seen[int(person)].add(of_person[[f"{au}_r" for au in aus]].to_numpy(np.float64))  # type: ignore[call-overload]
+            seen[int(person)].add(of_person[said].to_numpy(np.float64))  # type: ignore[call-overload]
     rests = {person: rest.level for person, rest in seen.items()}
-    _write(file, made, lambda part: _less(part, aus, rests, present_from))
+    _write(file, made, lambda part: _less(part, said, rests, present_from))
     return {
-        str(person): {au: round(float(rest), 3) for au, rest in zip(aus, of_aus, strict=True)}
-        for person, of_aus in sorted(rests.items())
+        str(person): {name.removesuffix("_r"): round(float(rest), 3) for name, rest in zip(said, levels, strict=True)}
+        for person, levels in sorted(rests.items())
     }
+
+
+def _intensities(names: Sequence[str]) -> list[str]:
+    """The columns of intensities among others: of AUs, then of their sides."""
+    aus = aus_of(names)
+    both = {f"{au}_{side}" for au in aus for side in ("left", "right")}
+    return [*(f"{au}_r" for au in aus), *(name for name in names if name in both)]
+
+
+def _ends(name: str) -> list[str]:
+    """The columns of the interval around an intensity."""
+    return [f"{name[:-1]}{end}" for end in ("lo", "hi")] if name.endswith("_r") else []
 
 
 def _less(
-    part: pd.DataFrame, aus: Sequence[str], rests: dict[int, npt.NDArray[np.float64]], present_from: float
+    part: pd.DataFrame, said: Sequence[str], rests: dict[int, npt.NDArray[np.float64]], present_from: float
 ) -> pd.DataFrame:
-    nothing = np.zeros(len(aus))
+    nothing = np.zeros(len(said))
     people = part["face_id"].astype(int).tolist()
-    away = np.array([rests.get(person, nothing) for person in people]).reshape(len(part), len(aus))
-    names = [(f"{au}_{kind}", row) for row, au in enumerate(aus) for kind in ("r", "lo", "hi")]
+    away = np.array([rests.get(person, nothing) for person in people]).reshape(len(part), len(said))
     new = {
-        name: np.clip(part[name].to_numpy(np.float64) - away[:, row], 0, MAX_INTENSITY).round(DIGITS)
-        for name, row in names
-        if name in part
+        column: np.clip(part[column].to_numpy(np.float64) - away[:, row], 0, MAX_INTENSITY).round(DIGITS)
+        for row, name in enumerate(said)
+        for column in (name, *_ends(name))
+        if column in part
     }
-    for au in aus:
+    for au in aus_of(said):
         if f"{au}_c" in part:
             intensities = new[f"{au}_r"]
             new[f"{au}_c"] = np.where(np.isnan(intensities), np.nan, intensities >= present_from)
@@ -101,7 +113,7 @@ def _parts(file: Path) -> Iterator[pd.DataFrame]:
     with told_of(file):
         if _is_csv(file):
             names = _names(file)
-            numbers = {f"{au}_{kind}" for au in aus_of(names) for kind in ("r", "lo", "hi")}
+            numbers = {column for name in _intensities(names) for column in (name, *_ends(name))}
             read: Any = pd.read_csv  # what is not changed stays as it is written
             yield from read(file, chunksize=ROWS, dtype={name: str for name in names if name not in numbers})
         else:
