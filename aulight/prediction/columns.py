@@ -17,13 +17,10 @@ from aulight.data.faces.quality import quality
 from aulight.data.faces.sightings import Measured
 from aulight.data.video.types import Frames
 from aulight.errors import AulightError
-from aulight.settings.predict import NO_SIDES
+from aulight.settings.predict import NO_SIDES, PRESENT_FROM
 
 QUALITY = "quality"
 PRESENCE = "presence"
-
-PRESENT_FROM = 1.0
-"""Intensity from which an AU is present, as ``conf/predict/predict.yaml`` has it: a trace, as FACS calls it."""
 
 _POINTS = range(len(IBUG))
 _ARKIT = range(1, len(BLENDSHAPES))

@@ -3,7 +3,7 @@
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from aulight.prediction.companion import Companion, Wanted, make_room, put, read
 from aulight.prediction.pipeline import Pipeline
 from aulight.prediction.rows import Scored, Table, Tally
 from aulight.prediction.untrained import FROM_REST_OF_FILM, NOTE, notes
+from aulight.prediction.useless import for_all, for_film, for_photos
 from aulight.prediction.videos import OVERLAY, Source, Video, about
 from aulight.prediction.writing import PARTIAL, Rows, of_one_size
 from aulight.scoring.conformal import SUBJECTS
@@ -130,6 +131,10 @@ class Predictor:
                 )
         return lines
 
+    def useless(self, videos: Iterable[Video]) -> list[str]:
+        """What was asked for and changes nothing for any of these videos."""
+        return for_all(self._settings, [is_folder(video.path) for video in videos])
+
     @property
     def note(self) -> str:
         """What is to be known beside the numbers in a picture, in ASCII."""
@@ -217,12 +222,6 @@ class Predictor:
         if photos is None and is_folder(video.path) and self._settings.pictures == "auto":
             film_of = f"{info.frames:,} frames at {info.fps:.4g} fps"
             odd.append(f"{video.path}: pictures taken for a film of {film_of}; pictures=photos scores each on its own")
-        if photos is not None and self.pipeline.from_rest:
-            odd.append("photos are scored as they are: baseline=rest is for films")
-        if photos is not None and (cut := [name for name in PART if getattr(self._settings, name) is not None]):
-            odd.append(f"photos are scored one by one: {' and '.join(cut)} {'are' if cut[1:] else 'is'} for films")
-        if photos is not None and self._settings.baseline == "person":
-            odd.append("photos are scored as they are: baseline=person is for films")
         return self.write(video, film, info.fps, source, problems, report, odd=odd, apart=photos is not None)
 
     def write(
@@ -262,7 +261,8 @@ class Predictor:
             if first is None:
                 return Found(problem=_told(problems) or f"{video.path}: no frames came")
             late = None if self.part.start_s else late_start(video.path, first.frame.time_s, fps)
-            notes = [*odd, *([late] if late else [])]
+            for_others = for_photos(self._settings) if apart else for_film(self._settings, fps)
+            notes = [*odd, *for_others, *([late] if late else [])]
             begins_s = 0.0 if live else self.part.start_s or 0.0
             times = list[float]()  # of the pictures
 

@@ -14,6 +14,9 @@ TABLE = "table"
 
 NO_SIDES = "only model=table tells left from right; other models say one intensity of both sides"
 
+PRESENT_FROM = 1.0
+"""Intensity from which an AU is present, as ``conf/predict/predict.yaml`` has it: a trace, as FACS calls it."""
+
 PART = ("start", "end", "every", "rate")
 """Settings that take a part of a film."""
 
@@ -123,6 +126,8 @@ class PredictSettings(Group):
             raise mistake("input", "the number of a camera is needed, for example webcam:0")
         if webcam and (part := next((name for name in PART if getattr(self, name) is not None), None)):
             raise mistake(part, "only of videos; max_frames=<number> ends a webcam")
+        if webcam and self.pictures != "auto":
+            raise mistake("pictures", "only of pictures; what a webcam sees is a film")
         if self.every is not None and self.rate is not None:
             raise mistake("every", f"not together with rate={self.rate:g}; one of the two")
         if self.end is not None and self.end <= (self.start or 0):
@@ -131,6 +136,8 @@ class PredictSettings(Group):
             raise mistake("max_frames", "only of a webcam; of videos, end=<seconds>")
         if "sides" in self.columns and not self.by_table:
             raise mistake("columns", NO_SIDES, shown="[sides]")
+        if self.present_from != PRESENT_FROM and "presence" not in self.columns:
+            raise mistake("present_from", "needs presence among columns")
         if self.by_table and self.explain is not None:
             raise mistake("explain", "not with model=table; blendshapes say nothing of where")
         if not self.by_table and self.baseline == "rest":

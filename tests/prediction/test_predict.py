@@ -620,9 +620,14 @@ def test_a_webcam_without_a_display(
     before = signal.getsignal(signal.SIGINT)  # a shell's background jobs are started deaf to it
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    outcome = aulight("predict", "model=table", "input=webcam:0", f"output={tmp_path}", "max_frames=12", "overlay=true")
+    command = ["predict", "model=table", "input=webcam:0", f"output={tmp_path}", "max_frames=12", "overlay=true"]
+    outcome = aulight(*command, "summary=true", "workers=3", "fps=7", "device=cuda")
     assert outcome.status == 0, outcome.err
     assert "no display" in outcome.out
+    assert f"all videos on one page: {tmp_path / 'index.html'}" in outcome.out
+    assert pd.read_csv(tmp_path / "summary.csv")["video"].str.startswith("webcam0-").tolist() == [True]
+    for useless in ("workers=3 changes nothing", "fps=7 is for pictures", "device=cuda changes nothing"):
+        assert outcome.out.count(f"  note: {useless}") == 1
     (table,), (film,) = tmp_path.glob("webcam0-*[0-9].csv"), tmp_path.glob("webcam0-*.mp4")
     rows = pd.read_csv(table)
     assert rows["frame"].tolist() == list(range(1, 13))
