@@ -19,9 +19,8 @@ from aulight.data.video.photos import photos_at
 from aulight.data.video.raw import late_start, part_frames, raw_frames, raw_info
 from aulight.data.video.types import Frames, RawFrame, RawInfo
 from aulight.data.video.write import write_video
-from aulight.drawing.annotate import Shown, annotate
 from aulight.errors import AulightError, VideoError, shorten
-from aulight.facs import MAX_INTENSITY, column
+from aulight.facs import MAX_INTENSITY
 from aulight.files import Taken, alone, scratch
 from aulight.prediction.after.make import Picture, asked_of, endings, make_after, refresh
 from aulight.prediction.after.moments import Moments, by_time
@@ -29,8 +28,9 @@ from aulight.prediction.after.records import ELAN, EVENTS, FACES
 from aulight.prediction.after.table import read_table, take_rest_away
 from aulight.prediction.clock import Clock
 from aulight.prediction.companion import Companion, Wanted, make_room, put, read_companion
+from aulight.prediction.overlay import Overlay
 from aulight.prediction.pipeline import Pipeline
-from aulight.prediction.rows import Scored, Table, Tally
+from aulight.prediction.rows import Table, Tally
 from aulight.prediction.untrained import FROM_REST_OF_FILM, NOTE, notes
 from aulight.prediction.useless import for_all, for_film, for_photos
 from aulight.prediction.videos import OVERLAY, Source, Video, about
@@ -254,7 +254,9 @@ class Predictor:
         wanted = self._wanted_of(apart)
         clock, begin, tally = Clock(), time.perf_counter(), Tally()
         folder, stem = (self.output / video.name).parent, Path(video.name).name
-        table, pictures = self._table(apart), wanted.overlay or show is not None
+        table, overlay = self._table(apart), Overlay(self.pipeline.columns, self.note, wanted.explain)
+        later = wanted.overlay and wanted.baseline == "person"  # a person's rest is known at the end
+        pictures = (wanted.overlay and not later) or show is not None
         moments = Moments(self.pipeline.columns, apart) if self._shows_faces else None
         with closing(self.pipeline.scored(film, clock, report, pictures, live, apart)) as stream:
             first = next(stream, None)
@@ -274,12 +276,19 @@ class Predictor:
                     tally.add(scored)
                     if moments is not None:
                         moments.add(scored)
+                    if wanted.overlay:
+                        times.append(scored.frame.time_s - begins_s)
+                    if later:
+                        overlay.keep(scored)
                     if pictures:
-                        picture = self._picture(scored, table, tally.frames)
+                        picture = overlay.now(scored, table, tally.frames)
                         if show is not None:
                             show(picture)
-                        times.append(scored.frame.time_s - begins_s)
                         yield picture
+
+            def draw(drawn: Iterator[Frames]) -> None:
+                pictures_by = None if apart else times  # all photos are at 0
+                write_video(made / f"{stem}{OVERLAY}", of_one_size(drawn), fps, times=pictures_by, made=marks.OVERLAY)
 
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -294,15 +303,14 @@ class Predictor:
                         file = made / f"{stem}.{wanted.format}"
                         start = time.perf_counter()
                         with Rows(file, table.names) as rows:
-                            if wanted.overlay:
-                                overlay = made / f"{stem}{OVERLAY}"
-                                pictures_by = None if apart else times  # all photos are at 0
-                                drawn = of_one_size(written(rows))
-                                write_video(overlay, drawn, fps, times=pictures_by, made=marks.OVERLAY)
+                            if wanted.overlay and not later:
+                                draw(written(rows))
                             else:
                                 deque(written(rows), maxlen=0)
                         tally.crowded, tally.emptied = self.pipeline.crowded, table.emptied
                         rest = self._level(file) if wanted.baseline == "person" else {}
+                        if later:
+                            draw(overlay.after((frame for frame in film() if not frame.between), file))
                         scores = read_table(file)
                         strongest = [] if moments is None else moments.chosen(scores)
                         after = make_after(scores, made, video, self.output, self._asked, strongest)
@@ -345,19 +353,6 @@ class Predictor:
         if not photos:
             return self._wanted
         return self._wanted.model_copy(update={"pictures": "photos", "baseline": "none", **dict.fromkeys(PART)})
-
-    def _picture(self, scored: Scored, table: Table, number: int) -> Frames:
-        shown = []
-        for person in scored.seen:
-            face, values = scored.faces[person], table.values(scored, person)
-            low, high = table.around(values) or (None, None)
-            shown.append(Shown(person, face.matrix, len(face.crop), values, low, high, scored.heat.get(person)))
-        explained = self._wanted.explain
-        heat = "" if explained is None else f", heat: {column(explained)}"
-        name, seconds = scored.frame.name, scored.frame.time_s
-        place = scored.frame.number if scored.frame.place is None else scored.frame.place
-        when = f"{int(seconds // 60)}:{seconds % 60:06.3f}  frame {place + 1}" if name is None else f"photo {number}"
-        return annotate(scored.frame.image, self.pipeline.columns, shown, self.note + heat, when)
 
     def _level(self, file: Path) -> dict[str, dict[str, float]]:
         """Takes each person's own rest away from a table; what that is."""

@@ -144,8 +144,8 @@ class PredictSettings(Group):
             raise mistake("baseline", "only with model=table; baseline=person takes each person's rest from any scores")
         if self.baseline == "person" and webcam:
             raise mistake("baseline", "only of files, whose end is known; with model=table, baseline=rest")
-        if self.baseline == "person" and (self.overlay or self.explain is not None):
-            raise mistake("baseline", "not with overlay=true, which is drawn before a person's rest is known")
+        if self.baseline == "person" and self.explain is not None:
+            raise mistake("explain", "not with baseline=person; heat is made before a person's rest is known")
         if self.elan and self.events is None:
             raise mistake("elan", "needs events; leave events=null out")
         if self.min_quality is not None and "quality" not in self.columns:

@@ -39,6 +39,13 @@ def read_table(file: Path) -> pd.DataFrame:
         return pd.read_parquet(file, columns=kept)
 
 
+def numbers_of(file: Path, names: Sequence[str]) -> Iterator[npt.NDArray[np.float64]]:
+    """The rows of a table, one after the other, of those of these columns that it has, in this order."""
+    there = set(_names(file))
+    for part in _parts(file):
+        yield from part[[name for name in names if name in there]].to_numpy(np.float64)
+
+
 def _is_csv(file: Path) -> bool:
     return ".parquet" not in file.suffixes[-2:]
 
