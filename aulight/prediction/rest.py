@@ -35,7 +35,8 @@ class Rest:
     def level(self) -> npt.NDArray[np.float64]:
         """The rest ``(count,)`` in 0..5; 0 where nothing is known of it."""
         reached = self._counts.cumsum(1) >= REST * self._counts.sum(1, keepdims=True) - 1e-6
-        return reached.argmax(1) * (MAX_INTENSITY / _STEPS)
+        level: npt.NDArray[np.float64] = reached.argmax(1) * (MAX_INTENSITY / _STEPS)
+        return level
 
     def above(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Counts the next frame ``(count,)``: what it is above the rest that is known then, within 0..5."""

@@ -9,7 +9,7 @@ def test_every_known_arm_keeps_a_look_of_its_own() -> None:
     together = looks_of([*ARMS, "mine", "another"])
     assert {arm: together[arm] for arm in ARMS} == alone
     for part in ("color", "marker", "linestyle"):
-        assert len({str(look[part]) for look in together.values()}) == len(ARMS) + 2  # type: ignore[literal-required]
+        assert len({str(look[part]) for look in together.values()}) == len(ARMS) + 2
 
 
 def test_every_colour_is_known_on_a_dark_page() -> None:
