@@ -311,11 +311,11 @@ class Predictor:
                         rest = self._level(file) if wanted.baseline == "person" else {}
                         if later:
                             draw(overlay.after((frame for frame in film() if not frame.between), file))
-                        scores = read_table(file)
+                        scores = read_table(file, ends=wanted.plot)
                         strongest = [] if moments is None else moments.chosen(scores)
                         after = make_after(scores, made, video, self.output, self._asked, strongest)
                         if wanted.plot:
-                            self._plot(file, made / f"{stem}.png", video.name, apart, strongest)
+                            self._plot(scores, made / f"{stem}.png", video.name, apart, strongest)
                         clock.seconds["writing"] += time.perf_counter() - start
                         if problems:
                             for path in list(made.iterdir()):
@@ -361,11 +361,10 @@ class Predictor:
         level.replace(file)
         return rest
 
-    def _plot(self, file: Path, picture: Path, title: str, photos: bool, strongest: Sequence[Picture]) -> None:
+    def _plot(self, table: pd.DataFrame, picture: Path, title: str, photos: bool, strongest: Sequence[Picture]) -> None:
         from aulight.drawing.style import save  # with matplotlib
         from aulight.drawing.timeline import timeline
 
-        table = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
         if photos:  # one after the other, and no line from one to the next
             table = table.assign(timestamp=table["frame"], frame=2 * table["frame"])
         unit = "photos" if photos else "seconds"

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from aulight.data.faces.crop import AlignedFrame
 from aulight.data.video.types import RawFrame
+from aulight.foreign.tables import KEYS
 from aulight.prediction.columns import Columns
 from aulight.scoring.conformal import Intervals
 
@@ -27,8 +28,6 @@ Row = dict[str, Any]
 
 FILE = "file"
 """Column of the names of photos."""
-
-KEYS = ("frame", "face_id", "timestamp", "confidence", "success")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,17 @@ PART = ("start", "end", "every", "rate")
 """Settings that take a part of a film."""
 
 
+def contradiction(
+    start: float | None, end: float | None, every: int | None, rate: float | None
+) -> tuple[str, str] | None:
+    """Which of the settings of a part of a film does not fit the others, and what is needed; ``None`` for none."""
+    if every is not None and rate is not None:
+        return "every", f"not together with rate={rate:g}; one of the two"
+    if end is not None and end <= (start or 0):
+        return "end", f"more than start={start or 0:g} is needed"
+    return None
+
+
 class FoundFaces(Group):
     """Faces that are looked for."""
 
@@ -128,10 +139,8 @@ class PredictSettings(Group):
             raise mistake(part, "only of videos; max_frames=<number> ends a webcam")
         if webcam and self.pictures != "auto":
             raise mistake("pictures", "only of pictures; what a webcam sees is a film")
-        if self.every is not None and self.rate is not None:
-            raise mistake("every", f"not together with rate={self.rate:g}; one of the two")
-        if self.end is not None and self.end <= (self.start or 0):
-            raise mistake("end", f"more than start={self.start or 0:g} is needed")
+        if (wrong := contradiction(self.start, self.end, self.every, self.rate)) is not None:
+            raise mistake(*wrong)
         if self.max_frames is not None and not webcam:
             raise mistake("max_frames", "only of a webcam; of videos, end=<seconds>")
         if "sides" in self.columns and not self.by_table:

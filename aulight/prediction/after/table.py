@@ -11,9 +11,10 @@ import pandas as pd
 
 from aulight.facs import MAX_INTENSITY
 from aulight.files import told_of
+from aulight.foreign.tables import KEYS
 from aulight.prediction.after.events import aus_of
 from aulight.prediction.rest import Rest
-from aulight.prediction.rows import FILE, KEYS
+from aulight.prediction.rows import FILE
 from aulight.prediction.writing import DIGITS
 
 ROWS = 50_000
@@ -22,18 +23,20 @@ ROWS = 50_000
 _WANTED = (FILE, *KEYS, "quality")
 
 
-def read_table(file: Path) -> pd.DataFrame:
+def read_table(file: Path, ends: bool = False) -> pd.DataFrame:
     """Keys, quality and intensities (float32) of a table; its other columns are left where they are.
 
     Args:
         file: A .csv or .parquet file of ``predict``'s; ``.partial`` may stand behind that.
+        ends: Whether to read the ends of intervals, too.
     """
     with told_of(file):
         names = _names(file)
-        kept = [name for name in names if name in _WANTED or name in {f"{au}_r" for au in aus_of(names)}]
-        kinds = {f"{au}_r": np.float32 for au in aus_of(names)}
+        kinds = {f"{au}_{kind}": np.float32 for au in aus_of(names) for kind in ("r", *(("lo", "hi") if ends else ()))}
+        kept = [name for name in names if name in _WANTED or name in kinds]
         if _is_csv(file):
             read: Any = pd.read_csv
+            kinds = {name: kind for name, kind in kinds.items() if name in kept}
             parts: list[pd.DataFrame] = list(read(file, usecols=kept, dtype=kinds, chunksize=ROWS))
             return pd.concat(parts, ignore_index=True)
         return pd.read_parquet(file, columns=kept)
