@@ -17,10 +17,11 @@ from aulight.data.faces.crop import Present, uncut
 from aulight.data.video.photos import Pictures
 from aulight.data.video.types import USUAL_FPS, Frames, RawFrame
 from aulight.errors import AulightError, VideoError
-from aulight.prediction.columns import PRESENT_FROM, USUAL, columns_of
+from aulight.prediction.columns import USUAL, columns_of
 from aulight.prediction.given import Input, given, part_of, paths_of, picture
 from aulight.prediction.rows import Row, Scored, Table
 from aulight.scoring.conformal import Intervals
+from aulight.settings.predict import PRESENT_FROM
 
 CHUNK = 16
 """Frames of a video that go through a network together."""

@@ -57,12 +57,12 @@ def score_input(settings: PredictSettings) -> Predicted:
     output = Path(settings.output).expanduser()
     if output.exists() and not output.is_dir():
         raise AulightError(f"output={output}: not a folder; give one")
-    if settings.camera is not None:
+    if (camera := settings.camera) is not None:
         settings = resolved(settings, 1, output)
         if settings.summary:
             make_room_for_overview(output)
         predictor = Predictor(settings)
-        video, found = record_webcam(predictor, settings.camera, settings.max_frames)
+        video, found = record_webcam(predictor, camera, settings.max_frames)
         return Predicted(predictor, {video: found}, page=_page(settings, output, {video: found}))
     videos, closed, overlays, others = find_inputs(settings.inputs, output)
     settings = resolved(settings, len(videos), output)

@@ -18,9 +18,10 @@ from aulight.data.faces.quality import quality
 from aulight.data.video.raw import raw_frames
 from aulight.data.video.write import write_video
 from aulight.errors import AulightError
-from aulight.prediction.columns import GROUPS, MEASURED, PRESENT_FROM, USUAL, columns_of
+from aulight.prediction.columns import GROUPS, MEASURED, USUAL, columns_of
 from aulight.prediction.companion import Wanted
 from aulight.prediction.untrained import AUS, intensities
+from aulight.settings.predict import PRESENT_FROM
 from tests.data.faces.astronaut import couple, film
 from tests.data.faces.spoiling import masked
 

@@ -43,6 +43,7 @@ def _says(table: pd.DataFrame, drawn: list[Drawn]) -> None:
             for kind, values in (("r", face.values), ("lo", face.low), ("hi", face.high)):
                 if f"{aus[0]}_{kind}" in table:
                     said = row[[f"{au}_{kind}" for au in aus]].to_numpy(float)
+                    assert values is not None
                     np.testing.assert_allclose(values, said, rtol=0, atol=1e-5)
                 else:
                     assert values is None

@@ -59,7 +59,7 @@ def test_both_sides_make_the_intensity() -> None:
 @pytest.mark.parametrize(("shown", "au"), [(12, 12), (2, 2), (43, 45)])
 def test_the_side_that_moves_reads_higher(sitter: Sitter, shown: int, au: int) -> None:
     """The person's own left, which is on the right of the picture; in a mirror it is the other one."""
-    rest, one, both = (_shown(sitter, shows) for shows in ({}, {-shown: 5}, {shown: 5}))
+    rest, one, both = (_shown(sitter, shows) for shows in ({}, {-shown: 5.0}, {shown: 5.0}))
     photos = np.stack([rest, one, both, rest[:, ::-1], one[:, ::-1]])
     said = package.load("table").predict(photos, pictures="photos", columns=["sides"])
     left, right = said[f"AU{au:02d}_left"].to_numpy(), said[f"AU{au:02d}_right"].to_numpy()

@@ -79,7 +79,7 @@ def take_rest_away(file: Path, made: Path, present_from: float) -> dict[str, dic
     seen: defaultdict[int, Rest] = defaultdict(lambda: Rest(len(said)))
     for part in _parts(file):
         for person, of_person in part[part["success"].astype(int) == 1].groupby(part["face_id"].astype(int)):
-            seen[int(person)].add(of_person[said].to_numpy(np.float64))  # type: ignore[call-overload]
+            seen[int(person)].add(of_person[said].to_numpy(np.float64))
     rests = {person: rest.level for person, rest in seen.items()}
     _write(file, made, lambda part: _less(part, said, rests, present_from))
     return {
