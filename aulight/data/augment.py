@@ -1,6 +1,7 @@
 """Augmentation, on uint8 frames; the only file that imports albumentations."""
 
 import os
+import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aulight.data.composed import on_cpu
+from aulight.data.draws import Draws, Transform, draw, first_unknown
 from aulight.errors import AulightError
 from aulight.settings.augment import AugmentSettings, TransformSettings
 
@@ -20,18 +23,55 @@ class Augmentation:
     """Two levels of random change: one draw for a whole clip, then one more for each of its frames.
 
     The frame level makes neighbours differ in what does not matter (place, light), so that a contrastive loss cannot
-    be solved by it.
+    be solved by it. Lists of transforms that :mod:`aulight.data.draws` knows are drawn first and applied at once, here
+    or on a device; albumentations applies others, or all where it is asked for, here alone.
 
     Args:
         settings: Transforms of albumentations, drawn once a clip and anew for every frame.
 
+    Attributes:
+        empty: Whether nothing is changed.
+        unknown: The first transform that only albumentations can apply, if there is one.
+
     Raises:
-        AulightError: For a transform that albumentations does not have, or arguments it does not take.
+        AulightError: For a transform that albumentations does not have, or arguments it does not take; and for one that
+            a device is to apply and cannot.
     """
 
     def __init__(self, settings: AugmentSettings) -> None:
-        self._clip = _compose(settings.clip, "augment.clip")
-        self._frame = _compose(settings.frame, "augment.frame")
+        self._on = settings.on
+        self._clip = _make(settings.clip, "augment.clip")
+        self._frame = _make(settings.frame, "augment.frame")
+        self.empty = not (self._clip or self._frame)
+        self.unknown = first_unknown([*self._clip, *self._frame])
+        if self._on == "device" and self.unknown is not None:
+            raise AulightError(f"augment.on=device: {_told(self.unknown)}; use augment.on=loader")
+        alone = self.unknown is not None or self._on == "albumentations"
+        self._chains = (_compose(self._clip), _compose(self._frame)) if alone else None
+
+    def on_device(self, gpu: bool, say: bool = True) -> bool:
+        """Whether frames are to be changed where the network is; says so when a GPU is left out against the rule.
+
+        Args:
+            gpu: Whether that is a GPU; on a CPU the loader is faster.
+            say: Whether this process is the one to speak.
+        """
+        if self.empty:
+            return False
+        if self._on == "auto" and gpu and self.unknown is not None and say:
+            print(f"augment.on=auto: the loader applies all of augment; {_told(self.unknown)}", file=sys.stderr)
+        return self._on == "device" or (self._on == "auto" and gpu and self.unknown is None)
+
+    def draw(self, shape: Sequence[int], seed: Sequence[int]) -> Draws:
+        """What would happen to a clip, where no transform is unknown.
+
+        Args:
+            shape: Of its frames, ``(T, H, W, 3)``.
+            seed: What the draw depends on, alone.
+        """
+        first, second = np.random.SeedSequence(seed).generate_state(2)
+        levels = [(self._clip, int(first), 1), (self._frame, int(second), shape[0])]
+        return draw(levels, *shape[:3])
 
     def __call__(self, frames: Frames, seed: Sequence[int]) -> Frames:
         """A changed copy of a clip.
@@ -46,26 +86,39 @@ class Augmentation:
         Raises:
             AulightError: When a transform changes the size or the type of frames.
         """
+        if self._chains is None:
+            return frames.copy() if self.empty else on_cpu(frames, self.draw(frames.shape, seed))
         first, second = np.random.SeedSequence(seed).generate_state(2)
+        clip, frame = self._chains
         changed = list(frames)
-        if self._clip is not None:
-            self._clip.set_random_seed(int(first))
-            changed = list(self._clip(images=frames)["images"])
-        if self._frame is not None:
-            self._frame.set_random_seed(int(second))
-            changed = [self._frame(image=frame)["image"] for frame in changed]
-        for frame in changed:
-            if frame.shape != frames.shape[1:] or frame.dtype != np.uint8:
+        if self._clip:
+            clip.set_random_seed(int(first))
+            changed = list(clip(images=frames)["images"])
+        if self._frame:
+            frame.set_random_seed(int(second))
+            changed = [frame(image=one)["image"] for one in changed]
+        for one in changed:
+            if one.shape != frames.shape[1:] or one.dtype != np.uint8:
                 raise AulightError(
-                    f"augment: frames of {frames.shape[1:]} uint8 became {tuple(frame.shape)} {frame.dtype}; "
+                    f"augment: frames of {frames.shape[1:]} uint8 became {tuple(one.shape)} {one.dtype}; "
                     "use transforms that keep size and type"
                 )
         return np.stack(changed)
 
 
-def _compose(wanted: Sequence[TransformSettings], key: str) -> Any:
+def _told(unknown: Transform) -> str:
+    return f"no device applies {unknown.key} ({unknown.name}) with these arguments in this place"
+
+
+def _compose(transforms: Sequence[Transform]) -> Any:
+    import albumentations
+
+    return albumentations.Compose([one.made for one in transforms], seed=0)
+
+
+def _make(wanted: Sequence[TransformSettings], key: str) -> list[Transform]:
     if not wanted:
-        return None
+        return []
     import albumentations
 
     transforms = []
@@ -77,7 +130,7 @@ def _compose(wanted: Sequence[TransformSettings], key: str) -> Any:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", UserWarning)  # how albumentations reports an unknown argument
-                transforms.append(kind(**arguments))
+                transforms.append(Transform(f"{key}[{place}]", name, kind(**arguments)))
         except (TypeError, ValueError, UserWarning) as error:
             raise AulightError(f"{key}[{place}] ({name}): {' '.join(str(error).split())}") from error
-    return albumentations.Compose(transforms, seed=0)
+    return transforms

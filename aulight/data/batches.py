@@ -1,7 +1,7 @@
 """Streams batches of clips, and whole videos in pieces, from prepared mp4 files."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NotRequired, TypedDict, final
+from typing import NotRequired, TypedDict, cast, final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,8 @@ from torch.utils.data import Dataset, IterableDataset, Sampler, get_worker_info
 
 from aulight.data.augment import Augmentation
 from aulight.data.clips import Clip, timelines
+from aulight.data.composed import on_device
+from aulight.data.draws import DRAWN, Draws
 from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import ReaderCache, stream_frames
 from aulight.errors import AulightError, VideoError
@@ -31,6 +33,11 @@ class ClipBatch(TypedDict):
         frames: ``(B, T)`` int64, places of their frames in the video; each is one frame of the raw video.
         skipped: What was wrong with the unreadable files met on the way, a line each.
         targets: ``(B, T, AUs)`` float32 intensities, NaN where unknown; in stage two alone.
+        where: With this and the next, what is still to happen to each frame of each view: :class:`Draws` with
+            ``(B, V, T)`` in front. Clips have one view then, which all are made of.
+        table: See there.
+        grey: See there.
+        noise: See there.
     """
 
     clips: Tensor
@@ -39,6 +46,10 @@ class ClipBatch(TypedDict):
     frames: Tensor
     skipped: list[str]
     targets: NotRequired[Tensor]
+    where: NotRequired[Tensor]
+    table: NotRequired[Tensor]
+    grey: NotRequired[Tensor]
+    noise: NotRequired[Tensor]
 
 
 @final
@@ -66,6 +77,19 @@ class Piece(TypedDict):
     face: NotRequired[Tensor]
     targets: NotRequired[Tensor]
     last: NotRequired[bool]
+
+
+def augmented(batch: ClipBatch) -> ClipBatch:
+    """A batch to whose clips has happened what was still to happen, on the device that it is on.
+
+    Args:
+        batch: As :class:`ClipBatches` gives it, or moved; with or without draws.
+    """
+    draws = {name: batch[name] for name in DRAWN if name in batch}
+    if not draws:
+        return batch
+    done = {name: value for name, value in batch.items() if name not in draws}
+    return cast("ClipBatch", {**done, "clips": on_device(batch["clips"], draws)})
 
 
 class EpochBatches(Sampler[list[tuple[int, int]]]):
@@ -111,6 +135,9 @@ class ClipBatches(Dataset[ClipBatch]):
         size: Decode to ``size x size``.
         seed: Of the augmentation.
         on_error: What to do with an unreadable video.
+
+    Attributes:
+        on_device: Whether batches come as they were read, with what is to happen to them.
     """
 
     def __init__(
@@ -127,6 +154,7 @@ class ClipBatches(Dataset[ClipBatch]):
         self.lengths, self.people = data.videos["frames"].to_numpy(), data.people
         self.choose, self.augment, self.views, self.seed, self.on_error = choose, augment, views, seed, on_error
         self.readers = ReaderCache(size=size)
+        self.on_device = False
 
     def _read(self, epoch: int, index: int, skipped: list[str]) -> tuple[Clip, npt.NDArray[np.uint8]]:
         for spare in range(SPARES):
@@ -141,12 +169,15 @@ class ClipBatches(Dataset[ClipBatch]):
         raise VideoError(f"{skipped[-1]} (and {SPARES - 1} clips tried in its place were unreadable too)")
 
     def __getitem__(self, places: list[tuple[int, int]]) -> ClipBatch:
-        clips, chosen, skipped = [], list[Clip](), list[str]()
+        clips, drawn, chosen, skipped = [], list[list[Draws]](), list[Clip](), list[str]()
         for epoch, index in places:
             clip, frames = self._read(epoch, index, skipped)
-            clips.append(
-                np.stack([self.augment(frames, (self.seed, epoch, index, view)) for view in range(self.views)])
-            )
+            seeds = [(self.seed, epoch, index, view) for view in range(self.views)]
+            if self.on_device:
+                clips.append(frames[None])
+                drawn.append([self.augment.draw(frames.shape, seed) for seed in seeds])
+            else:
+                clips.append(np.stack([self.augment(frames, seed) for seed in seeds]))
             chosen.append(clip)
         videos = np.array([clip.video for clip in chosen])
         batch = ClipBatch(
@@ -159,6 +190,9 @@ class ClipBatches(Dataset[ClipBatch]):
         targets = [clip.targets for clip in chosen if clip.targets is not None]  # of all clips or of none
         if targets:
             batch["targets"] = torch.from_numpy(np.stack(targets))
+        for name in DRAWN if drawn else ():
+            if name in drawn[0][0]:
+                batch[name] = torch.from_numpy(np.stack([[of[name] for of in views] for views in drawn]))
         return batch
 
 

@@ -16,8 +16,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from aulight.data.augment import Augmentation
-from aulight.data.batches import ClipBatch, ClipBatches, EpochBatches, Piece, WholeVideos
+from aulight.data.batches import ClipBatch, ClipBatches, EpochBatches, Piece, WholeVideos, augmented
 from aulight.data.clips import LabelledClips, UnlabelledClips, timelines
+from aulight.data.draws import DRAWN_BYTES
 from aulight.data.store import PreparedDataset
 from aulight.processes import LOCKS, has_locks
 from aulight.settings.augment import AugmentSettings
@@ -143,16 +144,17 @@ class _StreamingData(pl.LightningDataModule):
         """This process among how many."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
-    def _pins(self) -> bool:
+    def _on_gpu(self) -> bool:
         """Whether batches go to a GPU, which reads pinned memory by itself; one that is not used is left alone."""
         return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
 
     def _clips(self, dataset: ClipBatches, frames: int) -> DataLoader[Any]:
         rank, world = self._place()
+        dataset.on_device = dataset.augment.on_device(self._on_gpu(), say=rank == 0)
         places = EpochBatches(self.batch_size, self.batches_per_epoch, rank, world)
         size = dataset.readers.size or 0
-        batch_bytes = self.batch_size // world * dataset.views * frames * size**2 * 3
-        return _loader(dataset, places, self.workers, batch_bytes, self._pins())
+        a_frame = size**2 * 3 + dataset.views * DRAWN_BYTES if dataset.on_device else dataset.views * size**2 * 3
+        return _loader(dataset, places, self.workers, self.batch_size // world * frames * a_frame, self._on_gpu())
 
     def on_before_batch_transfer(self, batch: ClipBatch | Piece, dataloader_idx: int) -> ClipBatch | Piece:
         """Keeps count of the files that were skipped."""
@@ -161,6 +163,10 @@ class _StreamingData(pl.LightningDataModule):
         elif batch["error"] is not None:
             self.skipped[batch["error"]] += 1
         return batch
+
+    def on_after_batch_transfer(self, batch: ClipBatch | Piece, dataloader_idx: int) -> ClipBatch | Piece:
+        """Changes the frames of clips that come with what is to happen to them."""
+        return augmented(batch) if "clips" in batch else batch
 
 
 class ContrastiveData(_StreamingData):
@@ -243,7 +249,7 @@ class RegressionData(_StreamingData):
     ) -> None:
         super().__init__(batch_size, batches_per_epoch, workers, on_error)
         self._frames = clip.length
-        row_of = {video: row for row, video in enumerate(data.videos["video_id"])}
+        row_of = {str(video): row for row, video in enumerate(data.videos["video_id"])}
         drawn = labels.assign(video=labels["video_id"].map(row_of))
         frames = data.frames[data.frames["video_id"].isin(labels["video_id"].unique())]
         choose = LabelledClips(
@@ -258,24 +264,30 @@ class RegressionData(_StreamingData):
         )
         self._train = ClipBatches(data, choose, Augmentation(augment), 1, size, seed, self.on_error)
         self._data, self._rows, self._size, self._chunk = data, {"validation": validation, "test": test}, size, chunk
+        self._row_of = row_of
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of :class:`ClipBatches` with one view."""
         return self._clips(self._train, self._frames)
 
-    def _whole(self, part: str) -> DataLoader[Any]:
+    def rows_of(self, videos: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
+        """Rows of the dataset's videos, by their names."""
+        return np.array([self._row_of[str(video)] for video in videos], np.int64)
+
+    def whole_videos(self, rows: npt.NDArray[np.int64]) -> DataLoader[Any]:
+        """Pieces of this process's share of some videos (:class:`WholeVideos`)."""
         rank, world = self._place()
-        videos = WholeVideos(self._data, self._rows[part], self._size, self._chunk, self.on_error, rank, world)
-        return _loader(videos, None, self.workers, self._chunk * self._size**2 * 3, self._pins())
+        videos = WholeVideos(self._data, rows, self._size, self._chunk, self.on_error, rank, world)
+        return _loader(videos, None, self.workers, self._chunk * self._size**2 * 3, self._on_gpu())
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Pieces of the validation subjects' videos (:class:`WholeVideos`)."""
-        return self._whole("validation")
+        return self.whole_videos(self._rows["validation"])
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Pieces of the test subjects' videos (:class:`WholeVideos`)."""
-        return self._whole("test")
+        return self.whole_videos(self._rows["test"])
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """The same."""
-        return self._whole("test")
+        return self.whole_videos(self._rows["test"])

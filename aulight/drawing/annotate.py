@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aulight.data.video.types import Frames
-from aulight.drawing.bars import _OTHERS, _WHITE, MOST, _colour, _Layout, _layout
+from aulight.drawing.bars import MOST, OTHERS, WHITE, Layout, colour_of, layout_of
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def annotate(image: Frames, columns: Sequence[str], shown: Sequence[Shown], note
     barred = sorted(largest, key=lambda face: face.face_id)
     named = len(shown) > 1 or any(face.face_id for face in shown)
     ids = tuple(face.face_id for face in barred) if named else (None,) * len(barred)
-    layout = _layout(image.shape[0], image.shape[1], tuple(columns), ids, note)
+    layout = layout_of(image.shape[0], image.shape[1], tuple(columns), ids, note)
     canvas = layout.canvas.copy()
     picture = canvas[: layout.height, : layout.width]
     if (layout.height, layout.width) == image.shape[:2]:
@@ -70,10 +70,10 @@ def annotate(image: Frames, columns: Sequence[str], shown: Sequence[Shown], note
             _warm(picture, face.heat, _to_picture(face, layout.zoom), face.size)
     for face in shown:
         taken = any(face is other for other in barred)
-        _box(picture, face, layout, _colour(face.face_id) if taken else _OTHERS, str(face.face_id) if named else "")
+        _box(picture, face, layout, colour_of(face.face_id) if taken else OTHERS, str(face.face_id) if named else "")
     for face, tracks in zip(barred, layout.tracks, strict=False):
         for row, (track, value) in enumerate(zip(tracks, face.values.tolist(), strict=True)):
-            track.bar(canvas, value, _colour(face.face_id))
+            track.bar(canvas, value, colour_of(face.face_id))
             if face.low is not None and face.high is not None:
                 track.whisker(canvas, float(face.low[row]), float(face.high[row]), layout.stroke)
             text = "-" if math.isnan(value) else f"{value:.1f}"
@@ -86,7 +86,7 @@ def annotate(image: Frames, columns: Sequence[str], shown: Sequence[Shown], note
     return canvas
 
 
-def _scale(canvas: Frames, layout: _Layout, left: int, middle: int) -> None:
+def _scale(canvas: Frames, layout: Layout, left: int, middle: int) -> None:
     """The colours of heat from 0 to 1, as they look on grey."""
     text, half = layout.text, round(0.3 * layout.row)
     start = left + text.width("heat 0 ")
@@ -119,11 +119,11 @@ def _corners(matrix: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float
 _FINE = 4  # bits after the point of what OpenCV draws
 
 
-def _box(picture: Frames, face: Shown, layout: _Layout, colour: tuple[int, int, int], name: str) -> None:
+def _box(picture: Frames, face: Shown, layout: Layout, colour: tuple[int, int, int], name: str) -> None:
     corners = _corners(_to_picture(face, layout.zoom), face.size)
     points = [np.round(corners * 2**_FINE).astype(np.int32)]
     # with a light rim, to be seen on every ground
-    for thickness, ink in ((layout.stroke + 2, _WHITE), (layout.stroke, colour)):
+    for thickness, ink in ((layout.stroke + 2, WHITE), (layout.stroke, colour)):
         cv2.polylines(picture, points, True, ink, thickness, cv2.LINE_AA, _FINE)
     if name:
         text, pad = layout.text, max(2, layout.row // 6)
@@ -132,7 +132,7 @@ def _box(picture: Frames, face: Shown, layout: _Layout, colour: tuple[int, int, 
         left = round(min(max(x, 0), picture.shape[1] - wide))
         top = round(min(max(y - tall, 0), picture.shape[0] - tall))
         cv2.rectangle(picture, (left, top), (left + wide, top + tall), colour, cv2.FILLED)
-        text.write(picture, name, left + pad, top + tall // 2, _WHITE)
+        text.write(picture, name, left + pad, top + tall // 2, WHITE)
 
 
 _HEAT: Any = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_VIRIDIS)[:, 0, ::-1]

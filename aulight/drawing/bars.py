@@ -16,14 +16,14 @@ MOST = 4
 FACES = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233))
 """Colours of faces by their ids, RGB: Okabe and Ito's, told apart with every kind of colour vision."""
 
-_TRACK = (70, 300)  # where in the panel of `overlay` 0 and 5 are
-_TOP = 34  # of its first action unit
-_BLACK, _GREY, _WHITE = (20, 20, 20), (225, 225, 225), (255, 255, 255)
-_OTHERS = (90, 90, 90)
+BLACK, WHITE, OTHERS = (20, 20, 20), (255, 255, 255), (90, 90, 90)
+"""Of text, of paper, and of the boxes of faces that have no bars."""
+
+_GREY = (225, 225, 225)
 
 
 @dataclass(frozen=True)
-class _Track:
+class Track:
     """Where a bar lies, in pixels: 0 at ``left``, 5 at ``right``."""
 
     left: int
@@ -33,57 +33,59 @@ class _Track:
 
     @property
     def middle(self) -> int:
+        """Its height in the picture."""
         return (self.top + self.bottom) // 2
 
     def place(self, intensity: float) -> int:
+        """Where an intensity lies, across."""
         share = min(max(float(intensity) / MAX_INTENSITY, 0.0), 1.0)
         return round(self.left + share * (self.right - self.left))
 
     def draw(self, picture: Frames) -> None:
+        """Its ground, with a line at each intensity."""
         cv2.rectangle(picture, (self.left, self.top), (self.right, self.bottom), _GREY, cv2.FILLED)
         for intensity in range(1, MAX_INTENSITY):
-            cv2.line(picture, (self.place(intensity), self.top), (self.place(intensity), self.bottom), _WHITE)
+            cv2.line(picture, (self.place(intensity), self.top), (self.place(intensity), self.bottom), WHITE)
 
     def bar(self, picture: Frames, intensity: float, colour: tuple[int, int, int]) -> None:
+        """The bar of an intensity; none for NaN."""
         if not math.isnan(intensity):
             corner = self.place(intensity), self.bottom - 2
             cv2.rectangle(picture, (self.left, self.top + 2), corner, colour, cv2.FILLED)
 
     def whisker(self, picture: Frames, low: float, high: float, stroke: int) -> None:
+        """The interval around it; none for NaN."""
         if math.isnan(low) or math.isnan(high):
             return
         left, right, reach = self.place(low), self.place(high), max(2, (self.bottom - self.top) // 4)
         top = self.middle - stroke // 2
-        cv2.rectangle(picture, (left, top), (right, top + stroke - 1), _BLACK, cv2.FILLED)
+        cv2.rectangle(picture, (left, top), (right, top + stroke - 1), BLACK, cv2.FILLED)
         for end in (left, right - stroke + 1):
             corner = end + stroke - 1, self.middle + reach
-            cv2.rectangle(picture, (end, self.middle - reach), corner, _BLACK, cv2.FILLED)
+            cv2.rectangle(picture, (end, self.middle - reach), corner, BLACK, cv2.FILLED)
 
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def _write(picture: Frames, text: str, x: int, y: int) -> None:
-    cv2.putText(picture, text, (x, y), _FONT, 0.5, _BLACK, 1, cv2.LINE_AA)
-
-
 @dataclass(frozen=True)
-class _Text:
+class Text:
     """Text of a size."""
 
     scale: float
     stroke: int
 
     @classmethod
-    def of(cls, height: float, stroke: int) -> "_Text":
+    def of(cls, height: float, stroke: int) -> "Text":
         """With digits of so many pixels."""
         (_, tall), _ = cv2.getTextSize("0", _FONT, 10.0, 1)
         return cls(10.0 * height / tall, stroke)
 
     def width(self, text: str) -> int:
+        """Pixels that a text is wide."""
         return int(cv2.getTextSize(text, _FONT, self.scale, self.stroke)[0][0])
 
-    def write(self, picture: Frames, text: str, x: int, middle: int, colour: tuple[int, int, int] = _BLACK) -> None:
+    def write(self, picture: Frames, text: str, x: int, middle: int, colour: tuple[int, int, int] = BLACK) -> None:
         """From x on, with the middle of its digits at a height."""
         (_, tall), _ = cv2.getTextSize("0", _FONT, self.scale, self.stroke)
         cv2.putText(picture, text, (x, middle + tall // 2), _FONT, self.scale, colour, self.stroke, cv2.LINE_AA)
@@ -102,8 +104,8 @@ class _Text:
 
 
 @dataclass(frozen=True)
-class _Layout:
-    """What of :func:`annotate` is the same in every frame.
+class Layout:
+    """What of :func:`aulight.drawing.annotate.annotate` is the same in every frame.
 
     Attributes:
         height: Of the picture, in pixels.
@@ -122,9 +124,9 @@ class _Layout:
     zoom: float
     row: int
     stroke: int
-    text: _Text
+    text: Text
     canvas: Frames
-    tracks: list[list[_Track]]
+    tracks: list[list[Track]]
     foot: tuple[int, int, int]
 
 
@@ -139,7 +141,16 @@ _NAMED = 2  # faces up to which each has the names of its own
 
 
 @lru_cache(16)
-def _layout(height: int, width: int, columns: tuple[str, ...], ids: tuple[int | None, ...], note: str) -> _Layout:
+def layout_of(height: int, width: int, columns: tuple[str, ...], ids: tuple[int | None, ...], note: str) -> Layout:
+    """What is the same in every frame.
+
+    Args:
+        height: Of the frames, in pixels.
+        width: Of the frames.
+        columns: Names of the action units.
+        ids: Of the faces that have bars; ``None`` where it need not be told.
+        note: What stands above the bars.
+    """
     rows = _HEAD + len(columns) + _FOOT
     zoom = max(1.0, _ROW * rows / height)
     height, width = round(zoom * height), round(zoom * width)
@@ -149,12 +160,12 @@ def _layout(height: int, width: int, columns: tuple[str, ...], ids: tuple[int | 
     whole = width + panel
     canvas = np.full((height + height % 2, whole + whole % 2, 3), 255, np.uint8)
     stroke = max(1, round(row / 16))
-    text = _Text.of(0.5 * row, max(1, round(row / 20)))
+    text = Text.of(0.5 * row, max(1, round(row / 20)))
 
     room = panel - row // 2
     said = text
     while said.scale > 0.7 * text.scale and len(said.lines(note, room)) > _NOTE_LINES:
-        said = _Text(0.95 * said.scale, text.stroke)
+        said = Text(0.95 * said.scale, text.stroke)
     for place, line in enumerate(said.lines(note, room)[:_NOTE_LINES]):
         said.write(canvas, line, width + row // 4, round((0.7 + place) * row))
 
@@ -169,7 +180,7 @@ def _layout(height: int, width: int, columns: tuple[str, ...], ids: tuple[int | 
         mine = []
         for index, column in enumerate(columns):
             top = round((_HEAD + index) * row)
-            mine.append(_Track(left, right, top + row // 10, top + row - 1 - row // 10))
+            mine.append(Track(left, right, top + row // 10, top + row - 1 - row // 10))
             mine[-1].draw(canvas)
             if not shared or not place:
                 text.write(canvas, column, left - round(_VALUE * row) - name, mine[-1].middle)
@@ -178,11 +189,12 @@ def _layout(height: int, width: int, columns: tuple[str, ...], ids: tuple[int | 
         for end, x in (("0", left), (str(MAX_INTENSITY), right)):
             text.write(canvas, end, x - text.width(end) // 2, under)
         if ids and (face_id := ids[place]) is not None:
-            text.write(canvas, str(face_id), left, round((_HEAD - 0.5) * row), _colour(face_id))
+            text.write(canvas, str(face_id), left, round((_HEAD - 0.5) * row), colour_of(face_id))
     foot = begin, round((_HEAD + len(columns) + 1.5) * row), round((_HEAD + len(columns) + 2.5) * row)
     canvas.flags.writeable = False
-    return _Layout(height, width, zoom, row, stroke, text, canvas, tracks, foot)
+    return Layout(height, width, zoom, row, stroke, text, canvas, tracks, foot)
 
 
-def _colour(face_id: int) -> tuple[int, int, int]:
+def colour_of(face_id: int) -> tuple[int, int, int]:
+    """Of a face's box and bars, RGB."""
     return FACES[face_id % len(FACES)]

@@ -31,11 +31,12 @@ _LOOKS: dict[str, Look] = {
     "scratch": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
     "scratch_equal_compute": {"color": "#009E73", "marker": "D", "linestyle": "-."},
     "blendshapes": {"color": "#CC79A7", "marker": "^", "linestyle": ":"},
+    "default_model": {"color": "#E69F00", "marker": "v", "linestyle": (0, (5, 1))},
 }
 _MORE_LOOKS: tuple[Look, ...] = (
-    {"color": "#E69F00", "marker": "v", "linestyle": (0, (5, 1))},
     {"color": "#56B4E9", "marker": "P", "linestyle": (0, (3, 1, 1, 1))},
     {"color": "#000000", "marker": "X", "linestyle": (0, (1, 1))},
+    {"color": "#8a5a2b", "marker": "<", "linestyle": (0, (1, 3))},
 )
 INK, QUIET = "#1b1f24", "#555555"
 """Of text and lines, and of what is said beside a figure."""
@@ -57,6 +58,7 @@ _DARK = {
     "#cc79a7": "#e79ac7",
     "#e69f00": "#f0b93a",
     "#56b4e9": "#9bd7f5",
+    "#8a5a2b": "#c9935a",
 }
 """Every colour of figures, and what it is on a dark page; two that differ in one look differ in the other."""
 

@@ -16,6 +16,7 @@ from aulight.errors import AulightError, one_line, shorten
 from aulight.facs import column
 
 KEYS = ("frame", "face_id", "timestamp", "confidence", "success")
+"""Columns that all of these tables have in front, and those that ``predict`` writes."""
 
 
 def read_csv(path: str | Path, fps: float | None = None) -> pd.DataFrame:

@@ -57,11 +57,15 @@ def files_of(output: Path) -> tuple[Path, Path]:
 def refuse_others(store: Store, paths: Sequence[Path]) -> None:
     """Refuses to write over what this sample's commands have not written.
 
+    A file is known by its name and content, not by its place: a folder that was moved, copied or renamed goes on.
+
     Raises:
         AulightError: When there is such a file.
     """
+    written: Mapping[str, Sequence[str]] = store.fact(_WRITTEN, {})
     for path in paths:
-        refuse_foreign([path], {path.name: store.fact(_WRITTEN, {}).get(str(path.resolve()), [])})
+        mine = [digest for place, digests in written.items() if Path(place).name == path.name for digest in digests]
+        refuse_foreign([path], {path.name: mine})
 
 
 def write_files(store: Store, output: Path, contents: Mapping[str, bytes]) -> None:

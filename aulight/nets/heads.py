@@ -113,9 +113,20 @@ class IntensityRegressor(nn.Module):
         std = torch.nan_to_num(std, nan=1.0)
         self.std.copy_(torch.where(std > 1e-6, std, torch.ones_like(std)))
 
+    @torch.no_grad()
+    def rescale(self, slope: Tensor, offset: Tensor) -> None:
+        """Have `slope intensity + offset`, each `(n_aus,)`, in the place of each intensity, by the linear map alone."""
+        bias = slope * (self.std * self.linear.bias + self.mean) + offset
+        self.linear.weight.mul_(slope[:, None])
+        self.linear.bias.copy_((bias - self.mean) / self.std)
+
     def standardise(self, labels: Tensor) -> Tensor:
         """Turn intensities `(..., n_aus)` into what `forward` is to output; NaN stays NaN."""
         return (labels.float() - self.mean) / self.std
+
+    def intensities(self, pooled: Tensor) -> Tensor:
+        """Return intensities `(..., n_aus)` float32, not clipped, from features `(..., channels)` without places."""
+        return _apply_to_rows(self.linear, pooled) * self.std + self.mean
 
     def forward(self, features: Tensor) -> Tensor:
         """Return standardised outputs `(B, T, n_aus)` float32 from features `(B, T, channels, h, w)`."""

@@ -17,12 +17,10 @@ from aulight.data.faces.quality import quality
 from aulight.data.faces.sightings import Measured
 from aulight.data.video.types import Frames
 from aulight.errors import AulightError
+from aulight.settings.predict import NO_SIDES, PRESENT_FROM
 
 QUALITY = "quality"
 PRESENCE = "presence"
-
-PRESENT_FROM = 1.0
-"""Intensity from which an AU is present, as ``conf/predict/predict.yaml`` has it: a trace, as FACS calls it."""
 
 _POINTS = range(len(IBUG))
 _ARKIT = range(1, len(BLENDSHAPES))
@@ -39,7 +37,8 @@ MEASURED: dict[str, list[str]] = {
 """The columns of each group that is measured on a picture, in their order."""
 
 SHAPES = "blendshapes"
-GROUPS = (*MEASURED, SHAPES, PRESENCE)
+SIDED = "sides"
+GROUPS = (*MEASURED, SHAPES, SIDED, PRESENCE)
 USUAL = ("box", "pose", QUALITY)
 """As ``conf/predict/predict.yaml`` has them."""
 
@@ -52,11 +51,13 @@ class Columns:
         groups: Of :data:`GROUPS`, in this order.
         present_from: Intensity from which an AU is present.
         min_quality: Below it, nothing is said of AUs; ``None``: it is said of all.
+        sides: Names of the columns of left and right, after those of the AUs; none where they are not wanted.
     """
 
     groups: tuple[str, ...] = ()
     present_from: float = PRESENT_FROM
     min_quality: float | None = None
+    sides: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -117,7 +118,9 @@ class Columns:
         return np.concatenate(found).astype(np.float32)
 
 
-def columns_of(groups: Sequence[str], present_from: float, min_quality: float | None, found: bool) -> Columns:
+def columns_of(
+    groups: Sequence[str], present_from: float, min_quality: float | None, found: bool, sides: Sequence[str] = ()
+) -> Columns:
     """The columns that are wanted.
 
     Args:
@@ -125,15 +128,18 @@ def columns_of(groups: Sequence[str], present_from: float, min_quality: float | 
         present_from: As of :class:`Columns`, as the next.
         min_quality: As there.
         found: Whether faces are found: of pictures that are aligned already, only what is present is known.
+        sides: Columns of left and right, where what scores the faces tells them apart.
 
     Raises:
-        AulightError: For others, and for a least quality where it is not measured.
+        AulightError: For others, for sides that nobody tells apart, and for a least quality where it is not measured.
     """
     if unknown := [group for group in groups if group not in GROUPS]:
         raise AulightError(f"columns={unknown[0]}: one of {', '.join(GROUPS)}")
+    if SIDED in groups and not sides:
+        raise AulightError(f"columns=[{SIDED}]: {NO_SIDES}")
     if min_quality is not None and not found:
         raise AulightError(f"min_quality={min_quality}: quality is of faces that are found; add faces=mediapipe")
     if min_quality is not None and QUALITY not in groups:
         raise AulightError(f"min_quality={min_quality}: needs quality among columns")
     known = [group for group in GROUPS if group in groups and (found or group == PRESENCE)]
-    return Columns(tuple(known), present_from, min_quality)
+    return Columns(tuple(known), present_from, min_quality, tuple(sides) if SIDED in groups else ())

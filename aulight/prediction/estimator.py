@@ -17,10 +17,11 @@ from aulight.data.faces.crop import Present, uncut
 from aulight.data.video.photos import Pictures
 from aulight.data.video.types import USUAL_FPS, Frames, RawFrame
 from aulight.errors import AulightError, VideoError
-from aulight.prediction.columns import PRESENT_FROM, USUAL, columns_of
+from aulight.prediction.columns import USUAL, columns_of
 from aulight.prediction.given import Input, given, part_of, paths_of, picture
 from aulight.prediction.rows import Row, Scored, Table
 from aulight.scoring.conformal import Intervals
+from aulight.settings.predict import PRESENT_FROM
 
 CHUNK = 16
 """Frames of a video that go through a network together."""
@@ -47,6 +48,7 @@ class Estimator(ABC):
         smooth_s: Seconds over which their crops' movement is smoothed.
         step_s: Seconds in which its recurrence goes on; ``None`` where it has none.
         blendshapes: Whether it needs those of the landmarker.
+        sides: Its columns of left and right, ``AU02_left``, ``AU02_right`` ...; none where it does not tell them apart.
     """
 
     aus: Sequence[int]
@@ -57,6 +59,7 @@ class Estimator(ABC):
     smooth_s: float
     step_s: float | None = None
     blendshapes = False
+    sides: Sequence[str] = ()
 
     @abstractmethod
     def finds_faces(self, faces: str) -> bool:
@@ -234,7 +237,7 @@ class _How:
         self._estimator, self._coverage, self._baseline = estimator, coverage, baseline
         self._device, self._precision, self._everybody, self._max_faces = device, precision, everybody, max_faces
         self.find = estimator.finds_faces(faces)
-        self._beside = columns_of(columns, PRESENT_FROM, min_quality, self.find)
+        self._beside = columns_of(columns, PRESENT_FROM, min_quality, self.find, estimator.sides)
         if baseline not in ("none", "rest"):
             raise AulightError(f"baseline={baseline}: one of none, rest is needed")
         if max_faces < 1:

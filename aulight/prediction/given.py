@@ -15,7 +15,7 @@ from aulight.data.video.raw import part_frames, raw_frames, raw_info
 from aulight.data.video.types import Frames, RawFrame
 from aulight.errors import AulightError
 from aulight.prediction.inputs import find_inputs, is_pattern
-from aulight.settings.predict import WEBCAM
+from aulight.settings.predict import WEBCAM, contradiction
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -127,10 +127,9 @@ def part_of(
     for name, value in (("start", start), ("end", end), ("every", every), ("rate", rate)):
         if value is not None and not (math.isfinite(value) and value >= (0 if name == "start" else 1e-9)):
             raise AulightError(f"{name}={value}: {'at least 0' if name == 'start' else 'more than 0'} is needed")
-    if every is not None and rate is not None:
-        raise AulightError(f"every={every}: not together with rate={rate:g}; one of the two")
-    if end is not None and end <= (start or 0):
-        raise AulightError(f"end={end:g}: more than start={start or 0:g} is needed")
+    if (wrong := contradiction(start, end, every, rate)) is not None:
+        name, needed = wrong
+        raise AulightError(f"{name}={every if name == 'every' else end:g}: {needed}")
     if rotate not in (0, 90, 180, 270):
         raise AulightError(f"rotate={rotate}: one of 0, 90, 180, 270 is needed")
     return Part(start, end, every, rate, rotate, step_s)

@@ -22,7 +22,7 @@ from aulight.prediction.clock import Clock
 from aulight.prediction.columns import columns_of
 from aulight.prediction.companion import ScoredBy, Wanted
 from aulight.prediction.rows import Scored
-from aulight.prediction.untrained import CROP, EMPTY, TABLE, Untrained, notes
+from aulight.prediction.untrained import CROP, EMPTY, SIDES, TABLE, Untrained, notes
 from aulight.processes import Item, ahead, cpus
 from aulight.settings.model import DEFAULT
 from aulight.settings.predict import FoundFaces, PredictSettings
@@ -72,7 +72,8 @@ class Pipeline:
         self.everybody = isinstance(settings.faces, FoundFaces) and settings.faces.all
         if self.everybody and not self.finds:
             raise AulightError("faces.all=true: the model learned from faces as they came; add faces=mediapipe")
-        self.beside = columns_of(settings.columns, settings.present_from, settings.min_quality, self.finds)
+        sides = SIDES if self.model is None else self.model.sides
+        self.beside = columns_of(settings.columns, settings.present_from, settings.min_quality, self.finds, sides)
         self.max_faces = None if found is None else found.max_faces
         about = None if self.model is None else self.model.description
         self.smooth_s = SMOOTH_S if about is None else about.smooth_s

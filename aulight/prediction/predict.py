@@ -57,10 +57,13 @@ def score_input(settings: PredictSettings) -> Predicted:
     output = Path(settings.output).expanduser()
     if output.exists() and not output.is_dir():
         raise AulightError(f"output={output}: not a folder; give one")
-    if settings.camera is not None:
+    if (camera := settings.camera) is not None:
+        settings = resolved(settings, 1, output)
+        if settings.summary:
+            make_room_for_overview(output)
         predictor = Predictor(settings)
-        video, found = record_webcam(predictor, settings.camera, settings.max_frames)
-        return Predicted(predictor, {video: found})
+        video, found = record_webcam(predictor, camera, settings.max_frames)
+        return Predicted(predictor, {video: found}, page=_page(settings, output, {video: found}))
     videos, closed, overlays, others = find_inputs(settings.inputs, output)
     settings = resolved(settings, len(videos), output)
     if problem := clash([video.name for video in videos], bool(settings.summary)):
@@ -90,12 +93,18 @@ def score_input(settings: PredictSettings) -> Predicted:
         if before[video] is not None:
             predictor.refresh(video)
     results = {video: before[video] or made[video] for video in videos}
-    if settings.summary:
-        nothing = {video: found for video, found in results.items() if found.problem and not found.tally.frames}
-        failed = {video.name: Failed(str(video.path), str(of.problem)) for video, of in nothing.items() if not of.taken}
-        write_overview(output, failed, settings.thumbnails)
-    page = output / PAGE if settings.summary else None
+    page = _page(settings, output, results)
     return Predicted(predictor, results, len(videos) - len(todo), closed, overlays, others, page)
+
+
+def _page(settings: PredictSettings, output: Path, results: Mapping[Video, Found]) -> Path | None:
+    """The page over all videos of the folder, written anew where it is asked for."""
+    if not settings.summary:
+        return None
+    nothing = {video: found for video, found in results.items() if found.problem and not found.tally.frames}
+    failed = {video.name: Failed(str(video.path), str(of.problem)) for video, of in nothing.items() if not of.taken}
+    write_overview(output, failed, settings.thumbnails)
+    return output / PAGE
 
 
 def processes_for(videos: int, workers: int | None, usable: int, on_gpu: bool) -> int:

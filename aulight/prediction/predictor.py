@@ -3,7 +3,7 @@
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,9 +19,8 @@ from aulight.data.video.photos import photos_at
 from aulight.data.video.raw import late_start, part_frames, raw_frames, raw_info
 from aulight.data.video.types import Frames, RawFrame, RawInfo
 from aulight.data.video.write import write_video
-from aulight.drawing.annotate import Shown, annotate
 from aulight.errors import AulightError, VideoError, shorten
-from aulight.facs import MAX_INTENSITY, column
+from aulight.facs import MAX_INTENSITY
 from aulight.files import Taken, alone, scratch
 from aulight.prediction.after.make import Picture, asked_of, endings, make_after, refresh
 from aulight.prediction.after.moments import Moments, by_time
@@ -29,9 +28,11 @@ from aulight.prediction.after.records import ELAN, EVENTS, FACES
 from aulight.prediction.after.table import read_table, take_rest_away
 from aulight.prediction.clock import Clock
 from aulight.prediction.companion import Companion, Wanted, make_room, put, read_companion
+from aulight.prediction.overlay import Overlay
 from aulight.prediction.pipeline import Pipeline
-from aulight.prediction.rows import Scored, Table, Tally
+from aulight.prediction.rows import Table, Tally
 from aulight.prediction.untrained import FROM_REST_OF_FILM, NOTE, notes
+from aulight.prediction.useless import for_all, for_film, for_photos
 from aulight.prediction.videos import OVERLAY, Source, Video, about
 from aulight.prediction.writing import PARTIAL, Rows, of_one_size
 from aulight.scoring.conformal import SUBJECTS
@@ -130,6 +131,10 @@ class Predictor:
                 )
         return lines
 
+    def useless(self, videos: Iterable[Video]) -> list[str]:
+        """What was asked for and changes nothing for any of these videos."""
+        return for_all(self._settings, [is_folder(video.path) for video in videos])
+
     @property
     def note(self) -> str:
         """What is to be known beside the numbers in a picture, in ASCII."""
@@ -217,12 +222,6 @@ class Predictor:
         if photos is None and is_folder(video.path) and self._settings.pictures == "auto":
             film_of = f"{info.frames:,} frames at {info.fps:.4g} fps"
             odd.append(f"{video.path}: pictures taken for a film of {film_of}; pictures=photos scores each on its own")
-        if photos is not None and self.pipeline.from_rest:
-            odd.append("photos are scored as they are: baseline=rest is for films")
-        if photos is not None and (cut := [name for name in PART if getattr(self._settings, name) is not None]):
-            odd.append(f"photos are scored one by one: {' and '.join(cut)} {'are' if cut[1:] else 'is'} for films")
-        if photos is not None and self._settings.baseline == "person":
-            odd.append("photos are scored as they are: baseline=person is for films")
         return self.write(video, film, info.fps, source, problems, report, odd=odd, apart=photos is not None)
 
     def write(
@@ -255,14 +254,17 @@ class Predictor:
         wanted = self._wanted_of(apart)
         clock, begin, tally = Clock(), time.perf_counter(), Tally()
         folder, stem = (self.output / video.name).parent, Path(video.name).name
-        table, pictures = self._table(apart), wanted.overlay or show is not None
+        table, overlay = self._table(apart), Overlay(self.pipeline.columns, self.note, wanted.explain)
+        later = wanted.overlay and wanted.baseline == "person"  # a person's rest is known at the end
+        pictures = (wanted.overlay and not later) or show is not None
         moments = Moments(self.pipeline.columns, apart) if self._shows_faces else None
         with closing(self.pipeline.scored(film, clock, report, pictures, live, apart)) as stream:
             first = next(stream, None)
             if first is None:
                 return Found(problem=_told(problems) or f"{video.path}: no frames came")
             late = None if self.part.start_s else late_start(video.path, first.frame.time_s, fps)
-            notes = [*odd, *([late] if late else [])]
+            for_others = for_photos(self._settings) if apart else for_film(self._settings, fps)
+            notes = [*odd, *for_others, *([late] if late else [])]
             begins_s = 0.0 if live else self.part.start_s or 0.0
             times = list[float]()  # of the pictures
 
@@ -274,12 +276,19 @@ class Predictor:
                     tally.add(scored)
                     if moments is not None:
                         moments.add(scored)
+                    if wanted.overlay:
+                        times.append(scored.frame.time_s - begins_s)
+                    if later:
+                        overlay.keep(scored)
                     if pictures:
-                        picture = self._picture(scored, table, tally.frames)
+                        picture = overlay.now(scored, table, tally.frames)
                         if show is not None:
                             show(picture)
-                        times.append(scored.frame.time_s - begins_s)
                         yield picture
+
+            def draw(drawn: Iterator[Frames]) -> None:
+                pictures_by = None if apart else times  # all photos are at 0
+                write_video(made / f"{stem}{OVERLAY}", of_one_size(drawn), fps, times=pictures_by, made=marks.OVERLAY)
 
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -294,20 +303,19 @@ class Predictor:
                         file = made / f"{stem}.{wanted.format}"
                         start = time.perf_counter()
                         with Rows(file, table.names) as rows:
-                            if wanted.overlay:
-                                overlay = made / f"{stem}{OVERLAY}"
-                                pictures_by = None if apart else times  # all photos are at 0
-                                drawn = of_one_size(written(rows))
-                                write_video(overlay, drawn, fps, times=pictures_by, made=marks.OVERLAY)
+                            if wanted.overlay and not later:
+                                draw(written(rows))
                             else:
                                 deque(written(rows), maxlen=0)
                         tally.crowded, tally.emptied = self.pipeline.crowded, table.emptied
                         rest = self._level(file) if wanted.baseline == "person" else {}
-                        scores = read_table(file)
+                        if later:
+                            draw(overlay.after((frame for frame in film() if not frame.between), file))
+                        scores = read_table(file, ends=wanted.plot)
                         strongest = [] if moments is None else moments.chosen(scores)
                         after = make_after(scores, made, video, self.output, self._asked, strongest)
                         if wanted.plot:
-                            self._plot(file, made / f"{stem}.png", video.name, apart, strongest)
+                            self._plot(scores, made / f"{stem}.png", video.name, apart, strongest)
                         clock.seconds["writing"] += time.perf_counter() - start
                         if problems:
                             for path in list(made.iterdir()):
@@ -346,19 +354,6 @@ class Predictor:
             return self._wanted
         return self._wanted.model_copy(update={"pictures": "photos", "baseline": "none", **dict.fromkeys(PART)})
 
-    def _picture(self, scored: Scored, table: Table, number: int) -> Frames:
-        shown = []
-        for person in scored.seen:
-            face, values = scored.faces[person], table.values(scored, person)
-            low, high = table.around(values) or (None, None)
-            shown.append(Shown(person, face.matrix, len(face.crop), values, low, high, scored.heat.get(person)))
-        explained = self._wanted.explain
-        heat = "" if explained is None else f", heat: {column(explained)}"
-        name, seconds = scored.frame.name, scored.frame.time_s
-        place = scored.frame.number if scored.frame.place is None else scored.frame.place
-        when = f"{int(seconds // 60)}:{seconds % 60:06.3f}  frame {place + 1}" if name is None else f"photo {number}"
-        return annotate(scored.frame.image, self.pipeline.columns, shown, self.note + heat, when)
-
     def _level(self, file: Path) -> dict[str, dict[str, float]]:
         """Takes each person's own rest away from a table; what that is."""
         level = file.with_name(f"level{file.suffix}")
@@ -366,11 +361,10 @@ class Predictor:
         level.replace(file)
         return rest
 
-    def _plot(self, file: Path, picture: Path, title: str, photos: bool, strongest: Sequence[Picture]) -> None:
+    def _plot(self, table: pd.DataFrame, picture: Path, title: str, photos: bool, strongest: Sequence[Picture]) -> None:
         from aulight.drawing.style import save  # with matplotlib
         from aulight.drawing.timeline import timeline
 
-        table = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
         if photos:  # one after the other, and no line from one to the next
             table = table.assign(timestamp=table["frame"], frame=2 * table["frame"])
         unit = "photos" if photos else "seconds"

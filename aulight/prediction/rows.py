@@ -2,8 +2,9 @@
 
 ``frame`` (from 1), ``face_id``, ``timestamp`` (seconds), ``confidence`` (0 where no face is found), ``success`` (0 or
 1); what else is said of the face (:mod:`aulight.prediction.columns`); ``AU01_r`` ... in 0..5, empty without a face or
-where it is seen worse than was asked for; ``AU01_c`` ..., 1 where an AU is present; then, if there are prediction
-intervals, ``AU01_lo``, ``AU01_hi`` ... Photos have their ``file`` in front.
+where it is seen worse than was asked for; ``AU02_left``, ``AU02_right`` ..., the same of either side; ``AU01_c`` ..., 1
+where an AU is present; then, if there are prediction intervals, ``AU01_lo``, ``AU01_hi`` ... Photos have their ``file``
+in front.
 """
 
 import math
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from aulight.data.faces.crop import AlignedFrame
 from aulight.data.video.types import RawFrame
+from aulight.foreign.tables import KEYS
 from aulight.prediction.columns import Columns
 from aulight.scoring.conformal import Intervals
 
@@ -27,8 +29,6 @@ Row = dict[str, Any]
 FILE = "file"
 """Column of the names of photos."""
 
-KEYS = ("frame", "face_id", "timestamp", "confidence", "success")
-
 
 @dataclass(frozen=True)
 class Scored:
@@ -39,12 +39,15 @@ class Scored:
         faces: The people in it by their numbers, those included who are lost from sight (with confidence 0).
         values: The intensities of each, ``(AUs,)`` float32 in 0..5; of no use where confidence is 0.
         heat: Where in the crop of each one AU was seen, ``(size, size)`` float32 in 0..1, if that was asked for.
+        sides: The intensities of each on the left and the right, where what scores them tells these apart:
+            :data:`aulight.prediction.untrained.SIDES`.
     """
 
     frame: RawFrame
     faces: dict[int, AlignedFrame]
     values: dict[int, Values]
     heat: dict[int, Values] = field(default_factory=dict)
+    sides: dict[int, Values] = field(default_factory=dict)
 
     @property
     def seen(self) -> list[int]:
@@ -125,6 +128,7 @@ class Table:
         self._coverage = coverage or 0.0
         self._files = files
         self.names = [*([FILE] if files else []), *KEYS, *beside.names, *(f"{au}_r" for au in columns)]
+        self.names += beside.sides
         if beside.presence:
             self.names += [f"{au}_c" for au in columns]
         if self._intervals is not None:
@@ -155,6 +159,9 @@ class Table:
             face, values = scored.faces[person] if found else None, self.values(scored, person)
             self.emptied += face is not None and not self.beside.is_trusted(face)
             numbers = self.beside.values(face) + values.tolist()
+            if self.beside.sides:
+                said = face is not None and self.beside.is_trusted(face)
+                numbers += scored.sides[person].tolist() if said else [math.nan] * len(self.beside.sides)
             if self.beside.presence:
                 present = values >= self.beside.present_from
                 numbers += np.where(np.isnan(values), math.nan, present).tolist()

@@ -7,7 +7,7 @@ from aulight.data.faces.crop import Present
 from aulight.errors import AulightError
 from aulight.prediction.estimator import Baseline, Estimator
 from aulight.prediction.rows import Scored
-from aulight.prediction.untrained import AUS, CROP, NOTE, Untrained, notes
+from aulight.prediction.untrained import AUS, CROP, NOTE, SIDES, Untrained, notes
 
 
 class RuleTable(Estimator):
@@ -19,6 +19,7 @@ class RuleTable(Estimator):
     def __init__(self) -> None:
         self.aus, self.columns, self.intervals = AUS, list(Untrained.columns), None
         self.size, self.crop_size, self.smooth_s, self.blendshapes = CROP, CROP, SMOOTH_S, True
+        self.sides = SIDES
 
     def finds_faces(self, faces: str) -> bool:
         """As of :class:`Estimator`; always."""

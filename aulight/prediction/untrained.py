@@ -4,7 +4,7 @@ MediaPipe's landmarker gives 52 scores from 0 to 1, under the names of the blend
 are movements that FACS has an action unit for. Which is taken for which is our own choice, by what the two say of them;
 so is the scale, on which a score of 1 is intensity 5. Neither has been compared with the labels of coders: the numbers
 tell more from less of a movement in one face, and no more. A face at rest is not at 0 (in our trials AU01 read 2.3,
-AU02 1.3, AU07 1.5 and others less): what a person's face adds to its own rest so far is :class:`Rest`.
+AU02 1.3, AU07 1.5 and others less): what a person's own rest is, :class:`aulight.prediction.rest.Rest` tells.
 
 cheekSquint and noseSneer do not move, whatever the face does: AU06 and AU09, which they stand for, have no scores.
 """
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from aulight.data.faces.crop import Present
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.facs import MAX_INTENSITY, column
+from aulight.prediction.rest import Rest
 from aulight.prediction.rows import Scored, Values
 
 TABLE: dict[int, tuple[str, ...]] = {
@@ -39,6 +40,12 @@ TABLE: dict[int, tuple[str, ...]] = {
     45: ("eyeBlink",),
 }
 """What stands for each AU: the highest of these scores. Those of left and right are averaged first."""
+
+SIDED = {au: names[0] for au, names in sorted(TABLE.items()) if len(names) == 1 and f"{names[0]}Left" in BLENDSHAPES}
+"""AUs whose score is the mean of a left and a right one, and that score. AU25 is not among them: a jaw has no sides."""
+
+SIDES = [f"{column(au)}_{side}" for au in SIDED for side in ("left", "right")]
+"""Columns of both: of the person's own left and right."""
 
 DEAD = {6: "cheekSquint", 9: "noseSneer"}
 """What would stand for other AUs, and stays below 0.02 even for landmarks that no face has: they have no scores."""
@@ -68,18 +75,13 @@ FROM_REST_OF_FILM = (
 CROP = 128
 """Side of the faces that are cut out for pictures, in pixels; their scores do not depend on it."""
 
-REST = 0.1
-"""Share of a person's frames so far that lie at or below their rest."""
-
-_STEPS = 500
-"""Of the scale of intensities, in which frames are counted: memory does not grow with their number."""
-
 
 def _sides(name: str) -> list[int]:
     return [BLENDSHAPES.index(side) for side in (name, f"{name}Left", f"{name}Right") if side in BLENDSHAPES]
 
 
 _SIDES = [[_sides(name) for name in TABLE.get(au, ())] for au in AUS]
+_PAIRS = [BLENDSHAPES.index(f"{name}{side}") for name in SIDED.values() for side in ("Left", "Right")]
 
 
 def notes(from_rest: bool, of_film: bool = False) -> list[str]:
@@ -98,25 +100,9 @@ def intensities(blendshapes: npt.NDArray[np.float32]) -> Values:
     return np.clip(MAX_INTENSITY * np.array(scores, np.float32), 0, MAX_INTENSITY)
 
 
-class Rest:
-    """How a person's face has been at rest so far: of each AU, what a tenth of the frames lie at or below.
-
-    Each frame knows of itself and of those before it alone, so a camera and a file give the same.
-    """
-
-    def __init__(self) -> None:
-        self._counts = np.zeros((len(AUS), _STEPS), np.int64)
-        self._frames = 0
-
-    def above(self, values: Values) -> Values:
-        """The next frame's intensities ``(AUs,)`` less those at rest, within 0..5."""
-        places = np.clip(np.nan_to_num(values) / MAX_INTENSITY * _STEPS, 0, _STEPS - 1).astype(np.int64)
-        self._counts[np.arange(len(AUS)), places] += 1
-        self._frames += 1
-        reached = self._counts.cumsum(1) >= REST * self._frames
-        rest = (reached.argmax(1) * (MAX_INTENSITY / _STEPS)).astype(np.float32)
-        above: Values = np.maximum(values - rest, 0)
-        return above
+def sides(blendshapes: npt.NDArray[np.float32]) -> Values:
+    """The same under :data:`SIDES`, ``(columns,)``; the mean of an AU's two is its intensity."""
+    return np.clip(MAX_INTENSITY * blendshapes[_PAIRS], 0, MAX_INTENSITY)
 
 
 class Untrained:
@@ -131,13 +117,15 @@ class Untrained:
 
         Args:
             frames: The frames and the people in them.
-            from_rest: Whether to take each person's :class:`Rest` away.
+            from_rest: Whether to take each person's rest so far away: of each frame and those before it alone, so that
+                a camera and a file give the same.
         """
-        rests: defaultdict[int, Rest] = defaultdict(Rest)
+        rests: defaultdict[int, Rest] = defaultdict(lambda: Rest(len(AUS) + len(SIDES)))
         for frame, faces in frames:
-            values = {person: intensities(face.blendshapes) for person, face in faces.items()}
-            if from_rest:
-                values |= {
-                    person: rests[person].above(values[person]) for person, face in faces.items() if face.confidence > 0
-                }
-            yield Scored(frame, faces, values)
+            values, both = dict[int, Values](), dict[int, Values]()
+            for person, face in faces.items():
+                all_of_them = np.concatenate([intensities(face.blendshapes), sides(face.blendshapes)])
+                if from_rest and face.confidence > 0:
+                    all_of_them = rests[person].above(all_of_them)
+                values[person], both[person] = np.split(all_of_them, [len(AUS)])
+            yield Scored(frame, faces, values, sides=both)

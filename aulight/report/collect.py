@@ -12,11 +12,16 @@ from aulight.errors import AulightError
 from aulight.facs import column
 from aulight.foreign.parquet import checked
 from aulight.foreign.yaml import read_yaml
+from aulight.prediction.default import PORTRAITS
 from aulight.report.records import Command
 from aulight.runs.record import RECORD, FinetuneRecord, FinishedFinetune, OriginRecord, Record, complete, read_record
 
 VALIDATION = "validation.parquet"
 LABELS_USED = "labels_used.parquet"
+
+
+BOXED = "the default model"
+"""What stage two started from with ``pretrained=default``, in place of a stage one."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Run:
 
     @property
     def stage_one(self) -> str | None:
-        """Whose videos stage one learned from, as a reader is told; None without stage one."""
+        """Whose videos stage one learned from, or :data:`BOXED` and on what it was trained; None without either."""
         return None if self.record.stage_one is None else _told(self.record.stage_one)
 
 
@@ -138,6 +143,8 @@ def _typed(folder: Path, record: Record) -> str | None:
 
 
 def _told(origin: OriginRecord) -> str:
+    if origin.dataset == PORTRAITS and not origin.own_frames:
+        return f"{BOXED}, trained on labelled rendered faces of {origin.subjects:,} people"
     if not origin.own_frames:
         return f"{origin.dataset} ({origin.subjects} subjects)"
     others = f" and {origin.unlabelled_subjects} unlabelled subjects" if origin.unlabelled_subjects else ""

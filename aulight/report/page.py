@@ -61,7 +61,8 @@ def page(summary: Summary, curve: Picture, bars: Picture, timelines: Mapping[str
             figure(curve, f"ICC(3,1) against the labelled share of the training frames, with the {intervals}."),
             "<p>ICC(3,1), MAE, MSE and Pearson's correlation: per action unit over the test frames of all folds "
             "together, then the mean over action units, then over seeds. Predictions lie in 0 to 5 and are not "
-            "rounded.</p>",
+            "rounded. Pearson is the ceiling of the ICC: so high it would be if predictions varied as much as labels "
+            "do. MSE, and often MAE, is the smaller the less uncertain predictions vary.</p>",
             table(tables["Mean over action units"], "Mean over action units"),
             "<p>Validation frames: labelled frames of validation subjects, by which the checkpoint was chosen; none "
             "with the last checkpoint. Seed sd: over runs that differ in seed, in so many draws of labels and, where "

@@ -116,7 +116,7 @@ class Record(Pooled):
         icc_rounded: ICC of predictions rounded to whole intensities.
         icc_fold_mean: Mean of the folds' ICCs.
         icc_subject_mean: Mean of the subjects' ICCs.
-        stage_one: Whose videos stage one learned from, as a reader is told.
+        stage_one: Whose videos stage one learned from, or the model in its place, as a reader is told.
         coverage: Of prediction intervals; None for runs of an earlier aulight.
         no_validation_icc: Of how many runs the ICC on validation subjects is undefined, so that it chose nothing.
         presence: How often each action unit is there, by its column. An earlier aulight did not say.

@@ -69,7 +69,7 @@ def baselines_of(cells: Mapping[tuple[str, Labels], Cell], level: float) -> list
 
 
 def sources(runs: Iterable[Run]) -> list[str]:
-    """Whose videos stage one learned from, as a reader is told; sorted, without runs that had none."""
+    """Whose videos stage one learned from, or the model in its place, sorted, without runs that had neither."""
     return sorted({run.stage_one for run in runs if run.stage_one})
 
 

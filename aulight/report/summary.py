@@ -6,12 +6,12 @@ import numpy as np
 
 from aulight.drawing.names import arm_rank, model_name
 from aulight.errors import AulightError
-from aulight.report.collect import Run
+from aulight.report.collect import BOXED, Run
 from aulight.report.labels import Labels
 from aulight.report.pool import Cell, cells_of
 from aulight.report.records import Comparison, DatasetFacts, Record, Side, Summary, Uncertainty, arms
 from aulight.report.scored import BOUNDS, baselines_of, interval_or_why, labelled, last_of, number, record_of, sources
-from aulight.runs.record import same_setting
+from aulight.runs.compared import same_setting
 from aulight.scoring.agreement import mean, metrics
 from aulight.scoring.intervals import jackknife, mean_icc, mean_icc_without, p_value
 from aulight.settings.finetune import FinetuneSettings
@@ -77,8 +77,7 @@ def _add(summary: Summary, runs: Sequence[Run]) -> None:
     summary.warnings.extend(line for cell in cells.values() for line in _warnings(cell, subjects))
     for arm in arms(list(records.values())):
         if learned := sources(run for run in runs if run.record.arm == arm):
-            line = f"{first.dataset}, {model_name(arm)}: stage one learned from {', or '.join(learned)}"
-            summary.notes.append(line)
+            summary.notes.append(f"{first.dataset}, {model_name(arm)}: {_beginning(learned)}")
     facts = first.record.dataset
     summary.datasets[first.dataset] = DatasetFacts(
         fingerprint=facts.fingerprint, aus=list(first.aus), fps=facts.fps, test_subjects=subjects
@@ -161,8 +160,16 @@ def _warnings(cell: Cell, subjects: int) -> list[str]:
     if differing := _differing(cell.runs):
         lines.append(f"{name}: pools runs with different {', '.join(differing[:5])}")
     if len(learned := sources(cell.runs)) > 1:
-        lines.append(f"{name}: pools runs whose stage one learned from {', or '.join(learned)}")
+        lines.append(f"{name}: pools runs whose {_beginning(learned)}")
     return lines
+
+
+def _beginning(learned: Sequence[str]) -> str:
+    """What stage two was built on, in a line."""
+    others = [one for one in learned if not one.startswith(BOXED)]
+    boxed = [one for one in learned if one.startswith(BOXED)]
+    said = [f"stage one learned from {', or '.join(others)}"] if others else []
+    return ", or ".join([*said, *(f"stage two began with {one}" for one in boxed)])
 
 
 def _differing(runs: Sequence[Run]) -> list[str]:

@@ -136,7 +136,7 @@ def tables_of(summary: Summary) -> dict[str, pd.DataFrame]:
     for dataset in summary.datasets:
         of_dataset = f", {dataset}" if len(summary.datasets) > 1 else ""
         mine = [row for row in rows if row.dataset == dataset and not row.last]
-        for metric, title in (("icc", "ICC(3,1)"), ("mae", "MAE"), ("mse", "MSE")):
+        for metric, title in (("icc", "ICC(3,1)"), ("pearson", "Pearson"), ("mae", "MAE"), ("mse", "MSE")):
             lines = [
                 {"Labels": str(row.labels), "Model": _called(row), SUBJECTS: str(row.test_subjects)}
                 | {au: _of_unit(of_au, metric) for au, of_au in row.per_au.items()}

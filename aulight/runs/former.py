@@ -1,4 +1,6 @@
-"""How an earlier aulight weighed the candidates of stage one, so that what it began goes on as it began.
+"""What an earlier aulight did otherwise, so that what it began goes on as it began.
+
+Frames were augmented by albumentations alone, and nothing said so (today: ``augment.on``).
 
 ``objective.other_video_weight`` was the weight of each frame of each other clip of the batch, whatever it was of. Today
 ``objective.other_subjects`` is that of all of them together, and clips of one video or one person are known to be.
@@ -6,14 +8,20 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from aulight.settings.pretrain import PretrainSettings
+from aulight.settings.training import TrainingSettings
+
+Settings = TypeVar("Settings", bound=TrainingSettings)
 
 FORMER = "other_video_weight"
 
 WEIGHED = ("objective.other_video_weight", "objective.other_subjects", "objective.same_subject")
 """Settings that tell how candidates are weighed, then and now."""
+
+AUGMENTED = "augment.on"
+"""The setting that tells what augments frames, now."""
 
 _WEIGHTS = re.compile(r"\+*objective[.=].*(other_video_weight|other_subjects|same_subject)")
 
@@ -39,3 +47,23 @@ def as_begun(settings: PretrainSettings, config: Mapping[str, Any]) -> tuple[Pre
     together = config["objective"][FORMER] * (settings.loader.batch_size - 1)
     objective = settings.objective.model_copy(update={"other_subjects": float(together)})
     return settings.model_copy(update={"objective": objective}), True
+
+
+def formerly_augmented(config: Mapping[str, Any], typed: Sequence[str] = ()) -> bool:
+    """Whether a run's settings do not say what augments frames, and nothing that was typed does."""
+    augment = config.get("augment")
+    asked = any(setting.lstrip("+").partition("=")[0] == AUGMENTED for setting in typed)
+    return isinstance(augment, Mapping) and "on" not in augment and not asked
+
+
+def augmented_as_begun(settings: Settings, config: Mapping[str, Any]) -> Settings:
+    """The settings with which a run goes on, frames augmented as at its beginning.
+
+    Args:
+        settings: Of the command.
+        config: Those of the run, plain.
+    """
+    if not formerly_augmented(config):
+        return settings
+    augment = settings.augment.model_copy(update={"on": "albumentations"})
+    return settings.model_copy(update={"augment": augment})

@@ -4,7 +4,7 @@ A run that has just begun, failed early or is of an earlier aulight lacks some f
 written. What a later aulight adds is kept.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from aulight.errors import AulightError, one_line
 from aulight.foreign.yaml import read_yaml
+from aulight.runs.compared import dotted, filled
 from aulight.settings.model import ModelSettings, NetworkSettings
 from aulight.settings.walk import kind_of
 
@@ -98,14 +99,34 @@ class ValidationRecord(_Part):
 
 
 class TestRecord(_Part):
-    """Scores on test subjects: means over AUs, and ``per_au`` the ICC of each; NaN where undefined."""
+    """Scores on test subjects: means over AUs, and ``per_au`` the ICC of each; NaN where undefined.
+
+    An earlier aulight did not keep ``pearson``.
+    """
 
     __test__ = False  # no test of pytest's
 
     icc: float
     mae: float
     mse: float
+    pearson: float | None = None
     per_au: dict[str, float]
+
+
+class AmplitudeRecord(_Part):
+    """What ``amplitude=crossfit`` did to an action unit (:class:`aulight.scoring.amplitude.Amplitude`).
+
+    Attributes:
+        slope: That its intensities were multiplied by.
+        offset: That was added then.
+        kept: Share of its amplitude that the head keeps for people it did not see.
+        subjects: How many labelled people show it.
+    """
+
+    slope: float
+    offset: float
+    kept: float
+    subjects: int
 
 
 class HardwareRecord(_Part):
@@ -167,7 +188,7 @@ class RunRecord(_Part):
     @property
     def settings(self) -> dict[str, object]:
         """The settings by their dotted names, for example ``clip.length``."""
-        return _filled(dotted(self.config))
+        return filled(dotted(self.config))
 
     @property
     def is_network(self) -> bool:
@@ -231,6 +252,7 @@ class FinetuneRecord(RunRecord):
         wandb_id: Of its page on Weights & Biases.
         steps: Of the optimiser.
         penalty: Of model=blendshapes: the chosen one.
+        amplitude: Of amplitude=crossfit: what was done to each action unit of the chosen checkpoint, by its column.
         skipped: Videos that could not be read: the message, and how often it was met.
         validation: Scores on validation subjects.
         test: Scores on test subjects.
@@ -255,6 +277,7 @@ class FinetuneRecord(RunRecord):
     wandb_id: str | None = None
     steps: int | None = None
     penalty: float | None = None
+    amplitude: dict[str, AmplitudeRecord] | None = None
     skipped: dict[str, int] | None = None
     validation: ValidationRecord | None = None
     test: TestRecord | None = None
@@ -356,43 +379,3 @@ def _checked(kind: type[Kind], plain: Mapping[str, Any], path: Path) -> Kind:
     if first["type"] == "missing":
         raise AulightError(f"{path}: lacks the key '{key}'; {ADVICE}")
     raise AulightError(f"{path}: {key}: {one_line(first['msg'])}; {ADVICE}")
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], free: Sequence[str]) -> list[str]:
-    """How settings differ that may not differ between a run and its continuation, a text for each.
-
-    Args:
-        old: The settings of the run, plain.
-        new: Those of the command, plain.
-        free: Names of the settings and groups that may differ.
-    """
-    before, now = _filled(dotted(old)), _filled(dotted(new))
-    keys = [key for key in before | now if not any(key == name or key.startswith(f"{name}.") for name in free)]
-    pairs = [(key, before.get(key), now.get(key)) for key in keys]
-    return [f"{key} was {was}, is {is_now}" for key, was, is_now in pairs if not same_setting(was, is_now)]
-
-
-_LATER: dict[str, object] = {"model.margin": 0, "model.contrast": "fixed"}
-"""Settings of a network that an earlier aulight did not have, as they were nevertheless."""
-
-
-def _filled(flat: dict[str, object]) -> dict[str, object]:
-    return _LATER | flat if "model.backbone" in flat else flat
-
-
-def same_setting(one: object, other: object) -> bool:
-    """Whether two plain values are the same setting.
-
-    An earlier aulight kept numbers as they were typed: 1 for 1.0, and for a name the number that it looks like, as in
-    ``trainer.precision=32``.
-    """
-    return one == other or str(one) == str(other)
-
-
-def dotted(config: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
-    """Nested settings by their dotted names, for example ``clip.length``."""
-    flat: dict[str, object] = {}
-    for key, value in config.items():
-        name = f"{prefix}{key}"
-        flat |= dotted(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
-    return flat

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError, reason, say
 from aulight.files import alone, remove_leftovers, write_table, write_yaml
-from aulight.runs.former import WEIGHED, formerly_weighed
+from aulight.runs.compared import differences
+from aulight.runs.former import AUGMENTED, WEIGHED, formerly_augmented, formerly_weighed
 from aulight.runs.machine import git_revision, is_first, peak_gpu_mb, peak_rss_mb, versions
-from aulight.runs.record import ADVICE, LAST, RECORD, FinetuneRecord, PretrainRecord, Record, differences, read_record
+from aulight.runs.record import ADVICE, LAST, RECORD, FinetuneRecord, PretrainRecord, Record, read_record
 from aulight.settings.commands import settings_of
 from aulight.settings.finetune import FinetuneSettings
 from aulight.settings.group import CHANGES_NO_RESULT
@@ -40,7 +41,7 @@ class Run:
         config: The settings as plain containers.
         typed: Those of them that were typed, as ``key=value``. On top of stage one the network is the checkpoint's,
             whatever the settings say; only one that was typed must be that of the run. The same goes for the weights of
-            candidates in a stage one of an earlier aulight.
+            candidates in a stage one of an earlier aulight, and for what augments frames.
 
     Attributes:
         folder: The directory.
@@ -64,10 +65,15 @@ class Run:
             if "config" not in earlier.model_fields_set:
                 raise AulightError(f"{folder / RECORD}: not the record of a run; {ADVICE}")
             weighed = formerly_weighed(earlier.config, typed)
-            kept = [*(["model"] if follows else []), *(WEIGHED if weighed else [])]
+            augmented = formerly_augmented(earlier.config, typed)
+            kept = [
+                *(["model"] if follows else []),
+                *(WEIGHED if weighed else []),
+                *([AUGMENTED] if augmented else []),
+            ]
             differing = differences(earlier.config, config, (*_free(command), *kept))
             got_nowhere = self.last is None and str(earlier.outcome).startswith(("failed", "interrupted"))
-            if got_nowhere and (differing or weighed):
+            if got_nowhere and (differing or weighed or augmented):
                 return  # a second try with a setting put right
             if differing:
                 raise AulightError(
@@ -77,6 +83,8 @@ class Run:
                 config = {**config, "model": earlier.config.get("model", config["model"])}
             if weighed:
                 config = {**config, "objective": earlier.config["objective"]}
+            if augmented:
+                config = {**config, "augment": earlier.config["augment"]}
             self.record = earlier.updated(config=dict(config))
 
     @classmethod

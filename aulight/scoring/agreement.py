@@ -19,8 +19,7 @@ Numbers = TypeVar("Numbers", npt.NDArray[Any], "Tensor")
 """An array or a tensor; what a function gives is of the kind that it took."""
 
 METRICS = ("icc", "mae", "mse", "pearson")
-HEADLINE = ("icc", "mae", "mse")
-"""Those that are logged, and that have intervals."""
+"""All that is logged. The correlation is the ceiling of ICC(3,1): what it is where amplitude is right."""
 
 SUMS = 8
 """How many there are of an action unit: n, x, y, xx, yy, xy, abs(x - y) and (x - y)^2."""

@@ -6,7 +6,7 @@ from typing import TypedDict
 import numpy as np
 import pandas as pd
 
-from aulight.scoring.agreement import HEADLINE, Array, mean, metrics, sums_of
+from aulight.scoring.agreement import METRICS, Array, mean, metrics, sums_of
 
 
 class Scored(TypedDict):
@@ -16,17 +16,19 @@ class Scored(TypedDict):
         icc: Mean over the action units where it is defined; NaN where none is.
         mae: Likewise.
         mse: Likewise.
+        pearson: Likewise.
         per_au: ICC of each action unit by its column.
     """
 
     icc: float
     mae: float
     mse: float
+    pearson: float
     per_au: dict[str, float]
 
 
 def scores(table: pd.DataFrame, columns: Sequence[str]) -> dict[str, Array]:
-    """ICC, MAE and MSE of scored frames, each ``(A,)`` with NaN where it is not defined.
+    """ICC, MAE, MSE and Pearson's correlation of scored frames, each ``(A,)`` with NaN where it is not defined.
 
     Args:
         table: A row a frame, with ``<AU>_pred`` and ``<AU>_true``, which may be unknown.
@@ -40,13 +42,14 @@ def scores(table: pd.DataFrame, columns: Sequence[str]) -> dict[str, Array]:
         for kind in ("pred", "true")
     )
     found = metrics(sums_of(preds, target))
-    return {name: found[name] for name in HEADLINE}
+    return {name: found[name] for name in METRICS}
 
 
 def summary(of: Mapping[str, Array], columns: Sequence[str]) -> Scored:
     """For ``run.yaml``: means of :func:`scores` over the AUs where each is defined, and the ICC of each AU."""
-    icc, mae, mse = (float(mean(of[name])) for name in HEADLINE)
-    return {"icc": icc, "mae": mae, "mse": mse, "per_au": dict(zip(columns, of["icc"].tolist(), strict=True))}
+    icc, mae, mse, pearson = (float(mean(of[name])) for name in METRICS)
+    per_au = dict(zip(columns, of["icc"].tolist(), strict=True))
+    return {"icc": icc, "mae": mae, "mse": mse, "pearson": pearson, "per_au": per_au}
 
 
 def named(part: str, scores: Mapping[str, Array], columns: Sequence[str]) -> dict[str, float]:
@@ -54,20 +57,19 @@ def named(part: str, scores: Mapping[str, Array], columns: Sequence[str]) -> dic
 
     Args:
         part: ``val`` or ``test``.
-        scores: `icc`, `mae` and `mse`, each `(A,)`.
+        scores: `icc`, `mae`, `mse` and `pearson`, each `(A,)`.
         columns: Names of the A action units.
 
     Returns:
-        ``val/icc``, the mean over the action units where it is defined, and ``val/icc_AU01`` ...; likewise the errors.
+        ``val/icc``, the mean over the action units where it is defined, and ``val/icc_AU01`` ...; likewise the others.
 
     Example:
         >>> one = np.array([1.0])
-        >>> list(named("val", {"icc": one, "mae": one, "mse": one}, ["AU12"]))
-        ['val/icc', 'val/mae', 'val/mse', 'val/icc_AU12', 'val/mae_AU12', 'val/mse_AU12']
+        >>> logged = named("val", {"icc": one, "mae": one, "mse": one, "pearson": one}, ["AU12"])
+        >>> [name for name in logged if "icc" in name or "pearson" in name]
+        ['val/icc', 'val/pearson', 'val/icc_AU12', 'val/pearson_AU12']
     """
-    means = {f"{part}/{name}": float(mean(scores[name])) for name in HEADLINE}
+    means = {f"{part}/{name}": float(mean(scores[name])) for name in METRICS}
     return means | {
-        f"{part}/{name}_{au}": float(value)
-        for name in HEADLINE
-        for au, value in zip(columns, scores[name], strict=True)
+        f"{part}/{name}_{au}": float(value) for name in METRICS for au, value in zip(columns, scores[name], strict=True)
     }

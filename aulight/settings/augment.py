@@ -1,5 +1,7 @@
 """``conf/augment``: random changes of frames, by transforms of albumentations."""
 
+from typing import Literal
+
 from pydantic import ConfigDict, Field
 
 from aulight.settings.group import Group, Name
@@ -14,8 +16,12 @@ class TransformSettings(Group):
 
 
 class AugmentSettings(Group):
-    """Two levels of random change."""
+    """Two levels of random change, and where they are made."""
 
+    on: Literal["auto", "loader", "device", "albumentations"] = Field(
+        description="What changes frames: the loader's processes, or where the network is; auto: a GPU, else the loader; "
+        "albumentations: the loader, by albumentations itself"
+    )
     clip: list[TransformSettings] = Field(
         description="Transforms drawn once for a whole clip: a list of {name: ..., p: ..., ...}"
     )

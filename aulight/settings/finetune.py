@@ -37,7 +37,13 @@ class FinetuneSettings(TrainingSettings):
         None, ge=0, le=1, description="Share of the subjects that stage one saw, of an experiment"
     )
     arm: Name = Field(description="What reports call this")
-    loss: Literal["mse", "smooth_l1"] = Field(description="Over every labelled frame and known AU of a clip")
+    loss: Literal["mse", "smooth_l1", "ccc"] = Field(description="Over every labelled frame and known AU of a batch")
+    ccc_share: float = Field(
+        gt=0, le=1, description="Of loss=ccc: its share a in (1 - a) MSE + a (1 - CCC), by AU; 1: no MSE"
+    )
+    amplitude: Literal["none", "crossfit"] = Field(
+        description="Slope and offset of each AU after training, from drawn labels by subject; none: as it was learned"
+    )
     freeze: Literal["none", "backbone", "encoder"] = Field(description="What stays as it was loaded")
     label_std_floor: float = Field(ge=0, description="Least standard deviation that labels are divided by")
     loader: FinetuneLoaderSettings = Field(description="How clips and whole videos are read")
@@ -47,6 +53,8 @@ class FinetuneSettings(TrainingSettings):
     def _fits(self) -> Self:
         if self.pretrained is not None and self.model.kind == "blendshapes":
             raise mistake("pretrained", "model=blendshapes has no network; drop one of the two")
+        if self.amplitude != "none" and self.model.kind == "blendshapes":
+            raise mistake("amplitude", "model=blendshapes has no network; none is needed")
         if self.label_fraction is None and self.label_count is None:
             raise mistake("label_fraction", "a share is needed, or a number as label_count=")
         if self.label_fraction is not None and self.label_count is not None:

@@ -12,8 +12,24 @@ WEBCAM = "webcam:"
 TABLE = "table"
 """In place of a model: the landmarker's own scores, by a fixed table."""
 
+NO_SIDES = "only model=table tells left from right; other models say one intensity of both sides"
+
+PRESENT_FROM = 1.0
+"""Intensity from which an AU is present, as ``conf/predict/predict.yaml`` has it: a trace, as FACS calls it."""
+
 PART = ("start", "end", "every", "rate")
 """Settings that take a part of a film."""
+
+
+def contradiction(
+    start: float | None, end: float | None, every: int | None, rate: float | None
+) -> tuple[str, str] | None:
+    """Which of the settings of a part of a film does not fit the others, and what is needed; ``None`` for none."""
+    if every is not None and rate is not None:
+        return "every", f"not together with rate={rate:g}; one of the two"
+    if end is not None and end <= (start or 0):
+        return "end", f"more than start={start or 0:g} is needed"
+    return None
 
 
 class FoundFaces(Group):
@@ -56,9 +72,14 @@ class PredictSettings(Group):
         description="What pictures of a folder are: a film, or photos, each on its own; auto: by what is in them"
     )
     columns: Annotated[
-        list[Literal["box", "pose", "quality", "gaze", "landmarks2d", "landmarks3d", "blendshapes", "presence"]],
+        list[
+            Literal["box", "pose", "quality", "gaze", "landmarks2d", "landmarks3d", "blendshapes", "sides", "presence"]
+        ],
         AsList,
-        Needed("a list is needed, of box, pose, quality, gaze, landmarks2d, landmarks3d, blendshapes, presence; or []"),
+        Needed(
+            "a list is needed, of box, pose, quality, gaze, landmarks2d, landmarks3d, blendshapes, sides, presence; "
+            "or []"
+        ),
     ] = Field(description="What the tables say of faces beside the AUs, where they are found; docs/columns.md")
     present_from: float = Field(gt=0, le=5, description="Intensity from which an AU is present, of columns=[presence]")
     min_quality: float | None = Field(
@@ -116,20 +137,24 @@ class PredictSettings(Group):
             raise mistake("input", "the number of a camera is needed, for example webcam:0")
         if webcam and (part := next((name for name in PART if getattr(self, name) is not None), None)):
             raise mistake(part, "only of videos; max_frames=<number> ends a webcam")
-        if self.every is not None and self.rate is not None:
-            raise mistake("every", f"not together with rate={self.rate:g}; one of the two")
-        if self.end is not None and self.end <= (self.start or 0):
-            raise mistake("end", f"more than start={self.start or 0:g} is needed")
+        if webcam and self.pictures != "auto":
+            raise mistake("pictures", "only of pictures; what a webcam sees is a film")
+        if (wrong := contradiction(self.start, self.end, self.every, self.rate)) is not None:
+            raise mistake(*wrong)
         if self.max_frames is not None and not webcam:
             raise mistake("max_frames", "only of a webcam; of videos, end=<seconds>")
+        if "sides" in self.columns and not self.by_table:
+            raise mistake("columns", NO_SIDES, shown="[sides]")
+        if self.present_from != PRESENT_FROM and "presence" not in self.columns:
+            raise mistake("present_from", "needs presence among columns")
         if self.by_table and self.explain is not None:
             raise mistake("explain", "not with model=table; blendshapes say nothing of where")
         if not self.by_table and self.baseline == "rest":
             raise mistake("baseline", "only with model=table; baseline=person takes each person's rest from any scores")
         if self.baseline == "person" and webcam:
             raise mistake("baseline", "only of files, whose end is known; with model=table, baseline=rest")
-        if self.baseline == "person" and (self.overlay or self.explain is not None):
-            raise mistake("baseline", "not with overlay=true, which is drawn before a person's rest is known")
+        if self.baseline == "person" and self.explain is not None:
+            raise mistake("explain", "not with baseline=person; heat is made before a person's rest is known")
         if self.elan and self.events is None:
             raise mistake("elan", "needs events; leave events=null out")
         if self.min_quality is not None and "quality" not in self.columns:

@@ -14,7 +14,7 @@ from aulight import protocol
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.facs import MAX_INTENSITY
-from aulight.scoring.agreement import HEADLINE, Array, icc, mean, metrics, sums_of
+from aulight.scoring.agreement import METRICS, Array, icc, mean, metrics, sums_of
 from aulight.scoring.ridge import ridge
 
 _KEY = ["video_id", "frame"]
@@ -27,7 +27,7 @@ class Fit:
     Attributes:
         penalty: The one that did best on validation subjects.
         validation_icc: Mean over AUs of ICC(3,1) on them, with it.
-        validation: With it, `icc`, `mae` and `mse` of each AU on them, each `(AUs,)`.
+        validation: With it, `icc`, `mae`, `mse` and `pearson` of each AU on them, each `(AUs,)`.
         predictions: Row of each test video to ``(frames, AUs)`` float32 intensities in 0..5, NaN without a face.
         validated: The same of validation videos.
     """
@@ -83,7 +83,7 @@ def regress(
         return predictions
 
     found = metrics(sums_of(validated(best), truth))
-    validation = {name: found[name] for name in HEADLINE}
+    validation = {name: found[name] for name in METRICS}
     return Fit(best, scores[best], validation, predicted(split.test), predicted(split.validation))
 
 

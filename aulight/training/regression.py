@@ -19,7 +19,8 @@ from aulight.scoring.metrics import IntensityMetrics
 from aulight.scoring.scores import named
 from aulight.settings.finetune import FinetuneOptimSettings
 from aulight.settings.model import NetworkSettings
-from aulight.training.losses import masked_regression
+from aulight.training.concordance import concordance_regression
+from aulight.training.losses import gather_with_grad, masked_regression
 from aulight.training.optim import one_cycle
 
 
@@ -36,9 +37,10 @@ class RegressionStage(pl.LightningModule):
         stride: Frames from one sample of the recurrence to the next, in whole videos at the dataset's rate.
         step_s: The same in seconds.
         primed: How often the first frame of a track is seen before it counts (:class:`Recurrence`).
-        loss: ``mse`` or ``smooth_l1``.
+        loss: ``mse``, ``smooth_l1`` or ``ccc``.
         freeze: ``none``; ``backbone`` keeps the per-frame part as loaded; ``encoder`` the recurrence as well.
         optim: Of :func:`one_cycle`, with ``lr`` for the regressor.
+        ccc_share: Of ``ccc``: the share of :func:`concordance_regression`.
 
     Attributes:
         predictions: After a validation, a test or a prediction: row of the video to ``(frames, AUs)`` float32
@@ -54,9 +56,10 @@ class RegressionStage(pl.LightningModule):
         stride: int,
         step_s: float,
         primed: int,
-        loss: Literal["mse", "smooth_l1"],
+        loss: Literal["mse", "smooth_l1", "ccc"],
         freeze: Literal["none", "backbone", "encoder"],
         optim: FinetuneOptimSettings,
+        ccc_share: float = 1.0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(  # plain values, which a checkpoint gives back without running code
@@ -71,12 +74,14 @@ class RegressionStage(pl.LightningModule):
                 "loss": loss,
                 "freeze": freeze,
                 "optim": optim.model_dump(),
+                "ccc_share": ccc_share,
             }
         )
         self.encoder = Encoder(encoder)
         self.regressor = IntensityRegressor(self.encoder.channels, len(aus))
         self.regressor.set_scale(torch.tensor(label_mean), torch.tensor(label_std))
         self.step_s, self.primed, self.loss, self.optim = step_s, primed, loss, optim
+        self.ccc_share = ccc_share
         self._freeze = freeze
         for module in self.frozen:
             module.requires_grad_(False)
@@ -108,10 +113,16 @@ class RegressionStage(pl.LightningModule):
         outputs = self.regressor(features)
         targets = batch["targets"]
         known = ~targets.isnan()
-        loss = masked_regression(outputs, self.regressor.standardise(targets), known, self.loss)
+        wanted = self.regressor.standardise(targets)
+        if self.loss == "ccc":  # over the batches of all processes, each of which then has the same loss
+            outputs, wanted = gather_with_grad(outputs), gather_with_grad(wanted)
+            known = ~wanted.isnan()
+            loss = concordance_regression(outputs, wanted, known, self.ccc_share)
+        else:
+            loss = masked_regression(outputs, wanted, known, self.loss)
         labels = known.sum()
         self._share = labels / known.numel()
-        if dist.is_available() and dist.is_initialized():
+        if self.loss != "ccc" and dist.is_available() and dist.is_initialized():
             # a mean over the labels of all processes, of which each has another number
             world, total = dist.get_world_size(), labels.clone()
             dist.all_reduce(total)
@@ -121,7 +132,10 @@ class RegressionStage(pl.LightningModule):
         return loss
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Where several batches make a step, each counts by its labels, told as a share of all its targets."""
+        """Where several batches make a step, each counts by its labels, told as a share of all its targets.
+
+        A CCC is then one of each batch, not of the whole step, whose predictions are never there together.
+        """
         if self.trainer.accumulate_grad_batches > 1:
             self._shares.append(self._share)
             loss = loss * self._share
@@ -161,12 +175,12 @@ class RegressionStage(pl.LightningModule):
         self._score(piece)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs ICC, MAE and MSE over the pooled frames, of each AU and as means; after training they are known."""
+        """Logs scores over the pooled frames, of each AU and as means; after training they are known."""
         if self.trainer.state.fn == TrainerFn.FITTING:
             self._log_summary("val")
 
     def on_test_epoch_end(self) -> None:
-        """Logs ICC, MAE and MSE over the pooled frames, of each AU and as means."""
+        """Logs ICC, MAE, MSE and Pearson over the pooled frames, of each AU and as means."""
         self._log_summary("test")
 
     def _log_summary(self, part: str) -> None:

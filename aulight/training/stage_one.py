@@ -10,7 +10,7 @@ from aulight.data.contents import forgotten, shown
 from aulight.data.loaders import ContrastiveData
 from aulight.data.opening import open_data
 from aulight.data.store import PreparedDataset
-from aulight.runs.former import as_begun
+from aulight.runs.former import as_begun, augmented_as_begun
 from aulight.runs.record import DatasetRecord, ProtocolRecord
 from aulight.runs.run import Run
 from aulight.settings.data import ProtocolSettings
@@ -37,7 +37,7 @@ def learn(settings: PretrainSettings, folder: Path, typed: Sequence[str] = ()) -
     run = Run.begin(folder, settings, typed)
     if run.done:
         return
-    settings, strangers = as_begun(settings, run.record.config)
+    settings, strangers = as_begun(augmented_as_begun(settings, run.record.config), run.record.config)
     if strangers:
         run.say(
             "begun by an earlier aulight: every clip counts as of somebody else, as it did then, to the end of the run"

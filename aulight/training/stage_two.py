@@ -18,11 +18,15 @@ from aulight.data.sources.cells import read_text
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.files import sha256
+from aulight.runs.former import augmented_as_begun
 from aulight.runs.record import LAST, DatasetRecord, ProtocolRecord, TestRecord, ValidationRecord
 from aulight.runs.run import Run, typed_network
+from aulight.scoring.agreement import mean as mean_of
+from aulight.scoring.amplitude import LEAST_SUBJECTS
 from aulight.scoring.scores import named, scores, summary
 from aulight.settings.finetune import FinetuneSettings
 from aulight.settings.model import DEFAULT, NetworkSettings
+from aulight.training.amplitude import labelled_frames, recorded, set_amplitude
 from aulight.training.baseline import regress
 from aulight.training.boxed import boxed
 from aulight.training.progress import duration, report_skipped
@@ -68,6 +72,7 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
     run = Run.begin(folder, settings, typed)
     if run.done:
         return
+    settings = augmented_as_begun(settings, run.record.config)
     stage_one = _start(settings.pretrained)
     if stage_one is not None:
         _refuse_conflicts(settings.encoder, stage_one.network, typed_network(typed))
@@ -93,6 +98,11 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
     candidates = protocol.usable_labels(data.labels, data.frames, data.videos, split.train)
     labels = protocol.draw_labels(candidates, settings.label_seed, settings.label_fraction, settings.label_count)
     protocol.assert_subjects(labels, split.train, "drawn labels")
+    if settings.amplitude == "crossfit" and (people := labels["subject"].nunique()) < LEAST_SUBJECTS:
+        raise AulightError(
+            f"amplitude=crossfit: the drawn labels are of {people} subjects, and {LEAST_SUBJECTS} are needed; "
+            "draw more labels, or take amplitude=none"
+        )
     chosen_on = protocol.usable_labels(data.labels, data.frames, data.videos, split.validation)
     with run:
         prepare_process(settings.threads, settings.seed)
@@ -122,7 +132,7 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
         )
         with Tracker(run, settings.logger) as tracker:
             if settings.model.kind == "network":
-                task = Task(run, settings, data, split, labels, mean.tolist(), std.tolist())
+                task = Task(run, settings, data, split, labels, candidates, mean.tolist(), std.tolist())
                 fitted = _train(task, stage_one, tracker)
             else:
                 fit = regress(data, labels, split, settings.model.relative, settings.model.penalties)
@@ -182,6 +192,7 @@ class Task(NamedTuple):
         data: The dataset.
         split: Its subjects.
         labels: The drawn rows: all that training may know.
+        candidates: What they were drawn from.
         mean: ``(AUs,)`` mean of the drawn labels.
         std: ``(AUs,)`` standard deviation of the drawn labels.
     """
@@ -191,6 +202,7 @@ class Task(NamedTuple):
     data: PreparedDataset
     split: protocol.Split
     labels: pd.DataFrame
+    candidates: pd.DataFrame
     mean: list[float]
     std: list[float]
 
@@ -222,6 +234,7 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
         loss=settings.loss,
         freeze=settings.freeze,
         optim=settings.optim,
+        ccc_share=settings.ccc_share,
     )
     if stage_one is not None:
         load_encoder(stage.encoder, stage_one.weights, stage_one.file)
@@ -251,6 +264,13 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
     trainer = make_trainer(run, settings, [best], tracker)
     fit(trainer, stage, module, run, settings)
     steps = int(trainer.global_step)
+    amplitude = None
+    if settings.amplitude == "crossfit":
+        train, seed = task.split.train, settings.label_seed
+        frames = labelled_frames(task.labels, task.candidates, data.columns, train, seed)
+        assert run.last is not None  # training has come to its end
+        set_amplitude(trainer, stage, module, run.last, frames, seed)
+        amplitude = set_amplitude(trainer, stage, module, Path(best.best_model_path), frames, seed)
     trainer.validate(stage, module, ckpt_path=best.best_model_path, verbose=False, weights_only=True)
     stage.gather_predictions()
     validated = stage.predictions
@@ -267,7 +287,12 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
     if validation_icc == -float("inf"):  # Lightning's word for one that was never defined: too few labels
         validation_icc = float("nan")
     chosen = _best_validation(run.folder / "metrics.csv")
-    return Fitted(predicted, last, validated, validation_icc, chosen, steps, {"skipped": skipped})
+    about: dict[str, object] = {"skipped": skipped}
+    if amplitude is not None:  # not the network as it was while it was trained
+        about["amplitude"] = recorded(amplitude, data.columns)
+        found = scores(predictions(data, validated, task.split.fold), data.columns)
+        validation_icc, chosen = float(mean_of(found["icc"])), named("val", found, data.columns)
+    return Fitted(predicted, last, validated, validation_icc, chosen, steps, about)
 
 
 def _best_validation(file: Path) -> dict[str, float]:

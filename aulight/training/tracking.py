@@ -1,6 +1,7 @@
 """A run's page on Weights & Biases. Nothing that goes wrong with it, or with the way there, touches the run."""
 
 import contextlib
+import math
 import netrc
 import os
 import secrets
@@ -25,6 +26,7 @@ from aulight.facs import AU_NAMES
 from aulight.files import scratch
 from aulight.runs.record import BegunFinetune, complete
 from aulight.runs.run import Run
+from aulight.scoring.agreement import METRICS
 from aulight.settings.logger import CsvSettings, WandbSettings
 from aulight.training.media import draw
 
@@ -114,8 +116,8 @@ class Tracker(Logger):
             page.summary.update(dict(scores))
             rows = pd.DataFrame({"AU": data.columns, "name": [AU_NAMES.get(au, "") for au in data.aus]})
             for part in ("val", "test"):
-                for metric in ("icc", "mae", "mse"):
-                    rows[metric] = [scores[f"{part}/{metric}_{au}"] for au in data.columns]
+                for metric in METRICS:  # of which a run that an earlier aulight began may lack some
+                    rows[metric] = [scores.get(f"{part}/{metric}_{au}", math.nan) for au in data.columns]
                 page.log({f"{part}/per_au": wandb.Table(dataframe=rows)}, step=step)
 
         def media(page: Any) -> None:

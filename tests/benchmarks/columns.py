@@ -36,7 +36,8 @@ from aulight.data.faces.landmarker import Landmarker
 from aulight.data.faces.pose import Face
 from aulight.data.faces.quality import quality
 from aulight.data.video.types import Frames
-from aulight.prediction.columns import MEASURED, PRESENT_FROM, USUAL, columns_of
+from aulight.prediction.columns import MEASURED, USUAL, columns_of
+from aulight.settings.predict import PRESENT_FROM
 from tests.data.faces.astronaut import ASTRONAUT
 from tests.data.faces.posed import Posed, posed
 from tests.data.faces.spoiling import SPOILED

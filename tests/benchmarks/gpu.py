@@ -2,7 +2,7 @@
 
 Each line of the table is a real run of ``aulight pretrain`` or ``aulight finetune`` in a process of its own: resnet18
 on 112x112 frames in bf16, on the `large` synthetic faces (made first, where they are missing), with and without
-torch.compile and channels_last.
+torch.compile and channels_last; frames are augmented on the GPU, and once by the loader instead.
 
 - *frames/s*: through the encoder (the two views of a frame count twice), after the first third of the steps, in which
   kernels are chosen and compiled.
@@ -34,7 +34,7 @@ from aulight.settings.model import NetworkSettings
 
 REPOSITORY = Path(__file__).parents[2]
 STAGES = ("pretrain", "finetune")
-HEADER = ("stage", "compile", "channels_last", "frames/s", "data wait", "memory", "of peak")
+HEADER = ("stage", "augment.on", "compile", "channels_last", "frames/s", "data wait", "memory", "of peak")
 
 
 class Speed(NamedTuple):
@@ -66,21 +66,22 @@ def main() -> None:
     print(f"| {' | '.join(HEADER)} |\n|{'---|' * len(HEADER)}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         compiled = (False,) if arguments.quick else (False, True)
-        for stage, compile_, last in itertools.product(STAGES, compiled, (False, True)):
-            run = Path(folder) / f"{stage}-{compile_}-{last}"
-            train(run, stage, compile_, last, arguments)
+        ways = [("loader", False, False), *itertools.product(("device",), compiled, (False, True))]
+        for stage, (on, compile_, last) in itertools.product(STAGES, ways):
+            run = Path(folder) / f"{stage}-{on}-{compile_}-{last}"
+            train(run, stage, on, compile_, last, arguments)
             record = yaml.safe_load((run / "run.yaml").read_text())
             speed = steady(pd.read_csv(run / "metrics.csv"), frames_a_step(record["config"]))
             share = encoder_flops(run) * speed.frames_per_s / peak
             memory = "" if record["peak_gpu_mb"] is None else f"{record['peak_gpu_mb']:,} MB"
             cells = (
-                stage, str(compile_), str(last), f"{speed.frames_per_s:,.0f}", f"{speed.data_wait:.0%}", memory,
+                stage, on, str(compile_), str(last), f"{speed.frames_per_s:,.0f}", f"{speed.data_wait:.0%}", memory,
                 f"{share:.0%}",
             )  # fmt: skip
             print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def train(run: Path, stage: str, compiled: bool, channels_last: bool, arguments: argparse.Namespace) -> None:
+def train(run: Path, stage: str, on: str, compiled: bool, channels_last: bool, arguments: argparse.Namespace) -> None:
     """One run, with a row of ``metrics.csv`` for each third of its steps."""
     third = arguments.steps // 3
     settings = [
@@ -89,6 +90,7 @@ def train(run: Path, stage: str, compiled: bool, channels_last: bool, arguments:
         f"model={'resnet_tiny' if arguments.quick else 'resnet18'}",
         f"trainer={arguments.device}",
         "trainer.precision=bf16-mixed",
+        f"augment.on={on}",
         f"trainer.compile={str(compiled).lower()}",
         f"trainer.channels_last={str(channels_last).lower()}",
         f"trainer.log_every_n_steps={third}",

@@ -21,11 +21,12 @@ def test_every_run_has_its_row(smoke_data: Path) -> None:
     assert done.returncode == 0, done.stderr
     head, *rows = done.stdout.splitlines()
     assert re.search(r": \d+\.\d TFLOP/s in a bf16 matrix product$", head)
-    assert [row.split(" | ")[:3] for row in rows[2:]] == [
-        [f"| {stage}", "False", last] for stage in ("pretrain", "finetune") for last in ("False", "True")
+    ways = [["loader", "False", "False"], ["device", "False", "False"], ["device", "False", "True"]]
+    assert [row.split(" | ")[:4] for row in rows[2:]] == [
+        [f"| {stage}", *way] for stage in ("pretrain", "finetune") for way in ways
     ]
     for row in rows[2:]:
-        frames, wait, memory, share = row.strip("| ").split(" | ")[3:]
+        frames, wait, memory, share = row.strip("| ").split(" | ")[4:]
         assert float(frames.replace(",", "")) > 0
         assert 0 <= float(wait.rstrip("%")) <= 100
         assert memory == ""

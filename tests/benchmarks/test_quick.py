@@ -13,6 +13,8 @@ ROWS = (
     "loader, stride 1: decoded",
     "loader, stride 4: delivered",
     "loader, stride 4, augmented: delivered",
+    "loader, stride 4: augmented",
+    "loader, stride 4: to be augmented on a device",
     "stage one, training step",
     "stage two, training step",
     "stage one, bf16 over fp32",

@@ -19,8 +19,8 @@ from aulight.settings.training import ClipSettings
 Make = Callable[..., PreparedDataset]
 Decode = Callable[[npt.NDArray[np.uint8]], list[tuple[int, int]]]
 Batch = Mapping[str, object]
-NONE = AugmentSettings(clip=[], frame=[])
-FLIP = AugmentSettings.model_validate({"clip": [], "frame": [{"name": "HorizontalFlip", "p": 0.5}]})
+NONE = AugmentSettings(on="auto", clip=[], frame=[])
+FLIP = AugmentSettings.model_validate({"on": "auto", "clip": [], "frame": [{"name": "HorizontalFlip", "p": 0.5}]})
 PARTS = ["unlabelled", "train", "train", "train", "validation", "test", "test", "unlabelled"]
 LENGTHS = [40, 30, 26, 40, 33, 40, 21, 24]
 TRAIN, VALIDATION, TEST = [1, 2, 3], [4], [5, 6]

@@ -31,7 +31,7 @@ JITTER: list[Spec] = [
 
 
 def augmentation(clip: list[Spec], frame: list[Spec]) -> Augmentation:
-    return Augmentation(AugmentSettings.model_validate({"clip": clip, "frame": frame}))
+    return Augmentation(AugmentSettings.model_validate({"on": "auto", "clip": clip, "frame": frame}))
 
 
 def picture(height: int = 32, width: int = 40) -> npt.NDArray[np.uint8]:
@@ -168,7 +168,7 @@ def test_a_wrong_transform_is_named_in_one_line(
 @pytest.mark.parametrize("level", ["clip", "frame"])
 def test_a_transform_without_a_name_is_refused(level: str) -> None:
     with pytest.raises(AulightError, match=rf"^augment\.{level}\S*name: is missing"):
-        read(AugmentSettings, {"clip": [], "frame": []} | {level: [{"p": 1.0}]}, "augment")
+        read(AugmentSettings, {"on": "auto", "clip": [], "frame": []} | {level: [{"p": 1.0}]}, "augment")
 
 
 @pytest.mark.parametrize("make", [_clip_level, _frame_level])

@@ -266,14 +266,14 @@ def fit(
     trainer(epochs, *callbacks).fit(stage, module, ckpt_path=resume, weights_only=True)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("workers", "on"), [(0, "loader"), (2, "loader"), (2, "device")])
 def test_every_epoch_has_its_own_clips_and_a_resumed_run_has_them_too(
-    tmp_path: Path, data: PreparedDataset, workers: int
+    tmp_path: Path, data: PreparedDataset, workers: int, on: str
 ) -> None:
     def module() -> ContrastiveData:
-        return contrastive(data, augment=FLIP, workers=workers)
+        return contrastive(data, augment=FLIP.model_copy(update={"on": on}), workers=workers)
 
-    clips = module()._train
+    clips = module()._train  # changed in this process, which is exact where frames are only turned round
     expected = [clips[[(epoch, 4 * b + i) for i in range(4)]] for epoch in range(4) for b in range(5)]
     whole, first, second = Listener(), Listener(), Listener()
     fit(whole, module(), 4)

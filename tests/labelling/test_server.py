@@ -359,6 +359,19 @@ def test_a_table_of_the_users_own_is_not_written_over(
     assert (tmp_path / "other.csv").read_text() == "changed by hand"
 
 
+def test_a_folder_that_was_moved_goes_on(label: Label, tmp_path: Path) -> None:
+    """Its tables are still known as its own, and are written anew."""
+    served = label(*DRAW)
+    frame = served.get("api/state")[1]["frames"][0]
+    served.score(frame["video"], frame["frame"], 12, 4)
+    assert served.end()[0] == 0
+    (tmp_path / "to_label").rename(tmp_path / "elsewhere")
+    again = label(sample="elsewhere", named=False)
+    again.score(frame["video"], frame["frame"], 12, 5)
+    assert again.end()[0] == 0
+    assert pd.read_csv(tmp_path / "elsewhere/labels.csv")["AU12"].tolist() == [5]
+
+
 def test_a_file_of_scores_that_cannot_be_used_is_said(aulight: Command, sampled: list[str], tmp_path: Path) -> None:
     (tmp_path / "drawn" / FILE).mkdir()
     outcome = aulight("label", *sampled)

@@ -18,9 +18,10 @@ from aulight.data.faces.quality import quality
 from aulight.data.video.raw import raw_frames
 from aulight.data.video.write import write_video
 from aulight.errors import AulightError
-from aulight.prediction.columns import GROUPS, MEASURED, PRESENT_FROM, USUAL, columns_of
+from aulight.prediction.columns import GROUPS, MEASURED, USUAL, columns_of
 from aulight.prediction.companion import Wanted
 from aulight.prediction.untrained import AUS, intensities
+from aulight.settings.predict import PRESENT_FROM
 from tests.data.faces.astronaut import couple, film
 from tests.data.faces.spoiling import masked
 
@@ -31,7 +32,9 @@ OPENFACE += [f"pose_{kind}{axis}" for kind in "TR" for axis in "xyz"]
 OPENFACE += [f"{axis}_{number}" for axis in "xyXYZ" for number in range(68)]
 """Columns of its FeatureExtraction, by its own page on the output's format."""
 
-ALL = f"columns=[{','.join(GROUPS)}]"
+ALL = f"columns=[{','.join(group for group in GROUPS if group != 'sides')}]"
+"""Of what every model has; tests/prediction/test_sides.py has the sides."""
+
 AU_COLUMNS = [f"AU{au:02d}_r" for au in AUS]
 
 
@@ -171,7 +174,7 @@ def test_python_refuses_what_it_does_not_know() -> None:
         columns_of(["eyes"], 1.0, None, found=True)
     with pytest.raises(AulightError, match="add faces=mediapipe"):
         columns_of(["quality"], 1.0, 0.5, found=False)
-    assert columns_of(GROUPS, 1.0, None, found=False).names == []
+    assert columns_of(GROUPS, 1.0, None, found=False, sides=["AU12_left", "AU12_right"]).names == []
 
 
 def test_companions_of_before_said_nothing_of_columns() -> None:

@@ -6,7 +6,8 @@ import pytest
 from aulight.data.faces.landmarker import _EXPRESSIVE, Landmarker
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.facs import AU_NAMES
-from aulight.prediction.untrained import AUS, DEAD, EMPTY, TABLE, Rest, Untrained, intensities, notes
+from aulight.prediction.rest import Rest
+from aulight.prediction.untrained import AUS, DEAD, EMPTY, TABLE, Untrained, intensities, notes
 from tests.data.faces.astronaut import ASTRONAUT
 
 
@@ -63,12 +64,12 @@ def test_rest_is_the_lowest_tenth_so_far() -> None:
     draw = np.random.default_rng(1)
     seen = draw.beta(0.5, 2, (1500, len(AUS))).astype(np.float32) * 5
     seen[:, list(map(AUS.index, DEAD))] = np.nan
-    rest = Rest()
+    rest = Rest(len(AUS))
     for frame, values in enumerate(seen):
         found = rest.above(values)
         if frame % 50 == 7:
             expected = values - np.quantile(seen[: frame + 1], 0.1, axis=0, method="inverted_cdf")
-            np.testing.assert_allclose(found, np.maximum(expected, 0), rtol=0, atol=0.0101)
+            np.testing.assert_allclose(found, np.maximum(expected, 0), rtol=0, atol=0.00101)
     assert np.isnan(found).tolist() == [au in DEAD for au in AUS]
 
 

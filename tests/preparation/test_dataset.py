@@ -443,7 +443,7 @@ def test_a_real_face_from_raw_video_to_clips(aulight: Command, folder_tree: Any,
     data = PreparedDataset(tmp_path / "data")
     assert data.meta["crop_size"] == 128
     assert (data.frames["face_confidence"] > 0.9).all()
-    clip, plain = ClipSettings(length=8, stride=[1, 2]), AugmentSettings(clip=[], frame=[])
+    clip, plain = ClipSettings(length=8, stride=[1, 2]), AugmentSettings(on="auto", clip=[], frame=[])
     clips = ContrastiveData(data, data.rows(data.videos["subject"].tolist()), clip, plain, 1, 64, 4, 1, 0, 0, "raise")
     (batch,) = clips.train_dataloader()
     assert batch["clips"].shape == (4, 1, 8, 64, 64, 3)

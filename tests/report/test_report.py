@@ -175,9 +175,11 @@ def test_tables_agree_with_the_summary(written: Path) -> None:
         shown = [f"{record['icc']:.3f}", f"[{low:.3f}, {high:.3f}]"]
         assert re.search(r"\|\s*".join(map(re.escape, [shown[0] + " ", shown[1]])), markdown)
         assert " & ".join(shown) in latex
-        units = [f"{record['per_au'][au]['icc']:.3f}" for au in AUS] + [f"{record['icc']:.3f}"]
-        assert " | ".join(units) in markdown
-        assert " & ".join(units) in latex
+        for score in ("icc", "pearson"):
+            units = [f"{record['per_au'][au][score]:.3f}" for au in AUS] + [f"{record[score]:.3f}"]
+            assert " | ".join(units) in markdown
+            assert " & ".join(units) in latex
+        assert all(abs(of_unit["icc"]) <= abs(of_unit["pearson"]) + 1e-12 for of_unit in record["per_au"].values())
     assert "small_set/dead left out: failed: out of memory" in markdown
     assert (
         "- small_set, with stage one: stage one learned from the training folds' own frames without labels\n"

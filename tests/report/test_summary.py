@@ -600,6 +600,22 @@ def test_says_where_stage_one_was(tmp_path: Path, write_run: WriteRun) -> None:
     )
 
 
+def test_says_where_the_default_model_is_from(tmp_path: Path, write_run: WriteRun) -> None:
+    """Not from a stage one, which has no labels. Oracle: docs/default-model.md."""
+    boxed = {"dataset": "portraits", "own_frames": False, "subjects": 4000, "unlabelled_subjects": 4000}
+    other = {"dataset": "videos of a lab", "own_frames": False, "subjects": 70, "unlabelled_subjects": 70}
+    write_run("boxed", arm="default_model", stage_one=boxed)
+    write_run("other", arm="default_model", fold=2, stage_one=other)
+    write_run("alone", arm="mine", stage_one=boxed)
+    summary, began = summarised(tmp_path), "the default model, trained on labelled rendered faces of 4,000 people"
+    both = f"stage one learned from videos of a lab (70 subjects), or stage two began with {began}"
+    assert sorted(summary.notes) == [
+        f"made, from the default model: {both}",
+        f"made, mine: stage two began with {began}",
+    ]
+    assert f"made, from the default model, 2% labels: pools runs whose {both}" in summary.warnings
+
+
 @pytest.mark.parametrize("settings", [{"swaps": 0}, {"level": 1.0}])
 def test_refuses_settings_of_uncertainty(settings: dict[str, Any]) -> None:
     uncertainty = {"swaps": 50, "seed": 0, "level": 0.95} | settings

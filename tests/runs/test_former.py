@@ -1,4 +1,4 @@
-"""Runs of stage one that were begun when each frame of another clip had a weight of its own."""
+"""Runs that were begun by an earlier aulight, which weighed candidates and augmented frames in other ways."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import yaml
 
 from aulight.errors import AulightError
 from aulight.runs.composed import composed, register_resolvers, settings_from
-from aulight.runs.former import as_begun
+from aulight.runs.former import as_begun, augmented_as_begun
 from aulight.runs.run import Run
 from aulight.settings.pretrain import PretrainSettings
 
@@ -84,3 +84,39 @@ def test_other_settings_are_refused_as_ever(tmp_path: Path) -> None:
     _begun(tmp_path / "run")
     with pytest.raises(AulightError, match=r"other settings \(loader\.batch_size was 32, is 8\)"):
         Run.begin(tmp_path / "run", _settings())
+
+
+def _begun_before_augment_on(folder: Path, checkpoint: bool = True) -> PretrainSettings:
+    settings = _settings("loader.batch_size=32")
+    config = settings.model_dump(exclude_unset=True)
+    del config["augment"]["on"]
+    folder.mkdir()
+    (folder / "run.yaml").write_text(
+        yaml.safe_dump({"command": "pretrain", "outcome": "interrupted", "config": config})
+    )
+    if checkpoint:
+        (folder / "checkpoints").mkdir()
+        (folder / "checkpoints" / "last.ckpt").touch()
+    return settings
+
+
+def test_frames_are_augmented_as_at_the_beginning_also_a_second_time(tmp_path: Path) -> None:
+    settings = _begun_before_augment_on(tmp_path / "run")
+    for _ in range(2):
+        run = Run.begin(tmp_path / "run", settings)
+        assert augmented_as_begun(settings, run.record.config).augment.on == "albumentations"
+        with pytest.raises(KeyboardInterrupt), run:
+            raise KeyboardInterrupt
+
+
+def test_a_new_run_and_one_that_got_nowhere_are_augmented_as_their_settings_say(tmp_path: Path) -> None:
+    settings = _begun_before_augment_on(tmp_path / "old", checkpoint=False)
+    for name in ("old", "new"):
+        assert augmented_as_begun(settings, Run.begin(tmp_path / name, settings).record.config) == settings
+
+
+def test_another_way_to_augment_that_is_asked_for_is_another_run(tmp_path: Path) -> None:
+    _begun_before_augment_on(tmp_path / "run")
+    typed = "augment.on=loader"
+    with pytest.raises(AulightError, match=r"other settings \(augment\.on was albumentations, is loader\)"):
+        Run.begin(tmp_path / "run", _settings("loader.batch_size=32", typed), [typed])

@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from aulight.errors import AulightError
+from aulight.runs.compared import differences, dotted
 from aulight.runs.record import (
     BegunFinetune,
     DatasetRecord,
@@ -13,8 +14,6 @@ from aulight.runs.record import (
     OriginRecord,
     PretrainRecord,
     complete,
-    differences,
-    dotted,
     read_record,
 )
 from aulight.settings.finetune import FinetuneSettings
@@ -154,3 +153,18 @@ def test_differences() -> None:
     new = {"a": 1, "b": {"c": [1, 3], "d": {"e": None, "f": 0}}, "data": {"root": "y"}}
     assert differences(old, new, ["data.root"]) == ["b.c was [1, 2], is [1, 3]", "b.d.f was None, is 0"]
     assert differences(old, new, ["data", "b"]) == []
+
+
+def test_what_an_earlier_aulight_had_no_setting_for() -> None:
+    """It goes on as it was: by the squared error, its amplitude as it was learned."""
+    old = {"label_seed": 0, "loss": "mse"}
+    assert differences(old, old | {"ccc_share": 1.0, "amplitude": "none"}, []) == []
+    assert differences(old, old | {"amplitude": "crossfit"}, []) == ["amplitude was none, is crossfit"]
+    assert differences({"seed": 0}, {"seed": 0, "ccc_share": 1.0}, []) == ["ccc_share was None, is 1.0"]
+
+
+def test_a_run_of_before_augmentation_had_a_place_had_it_from_albumentations() -> None:
+    old: dict[str, Any] = {"augment": {"clip": [], "frame": []}}
+    now: dict[str, Any] = {"on": "albumentations", "clip": [], "frame": []}
+    assert differences(old, {"augment": now}, []) == []
+    assert differences(old, {"augment": now | {"on": "device"}}, []) == ["augment.on was albumentations, is device"]

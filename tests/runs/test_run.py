@@ -185,7 +185,7 @@ def test_record_of_a_stage_two_run(finetuned: Path, pretrained: Path) -> None:
     assert (record["label_fraction"], record["seed"], record["label_seed"], record["steps"]) == (0.1, 0, 0, 6)
     assert {len(record["protocol"][part]) for part in ("validation", "test")} == {3}
     assert len(record["protocol"]["train"]) == 6
-    assert set(record["test"]) == {"icc", "mae", "mse", "per_au"}
+    assert set(record["test"]) == {"icc", "mae", "mse", "pearson", "per_au"}
     assert len(record["train_label_mean"]) == len(record["test"]["per_au"]) == 12
     assert record["config"]["pretrained"] == str(pretrained)
     assert record["skipped"] == {}

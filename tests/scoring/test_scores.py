@@ -25,9 +25,10 @@ def table() -> pd.DataFrame:
 def test_scores_of_a_table(table: pd.DataFrame) -> None:
     """Of AU01, by hand: cov 6.75, variances 8.75 and 6.75 (all times n); errors 0, 0, 1, 1."""
     found = scores(table, COLUMNS)
-    assert list(found) == ["icc", "mae", "mse"]
+    assert list(found) == ["icc", "mae", "mse", "pearson"]
     assert found["icc"][0] == pytest.approx(2 * 6.75 / (8.75 + 6.75))
     assert (found["mae"][0], found["mse"][0]) == (0.5, 0.5)
+    assert found["pearson"][0] == pytest.approx(6.75 / (8.75 * 6.75) ** 0.5)
     assert all(np.isnan(values[1]) for values in found.values())
 
 
@@ -35,6 +36,7 @@ def test_what_is_undefined_is_left_out_of_means(table: pd.DataFrame) -> None:
     found = scores(table, COLUMNS)
     short, logged = summary(found, COLUMNS), named("test", found, COLUMNS)
     assert (short["icc"], short["mae"], short["mse"]) == tuple(found[name][0] for name in ("icc", "mae", "mse"))
+    assert short["pearson"] == logged["test/pearson"] == logged["test/pearson_AU01"] == found["pearson"][0]
     assert list(short["per_au"]) == COLUMNS
     assert np.isnan(short["per_au"]["AU12"])
     assert (logged["test/icc"], logged["test/mae"]) == (short["icc"], short["mae"])

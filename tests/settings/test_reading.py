@@ -102,6 +102,8 @@ def test_a_value_by_itself(command: str, override: str, line: str, composed: Com
          "model.embedding=50: a multiple of 16 is needed with model.norm=group"),
         ("finetune", "model=blendshapes pretrained=/x",
          "pretrained=/x: model=blendshapes has no network; drop one of the two"),
+        ("finetune", "model=blendshapes amplitude=crossfit",
+         "amplitude=crossfit: model=blendshapes has no network; none is needed"),
         ("finetune", "label_count=5", "label_count=5: given beside label_fraction=0.02; set one of them to null"),
         ("finetune", "label_fraction=null", "label_fraction=None: a share is needed, or a number as label_count="),
         ("predict", "max_frames=5", "max_frames=5: only of a webcam; of videos, end=<seconds>"),
@@ -110,10 +112,15 @@ def test_a_value_by_itself(command: str, override: str, line: str, composed: Com
          "baseline=rest: only with model=table; baseline=person takes each person's rest from any scores"),
         ("predict", "baseline=rest",
          "baseline=rest: only with model=table; baseline=person takes each person's rest from any scores"),
-        ("predict", "baseline=person overlay=true",
-         "baseline=person: not with overlay=true, which is drawn before a person's rest is known"),
+        ("predict", "baseline=person explain=12",
+         "explain=12: not with baseline=person; heat is made before a person's rest is known"),
         ("predict", "baseline=person input=webcam:0",
          "baseline=person: only of files, whose end is known; with model=table, baseline=rest"),
+        ("predict", "pictures=film input=webcam:0",
+         "pictures=film: only of pictures; what a webcam sees is a film"),
+        ("predict", "present_from=2", "present_from=2: needs presence among columns"),
+        ("predict", "columns=[sides]", "columns=[sides]: only model=table tells left from right; other models say one "
+         "intensity of both sides"),
         ("predict", "elan=true events=null", "elan=True: needs events; leave events=null out"),
         ("predict", "events.leave=2", "events.leave=2: at most enter=1 is needed"),
         ("predict", "faces=none model=table",
@@ -150,6 +157,8 @@ def test_a_value_in_the_light_of_others(command: str, overrides: str, line: str,
         ("finetune", "optim.warmup=0"),
         ("predict", "input=webcam:0 max_frames=5"),
         ("predict", "faces=none model=run"),
+        ("predict", "baseline=person overlay=true"),
+        ("predict", "model=table columns=[sides,presence] present_from=2"),
         ("predict", "device=cuda:1 precision=32 coverage=null"),
         ("prepare", "data.source=x labels=[a.csv,b.csv] crop_size=64"),
         ("export", "format=onnx output=a.onnx"),
@@ -229,7 +238,7 @@ def test_a_webcam_has_a_number(given: str, camera: int | None, composed: Compose
 
 def test_messages_are_one_line_and_not_endless(composed: Composed) -> None:
     plain = composed("finetune")
-    assert _line("finetune", plain | {"loss": "a\nb"}) == "loss=a b: one of mse, smooth_l1 is needed"
+    assert _line("finetune", plain | {"loss": "a\nb"}) == "loss=a b: one of mse, smooth_l1, ccc is needed"
     odd: dict[Any, Any] = {3: 1}
     long = _line("finetune", plain | {"clip": list(range(1000))})
     assert len(long) < 300

@@ -226,7 +226,7 @@ def test_what_may_differ_between_runs() -> None:
 
 def test_choices_and_bounds_are_told(composed: Composed) -> None:
     told = {setting.name: setting for setting in walk(FinetuneSettings, composed("finetune"))}
-    assert told["loss"].kind.choices == ("mse", "smooth_l1")
+    assert told["loss"].kind.choices == ("mse", "smooth_l1", "ccc")
     assert told["model.skip"].kind.choices == ("true", "false")
     assert told["model.backbone"].kind.choices[0] == "resnet_tiny"
     assert told["label_fraction"].kind.bounds == {"gt": 0, "le": 1}

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import pytorch_lightning as pl
@@ -21,7 +22,7 @@ from torch.utils.data import DataLoader
 
 from aulight import protocol
 from aulight.data.batches import ClipBatch
-from aulight.data.loaders import RegressionData
+from aulight.data.loaders import ContrastiveData, RegressionData
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.runs.run import Run
@@ -226,6 +227,10 @@ def _clips() -> tuple[Tensor, Tensor]:
     return clips, targets
 
 
+SHARE = 0.7
+"""Of 1 - CCC."""
+
+
 class _Plain(RegressionStage):
     """Weights move by the negative gradient."""
 
@@ -233,9 +238,9 @@ class _Plain(RegressionStage):
         return torch.optim.SGD(self.parameters(), lr=1.0)
 
 
-def _stage() -> _Plain:
+def _stage(loss: Any = "mse") -> _Plain:
     torch.manual_seed(0)
-    stage = _Plain(ENCODER, [1, 2], [0.5, 1.0], [0.5, 2.0], 2, 2 / 25, 3, "mse", "none", OPTIM)
+    stage = _Plain(ENCODER, [1, 2], [0.5, 1.0], [0.5, 2.0], 2, 2 / 25, 3, loss, "none", OPTIM, SHARE)
     torch.nn.init.normal_(stage.regressor.linear.weight)
     return stage
 
@@ -246,27 +251,41 @@ def _batch(clips: Tensor, targets: Tensor) -> ClipBatch:
     return {"clips": clips, "video": nobody, "subject": nobody, "frames": frames, "skipped": [], "targets": targets}
 
 
-def _slow_gradient() -> dict[str, Tensor]:
-    """Of the mean over all known targets of the eight clips, one target after the other."""
+def _slow_gradient(loss: str = "mse", batches: int = 1) -> dict[str, Tensor]:
+    """Of the mean over all known targets of the eight clips, one target after the other.
+
+    By the squared error; or, of each batch, as many of its labels as are of an AU that varies there by Lin's formula.
+    """
     stage, (clips, targets) = _stage(), _clips()
-    losses = []
+    pairs: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {}
     for clip, frame, au in torch.argwhere(~targets.isnan()).tolist():
         pixels = (clips[clip : clip + 1, 0].float() / 255 - 0.5) / 0.25
         features, _ = stage.encoder(pixels.permute(0, 1, 4, 2, 3))
         outputs = features[0, frame, :, 0, 0] @ stage.regressor.linear.weight.T + stage.regressor.linear.bias
-        losses.append((outputs[au] - (targets[clip, frame, au] - [0.5, 1.0][au]) / [0.5, 2.0][au]) ** 2)
-    assert len(losses) == 15
-    torch.autograd.backward(torch.stack(losses).sum() / len(losses))
+        label = (targets[clip, frame, au] - [0.5, 1.0][au]) / [0.5, 2.0][au]
+        pairs.setdefault((clip * batches // 8, au), []).append((outputs[au], label))
+    total, agreeing = torch.zeros(()), 0
+    for of_unit in pairs.values():
+        x, y = (torch.stack(part) for part in zip(*of_unit, strict=True))
+        term = (x - y).square().mean()
+        if loss == "ccc" and len(of_unit) >= 5:
+            spread = x.var(correction=0) + y.var(correction=0) + (x.mean() - y.mean()) ** 2
+            ccc = 2 * ((x - x.mean()) * (y - y.mean())).mean() / spread
+            term, agreeing = (1 - SHARE) * term + SHARE * (1 - ccc), agreeing + 1
+        total = total + len(of_unit) * term
+    assert sum(map(len, pairs.values())) == 15
+    assert agreeing == (0 if loss == "mse" else {1: 2, 2: 1, 4: 0}[batches])
+    torch.autograd.backward(total / 15)
     return {name: parameter.grad for name, parameter in stage.named_parameters() if parameter.grad is not None}
 
 
-def _one_step(rank: int, world: int, batches: int, folder: Path) -> None:
+def _one_step(rank: int, world: int, batches: int, folder: Path, loss: str = "mse") -> None:
     clips, targets = _clips()
     shares: list[ClipBatch] = []
     for some, known in zip(clips.chunk(batches), targets.chunk(batches), strict=True):
         own, of_own = some.chunk(world)[rank], known.chunk(world)[rank]
         shares.append(_batch(own, of_own))
-    stage = _stage()
+    stage = _stage(loss)
     before = {name: parameter.detach().clone() for name, parameter in stage.named_parameters()}
     trainer = pl.Trainer(
         accelerator="cpu", devices=world, strategy="ddp" if world > 1 else "auto", accumulate_grad_batches=batches,
@@ -289,6 +308,63 @@ def test_every_label_of_a_step_counts_alike(world: int, batches: int, tmp_path: 
     else:
         _in_processes(_one_step, world, world, batches, tmp_path)
     expected = _slow_gradient()
+    for rank in range(world):
+        moved = torch.load(tmp_path / f"{rank}.pt")
+        assert moved.keys() == expected.keys()
+        for name, gradient in expected.items():
+            torch.testing.assert_close(moved[name], gradient, rtol=1e-3, atol=2e-5, msg=name)
+
+
+class _Keeping(pl.LightningModule):
+    """Learns nothing, and keeps the clips that it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.clips: list[Tensor] = []
+
+    def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
+        self.clips.append(batch["clips"])
+        return self.weight * 1
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+def _augmented(rank: int, world: int, root: Path, folder: Path) -> None:
+    data, lists = PreparedDataset(root), finetune_settings("augment=strong", "augment.on=device").augment
+    rows, clip = np.arange(len(data.videos)), ClipSettings(length=3, stride=[1, 2])
+    module = ContrastiveData(data, rows, clip, lists, 2, 64, 4, 2, 1, 0, "raise")
+    trainer = pl.Trainer(
+        accelerator="cpu", devices=world, strategy="ddp" if world > 1 else "auto", max_epochs=2, logger=False,
+        use_distributed_sampler=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False,
+    )  # fmt: skip
+    stage = _Keeping()
+    trainer.fit(stage, module)
+    torch.save(torch.stack(stage.clips), folder / f"{rank}of{world}.pt")
+
+
+@pytest.mark.slow
+def test_two_processes_augment_the_clips_of_one(smoke_data: Path, tmp_path: Path) -> None:
+    _in_processes(_augmented, 2, 2, smoke_data, tmp_path)
+    _augmented(0, 1, smoke_data, tmp_path)
+    one, *two = (torch.load(tmp_path / name) for name in ("0of1.pt", "0of2.pt", "1of2.pt"))
+    assert one.shape[:4] == (4, 4, 2, 3)
+    torch.testing.assert_close(torch.cat(two, 1), one, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("world", "batches"),
+    [(1, 1), (1, 2), pytest.param(2, 1, marks=pytest.mark.slow), pytest.param(2, 2, marks=pytest.mark.slow)],
+)
+def test_agreement_is_over_each_batch_of_all_processes(world: int, batches: int, tmp_path: Path) -> None:
+    """Oracle: Lin's formula over all labels of a batch in one process; batches that make a step have one each."""
+    if world == 1:
+        _one_step(0, 1, batches, tmp_path, "ccc")
+    else:
+        _in_processes(_one_step, world, world, batches, tmp_path, "ccc")
+    expected = _slow_gradient("ccc", batches)
     for rank in range(world):
         moved = torch.load(tmp_path / f"{rank}.pt")
         assert moved.keys() == expected.keys()

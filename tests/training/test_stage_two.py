@@ -19,7 +19,7 @@ from aulight.files import write_table, write_yaml
 from aulight.nets.stream import FrameStream
 from aulight.runs.composed import composed, register_resolvers, settings_from
 from aulight.runs.record import read_record
-from aulight.scoring.agreement import icc, mae, mean, mse
+from aulight.scoring.agreement import icc, mae, mean, mse, pearson
 from aulight.scoring.scores import scores
 from aulight.settings.finetune import FinetuneOptimSettings, FinetuneSettings
 from aulight.settings.model import NetworkSettings
@@ -83,7 +83,7 @@ def test_predictions_are_the_best_checkpoint_on_whole_test_videos(
         assert (merged[f"{au}_true"] == merged[au]).all()
 
     values = [torch.from_numpy(table[columns].to_numpy(float, copy=True)) for columns in (predictions, truths)]
-    for name, function in (("icc", icc), ("mae", mae), ("mse", mse)):
+    for name, function in (("icc", icc), ("mae", mae), ("mse", mse), ("pearson", pearson)):
         assert record["test"][name] == pytest.approx(float(function(*values).nanmean()), abs=1e-9)
     assert list(record["test"]["per_au"].values()) == pytest.approx(icc(*values).tolist(), abs=1e-9, nan_ok=True)
 

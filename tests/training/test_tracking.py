@@ -173,7 +173,7 @@ def test_every_scalar_of_stage_two(sweep: list[Path]) -> None:
         (page,) = _pages(run)
         _assert_logged([page.table], run)
     columns = PreparedDataset(Path(page.config["data"]["root"])).columns
-    scores = {f"{part}/{name}_{au}" for part in ("val", "test") for name in ("icc", "mae", "mse") for au in columns}
+    scores = {f"{part}/{name}_{au}" for part in ("val", "test") for name in agreement.METRICS for au in columns}
     assert scores | {"train/loss", "lr", "lr_encoder", "speed/frames_per_s", "val/icc"} <= set(page.table)
     assert page.table["val/icc"].count() == 3
     assert page.table["lr_encoder"].dropna().tolist() == pytest.approx((0.6 * page.table["lr"].dropna()).tolist())
@@ -193,7 +193,7 @@ def _expected_scores(run: Path, columns: list[str]) -> dict[str, Any]:
     preds, true = (
         torch.from_numpy(table[[f"{au}_{k}" for au in columns]].to_numpy(float, copy=True)) for k in ("pred", "true")
     )
-    return {name: getattr(agreement, name)(preds, true).tolist() for name in ("icc", "mae", "mse")}
+    return {name: getattr(agreement, name)(preds, true).tolist() for name in agreement.METRICS}
 
 
 def test_tables_and_summary(sweep: list[Path], smoke_data: Path) -> None:

@@ -63,7 +63,7 @@ def _say(predicted: Predicted) -> None:
         advice = "faces.all=true gives everybody"
         for line in about_following(tally.not_followed, tally.elsewhere, advice, whom, tally.crowded, looks):
             say(f"  note: {line}")
-    for line in shorten_lines([note for found in results.values() for note in found.notes]):
+    for line in shorten_lines(list(dict.fromkeys(note for found in results.values() for note in found.notes))):
         say(f"  note: {line}")
     for folder, reason in predicted.closed.items():
         say(f"  note: {folder} was not looked into ({reason})")
@@ -71,7 +71,7 @@ def _say(predicted: Predicted) -> None:
         say(f"  note: passed over, for videos with bars are called so: {shorten(overlays)}; input=<file> scores one")
     for line in about_others(predicted.others):
         say(f"  note: {line}")
-    for note in predictor.notes:
+    for note in [*predictor.useless(results), *predictor.notes]:
         say(f"  note: {note}")
     if problems:
         told = f"{len(problems)} of {len(results)} videos could not be read to their end:"

@@ -30,6 +30,9 @@ WIDER = 1.5
 CONFIRMS = 0.3
 """Intersection over union of the detector's box and that of landmarks, from which on the two are of one face."""
 
+NONE = -2.0
+"""Logit that stands for all that is less."""
+
 _EYES, _EYE_CORNERS = (0, 1), (33, 263)
 """Points whose line is level on an upright face: of the detector, and of the landmarks."""
 
@@ -118,11 +121,31 @@ class Detections:
 
     def is_around(self, landmarks: Array) -> bool:
         """Whether one of them is where landmarks ``(478, 2)`` of a face lie."""
-        low, high = landmarks.min(0), landmarks.max(0)
-        sides = np.minimum(self.boxes[:, 2:], high) - np.maximum(self.boxes[:, :2], low)
-        common = np.maximum(sides, 0).prod(1)
-        areas = (self.boxes[:, 2:] - self.boxes[:, :2]).prod(1) + (high - low).prod()
-        return bool((common > CONFIRMS * (areas - common)).any())
+        return bool(_around_landmarks(self.boxes, landmarks).any())
+
+
+def _around_landmarks(boxes: Array, landmarks: Array) -> npt.NDArray[np.bool_]:
+    """Which of boxes ``(count, 4)`` are of the face whose landmarks lie there."""
+    low, high = landmarks.min(0), landmarks.max(0)
+    sides = np.minimum(boxes[:, 2:], high) - np.maximum(boxes[:, :2], low)
+    common = np.maximum(sides, 0).prod(1)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (high - low).prod()
+    around: npt.NDArray[np.bool_] = common > CONFIRMS * (areas - common)
+    return around
+
+
+def evidence(values: Tensor, logits: Tensor, landmarks: Array) -> float:
+    """How sure the detector is that a face is where landmarks lie: the highest logit, :data:`NONE` at least.
+
+    Args:
+        values: As of :func:`found`, as the next.
+        logits: As there.
+        landmarks: ``(478, 2)`` in pixels of what the detector was shown.
+    """
+    middle, sides = values[:, :4].astype(np.float64).reshape(-1, 2, 2).swapaxes(0, 1)
+    middle = middle + _ANCHORS
+    around = _around_landmarks(np.concatenate([middle - sides / 2, middle + sides / 2], 1), landmarks)
+    return float(logits[around].max(initial=NONE))
 
 
 def found(values: Tensor, logits: Tensor, shown: Region) -> Detections:

@@ -107,7 +107,7 @@ class _Search:
             # without a face, this costs as much as looking at the whole picture in every frame
             self._wait = len(windows) * (4 if faces else 1)
             found = (face for window in windows for face in self._look(image, window, whole=True))
-            over = sorted(found, key=lambda face: -face.pose[2])
+            over = self._clear(image, sorted(found, key=lambda face: -face.pose[2]), faces)
             # beside those that are there: a window that holds half of a large face may lay a small one on it
             _add_new(faces, [face for face in over if not _is_on(face, faces)], most)
 
@@ -152,6 +152,11 @@ class _Search:
                 _add_new(faces, self._look(image, _window_around(pose, image)), most)
             lost = lost or not _is_among(pose, faces, NEAR)
         return lost
+
+    def _clear(self, image: Frames, over: list[Face], faces: list[Face]) -> list[Face]:
+        """Those that are there or clearly faces; all where that is none, since a badge is seldom without a person."""
+        clear = [face for face in over if _is_on(face, faces) or self._landmarker.is_clear(image, face)]
+        return clear if clear or faces else over
 
     def _look(self, image: Frames, window: _Window, whole: bool = False) -> list[Face]:
         """The faces in a window of a picture; if wished, those only that no border of it cuts."""

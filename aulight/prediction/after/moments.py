@@ -50,13 +50,14 @@ class Moments:
     def add(self, scored: Scored) -> None:
         """The next frame."""
         self._frame += 1
+        number = self._frame if scored.frame.place is None else scored.frame.place + 1  # as the table has it
         for person in scored.seen:
             small: Frames | None = None
             for au, value in zip(self._columns, scored.values[person].tolist(), strict=True):
                 if value > (self._best[au].value if au in self._best else 0.0):  # also: is not NaN
                     small = _small(scored.faces[person].crop) if small is None else small
                     seconds = float(self._frame) if self._photos else scored.frame.time_s
-                    self._best[au] = _Best(value, self._frame, person, seconds, small)
+                    self._best[au] = _Best(value, number, person, seconds, small)
 
     def chosen(self, table: pd.DataFrame) -> list[tuple[Moment, Frames]]:
         """The moments that stand out most from the AU's median, apart from each other, in order of time.

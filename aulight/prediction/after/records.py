@@ -93,7 +93,7 @@ class After(_Record):
         strips: Of each AU of the person who is seen longest, a digit (:data:`aulight.prediction.after.people.LEVELS`)
             for the highest intensity in each of as many equal parts of the video, ``-`` without a face.
         moments: The pictures, in their order.
-        rest: Of each person (``0``) and AU, what ``baseline=person`` took away.
+        rest: Of each person (``0``) what ``baseline=person`` took away, by AU (``AU12``) or side (``AU12_left``).
     """
 
     asked: Asked

@@ -1,5 +1,6 @@
 """Reads of a table what is needed, and takes each person's own rest away: a million rows take little memory."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,35 +11,42 @@ import pandas as pd
 
 from aulight.facs import MAX_INTENSITY
 from aulight.files import told_of
+from aulight.foreign.tables import KEYS
 from aulight.prediction.after.events import aus_of
-from aulight.prediction.rows import FILE, KEYS
-from aulight.prediction.untrained import REST
+from aulight.prediction.rest import Rest
+from aulight.prediction.rows import FILE
 from aulight.prediction.writing import DIGITS
 
 ROWS = 50_000
 """That are read at a time."""
 
-_STEPS = 5000
-"""Of the scale of intensities, in which frames are counted."""
-
 _WANTED = (FILE, *KEYS, "quality")
 
 
-def read_table(file: Path) -> pd.DataFrame:
+def read_table(file: Path, ends: bool = False) -> pd.DataFrame:
     """Keys, quality and intensities (float32) of a table; its other columns are left where they are.
 
     Args:
         file: A .csv or .parquet file of ``predict``'s; ``.partial`` may stand behind that.
+        ends: Whether to read the ends of intervals, too.
     """
     with told_of(file):
         names = _names(file)
-        kept = [name for name in names if name in _WANTED or name in {f"{au}_r" for au in aus_of(names)}]
-        kinds = {f"{au}_r": np.float32 for au in aus_of(names)}
+        kinds = {f"{au}_{kind}": np.float32 for au in aus_of(names) for kind in ("r", *(("lo", "hi") if ends else ()))}
+        kept = [name for name in names if name in _WANTED or name in kinds]
         if _is_csv(file):
             read: Any = pd.read_csv
+            kinds = {name: kind for name, kind in kinds.items() if name in kept}
             parts: list[pd.DataFrame] = list(read(file, usecols=kept, dtype=kinds, chunksize=ROWS))
             return pd.concat(parts, ignore_index=True)
         return pd.read_parquet(file, columns=kept)
+
+
+def numbers_of(file: Path, names: Sequence[str]) -> Iterator[npt.NDArray[np.float64]]:
+    """The rows of a table, one after the other, of those of these columns that it has, in this order."""
+    there = set(_names(file))
+    for part in _parts(file):
+        yield from part[[name for name in names if name in there]].to_numpy(np.float64)
 
 
 def _is_csv(file: Path) -> bool:
@@ -56,8 +64,8 @@ def _names(file: Path) -> list[str]:
 def take_rest_away(file: Path, made: Path, present_from: float) -> dict[str, dict[str, float]]:
     """Writes a table anew with each person's own rest taken away from intensities and intervals, within 0..5.
 
-    The rest of an AU is what the lowest tenth of all frames with the person's face lie at or below, to 0.001; frames
-    that say nothing of it do not count.
+    The rest of an AU, and of each side of it, is what the lowest tenth of all frames with the person's face lie at or
+    below, to 0.001; frames that say nothing of it do not count.
 
     Args:
         file: The table.
@@ -65,43 +73,46 @@ def take_rest_away(file: Path, made: Path, present_from: float) -> dict[str, dic
         present_from: Intensity from which an AU is present, where the table has columns of that.
 
     Returns:
-        What was taken away, by person and AU.
+        What was taken away, by person and AU (``AU12``), or side (``AU12_left``).
     """
-    aus = aus_of(_names(file))
-    counts: dict[int, npt.NDArray[np.int64]] = {}
+    said = _intensities(_names(file))
+    seen: defaultdict[int, Rest] = defaultdict(lambda: Rest(len(said)))
     for part in _parts(file):
-        seen = part[part["success"].astype(int) == 1]
-        values = seen[[f"{au}_r" for au in aus]].to_numpy(np.float64)
-        places = np.clip(np.floor(np.nan_to_num(values) / MAX_INTENSITY * _STEPS + 1e-6), 0, _STEPS - 1).astype(int)
-        people, known = seen["face_id"].astype(int).to_numpy(), ~np.isnan(values)
-        for person in np.unique(people).tolist():
-            mine = counts.setdefault(person, np.zeros((len(aus), _STEPS), np.int64))
-            for row in range(len(aus)):
-                mine[row] += np.bincount(places[(people == person) & known[:, row], row], minlength=_STEPS)
-    rests = {
-        person: (mine.cumsum(1) >= REST * mine.sum(1, keepdims=True)).argmax(1) * (MAX_INTENSITY / _STEPS)
-        for person, mine in counts.items()
-    }
-    _write(file, made, lambda part: _less(part, aus, rests, present_from))
+        for person, of_person in part[part["success"].astype(int) == 1].groupby(part["face_id"].astype(int)):
+            seen[int(person)].add(of_person[said].to_numpy(np.float64))
+    rests = {person: rest.level for person, rest in seen.items()}
+    _write(file, made, lambda part: _less(part, said, rests, present_from))
     return {
-        str(person): {au: round(float(rest), 3) for au, rest in zip(aus, of_aus, strict=True)}
-        for person, of_aus in sorted(rests.items())
+        str(person): {name.removesuffix("_r"): round(float(rest), 3) for name, rest in zip(said, levels, strict=True)}
+        for person, levels in sorted(rests.items())
     }
+
+
+def _intensities(names: Sequence[str]) -> list[str]:
+    """The columns of intensities among others: of AUs, then of their sides."""
+    aus = aus_of(names)
+    both = {f"{au}_{side}" for au in aus for side in ("left", "right")}
+    return [*(f"{au}_r" for au in aus), *(name for name in names if name in both)]
+
+
+def _ends(name: str) -> list[str]:
+    """The columns of the interval around an intensity."""
+    return [f"{name[:-1]}{end}" for end in ("lo", "hi")] if name.endswith("_r") else []
 
 
 def _less(
-    part: pd.DataFrame, aus: Sequence[str], rests: dict[int, npt.NDArray[np.float64]], present_from: float
+    part: pd.DataFrame, said: Sequence[str], rests: dict[int, npt.NDArray[np.float64]], present_from: float
 ) -> pd.DataFrame:
-    nothing = np.zeros(len(aus))
+    nothing = np.zeros(len(said))
     people = part["face_id"].astype(int).tolist()
-    away = np.array([rests.get(person, nothing) for person in people]).reshape(len(part), len(aus))
-    names = [(f"{au}_{kind}", row) for row, au in enumerate(aus) for kind in ("r", "lo", "hi")]
+    away = np.array([rests.get(person, nothing) for person in people]).reshape(len(part), len(said))
     new = {
-        name: np.clip(part[name].to_numpy(np.float64) - away[:, row], 0, MAX_INTENSITY).round(DIGITS)
-        for name, row in names
-        if name in part
+        column: np.clip(part[column].to_numpy(np.float64) - away[:, row], 0, MAX_INTENSITY).round(DIGITS)
+        for row, name in enumerate(said)
+        for column in (name, *_ends(name))
+        if column in part
     }
-    for au in aus:
+    for au in aus_of(said):
         if f"{au}_c" in part:
             intensities = new[f"{au}_r"]
             new[f"{au}_c"] = np.where(np.isnan(intensities), np.nan, intensities >= present_from)
@@ -112,7 +123,7 @@ def _parts(file: Path) -> Iterator[pd.DataFrame]:
     with told_of(file):
         if _is_csv(file):
             names = _names(file)
-            numbers = {f"{au}_{kind}" for au in aus_of(names) for kind in ("r", "lo", "hi")}
+            numbers = {column for name in _intensities(names) for column in (name, *_ends(name))}
             read: Any = pd.read_csv  # what is not changed stays as it is written
             yield from read(file, chunksize=ROWS, dtype={name: str for name in names if name not in numbers})
         else:

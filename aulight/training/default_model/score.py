@@ -11,7 +11,7 @@ from aulight.data.avatars.raw import write_raw
 from aulight.datasets import DISFA_AUS
 from aulight.facs import AU_NAMES, column
 from aulight.prediction.predict import score_input
-from aulight.prediction.untrained import REST
+from aulight.prediction.rest import REST
 from aulight.runs.composed import composed, settings_from
 from aulight.scoring.agreement import mean, metrics, sums_of
 from aulight.settings.predict import PredictSettings

@@ -231,6 +231,20 @@ def test_from_a_persons_rest_over_the_film(predict: Predict, clips: list[Path], 
     assert "done before" not in predict(clips[0], rest, f"format={kind}").out
 
 
+def test_parts_of_videos_have_faces_at_their_moments(predict: Predict, given: Path, tmp_path: Path) -> None:
+    """Oracle: the table's row of each moment, whose frames are those of the whole video."""
+    out = tmp_path / "out"
+    outcome = predict(given / "day 1", out, "summary=true", "start=0.4", "every=2")
+    assert outcome.status == 0, outcome.err
+    table = pd.read_csv(out / "zoo.csv").set_index("frame")
+    moments = json.loads((out / "zoo.json").read_text())["after"]["moments"]
+    assert moments
+    for moment in moments:
+        row = table.loc[moment["frame"]]
+        assert row["timestamp"] == pytest.approx(moment["seconds"], abs=1e-3)
+        assert row[f"{moment['au']}_r"] == pytest.approx(moment["value"], abs=0.006)
+
+
 def test_elan_reads_the_events(predict: Predict, given: Path, tmp_path: Path) -> None:
     """Oracles: pympi's reader, and by hand what EAF's schema asks for."""
     elan = pytest.importorskip("pympi.Elan")
