@@ -19,8 +19,7 @@ class AugmentSettings(Group):
     """Two levels of random change, and where they are made."""
 
     on: Literal["auto", "loader", "device", "albumentations"] = Field(
-        description="What changes frames: the loader's processes, or where the network is; auto: a GPU, else the loader; "
-        "albumentations: the loader, by albumentations itself"
+        description="Who changes frames: the loader, the device of the network, or albumentations in the loader"
     )
     clip: list[TransformSettings] = Field(
         description="Transforms drawn once for a whole clip: a list of {name: ..., p: ..., ...}"
