@@ -126,11 +126,16 @@ def strips(track: Track, start: float, end: float) -> dict[str, str]:
         start: Of the video, in seconds.
         end: Of its last frame.
     """
-    part = np.clip((track.seconds - start) / max(end - start, 1e-9) * PARTS, 0, PARTS - 1).astype(np.int64)
+    lasts = track.usual or 1.0  # seconds of a frame, the last one as well; of the only one it does not matter
+    begins, parts = (track.seconds - start) / (end - start + lasts) * PARTS, lasts / (end - start + lasts) * PARTS
+    first = np.floor(begins + 1e-6).clip(0, PARTS - 1).astype(np.int64)
+    last = np.ceil(begins + parts - 1e-6).astype(np.int64) - 1
+    shown = last.clip(first, PARTS - 1)  # a frame of a short video is in several parts
     drawn = {}
     for au, values in track.values.items():
         highest = np.full(PARTS, np.nan)
-        np.fmax.at(highest, part, values)
+        for more in range(int((shown - first).max(initial=0)) + 1):
+            np.fmax.at(highest, np.minimum(first + more, shown), values)
         if not np.isnan(highest).all():
             levels = np.nan_to_num(highest / MAX_INTENSITY * (len(LEVELS) - 1)).round().astype(int)
             drawn[au] = "".join(
