@@ -18,7 +18,8 @@ def cautions(summary: Summary, row: Pooled) -> list[str]:
     if facts is not None and row.test_subjects < facts.test_subjects:
         said.append(f"tested on {row.test_subjects} of {facts.test_subjects} subjects")
     if row.undefined_aus:
-        said.append(f"ICC undefined for {', '.join(row.undefined_aus)}, not in the mean")
+        others = ", not in the mean" if row.per_au.keys() - row.undefined_aus else ""
+        said.append(f"ICC undefined for {', '.join(row.undefined_aus)}{others}")
     alone = [au for au, scores in row.per_au.items() if scores.no_icc_ci == ONE_SUBJECT]
     if alone and row.icc_ci is not None:
         said.append(f"one subject alone shows {', '.join(alone)}: held fixed in the interval")

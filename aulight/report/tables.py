@@ -83,9 +83,11 @@ def remarks(summary: Summary) -> list[str]:
     for record in summary.records:
         if record.undefined_aus:
             where = f"{record.dataset}, {model_name(record.arm)}, {record.labels} labels"
+            others = (
+                "the mean is over the other action units" if record.per_au.keys() - record.undefined_aus else "no mean"
+            )
             lines.append(
-                f"{where}: ICC undefined for {', '.join(record.undefined_aus)} (labels constant or unknown); "
-                f"the mean is over the other action units"
+                f"{where}: ICC undefined for {', '.join(record.undefined_aus)} (labels constant or unknown); {others}"
             )
         lines += _seeds_alike(record)
     return lines

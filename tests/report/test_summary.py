@@ -271,6 +271,28 @@ def test_undefined_icc_is_none_named_and_left_out_of_the_mean(tmp_path: Path, wr
     assert tables_of(summary)["ICC(3,1) by action unit"]["AU12"].iloc[0] == "undefined"
 
 
+@pytest.mark.parametrize(
+    ("known", "end", "said"),
+    [(True, "the mean is over the other action units", ", not in the mean"), (False, "no mean", "")],
+)
+def test_what_is_undefined_is_out_of_a_mean_only_where_there_is_one(
+    known: bool, end: str, said: str, tmp_path: Path, write_run: WriteRun
+) -> None:
+    table = frames(1, 0, 1.0)
+    for au in AUS[known:]:
+        table[f"{au}_true"] = pd.array([0] * len(table), dtype="Int8")
+        table[f"{au}_pred"] = np.float32(0)
+    write_run("run", table)
+    summary = summarised(tmp_path)
+    (record,) = summary.records
+    assert (record.icc is not None) == known
+    undefined = ", ".join(AUS[known:])
+    assert any(
+        line.endswith(f"ICC undefined for {undefined} (labels constant or unknown); {end}") for line in remarks(summary)
+    )
+    assert f"ICC undefined for {undefined}{said}" in cautions(summary, record)
+
+
 def test_comparison_of_arms_is_paired_over_subjects(tmp_path: Path, write_run: WriteRun) -> None:
     for seed in (0, 1):
         write_run(f"good{seed}", arm="pretrained", noise=0.5, seed=seed, fold=3)
