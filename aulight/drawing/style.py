@@ -25,7 +25,7 @@ class Look(TypedDict):
 
 
 # Okabe and Ito's palette, told apart with every kind of colour vision; markers and dashes say it again.
-# https://jfly.uni-koeln.de/color/
+# https://jfly.uni-koeln.de/color/ ; its black a little lighter, since SVG leaves #000000 unsaid, on dark pages too
 _LOOKS: dict[str, Look] = {
     "pretrained": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     "scratch": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
@@ -35,7 +35,7 @@ _LOOKS: dict[str, Look] = {
 }
 _MORE_LOOKS: tuple[Look, ...] = (
     {"color": "#56B4E9", "marker": "P", "linestyle": (0, (3, 1, 1, 1))},
-    {"color": "#000000", "marker": "X", "linestyle": (0, (1, 1))},
+    {"color": "#010101", "marker": "X", "linestyle": (0, (1, 1))},
     {"color": "#8a5a2b", "marker": "<", "linestyle": (0, (1, 3))},
 )
 INK, QUIET = "#1b1f24", "#555555"
@@ -51,7 +51,7 @@ _DARK = {
     "#333333": "#c9d1d9",
     "#bbbbbb": "#56606b",
     "#dddddd": "#39414b",
-    "#000000": "#ffffff",
+    "#010101": "#ffffff",
     "#0072b2": "#5aa9e6",
     "#d55e00": "#ff8f4a",
     "#009e73": "#2ec4a0",

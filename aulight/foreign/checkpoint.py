@@ -3,6 +3,8 @@
 import pickletools
 import re
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,22 +41,30 @@ class Checkpoint(NamedTuple):
     step: int
 
 
+def read_all(file: Path) -> dict[str, Any]:
+    """All that is in a checkpoint, on the CPU.
+
+    Raises:
+        AulightError: When it is none, or is damaged; the file's name comes first.
+    """
+    with _refusing(file):
+        _check(file)
+        saved = torch.load(file, map_location="cpu", weights_only=True)
+        if not isinstance(saved, dict):
+            raise _NoCheckpoint(f"{type(saved).__name__} in place of dict")
+        return saved
+
+
 def read_checkpoint(file: Path) -> Checkpoint:
     """Reads a checkpoint of either stage, on the CPU.
 
     Raises:
         AulightError: When it is none, is damaged, or says something odd; the file's name comes first.
     """
-    try:
-        _check(file)
-        saved = torch.load(file, map_location="cpu", weights_only=True)
-        if not isinstance(saved, dict):
-            raise _NoCheckpoint(f"{type(saved).__name__} in place of dict")
+    saved = read_all(file)
+    with _refusing(file):
         settings, weights, step = saved["hyper_parameters"], saved["state_dict"], saved["global_step"]
         network = settings["encoder"]
-    except Exception as error:  # torch has errors of all kinds
-        why = one_line(error)[:200] if isinstance(error, _NoCheckpoint) else type(error).__name__
-        raise AulightError(f"{file}: not a checkpoint of aulight ({why})") from error
     for said, kind in ((settings, dict), (weights, dict), (step, int), (network, dict)):
         if not isinstance(said, kind):
             raise AulightError(
@@ -71,6 +81,15 @@ def read_checkpoint(file: Path) -> Checkpoint:
 
 class _NoCheckpoint(Exception):
     """The message says why."""
+
+
+@contextmanager
+def _refusing(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # torch has errors of all kinds
+        why = one_line(error)[:200] if isinstance(error, _NoCheckpoint) else type(error).__name__
+        raise AulightError(f"{file}: not a checkpoint of aulight ({why})") from error
 
 
 def _check(file: Path) -> None:

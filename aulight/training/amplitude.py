@@ -19,6 +19,7 @@ from torch import Tensor
 from aulight import protocol
 from aulight.data.batches import Piece
 from aulight.data.loaders import RegressionData
+from aulight.foreign.checkpoint import read_all
 from aulight.nets.stream import FrameStream
 from aulight.runs.record import AmplitudeRecord
 from aulight.scoring.amplitude import Amplitude, crossfit
@@ -141,7 +142,7 @@ def set_amplitude(
         frames: Of labelled people.
         seed: Of the folds.
     """
-    saved = torch.load(file, map_location="cpu", weights_only=True)
+    saved = read_all(file)
     stage.load_state_dict(saved["state_dict"])
     if MARK in saved:
         return Amplitude(*(np.array(saved[MARK][name]) for name in Amplitude._fields))
