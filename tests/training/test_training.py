@@ -696,12 +696,15 @@ def test_two_processes_equal_one(
         outcome = aulight(*command, "name=one")
         assert outcome.status == 0, outcome.err
         assert _alone(tmp_path, *command, *two).count(": done in") == 1
-    for stage, tolerance in (("pretrain", 2e-3), ("finetune", 2e-4)):
+    # AdamW moves a weight whose gradient is nearly 0 as far as any, by the sign of what rounding leaves of it
+    for stage, furthest, usual in (("pretrain", 1e-2, 1e-4), ("finetune", 2e-4, 2e-5)):
         paths = [tmp_path / stage / name / "checkpoints" / "last.ckpt" for name in ("one", "two")]
         one, other = (torch.load(path, weights_only=True)["state_dict"] for path in paths)
         for key, value in one.items():
             if not key.startswith("metrics."):  # sums of what each process has scored
-                torch.testing.assert_close(value, other[key], rtol=0, atol=tolerance)
+                apart = (value.double() - other[key].double()).abs()
+                assert apart.max() <= furthest, key
+                assert apart.mean() <= usual, key
     one, other = [pd.read_parquet(tmp_path / "finetune" / name / "predictions.parquet") for name in ("one", "two")]
     pd.testing.assert_frame_equal(one, other, check_exact=False, rtol=0, atol=1e-3)
     records = [yaml.safe_load((tmp_path / "finetune" / name / "run.yaml").read_text()) for name in ("one", "two")]
