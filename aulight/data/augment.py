@@ -69,9 +69,8 @@ class Augmentation:
             shape: Of its frames, ``(T, H, W, 3)``.
             seed: What the draw depends on, alone.
         """
-        first, second = np.random.SeedSequence(seed).generate_state(2)
-        levels = [(self._clip, int(first), 1), (self._frame, int(second), shape[0])]
-        return draw(levels, *shape[:3])
+        first, second = _seeds(seed)
+        return draw([(self._clip, first, 1), (self._frame, second, shape[0])], *shape[:3])
 
     def __call__(self, frames: Frames, seed: Sequence[int]) -> Frames:
         """A changed copy of a clip.
@@ -88,14 +87,13 @@ class Augmentation:
         """
         if self._chains is None:
             return frames.copy() if self.empty else on_cpu(frames, self.draw(frames.shape, seed))
-        first, second = np.random.SeedSequence(seed).generate_state(2)
-        clip, frame = self._chains
+        (first, second), (clip, frame) = _seeds(seed), self._chains
         changed = list(frames)
         if self._clip:
-            clip.set_random_seed(int(first))
+            clip.set_random_seed(first)
             changed = list(clip(images=frames)["images"])
         if self._frame:
-            frame.set_random_seed(int(second))
+            frame.set_random_seed(second)
             changed = [frame(image=one)["image"] for one in changed]
         for one in changed:
             if one.shape != frames.shape[1:] or one.dtype != np.uint8:
@@ -104,6 +102,12 @@ class Augmentation:
                     "use transforms that keep size and type"
                 )
         return np.stack(changed)
+
+
+def _seeds(seed: Sequence[int]) -> tuple[int, int]:
+    """Of the draw for the clip, and of those for its frames."""
+    first, second = np.random.SeedSequence(seed).generate_state(2)
+    return int(first), int(second)
 
 
 def _told(unknown: Transform) -> str:
