@@ -28,12 +28,16 @@ def _begun(folder: Path, outcome: str = "interrupted", checkpoint: bool = True, 
         name: value for name, value in config["objective"].items() if name not in ("other_subjects", "same_subject")
     }
     config["objective"] = objective | {"other_video_weight": weight}
+    _write(folder, config, outcome, checkpoint)
+    return config
+
+
+def _write(folder: Path, config: dict[str, Any], outcome: str, checkpoint: bool) -> None:
     folder.mkdir()
     (folder / "run.yaml").write_text(yaml.safe_dump({"command": "pretrain", "outcome": outcome, "config": config}))
     if checkpoint:
         (folder / "checkpoints").mkdir()
         (folder / "checkpoints" / "last.ckpt").touch()
-    return config
 
 
 def test_it_goes_on_as_it_began_also_a_second_time(tmp_path: Path) -> None:
@@ -90,13 +94,7 @@ def _begun_before_augment_on(folder: Path, checkpoint: bool = True) -> PretrainS
     settings = _settings("loader.batch_size=32")
     config = settings.model_dump(exclude_unset=True)
     del config["augment"]["on"]
-    folder.mkdir()
-    (folder / "run.yaml").write_text(
-        yaml.safe_dump({"command": "pretrain", "outcome": "interrupted", "config": config})
-    )
-    if checkpoint:
-        (folder / "checkpoints").mkdir()
-        (folder / "checkpoints" / "last.ckpt").touch()
+    _write(folder, config, "interrupted", checkpoint)
     return settings
 
 
