@@ -23,8 +23,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install check test test-precision test-slow test-faults test-slurm test-all bench bench-columns bench-gpu \
-	bench-stats reproduce reproduce-full smoke default-model default-model-score reproduce-disfa reproduce-bp4d \
-	rehearse-disfa rehearse-bp4d data faces readable report clean
+	bench-stats reproduce reproduce-full reproduce-avatars smoke default-model default-model-score reproduce-disfa \
+	reproduce-bp4d rehearse-disfa rehearse-bp4d data faces readable report clean
 
 help: ## list the targets
 	@echo "usage: make <target>"
@@ -108,6 +108,10 @@ reproduce: data ## the main result: data, both stages, report; under 40 minutes 
 
 reproduce-full: EXPERIMENT := reproduce-full
 reproduce-full: data ## the same with more label fractions and five seeds of each; two hours on 2 such cores
+	$(both-stages)
+
+reproduce-avatars: EXPERIMENT := avatars
+reproduce-avatars: $(INSTALLED) ## the same on avatars, with the default model beside; three runs of stage one
 	$(both-stages)
 
 smoke: EXPERIMENT := smoke
