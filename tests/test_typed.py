@@ -36,8 +36,8 @@ class Reason(enum.Enum):
     """It changes the environment that the tests run in."""
     THEIRS = r"<[a-z ]+>| \.\.\.$"
     """Something of the reader's stands in it, or is left out."""
-    CLUSTER = r"\$settings$"
-    """Several machines."""
+    CLUSTER = r"\$settings$|^dask | executor=dask "
+    """Several machines; tests/workers/test_cluster.py and tests/training/ have some on the loopback."""
     SETTINGS = r"^settings="
     """For the lines of several machines alone."""
     WEBCAM = r"webcam:"
@@ -60,6 +60,19 @@ NOT_RUN = {
     "avatars.md": {
         'pip install "aulight[avatars]"': Reason.INSTALL,
         "aulight finetune data=avatars data.rig=second ...": Reason.THEIRS,
+    },
+    "cluster.md": {
+        'pip install "aulight[cluster]"': Reason.INSTALL,
+        "dask scheduler --no-dashboard": Reason.CLUSTER,
+        "dask worker tcp://node1:8786 --nworkers 8 --nthreads 1 --no-dashboard": Reason.CLUSTER,
+        "aulight prepare data.name=mine data.source=~/videos executor=dask "
+        "cluster.address=tcp://node1:8786": Reason.CLUSTER,
+        "aulight predict input=~/videos output=scored executor=dask "
+        "cluster.address=tcp://node1:8786": Reason.CLUSTER,
+        "aulight prepare data.name=mine data.source=~/videos executor=dask cluster=slurm "
+        "cluster.jobs=8": Reason.CLUSTER,
+        "aulight predict input=~/videos output=scored executor=dask cluster=slurm "
+        "cluster.queue=long": Reason.CLUSTER,
     },
     "datasets.md": {
         "make reproduce-disfa DISFA=<raw dataset> [UNLABELLED=<folder of videos>]": Reason.MAKE,

@@ -14,8 +14,10 @@ from aulight.prediction.inputs import find_inputs
 from aulight.prediction.predictor import Found, Predictor
 from aulight.prediction.videos import Video, expected
 from aulight.prediction.webcam import record_webcam
-from aulight.processes import Bar, cpus, pump
+from aulight.processes import Bar, cpus
 from aulight.settings.predict import PredictSettings
+from aulight.workers.hiring import hire
+from aulight.workers.pump import pump
 
 PER_GPU = 4
 """Most processes that share a GPU where their number is not given; each has its own copies of CUDA and of the model."""
@@ -80,10 +82,11 @@ def score_input(settings: PredictSettings) -> Predicted:
     frames = {video: expected(video, settings.fps, predictor.part) for video in missing}
     todo = sorted(frames, key=lambda video: -frames[video])  # the longest first, so that all processes end together
     processes = processes_for(len(todo), settings.workers, cpus(), predictor.pipeline.on_gpu)
-    made: dict[Video, Found] = {}
+    workers, made = hire(settings), dict[Video, Found]()
     with Bar(sum(frames.values()), "Predicting", "frame", disable=not todo) as bar:
-        if processes > 1:
-            with pump(todo, begin_work, (settings, processes), processes, bar) as finished:
+        if workers.cluster is not None or processes > 1:
+            crew = workers.crew(processes, output)
+            with pump(todo, begin_work, (settings,), crew, bar, _lost, workers.patience_s) as finished:
                 made.update(finished)
         else:
             predictor.pipeline.share_cpus(1)
@@ -95,6 +98,10 @@ def score_input(settings: PredictSettings) -> Predicted:
     results = {video: before[video] or made[video] for video in videos}
     page = _page(settings, output, results)
     return Predicted(predictor, results, len(videos) - len(todo), closed, overlays, others, page)
+
+
+def _lost(video: Video, reason: str) -> Found:
+    return Found(problem=f"{video.path}: {reason}")
 
 
 def _page(settings: PredictSettings, output: Path, results: Mapping[Video, Found]) -> Path | None:
@@ -128,7 +135,7 @@ def begin_work(settings: PredictSettings, processes: int) -> Callable[[Video, Ca
 
     Args:
         settings: Of the command.
-        processes: How many workers there are.
+        processes: How many workers share the CPUs of this machine.
 
     Returns:
         :meth:`Predictor.make` of its own predictor.

@@ -12,6 +12,7 @@ from aulight.data.video.digest import digest, stamp
 from aulight.errors import VideoError
 from aulight.files import sha256
 from aulight.processes import Bar
+from aulight.workers.pump import LOST
 
 
 @dataclass
@@ -89,10 +90,13 @@ def _shown(videos: Sequence[RawVideo]) -> Iterator[RawVideo]:
 
 
 def stamps(raw: RawDataset, skipped: Mapping[str, str]) -> dict[str, list[int]]:
-    """Of videos that cannot be read, by what to know when they have changed."""
+    """Of videos that cannot be read, by what to know when they have changed.
+
+    One that workers were lost at has none: it is tried again.
+    """
     stamps = dict[str, list[int]]()
     for video in raw.videos:
-        if video.video_id in skipped:
+        if video.video_id in skipped and LOST not in skipped[video.video_id]:
             try:
                 stamps[video.video_id] = [*stamp(video.path)]
             except VideoError:

@@ -4,6 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from aulight.settings.cluster import AddressSettings, ClusterSettings, Executor, SlurmSettings, chosen, unfit
 from aulight.settings.data import DataSettings, OnError, PreparedSettings
 from aulight.settings.group import Count, FilePath, Group, Needed, missing, mistake
 
@@ -53,6 +54,14 @@ class PrepareSettings(Group):
     faces: PrepareFacesSettings = Field(description="How faces are found, with data.faces=mediapipe")
     on_error: OnError = Field(description="What to do with a raw video that cannot be read")
     workers: Count | None = Field(description="Processes; null: one a CPU")
+    executor: Executor = Field(description="Where the workers are: here, or those of a dask scheduler")
+    cluster: ClusterSettings = Field(description="The cluster, with executor=dask")
+    patience_s: float = Field(gt=0, description="Seconds without progress after which a worker is taken for hung")
+
+    @property
+    def chosen_cluster(self) -> AddressSettings | SlurmSettings | None:
+        """Where the workers are; ``None``: on this machine."""
+        return chosen(self.executor, self.cluster)
 
     @property
     def raw(self) -> PreparedSettings:
@@ -67,4 +76,6 @@ class PrepareSettings(Group):
             raise mistake("data", problem, shown=self.data.name)
         if not self.data.source:
             raise missing("data.source", "no value given; add data.source=<folder of the raw data>")
+        if (wrong_workers := unfit(self.executor, self.cluster, self.workers)) is not None:
+            raise wrong_workers
         return self

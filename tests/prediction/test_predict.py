@@ -36,6 +36,7 @@ from aulight.prediction.untrained import AUS, DEAD, NOTE, Untrained, intensities
 from aulight.prediction.videos import Video, find_videos
 from aulight.runs.composed import composed, settings_from
 from aulight.scoring.conformal import from_plain
+from aulight.settings.cluster import AddressSettings
 from aulight.settings.predict import PART, GivenFaces, PredictSettings
 from tests.data.faces.astronaut import ASTRONAUT, couple, painted, placed
 
@@ -155,6 +156,9 @@ def test_it_can_be_called_from_python(finetuned: Path, smoke_data: Path, tmp_pat
         baseline="none",
         coverage=None,
         format="parquet",
+        executor="local",
+        cluster=AddressSettings(address=None, tls_ca_file=None, tls_cert=None, tls_key=None, wait_s=60),
+        patience_s=1800,
         overlay=False,
         plot=False,
         explain=None,

@@ -29,6 +29,7 @@ from aulight.preparation.recipe import Recipe
 from aulight.settings.augment import AugmentSettings
 from aulight.settings.prepare import PrepareSettings
 from aulight.settings.training import ClipSettings
+from aulight.workers.hiring import Workers
 from tests.data.faces.astronaut import couple, painted, placed
 
 Command = Callable[..., Any]
@@ -498,11 +499,14 @@ def test_from_python_without_a_command_line(
         "faces": {"blendshapes": True, "max_faces": 4, "smooth_s": 0.1, "model": None},
         "on_error": "skip",
         "workers": 1,
+        "executor": "local",
+        "cluster": {"address": None, "tls_ca_file": None, "tls_cert": None, "tls_key": None, "wait_s": 60},
+        "patience_s": 1800,
     }
     prepare(PrepareSettings.model_validate(settings))
     assert "3 videos of 3 subjects, 98 frames" in capsys.readouterr().out
     recipe = Recipe("folder", raw, None, None, {"fps": 25.0, "pictures": "auto"}, 64, None)
-    summary = prepare_dataset(tmp_path / "room", "folder", recipe, workers=1)
+    summary = prepare_dataset(tmp_path / "room", "folder", recipe, workers=Workers(1))
     assert (summary.videos, summary.subjects, summary.frames, summary.labelled) == (3, 3, 98, 0)
     assert not summary.was_there
     assert prepare_dataset(tmp_path / "room", "folder", recipe).was_there
