@@ -85,6 +85,7 @@ def score_input(settings: PredictSettings) -> Predicted:
     workers, made = hire(settings), dict[Video, Found]()
     with Bar(sum(frames.values()), "Predicting", "frame", disable=not todo) as bar:
         if workers.cluster is not None or processes > 1:
+            _make_folder(output)
             crew = workers.crew(processes, output)
             with pump(todo, begin_work, (settings,), crew, bar, _lost, workers.patience_s) as finished:
                 made.update(finished)
@@ -98,6 +99,13 @@ def score_input(settings: PredictSettings) -> Predicted:
     results = {video: before[video] or made[video] for video in videos}
     page = _page(settings, output, results)
     return Predicted(predictor, results, len(videos) - len(todo), closed, overlays, others, page)
+
+
+def _make_folder(output: Path) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AulightError(f"output={output}: cannot be made ({error.strerror}); give another") from error
 
 
 def _lost(video: Video, reason: str) -> Found:

@@ -1,5 +1,6 @@
 """Workers of a real dask scheduler, processes on the loopback: one is killed, one hangs, and the files are the same."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -91,10 +92,11 @@ def stop_one(on: Path, above: Sequence[psutil.Process], command: "subprocess.Pop
     while True:
         until(lambda: at_work(on, above), command)
         for worker in at_work(on, above):
-            worker.suspend()
-            if worker in at_work(on, above):
-                return worker
-            worker.resume()  # it was just done
+            with contextlib.suppress(psutil.NoSuchProcess):  # killed before, and only now gone
+                worker.suspend()
+                if worker in at_work(on, above):
+                    return worker
+                worker.resume()  # it was just done
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
@@ -236,13 +238,13 @@ def test_a_command_that_ends_stops_its_workers_and_goes_on(
     words = [*plain(raw), "data.root=there", "executor=dask", f"cluster.address={cluster.address}"]
     command = started(*words, where=tmp_path)
     parts = tmp_path / ".there.partial" / "parts"
-    until(lambda: list(parts.glob("*.parquet")), command)
+    until(lambda: list(parts.glob("v*.parquet")), command)
     until(lambda: at_work(raw, cluster.workers), command)
     command.send_signal(signal.Signals[end])
     command.communicate(timeout=WAIT_S)
     assert command.returncode == {"SIGINT": 130, "SIGKILL": -9}[end]
     until(lambda: not at_work(raw, cluster.workers))
-    done = {path: path.stat().st_mtime_ns for path in parts.glob("*.parquet")}
+    done = {path: path.stat().st_mtime_ns for path in parts.glob("v*.parquet")}
     assert 0 < len(done) < 7
     videos = {path.stem: (path.parents[1] / "videos" / f"{path.stem}.mp4").stat().st_mtime_ns for path in done}
     command = started(*words, where=tmp_path)
