@@ -67,12 +67,10 @@ NOT_RUN = {
         "dask worker tcp://node1:8786 --nworkers 8 --nthreads 1 --no-dashboard": Reason.CLUSTER,
         "aulight prepare data.name=mine data.source=~/videos executor=dask "
         "cluster.address=tcp://node1:8786": Reason.CLUSTER,
-        "aulight predict input=~/videos output=scored executor=dask "
-        "cluster.address=tcp://node1:8786": Reason.CLUSTER,
+        "aulight predict input=~/videos output=scored executor=dask cluster.address=tcp://node1:8786": Reason.CLUSTER,
         "aulight prepare data.name=mine data.source=~/videos executor=dask cluster=slurm "
         "cluster.jobs=8": Reason.CLUSTER,
-        "aulight predict input=~/videos output=scored executor=dask cluster=slurm "
-        "cluster.queue=long": Reason.CLUSTER,
+        "aulight predict input=~/videos output=scored executor=dask cluster=slurm cluster.queue=long": Reason.CLUSTER,
     },
     "datasets.md": {
         "make reproduce-disfa DISFA=<raw dataset> [UNLABELLED=<folder of videos>]": Reason.MAKE,
@@ -101,6 +99,8 @@ NOT_RUN = {
         "settings='trainer=ddp trainer.num_nodes=2 loader.batch_size=64'": Reason.SETTINGS,
         "torchrun --nnodes=2 --nproc-per-node=8 --rdzv-backend=c10d --rdzv-endpoint=<first machine>:29500 "
         "-m aulight pretrain $settings": Reason.CLUSTER,
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 torchrun --max-restarts=3 --nnodes=2 --nproc-per-node=8 "
+        "--rdzv-backend=c10d --rdzv-endpoint=<first machine>:29500 -m aulight pretrain $settings": Reason.CLUSTER,
         "srun --nodes=2 --ntasks-per-node=8 --gpus-per-node=8 aulight pretrain $settings": Reason.CLUSTER,
         "NODE_RANK=0 MASTER_ADDR=<first machine> MASTER_PORT=29500 aulight pretrain $settings": Reason.CLUSTER,
     },

@@ -193,12 +193,21 @@ def make_trainer(
 
 
 def _check_processes(trainer: pl.Trainer) -> None:
-    """Raises where ``torchrun`` or ``srun`` have started another number of processes than the Trainer counts on."""
+    """Raises where ``torchrun`` or ``srun`` have started another number of processes than the Trainer counts on.
+
+    And where ``torchrun`` has started them again, and they would not find each other.
+    """
     environment = getattr(trainer.strategy, "cluster_environment", None)
     if environment is None and TorchElasticEnvironment.detect():
         environment = TorchElasticEnvironment()
     if environment is not None:
         environment.validate_settings(num_devices=trainer.num_devices, num_nodes=trainer.num_nodes)
+    again = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+    if again and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":  # pytorch's issue 135712
+        raise AulightError(
+            "torchrun has started the run again, where its processes would look for those that are gone; "
+            "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 before torchrun is needed with --max-restarts"
+        )
 
 
 def auto_precision(accelerator: str) -> str:
