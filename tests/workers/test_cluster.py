@@ -267,6 +267,46 @@ def test_a_hung_worker_here_is_replaced(aulight: Command, raw: Path, tmp_path: P
     same(tmp_path / "there", tmp_path / "here")
 
 
+# ---- Slurm --------------------------------------------------------------------------------------------------------
+
+SBATCH = """#!/bin/sh
+# Starts a job at once, on this machine, and says its number as Slurm does.
+for script do :; done
+cp "$script" "$JOBS/job.$$"
+setsid sh "$JOBS/job.$$" > "$JOBS/job.$$.log" 2>&1 &
+echo "Submitted batch job $!"
+"""
+SCANCEL = """#!/bin/sh
+for job do kill -- "-$job"; done
+"""
+
+
+@pytest.mark.slow
+def test_jobs_of_slurm(aulight: Command, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slurm's two commands stand in for it, and start the jobs here; the scripts, the keys and the workers are real."""
+    (tmp_path / "bin").mkdir()
+    for name, text in {"sbatch": SBATCH, "scancel": SCANCEL}.items():
+        (tmp_path / "bin" / name).write_text(text)
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("JOBS", str(tmp_path))
+    command = started(
+        *plain(raw), "data.root=there", "executor=dask", "cluster=slurm", "cluster.jobs=2", "cluster.cores=1",
+        "cluster.processes=1", "cluster.memory=2GB", "cluster.queue=long", "cluster.interface=lo", where=tmp_path,
+    )  # fmt: skip
+    _, err = command.communicate(timeout=WAIT_S)
+    assert command.returncode == 0, err
+    scripts = [path.read_text() for path in tmp_path.glob("job.*") if path.suffix != ".log"]
+    assert len(scripts) == 2
+    for script in scripts:
+        assert "#SBATCH -p long" in script
+        assert "tls://127.0.0.1:" in script
+    assert aulight(*plain(raw), f"data.root={tmp_path / 'here'}", "workers=1").status == 0
+    same(tmp_path / "there", tmp_path / "here")
+    assert not list((tmp_path / "there").rglob(".*")), "the keys are gone"
+
+
 # ---- what is wrong ------------------------------------------------------------------------------------------------
 
 
