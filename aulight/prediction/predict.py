@@ -86,7 +86,7 @@ def score_input(settings: PredictSettings) -> Predicted:
     with Bar(sum(frames.values()), "Predicting", "frame", disable=not todo) as bar:
         if workers.cluster is not None or processes > 1:
             _make_folder(output)
-            crew = workers.crew(processes, output)
+            crew = workers.crew(processes, output, [video.path for video in todo])
             with pump(todo, begin_work, (settings,), crew, bar, _lost, workers.patience_s) as finished:
                 made.update(finished)
         else:

@@ -97,9 +97,10 @@ def make_videos(
     total = sum(frames.values())
     done = total - sum(frames[video.video_id] for video in missing)
     skipped: dict[str, str] = {}
+    crew = workers.crew(len(missing), folder, [video.path for video in missing])
     with (
         Bar(total, "Preparing", "frame", initial=done) as bar,
-        pump(missing, VideoMaker, given, workers.crew(len(missing), folder), bar, _lost, workers.patience_s) as results,
+        pump(missing, VideoMaker, given, crew, bar, _lost, workers.patience_s) as results,
     ):
         for video in missing:
             if (note := claims[video.video_id].note) is not None:

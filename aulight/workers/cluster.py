@@ -51,18 +51,22 @@ def _versions() -> dict[str, str]:
 # ---- in the worker ------------------------------------------------------------------------------------------------
 
 
+Greeting = tuple[list[Path], dict[str, str]]
+"""What a worker does not see, and what is installed there."""
+
+
 class _Greeting:
     """Is what :func:`_greet` returns, once it is unpickled: in the job, since a worker without aulight dies of more."""
 
-    def __init__(self, token: Path) -> None:
-        self._token = token
+    def __init__(self, seen: Sequence[Path]) -> None:
+        self._seen = seen
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _greet, (self._token,)
+        return _greet, (self._seen,)
 
 
-def _greet(token: Path) -> tuple[bool, dict[str, str]]:
-    return token.is_dir(), _versions()
+def _greet(seen: Sequence[Path]) -> Greeting:
+    return [path for path in seen if not path.exists()], _versions()
 
 
 def _do(order: Order, job: Any, sharing: int, key: str, topic: str, here: str) -> tuple[Any, int]:
@@ -105,11 +109,9 @@ class ClusterWorker(Worker):
         self.told = 0
         self.gone, self._guilty = False, True
 
-    def greet(self, token: Path) -> "Future[tuple[bool, dict[str, str]]]":
-        """Whether it sees a folder, and what is installed there."""
-        future: Future[tuple[bool, dict[str, str]]] = self._executor.submit(
-            pickle.loads, pickle.dumps(_Greeting(token))
-        )
+    def greet(self, seen: Sequence[Path]) -> "Future[Greeting]":
+        """Asks what of this it does not see, and what is installed there."""
+        future: Future[Greeting] = self._executor.submit(pickle.loads, pickle.dumps(_Greeting(seen)))
         return future
 
     def submit(self, order: Order, job: Any) -> "Future[tuple[Any, int]]":
@@ -131,7 +133,9 @@ class ClusterWorker(Worker):
 
     def is_gone(self, future: "Future[tuple[Any, int]]") -> bool:
         """As of :class:`Worker`."""
-        if future.done() and not future.cancelled():
+        if future.cancelled():  # not by the pump
+            self.leave(guilty=False)
+        elif future.done():
             return isinstance(future.exception(), KilledWorker)
         return self.gone
 
@@ -147,14 +151,15 @@ class ClusterCrew(Crew):
     Args:
         settings: Where it is.
         folder: Where the workers write to; it is there.
+        reads: What they read.
     """
 
     advice = "the same command tries it again, best on workers with more memory"
 
-    def __init__(self, settings: AddressSettings | SlurmSettings, folder: Path) -> None:
-        self._settings, self._folder = settings, folder.absolute()
+    def __init__(self, settings: AddressSettings | SlurmSettings, folder: Path, reads: Sequence[Path]) -> None:
+        self._settings, self._folder, self._reads = settings, folder.absolute(), reads
         self._workers: dict[str, ClusterWorker] = {}
-        self._new: dict[str, tuple[ClusterWorker, Future[tuple[bool, dict[str, str]]]]] = {}
+        self._new: dict[str, tuple[ClusterWorker, Future[Greeting]]] = {}
         self._looked_s = 0.0
 
     def __enter__(self) -> "ClusterCrew":
@@ -186,6 +191,8 @@ class ClusterCrew(Crew):
     def workers(self) -> Sequence[ClusterWorker]:
         """As of :class:`Crew`."""
         now = time.monotonic()
+        for worker in [worker for worker in self._workers.values() if worker.gone]:
+            self._workers.pop(worker.address, None)
         if now - self._looked_s >= LOOK_S:
             self._look()
             self._looked_s = now
@@ -205,18 +212,18 @@ class ClusterCrew(Crew):
         """Finds new workers, and misses those that are gone."""
         try:
             there: Mapping[str, Any] = dict(self._client.scheduler_info(n_workers=-1)["workers"])
-        except (OSError, RuntimeError, TimeoutError, CancelledError) as error:
+        except (OSError, RuntimeError, TimeoutError, CancelledError, KeyError) as error:  # KeyError: it said nothing
             raise AulightError(
-                f"{_called(self._settings)}: the scheduler is gone ({one_line(error)}); the same command goes on"
+                f"{_called(self._settings)}: the scheduler is gone; start it and its workers, and the same command goes on"
             ) from error
         for address in self._workers.keys() - there.keys():
             self._lose(address, guilty=True)
         hosts = [about["host"] for about in there.values()]
         for address in there.keys() - self._workers.keys() - self._new.keys():
             worker = ClusterWorker(self._client, address, hosts.count(there[address]["host"]), self._topic)
-            self._new[address] = worker, worker.greet(self._token)
+            self._new[address] = worker, worker.greet([self._token, Path.cwd(), *_some(self._reads)])
 
-    def _take(self, worker: ClusterWorker, greeting: "Future[tuple[bool, dict[str, str]]]") -> None:
+    def _take(self, worker: ClusterWorker, greeting: "Future[Greeting]") -> None:
         """Takes a worker that fits.
 
         Raises:
@@ -224,7 +231,7 @@ class ClusterCrew(Crew):
         """
         name = f"{_called(self._settings)}: the worker {worker.address}"
         try:
-            sees, versions = greeting.result()
+            unseen, versions = greeting.result()
         except KilledWorker:
             return
         except Exception as error:  # whatever its environment raises
@@ -234,9 +241,10 @@ class ClusterCrew(Crew):
         own = _versions()
         if others := [f"{of} {versions.get(of, 'none')}, here {own[of]}" for of in own if versions.get(of) != own[of]]:
             raise AulightError(f"{name} has other versions ({'; '.join(others)}); install the same on both")
-        if not sees:
+        if unseen:
+            what = self._folder if unseen[0] == self._token else unseen[0]
             raise AulightError(
-                f"{name} does not see {self._folder} as this machine does; a file system that they share is needed"
+                f"{name} does not see {what} as this machine does; a file system that they share is needed"
             )
         self._workers[worker.address] = worker
 
@@ -251,6 +259,12 @@ class ClusterCrew(Crew):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()  # the scheduler lets go of all that this client wanted
+
+
+def _some(paths: Sequence[Path]) -> list[Path]:
+    """The first and the last of them, or what they are in, as with pictures in a zip file."""
+    ends = [path.absolute() for path in (*paths[:1], *paths[-1:])]
+    return [next(place for place in (path, *path.parents) if place.exists()) for path in ends]
 
 
 def _called(settings: AddressSettings | SlurmSettings) -> str:

@@ -1,5 +1,6 @@
 """Which workers the settings of a command ask for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -24,12 +25,13 @@ class Workers:
     cluster: AddressSettings | SlurmSettings | None = None
     patience_s: float | None = None
 
-    def crew(self, jobs: int, folder: Path) -> Crew:
+    def crew(self, jobs: int, folder: Path, reads: Sequence[Path]) -> Crew:
         """The workers for so many jobs.
 
         Args:
             jobs: How many there are.
             folder: Where they write to; it is there, and all workers are to see it.
+            reads: What they read, which all of them are to see as well.
 
         Raises:
             AulightError: When what is needed for a cluster is not installed.
@@ -38,7 +40,7 @@ class Workers:
             return LocalCrew(min(jobs, self.count or cpus()))
         from aulight.workers.cluster import ClusterCrew  # with dask
 
-        return ClusterCrew(self.cluster, folder)
+        return ClusterCrew(self.cluster, folder, reads)
 
 
 HERE = Workers()

@@ -596,7 +596,7 @@ def measure_prepare(bench: Bench, workers: int) -> Iterator[Row]:
     from aulight.data.sources.raw import RawVideo
     from aulight.preparation.recipe import Finding, Recipe
     from aulight.preparation.videos import part_of, video_of
-    from aulight.processes import cpus, worker_pool
+    from aulight.processes import worker_pool
 
     frames = bench.amount(400, 20)
     raw = film(bench.work / "raw.mp4", frames)
@@ -605,7 +605,7 @@ def measure_prepare(bench: Bench, workers: int) -> Iterator[Row]:
     recipe = Recipe("folder", bench.work, None, None, {}, config["crop_size"], finding)
     for kind in (video_of, part_of):
         kind(bench.work, "").parent.mkdir(exist_ok=True)
-    given = (recipe, bench.work, model_file(), cpus() >= 2 * workers)
+    given = (recipe, bench.work, model_file(), workers)
     limit = (raw, finding.max_faces, finding.blendshapes)
     # Forked before anything here has run.
     with (

@@ -25,8 +25,8 @@ from tests.data.faces.astronaut import film
 
 pytest.importorskip("distributed")
 
-WAIT_S = 240
-PATIENCE_S = 15
+WAIT_S = 400
+PATIENCE_S = 30
 """Longer than a worker takes to begin, on a machine that does other things."""
 
 
@@ -43,6 +43,7 @@ class Cluster:
     """A scheduler and workers, each a process of its own.
 
     Attributes:
+        scheduler: Its process.
         address: Of the scheduler.
         workers: The processes that were started; with a nanny, the worker is the child of it.
     """
@@ -50,7 +51,9 @@ class Cluster:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._folder, self._stack = folder, stack
         file = folder / "scheduler.json"
-        self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
+        self.scheduler = self._start(
+            "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)
+        )
         until(file.is_file)
         self.address: str = json.loads(file.read_text())["address"]
         self.workers: list[psutil.Process] = []
@@ -257,6 +260,18 @@ def test_a_command_that_ends_stops_its_workers_and_goes_on(
 
 
 @pytest.mark.slow
+def test_a_scheduler_that_ends(cluster: Cluster, raw: Path, tmp_path: Path) -> None:
+    cluster.add(1, "--no-nanny")
+    words = [*plain(raw), "data.root=there", "executor=dask", f"cluster.address={cluster.address}"]
+    command = started(*words, where=tmp_path)
+    until(lambda: at_work(raw, cluster.workers), command)
+    cluster.scheduler.kill()
+    _, err = command.communicate(timeout=WAIT_S)
+    assert command.returncode == 2, err
+    assert "the scheduler is gone" in err.splitlines()[-1]
+
+
+@pytest.mark.slow
 def test_a_hung_worker_here_is_replaced(aulight: Command, raw: Path, tmp_path: Path) -> None:
     command = started(*plain(raw), "data.root=there", "workers=2", f"patience_s={PATIENCE_S}", where=tmp_path)
     hung = stop_one(raw, [psutil.Process(command.pid)], command)
@@ -366,14 +381,19 @@ def test_a_worker_without_aulight(
     refused(outcome, "has no aulight that fits", "No module named 'aulight.workers'")
 
 
-def test_a_worker_that_sees_other_files(aulight: Command, small: list[str], cluster: Cluster, tmp_path: Path) -> None:
-    """As on another machine: where the folder is, it has a file system of its own."""
-    alone = ["unshare", "--mount", "--map-root-user", "sh", "-c", f'mount -t tmpfs none {tmp_path} && exec "$@"', "sh"]
+@pytest.mark.parametrize("where", [".data.partial", "raw"])
+def test_a_worker_that_sees_other_files(
+    where: str, aulight: Command, small: list[str], cluster: Cluster, tmp_path: Path
+) -> None:
+    """As on another machine: where a folder is, it has a file system of its own."""
+    hidden = tmp_path / where
+    hidden.mkdir(exist_ok=True)
+    alone = ["unshare", "--mount", "--map-root-user", "sh", "-c", f'mount -t tmpfs none {hidden} && exec "$@"', "sh"]
     if shutil.which("unshare") is None or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no file systems of its own for a process here")
     cluster.add(1, "--no-nanny", before=alone)
     outcome = aulight(*small, f"cluster.address={cluster.address}")
-    refused(outcome, f"does not see {tmp_path}", "a file system that they share is needed")
+    refused(outcome, f"does not see {hidden}", "a file system that they share is needed")
 
 
 def test_without_dask(small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
