@@ -214,7 +214,7 @@ class ClusterCrew(Crew):
             there: Mapping[str, Any] = dict(self._client.scheduler_info(n_workers=-1)["workers"])
         except (OSError, RuntimeError, TimeoutError, CancelledError, KeyError) as error:  # KeyError: it said nothing
             raise AulightError(
-                f"{_called(self._settings)}: the scheduler is gone; start it and its workers, and the same command goes on"
+                f"{_called(self._settings)}: the scheduler is gone; start it again, and the same command goes on"
             ) from error
         for address in self._workers.keys() - there.keys():
             self._lose(address, guilty=True)
