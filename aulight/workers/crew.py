@@ -1,5 +1,6 @@
 """What the workers of a pump are, wherever they are, and what happens inside of one."""
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -8,7 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 REPORT_FRAMES = 10
-"""Frames after which a worker says how far it is."""
+"""Frames after which a worker says how far it is, and"""
+
+REPORT_S = 1.0
+"""seconds after which it does, where they take long."""
 
 
 class Stopped(Exception):
@@ -27,13 +31,14 @@ class Report:
 
     def __init__(self, tell: Callable[[int], bool]) -> None:
         self.frames = 0
-        self._tell, self._told = tell, 0
+        self._tell, self._told, self._told_s = tell, 0, time.monotonic()
 
     def __call__(self, frames: int) -> None:
         """Counts them; now and then tells the command, and leaves the job where that has ended."""
         self.frames += frames
-        if self.frames - self._told >= REPORT_FRAMES:
-            self._told = self.frames
+        now_s = time.monotonic()
+        if self.frames - self._told >= REPORT_FRAMES or now_s - self._told_s >= REPORT_S:
+            self._told, self._told_s = self.frames, now_s
             if not self._tell(self.frames):
                 raise Stopped
 
