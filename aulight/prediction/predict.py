@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aulight.errors import AulightError, shorten
+from aulight.errors import AulightError, say, shorten
 from aulight.files import remove_leftovers
 from aulight.prediction.after.folder import clash, resolved
 from aulight.prediction.after.overview import PAGE, make_room_for_overview, write_overview
@@ -62,6 +62,7 @@ def score_input(settings: PredictSettings) -> Predicted:
         if settings.summary:
             make_room_for_overview(output)
         predictor = Predictor(settings)
+        _tell(predictor)
         video, found = record_webcam(predictor, camera, settings.max_frames)
         return Predicted(predictor, {video: found}, page=_page(settings, output, {video: found}))
     videos, closed, overlays, others = find_inputs(settings.inputs, output)
@@ -81,9 +82,12 @@ def score_input(settings: PredictSettings) -> Predicted:
     todo = sorted(frames, key=lambda video: -frames[video])  # the longest first, so that all processes end together
     processes = processes_for(len(todo), settings.workers, cpus(), predictor.pipeline.on_gpu)
     made: dict[Video, Found] = {}
+    if todo:
+        _tell(predictor)
     with Bar(sum(frames.values()), "Predicting", "frame", disable=not todo) as bar:
         if processes > 1:
-            with pump(todo, begin_work, (settings, processes), processes, bar) as finished:
+            same = settings.model_copy(update={"precision": predictor.pipeline.precision})  # in all of them
+            with pump(todo, begin_work, (same, processes), processes, bar) as finished:
                 made.update(finished)
         else:
             predictor.pipeline.share_cpus(1)
@@ -95,6 +99,12 @@ def score_input(settings: PredictSettings) -> Predicted:
     results = {video: before[video] or made[video] for video in videos}
     page = _page(settings, output, results)
     return Predicted(predictor, results, len(videos) - len(todo), closed, overlays, others, page)
+
+
+def _tell(predictor: Predictor) -> None:
+    """Says what there is to say of the precision, before it is waited for."""
+    if (note := predictor.pipeline.precision_note) is not None:
+        say(note, error=True)
 
 
 def _page(settings: PredictSettings, output: Path, results: Mapping[Video, Found]) -> Path | None:

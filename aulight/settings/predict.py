@@ -107,7 +107,9 @@ class PredictSettings(Group):
         Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$"),
         Needed("auto, cpu, cuda, or one of several GPUs as cuda:1 is needed", ("auto", "cpu", "cuda", "cuda:<number>")),
     ] = Field(description="Where the network runs; auto: on a GPU where there is one")
-    precision: Annotated[Literal["32", "bf16"], AsText] = Field(description="What the network computes in")
+    precision: Annotated[Literal["auto", "32", "bf16"], AsText] = Field(
+        description="What the network computes in; auto: bf16 where measured to be faster, else 32"
+    )
     workers: Count | None = Field(
         description="Processes for the videos of a folder; null: one for each CPU; on a GPU for two, 4 at most"
     )

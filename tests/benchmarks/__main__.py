@@ -160,10 +160,10 @@ def configured(command: str, *overrides: str) -> dict[str, Any]:
 
 
 def quickest() -> str:
-    """The precision that is: ``bf16`` where the processor computes in it, else ``32``."""
-    from aulight.training.trainer import auto_precision
+    """The precision that is: ``bf16`` or ``32``, as ``auto`` takes it."""
+    from aulight.nets.precision import choose
 
-    return "bf16" if auto_precision("cpu") == "bf16-mixed" else "32"
+    return "bf16" if choose("cpu").bf16 else "32"
 
 
 def typed(command: str, config: dict[str, Any], name: str) -> "TrainingSettings":
