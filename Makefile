@@ -73,13 +73,13 @@ test-slurm: $(INSTALLED) ## the tests that need a Slurm cluster, run on one of i
 
 test-all: test test-precision test-slow test-faults ## every test
 
-bench: $(INSTALLED) ## speeds and memory as ratios to their limits, as a table
+bench: $(INSTALLED) ## speeds and memory as ratios to their limits, row by row; 10 minutes on any machine
 	$(BIN)/python tests/benchmarks
 
 bench-columns: $(INSTALLED) ## how far head pose, gaze and quality in the tables of predict can be trusted
 	$(BIN)/python tests/benchmarks/columns.py
 
-bench-gpu: $(INSTALLED) ## both stages on a GPU: frames/s, waiting, memory, share of its peak
+bench-gpu: $(INSTALLED) ## both stages on a GPU: frames/s, waiting, memory, share of its peak; 8 minutes, after the faces are drawn
 	$(BIN)/python tests/benchmarks/gpu.py --data $(DATA)
 
 bench-stats: $(INSTALLED) ## by simulation: how often intervals hold the truth, and p-values raise a false alarm
