@@ -106,7 +106,7 @@ def _measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """A processor on which bf16 was measured to be three times as fast."""
     monkeypatch.delenv(AUTO)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    monkeypatch.setattr(measuring, "_known", {torch.get_num_threads(): Speeds(6.0, 2.0)})
+    monkeypatch.setattr(measuring, "_known", [Speeds(6.0, 2.0)])
 
 
 @pytest.mark.usefixtures("_measured")
@@ -134,7 +134,7 @@ def test_a_run_that_goes_on_keeps_its_precision(typed: list[str], begun: Path) -
 def test_a_bf16_that_is_slow_is_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(measuring, "_known", {torch.get_num_threads(): Speeds(2.0, 18.0)})
+    monkeypatch.setattr(measuring, "_known", [Speeds(2.0, 18.0)])
     settings = finetune_settings("name=run", "trainer.precision=bf16-mixed")
     assert precision_of(Run(tmp_path, "finetune", {}), settings, "cpu") == "bf16-mixed"
     assert capsys.readouterr().err == (
