@@ -956,6 +956,7 @@ def main() -> None:
         bench.work.mkdir()
         write(into / f"{arguments.measure}.json", json.dumps(run_measure(arguments.measure, bench)))
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the measure as well, as Ctrl-C does
     into.mkdir(parents=True, exist_ok=True)
     found: dict[str, dict[str, Any]] = {}
     begin, shown, late, precision = time.monotonic(), set[str](), list[Row](), "32"
