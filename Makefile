@@ -36,7 +36,7 @@ install: $(INSTALLED) ## make .venv and install aulight, with the tested version
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 # an OpenCV put there by hand or by an older aulight would lie under the one that comes now
 	@$(BIN)/python -m pip uninstall -qy opencv-contrib-python opencv-python 2>/dev/null
-	$(BIN)/python -m pip install -c constraints.txt -e ".[faces,avatars,sweep,label,elan,export,dev]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[faces,avatars,sweep,label,elan,export,s3,dev]"
 # What the landmarker is tested against. It asks for another OpenCV, which would lie over the one that is there.
 	$(BIN)/python -m pip install -c constraints.txt --no-deps mediapipe
 	$(BIN)/python -m aulight.data.faces

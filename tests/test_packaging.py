@@ -254,7 +254,7 @@ def test_make_install_brings_one_opencv(tmp_path: Path) -> None:
     pip = [line.partition(" -m pip ")[2] for line in planned if " -m pip " in line]
     assert pip == [
         "uninstall -qy opencv-contrib-python opencv-python 2>/dev/null",
-        'install -c constraints.txt -e ".[faces,avatars,sweep,label,elan,export,dev]"',
+        'install -c constraints.txt -e ".[faces,avatars,sweep,label,elan,export,s3,dev]"',
         "install -c constraints.txt --no-deps mediapipe",
     ]
 

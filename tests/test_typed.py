@@ -46,6 +46,8 @@ class Reason(enum.Enum):
     """W&B is asked; tests/training/ logs to it offline."""
     SHELL = r"^eval "
     """It changes the shell that it is typed in; tests/cli/test_completion.py has such shells."""
+    BUCKET = r"s3://"
+    """It needs a bucket; tests/training/test_remote.py has one."""
     REPRODUCED = r"runs/reproduce/"
     """What `make reproduce` has made."""
 
@@ -73,6 +75,10 @@ NOT_RUN = {
         "aulight predict model=model.aulight input=webcam:0": Reason.WEBCAM,
         "aulight predict model=runs/reproduce/finetune/synthetic-fold1-pretrained-0.02-seed0 "
         "input=data/synthetic-default-seed0/videos/test_00568.mp4 overlay=true": Reason.REPRODUCED,
+    },
+    "remote.md": {
+        'pip install "aulight[s3]"': Reason.INSTALL,
+        "aulight pretrain data=folder data.name=mine data.root=s3://bucket/mine": Reason.BUCKET,
     },
     "rehearsal.md": {
         "make rehearse-disfa": Reason.MAKE,

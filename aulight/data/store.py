@@ -21,6 +21,7 @@ import yaml
 
 from aulight.data import row_groups, segments
 from aulight.data.description import DESCRIPTION, RESTORE, read_description
+from aulight.data.remote.shelf import RemoteShards
 from aulight.errors import AulightError
 from aulight.facs import MAX_INTENSITY, column
 from aulight.foreign.parquet import checked
@@ -91,13 +92,14 @@ class PreparedDataset:
 
     Args:
         root: Its folder.
+        shelf: Where its videos are when they are not in that folder.
 
     Raises:
         AulightError: When it is not a prepared dataset, is of a newer format, or its parts do not agree.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, shelf: RemoteShards | None = None) -> None:
+        self.root, self.shelf = root, shelf
         self._state = _state(root)
         self.meta = read_description(root)
         self.name = str(self.meta["name"])
@@ -171,6 +173,8 @@ class PreparedDataset:
             )
         if odd := [path for path in self.videos["path"] if Path(path).is_absolute() or ".." in Path(path).parts]:
             raise AulightError(f"{path}: {odd[0]} is not in the dataset's folder; {RESTORE}")
+        if self.shelf is not None:
+            return  # one that is missing is told when it is read
         missing = [path for path in self.videos["path"] if not (self.root / path).is_file()]
         if missing:
             raise AulightError(f"{self.root / missing[0]}: missing ({len(missing)} of {videos} videos are); {RESTORE}")

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from aulight.settings.data import DataSettings, OnError, PreparedSettings
+from aulight.settings.data import LocalDataSettings, OnError, PreparedSettings
 from aulight.settings.group import Count, FilePath, Group, Needed, missing, mistake
 
 UNFIT_SIZES = (48, 72)
@@ -32,7 +32,7 @@ class PrepareFacesSettings(Group):
 class PrepareSettings(Group):
     """``conf/prepare.yaml``."""
 
-    data: DataSettings = Field(description="The dataset")
+    data: LocalDataSettings = Field(description="The dataset")
     data_dir: FilePath = Field(description="Folder of prepared datasets")
     labels: Annotated[str | list[Annotated[str, Field(min_length=1)]] | None, Field(min_length=1), _TABLE] = Field(
         description="CSV of intensities, or a list of them: video, frame (or time_s), AU01, AU02 ...; null: as before"
