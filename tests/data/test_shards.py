@@ -1,4 +1,4 @@
-"""Bytes of shards: the oracle is the file, read whole."""
+"""Bytes of files: the oracle is the file, read whole."""
 
 import multiprocessing
 import pickle
@@ -18,42 +18,26 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_any_part_of_any_shard_is_what_the_file_has(root: Path) -> None:
-    shards = Shards(root, limit=2)
-    for number in (0, 1, 2, 0, 2, 1):
-        for offset, size in ((0, 200), (7, 0), (7, 20), (199, 1), (200, 0)):
-            whole = (root / "shards" / f"{number}.tar").read_bytes()
-            assert bytes(shards.read(f"shards/{number}.tar", offset, size)) == whole[offset : offset + size]
-
-
-def test_bytes_outlive_the_mapping(root: Path) -> None:
-    shards = Shards(root, limit=1)
-    first = shards.read("shards/0.tar", 10, 5)
-    shards.read("shards/1.tar", 0, 1)
-    assert bytes(first) == bytes(range(10, 15))
+@pytest.mark.parametrize("number", range(3))
+def test_any_part_of_any_file_is_what_the_file_has(root: Path, number: int) -> None:
+    whole = (root / "shards" / f"{number}.tar").read_bytes()
+    for offset, size in ((0, 200), (7, 0), (7, 20), (199, 1), (200, 0)):
+        assert Shards(root).read(f"shards/{number}.tar", offset, size) == whole[offset : offset + size]
 
 
 def test_a_copy_and_a_fork_read_the_same(root: Path) -> None:
     shards = Shards(root)
-    there = bytes(shards.read("shards/0.tar", 3, 9))
-    copy = pickle.loads(pickle.dumps(shards))
-    assert bytes(copy.read("shards/0.tar", 3, 9)) == there
+    there = shards.read("shards/0.tar", 3, 9)
+    assert pickle.loads(pickle.dumps(shards)).read("shards/0.tar", 3, 9) == there
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        assert pool.apply(_read, (shards,)) == there
-
-
-def _read(shards: Shards) -> bytes:
-    return bytes(shards.read("shards/0.tar", 3, 9))
+        assert pool.apply(shards.read, ("shards/0.tar", 3, 9)) == there
 
 
 def test_what_is_not_there_is_said(root: Path) -> None:
-    (root / "shards" / "empty.tar").touch()
     shards = Shards(root)
     with pytest.raises(VideoError, match=r"0\.tar: cut off or damaged: ends at byte 200 of 201"):
-        shards.read("shards/0.tar", 200, 1)
+        shards.read("shards/0.tar", 190, 11)
     with pytest.raises(VideoError, match=r"3\.tar: no such video"):
         shards.read("shards/3.tar", 0, 1)
-    with pytest.raises(VideoError, match=r"empty\.tar: the file is empty"):
-        shards.read("shards/empty.tar", 0, 1)
     with pytest.raises(VideoError, match=r"shards: cannot be read \(Is a directory\)"):
         shards.read("shards", 0, 1)
