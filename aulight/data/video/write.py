@@ -1,7 +1,8 @@
-"""Writes prepared videos, whose random access is exact.
+"""Writes prepared videos, whose random access is exact and cheap.
 
-With decord it is so only on some files: closed groups of pictures without B-frames, in mp4. So that is all that is
-written here, and all that :class:`aulight.data.video.prepared.Reader` is pointed at.
+It is so for closed groups of pictures without B-frames, in mp4: the frames lie in the order in which they are shown,
+and each needs none but those from the key frame before it on. So that is all that is written here, and all that
+:class:`aulight.data.video.prepared.Reader` is pointed at.
 """
 
 from collections.abc import Iterable, Sequence
