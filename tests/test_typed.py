@@ -47,7 +47,7 @@ class Reason(enum.Enum):
     SHELL = r"^eval "
     """It changes the shell that it is typed in; tests/cli/test_completion.py has such shells."""
     BUCKET = r"s3://"
-    """It needs a bucket; tests/training/test_remote.py has one."""
+    """It needs a bucket; tests/data/remote/test_training.py has one."""
     REPRODUCED = r"runs/reproduce/"
     """What `make reproduce` has made."""
 

@@ -21,7 +21,7 @@ import yaml
 
 from aulight.data import row_groups, segments
 from aulight.data.description import DESCRIPTION, RESTORE, read_description
-from aulight.data.remote.shelf import RemoteShards
+from aulight.data.remote.shelf import RemoteFile, RemoteShards
 from aulight.errors import AulightError
 from aulight.facs import MAX_INTENSITY, column
 from aulight.foreign.parquet import checked
@@ -354,8 +354,12 @@ class PreparedDataset:
                 yield whole(rows).to_pandas()
 
     def path(self, row: int) -> Path:
-        """The video file of a row of :attr:`videos`."""
+        """The video file of a row of :attr:`videos`, of a dataset in a folder."""
         return self.root / str(self.videos["path"].iat[row])
+
+    def file(self, row: int) -> Path | RemoteFile:
+        """The same wherever it is."""
+        return self.path(row) if self.shelf is None else RemoteFile(self.shelf, str(self.videos["path"].iat[row]))
 
     def rows(self, subjects: Sequence[str]) -> npt.NDArray[np.int64]:
         """Rows of :attr:`videos` that show one of these subjects."""

@@ -43,6 +43,32 @@ class Part(NamedTuple):
     digest: str | None = None
 
 
+class RemoteFile(NamedTuple):
+    """A file of a dataset in a bucket, which is read in blocks; as a text its URL.
+
+    Attributes:
+        shards: Who reads it.
+        name: The path below the dataset, with ``/``.
+    """
+
+    shards: "RemoteShards"
+    name: str
+
+    def __str__(self) -> str:
+        return self.shards.objects.address(self.name)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Some bytes; raises as :meth:`RemoteShards.read` does."""
+        return self.shards.read(self.name, offset, size)
+
+    def digest(self) -> str:
+        """Hex SHA-256 of all of it, for which it is fetched."""
+        found, size = hashlib.sha256(), self.shards.size(self.name)
+        for offset in range(0, size, BLOCK):
+            found.update(self.read(offset, min(BLOCK, size - offset)))
+        return found.hexdigest()
+
+
 @dataclass
 class _Process:
     """What one process has: nothing of it crosses a fork."""
@@ -89,7 +115,7 @@ class RemoteShards:
         """
         if digest is not None:
             return self._part(Part(shard, offset, size, digest))
-        whole = self._stamp(shard).size
+        whole = self.size(shard)
         if not 0 <= offset <= offset + size <= whole:
             raise VideoError(
                 f"{self.objects.address(shard)}: cut off or damaged: ends at byte {whole} of {offset + size}"
@@ -99,6 +125,10 @@ class RemoteShards:
         self._follow(shard, last, whole)
         content = blocks[0] if len(blocks) == 1 else b"".join(blocks)
         return content[offset - first * BLOCK :][:size]
+
+    def size(self, shard: str) -> int:
+        """Bytes of a file; raises as :meth:`read` does."""
+        return self._stamp(shard).size
 
     def ahead(self, wanted: Iterable[Part]) -> None:
         """Has threads fetch what will be read soon, as far as they are not busy; what goes wrong is told when it is."""

@@ -9,12 +9,14 @@ import itertools
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from aulight.data.remote.shelf import RemoteFile
 from aulight.data.shards import Shards
 from aulight.data.video.mp4 import Track, track_of
 from aulight.data.video.scaling import averaged, fit_multiple
@@ -141,16 +143,22 @@ class Reader:
     """
 
     def __init__(
-        self, path: Path, size: int | None = None, frames: int | None = None, decoders: Decoders | None = None
+        self,
+        path: Path | RemoteFile,
+        size: int | None = None,
+        frames: int | None = None,
+        decoders: Decoders | None = None,
     ) -> None:
         self.path = path
-        self._shards = Shards(path.parent)
+        self._part = path.read if isinstance(path, RemoteFile) else partial(Shards(path.parent).read, path.name)
+        # errors that say too little: those of a bucket say what is wrong with which object
+        self._unclear = (ValueError,) if isinstance(path, RemoteFile) else (ValueError, VideoError)
         self._decoders = decoders or Decoders(size)
-        if not path.is_file():
+        if isinstance(path, Path) and not path.is_file():
             raise VideoError(f"{path}: no such video")
         try:
-            self._track = track_of(lambda offset, count: self._shards.read(path.name, offset, count))
-        except (ValueError, VideoError) as error:
+            self._track = track_of(self._part)
+        except self._unclear as error:
             raise VideoError(f"{path}: not a readable video; {DAMAGED}") from error
         if frames is not None and len(self) != frames:
             raise VideoError(f"{path}: has {len(self)} frames, its table says {frames}; {DAMAGED}")
@@ -176,7 +184,7 @@ class Reader:
         needed = frames_needed(self._track, unique, decoder.at(self._track))
         try:
             frames = decoder.decode(self._track, self._coded(needed), unique)
-        except (ValueError, VideoError) as error:
+        except self._unclear as error:
             raise VideoError(f"{self.path}: damaged between frames {unique[0]} and {unique[-1]}; {DAMAGED}") from error
         return frames if np.array_equal(where, np.arange(len(unique))) else frames[where]
 
@@ -186,7 +194,7 @@ class Reader:
             return []
         starts, sizes = self._track.offsets[needed], self._track.sizes[needed]
         begin, end = int(starts.min()), int((starts + sizes).max())
-        data = memoryview(self._shards.read(self.path.name, begin, end - begin))
+        data = memoryview(self._part(begin, end - begin))
         places = zip(needed.tolist(), (starts - begin).tolist(), sizes.tolist(), strict=True)
         return [(number, data[start : start + size]) for number, start, size in places]
 
@@ -218,7 +226,7 @@ class ReaderCache:
     def __init__(self, limit: int = 8, size: int | None = None) -> None:
         self.limit = limit
         self.size = size
-        self._open: OrderedDict[Path, Reader] = OrderedDict()
+        self._open: OrderedDict[Path | RemoteFile, Reader] = OrderedDict()
         self._decoders = Decoders(size)
 
     def __reduce__(self) -> tuple[type["ReaderCache"], tuple[int, int | None]]:
@@ -227,7 +235,7 @@ class ReaderCache:
     def __len__(self) -> int:
         return len(self._open)
 
-    def get(self, path: Path, frames: int | None = None) -> Reader:
+    def get(self, path: Path | RemoteFile, frames: int | None = None) -> Reader:
         """The reader of a video; raises as :class:`Reader` does."""
         reader = self._open.pop(path, None)
         if reader is None:
@@ -238,7 +246,9 @@ class ReaderCache:
         return reader
 
 
-def stream_frames(path: Path, size: int | None = None, chunk: int = 64, frames: int | None = None) -> Iterator[Frames]:
+def stream_frames(
+    path: Path | RemoteFile, size: int | None = None, chunk: int = 64, frames: int | None = None
+) -> Iterator[Frames]:
     """A whole video once, in order, in pieces of at most ``chunk`` frames ``(n, H, W, 3)`` uint8 RGB.
 
     Raises:
