@@ -167,7 +167,7 @@ def _requirements(installed: Installed) -> list[Requirement]:
 
 def test_extras(installed: Installed) -> None:
     extras = set(_metadata(installed).get_all("Provides-Extra", []))
-    assert extras == {"faces", "avatars", "sweep", "label", "elan", "export", "notebooks", "dev"}
+    assert extras == {"faces", "avatars", "sweep", "label", "s3", "elan", "export", "notebooks", "dev"}
 
 
 def test_every_import_is_a_declared_dependency(installed: Installed) -> None:
