@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from aulight.data.store import DIGESTS, PreparedDataset
+from aulight.data.noted import DIGESTS
+from aulight.data.store import PreparedDataset
 from aulight.data.video.digest import digest
 from aulight.datasets import collection
 from aulight.protocol import Shown

@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from aulight.data.noted import DIGESTS, SOURCE_COLUMNS
 from aulight.data.sources.raw import RawDataset, RawVideo
-from aulight.data.store import DIGESTS, SOURCE_COLUMNS, PreparedDataset
+from aulight.data.store import PreparedDataset
 from aulight.data.video.digest import digest, stamp
 from aulight.errors import VideoError
 from aulight.files import sha256

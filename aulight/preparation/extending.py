@@ -13,8 +13,9 @@ import pandas as pd
 from aulight.data.contents import LENGTH, shown
 from aulight.data.description import DatasetDescription, Plain
 from aulight.data.faces.pose import BLENDSHAPES
+from aulight.data.noted import DIGESTS, FOLLOWING, NOTED, SOURCE_COLUMNS
 from aulight.data.sources.raw import RawDataset
-from aulight.data.store import BLENDSHAPE, DIGESTS, FOLLOWING, NOTED, SOURCE_COLUMNS, PreparedDataset
+from aulight.data.store import BLENDSHAPE, PreparedDataset
 from aulight.data.writer import StoreReviser, partial_folder, replace_labels
 from aulight.errors import AulightError, shorten, shorten_lines
 from aulight.files import whole

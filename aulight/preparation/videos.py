@@ -15,8 +15,8 @@ from aulight.data.faces.aligner import FaceAligner
 from aulight.data.faces.crop import AlignedFrame, squares
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.marks import CROPS
+from aulight.data.noted import DIGESTS, ELSEWHERE, FOLLOWING, SOURCE_COLUMNS
 from aulight.data.sources.raw import RawVideo
-from aulight.data.store import DIGESTS, ELSEWHERE, FOLLOWING, SOURCE_COLUMNS
 from aulight.data.video.digest import Pictures, digest, stamp
 from aulight.data.video.prepared import stream_frames
 from aulight.data.video.raw import raw_frames, raw_info
@@ -42,7 +42,7 @@ def part_of(folder: Path, video_id: str) -> Path:
 
 
 def source_columns(path: Path) -> dict[str, str | int]:
-    """What is remembered of a raw video: :data:`aulight.data.store.SOURCE_COLUMNS`.
+    """What is remembered of a raw video: :data:`aulight.data.noted.SOURCE_COLUMNS`.
 
     Raises:
         VideoError: When it cannot be read.

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from aulight.data.store import NOTED, PreparedDataset
+from aulight.data.noted import NOTED
+from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import Reader
 from aulight.data.video.write import write_video
 from aulight.data.writer import partial_folder
