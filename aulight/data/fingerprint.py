@@ -15,7 +15,7 @@ from aulight.data.noted import NOTED
 
 def described(meta: DatasetDescription) -> bytes:
     """What a description says of the content, and not of where that came from."""
-    places = ("folder", "labels", "subjects")
+    places = ("folder", "labels", "subjects", "gop")  # the last is how videos are encoded
     source = {key: value for key, value in dict(meta.get("source") or {}).items() if key not in places}
     # as it always was before it was said
     if (reader := dict(source.get("reader") or {})).get("pictures") == "auto":

@@ -179,7 +179,7 @@ class VideoMaker:
                     aligned = _counted(squares(film(), self._recipe.crop_size), report)
                 else:
                     aligned = (there[0] for _, there in aligner.follow(film, report))
-                count = write_video(path, _crops(aside(aligned, 8), seen), fps, made=CROPS)
+                count = write_video(path, _crops(aside(aligned, 8), seen), fps, made=CROPS, gop=self._recipe.gop)
             written = sum(len(piece) for piece in stream_frames(path, frames=count))
             if written != count:
                 raise VideoError(f"{video.path}: {count} frames were written and {written} can be read back")

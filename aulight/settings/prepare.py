@@ -8,7 +8,7 @@ from aulight.settings.data import DataSettings, OnError, PreparedSettings
 from aulight.settings.group import Count, FilePath, Group, Needed, missing, mistake
 
 UNFIT_SIZES = (48, 72)
-"""Widths from 32 on that decord cannot decode to."""
+"""Widths from 32 on that decord, which read prepared videos before, could not decode to."""
 
 
 _TABLE = Needed("the path of a CSV file is needed")
@@ -50,6 +50,9 @@ class PrepareSettings(Group):
         AfterValidator(_fit),
         Needed("an even number from 32 on is needed, but not 48 or 72"),
     ] = Field(description="Side of the aligned face, in pixels")
+    gop: int = Field(
+        ge=1, le=250, description="A key frame every so many frames: 1 reads clips fastest, 12 takes less space"
+    )
     faces: PrepareFacesSettings = Field(description="How faces are found, with data.faces=mediapipe")
     on_error: OnError = Field(description="What to do with a raw video that cannot be read")
     workers: Count | None = Field(description="Processes; null: one a CPU")

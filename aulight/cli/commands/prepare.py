@@ -52,6 +52,7 @@ def _recipe(settings: PrepareSettings) -> Recipe:
         data.reader.model_dump(),
         settings.crop_size,
         finding,
+        settings.gop,
     )
 
 
