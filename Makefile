@@ -23,8 +23,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install check test test-precision test-slow test-faults test-slurm test-all bench bench-columns bench-gpu \
-	bench-stats reproduce reproduce-full smoke default-model default-model-score reproduce-disfa reproduce-bp4d \
-	rehearse-disfa rehearse-bp4d data faces readable report clean
+	bench-stats reproduce reproduce-full reproduce-avatars smoke default-model default-model-score reproduce-disfa \
+	reproduce-bp4d rehearse-disfa rehearse-bp4d data faces readable report clean
 
 help: ## list the targets
 	@echo "usage: make <target>"
@@ -36,7 +36,7 @@ install: $(INSTALLED) ## make .venv and install aulight, with the tested version
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 # an OpenCV put there by hand or by an older aulight would lie under the one that comes now
 	@$(BIN)/python -m pip uninstall -qy opencv-contrib-python opencv-python 2>/dev/null
-	$(BIN)/python -m pip install -c constraints.txt -e ".[faces,avatars,sweep,label,elan,export,dev]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[faces,avatars,sweep,label,cluster,elan,export,s3,dev]"
 # What the landmarker is tested against. It asks for another OpenCV, which would lie over the one that is there.
 	$(BIN)/python -m pip install -c constraints.txt --no-deps mediapipe
 	$(BIN)/python -m aulight.data.faces
@@ -73,13 +73,13 @@ test-slurm: $(INSTALLED) ## the tests that need a Slurm cluster, run on one of i
 
 test-all: test test-precision test-slow test-faults ## every test
 
-bench: $(INSTALLED) ## speeds and memory as ratios to their limits, as a table
+bench: $(INSTALLED) ## speeds and memory as ratios to their limits, row by row; 10 minutes on any machine
 	$(BIN)/python tests/benchmarks
 
 bench-columns: $(INSTALLED) ## how far head pose, gaze and quality in the tables of predict can be trusted
 	$(BIN)/python tests/benchmarks/columns.py
 
-bench-gpu: $(INSTALLED) ## both stages on a GPU: frames/s, waiting, memory, share of its peak
+bench-gpu: $(INSTALLED) ## both stages on a GPU: frames/s, waiting, memory, share of its peak; 8 minutes, after the faces are drawn
 	$(BIN)/python tests/benchmarks/gpu.py --data $(DATA)
 
 bench-stats: $(INSTALLED) ## by simulation: how often intervals hold the truth, and p-values raise a false alarm
@@ -108,6 +108,10 @@ reproduce: data ## the main result: data, both stages, report; under 40 minutes 
 
 reproduce-full: EXPERIMENT := reproduce-full
 reproduce-full: data ## the same with more label fractions and five seeds of each; two hours on 2 such cores
+	$(both-stages)
+
+reproduce-avatars: EXPERIMENT := avatars
+reproduce-avatars: $(INSTALLED) ## the same on avatars, with the default model beside; three runs of stage one
 	$(both-stages)
 
 smoke: EXPERIMENT := smoke
@@ -140,7 +144,7 @@ $(if $(UNLABELLED),$(call timed,prepare $(OTHER),$(DATA)/unlabelled-$(OTHER)) $(
 @echo; echo "[2/5] stage one, without labels"
 $(call timed,stage one,$(RUNS)/pretrain) $(AULIGHT) pretrain $(SWEEP) \
 	$(if $(UNLABELLED),$(OTHER_DATA) fold=1 name='unlabelled-seed$${seed}')
-@echo; echo "[3/5] stage two, on top of stage one and from scratch"
+@echo; echo "[3/5] stage two, on top of stage one, from scratch and from the default model"
 $(call timed,stage two,$(RUNS)/finetune) $(AULIGHT) finetune $(SWEEP) $(SHARES) \
 	$(if $(UNLABELLED),stage_one_run='unlabelled-seed$${seed}')
 @echo; echo "[4/5] regression from blendshapes"

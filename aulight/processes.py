@@ -8,23 +8,16 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, ThreadPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from aulight.errors import AulightError, printable
+from aulight.errors import printable
 
 Item = TypeVar("Item")
-Job = TypeVar("Job")
-Result = TypeVar("Result")
-
-REPORT_FRAMES = 10
-"""Frames after which a worker of :func:`pump` says how far it is."""
 
 
 def cpus(environment: Mapping[str, str] = os.environ, root: Path = Path("/")) -> int:
@@ -104,12 +97,27 @@ def has_locks(count: int) -> bool:
 def worker_pool(
     workers: int | None, start: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()
 ) -> Iterator[Executor]:
-    """A pool of single-threaded processes; at the end of the block what has not begun is dropped.
+    """A pool as of :func:`new_pool`; at the end of the block what has not begun is dropped.
+
+    Args:
+        workers: How many; one a CPU (:func:`cpus`) where not given.
+        start: As of :func:`new_pool`, as the next.
+        arguments: Of ``start``.
+    """
+    pool = new_pool(workers or cpus(), start, arguments)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def new_pool(workers: int, start: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()) -> Executor:
+    """A pool of single-threaded processes, which start at once.
 
     Without shared memory for their locks, a thread of this process does the jobs, one after the other, and it is said.
 
     Args:
-        workers: How many; one a CPU (:func:`cpus`) where not given.
+        workers: How many.
         start: Called with ``arguments`` in every process before its first job; may be handed queues and events of the
             ``spawn`` context.
         arguments: Of ``start``.
@@ -117,7 +125,7 @@ def worker_pool(
     pool: Executor
     if has_locks(LOCKS):
         # Spawned, not forked: the caller may have threads running (torch, decord).
-        pool = ProcessPoolExecutor(workers or cpus(), multiprocessing.get_context("spawn"), _start, (start, arguments))
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start, (start, arguments))
     else:
         print(
             "no worker processes: there is no shared memory for their locks, so this one does the work alone; "
@@ -125,12 +133,9 @@ def worker_pool(
             file=sys.stderr,
         )
         pool = ThreadPoolExecutor(1, initializer=start, initargs=arguments)
-    try:
-        with deaf_to("SIGINT"):  # the processes inherit it, so Ctrl-C cannot break them while they start
-            pool.submit(int)  # the first job starts them all
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with deaf_to("SIGINT"):  # the processes inherit it, so Ctrl-C cannot break them while they start
+        pool.submit(int)  # the first job starts them all
+    return pool
 
 
 @contextmanager
@@ -215,133 +220,6 @@ class _Lines:
 
     def flush(self) -> None:
         sys.stderr.flush()
-
-
-@contextmanager
-def pump(
-    jobs: Iterable[Job],
-    begin: Callable[..., Callable[[Job, "Report"], Result]],
-    given: tuple[Any, ...],
-    workers: int,
-    bar: "tqdm[Any]",
-) -> Iterator[Iterator[tuple[Job, Result]]]:
-    """Does jobs in processes of a :func:`worker_pool`, with one bar of the frames that they have done so far.
-
-    At the end of the block, be it an error or Ctrl-C, the workers stop at their next report and leave what they were
-    making as it is.
-
-    Args:
-        jobs: What is to be done, begun in this order.
-        begin: Called with ``given`` in every process before its first job. What it returns is called with each job
-            and a function to tell of so many more frames, and returns the job's result.
-        given: Arguments of ``begin``.
-        workers: How many processes.
-        bar: Moves on from where it is.
-
-    Yields:
-        The jobs and their results, in the order in which they end. What a job raises is raised here.
-
-    Raises:
-        AulightError: When a process is killed.
-    """
-    context = multiprocessing.get_context("spawn") if has_locks(LOCKS) else None
-    counter: Any = _Counter() if context is None else context.Value("q", 0)
-    stop: Any = threading.Event() if context is None else context.Event()
-    before = bar.n
-
-    def results(pool: Executor) -> Iterator[tuple[Job, Result]]:
-        of_job = {pool.submit(_do, job): job for job in jobs}
-        pending = set(of_job)
-        while pending:
-            finished, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
-            bar.update(before + counter.value - bar.n)
-            for future in finished:
-                yield of_job[future], future.result()
-        bar.update(before + counter.value - bar.n)
-
-    try:
-        with worker_pool(workers, _hire, (counter, stop, begin, given)) as pool:
-            try:
-                yield results(pool)
-            finally:
-                stop.set()
-    except BrokenProcessPool as error:
-        raise AulightError(
-            "a process was killed, perhaps for want of memory; the same command goes on, with workers=1 in less memory"
-        ) from error
-
-
-class _Counter:
-    """A number that threads of one process share, as processes share theirs."""
-
-    def __init__(self) -> None:
-        self.value, self._lock = 0, threading.Lock()
-
-    def get_lock(self) -> threading.Lock:
-        return self._lock
-
-
-class _Stopped(Exception):
-    """The command ends: leave everything as it is."""
-
-
-class Report:
-    """Tells the command that a worker of :func:`pump` works for of so many more frames.
-
-    Args:
-        counter: Shared number of frames done, over all workers.
-        stop: Shared event: leave the work.
-    """
-
-    def __init__(self, counter: Any, stop: Any) -> None:
-        self._counter, self._stop, self._waiting = counter, stop, 0
-
-    def __call__(self, frames: int) -> None:
-        """Counts them; now and then tells the command, and leaves the job where that has ended."""
-        self._waiting += frames
-        if self._waiting >= REPORT_FRAMES:
-            self.flush()
-            if self._stop.is_set():
-                raise _Stopped
-
-    def flush(self) -> None:
-        """Tells the command of all that it has not been told of."""
-        with self._counter.get_lock():
-            self._counter.value += self._waiting
-        self._waiting = 0
-
-
-class _Hand:
-    """A worker process of a pump."""
-
-    def __init__(
-        self, counter: Any, stop: Any, begin: Callable[..., Callable[[Any, Report], Any]], given: tuple[Any, ...]
-    ) -> None:
-        self._counter, self._stop = counter, stop
-        self._begin = partial(begin, *given)
-        self._make: Callable[[Any, Report], Any] | None = None
-
-    def do(self, job: Any) -> Any:
-        if self._make is None:
-            self._make = self._begin()  # here, so that what it raises is said like a job's own errors
-        report = Report(self._counter, self._stop)
-        try:
-            result = self._make(job, report)
-        except _Stopped:
-            return None  # nobody waits for it
-        report.flush()
-        return result
-
-
-_hands: list[_Hand] = []  # of this process: one, where it is a worker
-
-
-def _hire(*given: Any) -> None:
-    _hands[:] = [_Hand(*given)]
-
-
-def _do(job: Any) -> Any:
-    return _hands[0].do(job)
 
 
 def ahead(items: Iterable[Item], most: int) -> Generator[Item, None, None]:

@@ -28,6 +28,7 @@ class GridSweeper(BasicSweeper):
             AulightError: Before anything is launched, for a wrong setting or two runs in one folder.
             RunsFailed: At the end, when runs failed.
         """
+        from aulight.processes import cpus
         from aulight.runs.overrides import combinations
         from aulight.runs.sweep_plan import carry_out, grids, planned
 
@@ -40,4 +41,5 @@ class GridSweeper(BasicSweeper):
         ]
         jobs = planned(command, runs, lambda overrides: compose.load_sweep_config(config, overrides))
         queued = str(config.hydra.launcher._target_).endswith("SlurmLauncher")
-        carry_out(jobs, self.launcher, queued)
+        at_a_time = int(config.hydra.launcher.get("n_jobs", 1))
+        carry_out(jobs, self.launcher, queued, at_a_time if at_a_time > 0 else cpus())

@@ -33,11 +33,14 @@ from filelock import FileLock
 from aulight.cli.main import main
 from aulight.data.synthetic.dataset import generate, render_video
 from aulight.datasets import BP4D_AUS, DISFA_AUS
+from aulight.nets.precision import AUTO, choose
 
 Frames = npt.NDArray[np.uint8]
 
 torch.set_num_threads(1)
 torch.set_flush_denormal(True)
+# Measured once: a machine that other work slows down must not give one test another precision than the next.
+os.environ.setdefault(AUTO, "bf16-mixed" if choose("cpu").bf16 else "32")
 
 
 @pytest.fixture(scope="session")
@@ -135,9 +138,8 @@ def finetuned(
 
 @pytest.fixture(scope="session")
 def mixed() -> bool:
-    """Whether ``trainer.precision=auto`` is bf16-mixed on this machine's CPU: the variable, else the instructions."""
-    given = os.environ.get("AULIGHT_AUTO_PRECISION")
-    return given == "bf16-mixed" if given else bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+    """Whether ``trainer.precision=auto`` is bf16-mixed on the CPU, in this process and in those that tests start."""
+    return choose("cpu").bf16
 
 
 # ---- pictures that say which they are ---------------------------------------------------------------------------

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "aulight"
 
 FLOORS = (
     ("version", "errors", "facs", "spelling", "datasets", "files", "processes"),
-    ("settings", "scoring", "protocol", "foreign"),
+    ("settings", "scoring", "protocol", "foreign", "workers"),
     ("data", "nets"),
     ("runs", "drawing"),
     ("prediction", "training", "preparation", "labelling", "report"),

@@ -167,7 +167,7 @@ def _requirements(installed: Installed) -> list[Requirement]:
 
 def test_extras(installed: Installed) -> None:
     extras = set(_metadata(installed).get_all("Provides-Extra", []))
-    assert extras == {"faces", "avatars", "sweep", "label", "elan", "export", "notebooks", "dev"}
+    assert extras == {"faces", "avatars", "sweep", "label", "cluster", "s3", "elan", "export", "notebooks", "dev"}
 
 
 def test_every_import_is_a_declared_dependency(installed: Installed) -> None:
@@ -254,7 +254,7 @@ def test_make_install_brings_one_opencv(tmp_path: Path) -> None:
     pip = [line.partition(" -m pip ")[2] for line in planned if " -m pip " in line]
     assert pip == [
         "uninstall -qy opencv-contrib-python opencv-python 2>/dev/null",
-        'install -c constraints.txt -e ".[faces,avatars,sweep,label,elan,export,dev]"',
+        'install -c constraints.txt -e ".[faces,avatars,sweep,label,cluster,elan,export,s3,dev]"',
         "install -c constraints.txt --no-deps mediapipe",
     ]
 

@@ -15,7 +15,7 @@ import torch
 import yaml
 
 from aulight.data.marks import MARK
-from aulight.data.store import NOTED
+from aulight.data.noted import NOTED
 from aulight.data.video.write import write_video
 from aulight.files import write_table, write_yaml
 

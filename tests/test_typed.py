@@ -36,8 +36,8 @@ class Reason(enum.Enum):
     """It changes the environment that the tests run in."""
     THEIRS = r"<[a-z ]+>| \.\.\.$"
     """Something of the reader's stands in it, or is left out."""
-    CLUSTER = r"\$settings$"
-    """Several machines."""
+    CLUSTER = r"\$settings$|^dask | executor=dask "
+    """Several machines; tests/workers/test_cluster.py and tests/training/ have some on the loopback."""
     SETTINGS = r"^settings="
     """For the lines of several machines alone."""
     WEBCAM = r"webcam:"
@@ -46,6 +46,8 @@ class Reason(enum.Enum):
     """W&B is asked; tests/training/ logs to it offline."""
     SHELL = r"^eval "
     """It changes the shell that it is typed in; tests/cli/test_completion.py has such shells."""
+    BUCKET = r"s3://"
+    """It needs a bucket; tests/data/remote/test_training.py has one."""
     REPRODUCED = r"runs/reproduce/"
     """What `make reproduce` has made."""
 
@@ -61,6 +63,17 @@ NOT_RUN = {
         'pip install "aulight[avatars]"': Reason.INSTALL,
         "aulight finetune data=avatars data.rig=second ...": Reason.THEIRS,
     },
+    "cluster.md": {
+        'pip install "aulight[cluster]"': Reason.INSTALL,
+        "dask scheduler --no-dashboard": Reason.CLUSTER,
+        "dask worker tcp://node1:8786 --nworkers 8 --nthreads 1 --no-dashboard": Reason.CLUSTER,
+        "aulight prepare data.name=mine data.source=~/videos executor=dask "
+        "cluster.address=tcp://node1:8786": Reason.CLUSTER,
+        "aulight predict input=~/videos output=scored executor=dask cluster.address=tcp://node1:8786": Reason.CLUSTER,
+        "aulight prepare data.name=mine data.source=~/videos executor=dask cluster=slurm "
+        "cluster.jobs=8": Reason.CLUSTER,
+        "aulight predict input=~/videos output=scored executor=dask cluster=slurm cluster.queue=long": Reason.CLUSTER,
+    },
     "datasets.md": {
         "make reproduce-disfa DISFA=<raw dataset> [UNLABELLED=<folder of videos>]": Reason.MAKE,
         "make reproduce-bp4d BP4D=<raw dataset> [UNLABELLED=<folder of videos>]": Reason.MAKE,
@@ -73,6 +86,10 @@ NOT_RUN = {
         "aulight predict model=model.aulight input=webcam:0": Reason.WEBCAM,
         "aulight predict model=runs/reproduce/finetune/synthetic-fold1-pretrained-0.02-seed0 "
         "input=data/synthetic-default-seed0/videos/test_00568.mp4 overlay=true": Reason.REPRODUCED,
+    },
+    "remote.md": {
+        'pip install "aulight[s3]"': Reason.INSTALL,
+        "aulight pretrain data=folder data.name=mine data.root=s3://bucket/mine": Reason.BUCKET,
     },
     "rehearsal.md": {
         "make rehearse-disfa": Reason.MAKE,
@@ -88,6 +105,8 @@ NOT_RUN = {
         "settings='trainer=ddp trainer.num_nodes=2 loader.batch_size=64'": Reason.SETTINGS,
         "torchrun --nnodes=2 --nproc-per-node=8 --rdzv-backend=c10d --rdzv-endpoint=<first machine>:29500 "
         "-m aulight pretrain $settings": Reason.CLUSTER,
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 torchrun --max-restarts=3 --nnodes=2 --nproc-per-node=8 "
+        "--rdzv-backend=c10d --rdzv-endpoint=<first machine>:29500 -m aulight pretrain $settings": Reason.CLUSTER,
         "srun --nodes=2 --ntasks-per-node=8 --gpus-per-node=8 aulight pretrain $settings": Reason.CLUSTER,
         "NODE_RANK=0 MASTER_ADDR=<first machine> MASTER_PORT=29500 aulight pretrain $settings": Reason.CLUSTER,
     },

@@ -150,7 +150,7 @@ class ClipBatches(Dataset[ClipBatch]):
         seed: int,
         on_error: OnError,
     ) -> None:
-        self.paths = [data.path(row) for row in range(len(data.videos))]
+        self.paths = [data.file(row) for row in range(len(data.videos))]
         self.lengths, self.people = data.videos["frames"].to_numpy(), data.people
         self.choose, self.augment, self.views, self.seed, self.on_error = choose, augment, views, seed, on_error
         self.readers = ReaderCache(size=size)
@@ -231,7 +231,7 @@ class WholeVideos(IterableDataset[Piece]):
                 targets[known["frame"].to_numpy()] = (
                     known[data.columns].astype("Float32").to_numpy(np.float32, na_value=np.nan)
                 )
-            self.videos.append((row, data.path(row), of_video[video], targets))
+            self.videos.append((row, data.file(row), of_video[video], targets))
         self.size, self.chunk, self.on_error = size, chunk, on_error
 
     def __iter__(self) -> Iterator[Piece]:

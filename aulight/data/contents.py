@@ -1,9 +1,13 @@
 """By what the videos of a prepared dataset are known again, whatever they and their dataset are called."""
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 
-from aulight.data.store import DIGESTS, PreparedDataset
+from aulight.data.noted import DIGESTS
+from aulight.data.remote.shelf import RemoteFile
+from aulight.data.store import PreparedDataset
 from aulight.data.video.digest import digest
 from aulight.datasets import collection
 from aulight.protocol import Shown
@@ -27,11 +31,13 @@ def shown(data: PreparedDataset, rows: npt.NDArray[np.int64] | None = None) -> S
         VideoError: When a file cannot be read.
     """
     videos = data.videos if rows is None else data.videos.iloc[rows]
-    table = videos.reindex(columns=DIGESTS).assign(path=videos["path"])
+    table = videos.reindex(columns=DIGESTS)
     contents = list[list[str]]()
-    for source, pictures, file, path in table.itertuples(index=False):
+    for row, (source, pictures, file) in zip(
+        range(len(data.videos)) if rows is None else rows, table.itertuples(index=False), strict=True
+    ):
         noted = [name for name in (source, pictures, file) if isinstance(name, str)]
-        contents.append(noted if isinstance(file, str) else [*noted, digest(data.root / path)])
+        contents.append(noted if isinstance(file, str) else [*noted, _digest(data.file(int(row)))])
     made, names = data.meta.get("source") or {}, tuple(videos["video_id"].astype(str))
     return Shown(
         dataset=data.name,
@@ -40,6 +46,10 @@ def shown(data: PreparedDataset, rows: npt.NDArray[np.int64] | None = None) -> S
         subjects=tuple(videos["subject"].astype(str)),
         contents=tuple(frozenset(name[:LENGTH] for name in known) for known in contents),
     )
+
+
+def _digest(file: Path | RemoteFile) -> str:
+    return digest(file) if isinstance(file, Path) else file.digest()
 
 
 def forgotten(data: PreparedDataset) -> str | None:

@@ -1,10 +1,45 @@
-"""Opens a prepared dataset; those that are made up are made where they are not there yet."""
+"""Opens a prepared dataset: in a folder, where it may be made up first, or at an URL."""
 
 from pathlib import Path
 
+from aulight.data.fetching import cached
+from aulight.data.remote.cache import Cache
+from aulight.data.remote.objects import Objects, Patience
+from aulight.data.remote.shelf import RemoteShards
+from aulight.data.remote.tables import copy_tables
 from aulight.data.store import PreparedDataset
 from aulight.files import alone
-from aulight.settings.data import AvatarGeneratorSettings, GeneratorSettings
+from aulight.settings.data import AvatarGeneratorSettings, DataSettings, GeneratorSettings, PreparedSettings
+from aulight.settings.group import is_url
+
+
+def open_dataset(settings: DataSettings) -> PreparedDataset:
+    """Opens the dataset that settings name, in a folder or at an URL.
+
+    Raises:
+        AulightError: As :func:`open_data` and :func:`open_remote` do.
+    """
+    if isinstance(settings, PreparedSettings) and is_url(settings.root):
+        cache = cached("remote") if settings.cache is None else Path(settings.cache).expanduser()
+        return open_remote(settings.root, cache, int(settings.cache_gb * 1e9))
+    return open_data(Path(settings.root), settings.synthetic)
+
+
+def open_remote(url: str, cache: Path, most_bytes: int, patience: Patience | None = None) -> PreparedDataset:
+    """Opens a prepared dataset at an URL: its tables are copied, its videos fetched as they are read.
+
+    Args:
+        url: Of its folder.
+        cache: Where what is fetched is kept; processes and datasets may share it.
+        most_bytes: Of videos in it.
+        patience: How long the bucket is waited for.
+
+    Raises:
+        AulightError: When it is not there, may not be read or nobody answers, and as :class:`PreparedDataset` does.
+    """
+    objects = Objects(url, patience)
+    tables = copy_tables(objects, cache / "tables")
+    return PreparedDataset(tables.folder, RemoteShards(objects, Cache(cache, most_bytes), tables.changed))
 
 
 def open_data(root: Path, synthetic: GeneratorSettings | None = None) -> PreparedDataset:

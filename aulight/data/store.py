@@ -17,10 +17,13 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
-from aulight.data import row_groups, segments
+from aulight.data import fingerprint, row_groups, segments
 from aulight.data.description import DESCRIPTION, RESTORE, read_description
+from aulight.data.kept import Kept
+from aulight.data.listing import missing_files
+from aulight.data.noted import ELSEWHERE
+from aulight.data.remote.shelf import RemoteFile, RemoteShards
 from aulight.errors import AulightError
 from aulight.facs import MAX_INTENSITY, column
 from aulight.foreign.parquet import checked
@@ -28,22 +31,8 @@ from aulight.foreign.parquet import checked
 BLENDSHAPE = "blendshape_"
 """What the names of blendshape scores begin with in ``frames.parquet``."""
 
-SOURCE_COLUMNS = ("source_sha256", "source_size", "source_mtime_ns")
-"""Optional columns of ``videos.parquet``: what :mod:`aulight.data.video.digest` says of each raw video."""
-
-DIGESTS = ("source_sha256", "pictures_sha256", "file_sha256")
-"""Those columns by which a video is known again (:func:`aulight.data.contents.shown`): what its raw file holds, the
-pictures in it, and the prepared file."""
-
-FOLLOWING = ("frames_not_followed", "faces_elsewhere")
-"""Optional columns likewise, where one person was followed: frames with faces of others alone, and how often a face
-elsewhere was taken for theirs."""
-
-ELSEWHERE = "elsewhere_frames"
-"""Optional column likewise: where in the prepared video they were, ``12 340``."""
-
-NOTED = tuple(dict.fromkeys((*SOURCE_COLUMNS, *DIGESTS, *FOLLOWING, ELSEWHERE)))
-"""All columns that say where a video came from and how it was made, and nothing of what it is for."""
+FINGERPRINT = 16
+"""Digits of :attr:`PreparedDataset.fingerprint`."""
 
 _Read = TypeVar("_Read")
 _Rows = TypeVar("_Rows", pa.Table, pa.RecordBatch)
@@ -87,17 +76,18 @@ class PreparedDataset:
         aus: The AUs its labels have columns for; empty when unlabelled.
         fps: Nominal frames per second.
         videos: One row a video: ``video_id, subject, path, frames, fps`` and further columns
-            (:data:`NOTED`, but not in older datasets).
+            (:data:`aulight.data.noted.NOTED`, but not in older datasets).
 
     Args:
         root: Its folder.
+        shelf: Where its videos are when they are not in that folder.
 
     Raises:
         AulightError: When it is not a prepared dataset, is of a newer format, or its parts do not agree.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, shelf: RemoteShards | None = None) -> None:
+        self.root, self.shelf = root, shelf
         self._state = _state(root)
         self.meta = read_description(root)
         self.name = str(self.meta["name"])
@@ -156,24 +146,35 @@ class PreparedDataset:
             raise AulightError(
                 f"{path}: {there[0]} videos and {there[1]} frames, dataset.yaml says {videos} and {frames}; {RESTORE}"
             )
-        twice = self.videos.loc[self.videos["video_id"].duplicated(), "video_id"]
+        self._kept = Kept(self.root, frames)
+        # of each video the first of its rows in frames.parquet
+        self._first = self._kept.array("first", (videos,), np.int64, self._checked)
+        self._refuse_changed()
+
+    def _checked(self) -> npt.NDArray[np.int64]:
+        """Refuses videos whose frames or files are not there; of each the first of its rows in ``frames.parquet``."""
+        path, names = self.root / "videos.parquet", self.videos["video_id"]
+        twice = names[names.duplicated()]
         if len(twice):
             raise AulightError(f"{path}: video {twice.iat[0]} is listed twice; {RESTORE}")
-        self._rows_of = self._stretches()
-        for name, count in zip(self.videos["video_id"], self.videos["frames"], strict=True):
-            if len(self._rows_of.get(name, ())) != count:
+        rows_of = self._stretches()
+        for name, count in zip(names, self.videos["frames"], strict=True):
+            if len(rows_of.get(name, ())) != count:
                 raise AulightError(
                     f"{self.root / 'frames.parquet'}: does not have the {count} frames of video {name}; {RESTORE}"
                 )
-        if others := self._rows_of.keys() - set(self.videos["video_id"]):
+        if others := rows_of.keys() - set(names):
             raise AulightError(
                 f"{self.root / 'frames.parquet'}: video {min(others)} is not in videos.parquet; {RESTORE}"
             )
         if odd := [path for path in self.videos["path"] if Path(path).is_absolute() or ".." in Path(path).parts]:
             raise AulightError(f"{path}: {odd[0]} is not in the dataset's folder; {RESTORE}")
-        missing = [path for path in self.videos["path"] if not (self.root / path).is_file()]
-        if missing:
-            raise AulightError(f"{self.root / missing[0]}: missing ({len(missing)} of {videos} videos are); {RESTORE}")
+        # at an URL, one that is missing is told when it is read
+        if self.shelf is None and (missing := missing_files(self.root, self.videos["path"])):
+            raise AulightError(
+                f"{self.root / missing[0]}: missing ({len(missing)} of {len(names)} videos are); {RESTORE}"
+            )
+        return np.array([rows_of[name].start if name in rows_of else 0 for name in names], np.int64)
 
     def _stretches(self) -> dict[str, range]:
         """The rows of ``frames.parquet`` that each video has."""
@@ -298,6 +299,11 @@ class PreparedDataset:
         Within a run every frame shows a face and follows its predecessor in the raw video
         (:func:`aulight.data.segments.usual_step`). Memory grows with the number of runs, not of frames.
         """
+        runs = self._kept.array("runs", (None, 3), np.int64, self._runs)
+        self._refuse_changed()
+        return pd.DataFrame(runs, columns=["video", "start", "stop"], copy=False)
+
+    def _runs(self) -> npt.NDArray[np.int64]:
         runs = []
         tables = self.frames_of(self.videos["video_id"], ["frame", "source_frame", "face_confidence"])
         for row, table in enumerate(tables):
@@ -306,7 +312,7 @@ class PreparedDataset:
                 raise AulightError(f"{path}: frames of video {name} are not numbered from 0, in order; {RESTORE}")
             found = segments.runs(table["source_frame"].to_numpy(), table["face_confidence"].to_numpy() > 0)
             runs.append(np.insert(found, 0, row, axis=1))
-        return pd.DataFrame(np.concatenate(runs), columns=["video", "start", "stop"], dtype=np.int64)
+        return np.concatenate(runs).astype(np.int64)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -315,18 +321,16 @@ class PreparedDataset:
         Raises:
             AulightError: When a table is damaged.
         """
-        places = ("folder", "labels", "subjects")  # where it came from, not what it is
-        source = {key: value for key, value in dict(self.meta.get("source") or {}).items() if key not in places}
-        if (reader := dict(source.get("reader") or {})).get(
-            "pictures"
-        ) == "auto":  # as it always was before it was said
-            source["reader"] = {key: value for key, value in reader.items() if key != "pictures"}
-        meta = {key: value for key, value in self.meta.items() if key not in ("revision", "skipped_stamps")}
-        digest = hashlib.sha256(yaml.safe_dump({**meta, "source": source}).encode())
+        known = self._kept.array("fingerprint", (FINGERPRINT,), np.uint8, self._hashed)
+        self._refuse_changed()
+        return known.tobytes().decode()
+
+    def _hashed(self) -> npt.NDArray[np.uint8]:
+        digest = hashlib.sha256(fingerprint.described(self.meta))
         for name in ("videos", "frames", "labels"):
             if name != "labels" or self.has_labels:
-                digest.update(self._read(name, _content))
-        return digest.hexdigest()[:16]
+                digest.update(self._read(name, fingerprint.content))
+        return np.frombuffer(digest.hexdigest()[:FINGERPRINT].encode(), np.uint8)
 
     @cached_property
     def has_labels(self) -> bool:
@@ -345,13 +349,31 @@ class PreparedDataset:
             AulightError: When the table is damaged, or was replaced since the dataset was opened.
         """
         with self._frames_file(columns or list(_FRAMES)) as (file, whole):
-            wanted = (self._rows_of[video] for video in videos)
+            wanted = (range(first, first + count) for first, count in self._rows_of(videos))
             for rows in row_groups.stretches(file, wanted, columns or file.schema_arrow.names):
                 yield whole(rows).to_pandas()
 
+    def _rows_of(self, videos: Iterable[str]) -> Iterator[tuple[int, int]]:
+        """Of each video its first row in ``frames.parquet``, and how many it has."""
+        counts = self.videos["frames"].to_numpy()
+        if videos is self.videos["video_id"]:
+            yield from zip(self._first.tolist(), counts.tolist(), strict=True)
+            return
+        for video in videos:
+            row = self._row_of[video]
+            yield int(self._first[row]), int(counts[row])
+
+    @cached_property
+    def _row_of(self) -> dict[str, int]:
+        return {str(video): row for row, video in enumerate(self.videos["video_id"])}
+
     def path(self, row: int) -> Path:
-        """The video file of a row of :attr:`videos`."""
+        """The video file of a row of :attr:`videos`, of a dataset in a folder."""
         return self.root / str(self.videos["path"].iat[row])
+
+    def file(self, row: int) -> Path | RemoteFile:
+        """The same wherever it is."""
+        return self.path(row) if self.shelf is None else RemoteFile(self.shelf, str(self.videos["path"].iat[row]))
 
     def rows(self, subjects: Sequence[str]) -> npt.NDArray[np.int64]:
         """Rows of :attr:`videos` that show one of these subjects."""
@@ -365,21 +387,3 @@ def _state(root: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _content(path: Path) -> bytes:
-    """Hash of a table's columns but those of the raw videos, however its rows are grouped in the file."""
-    with pq.ParquetFile(path) as file:
-        names = [name for name in file.schema_arrow.names if name not in NOTED]
-        digests = {name: hashlib.sha256(name.encode()) for name in names}
-        for batch in file.iter_batches(row_groups.ROWS, columns=names):
-            for name, digest in digests.items():
-                values = batch[name].to_pandas()
-                if name == "path":  # where it is, not what: a video that was prepared anew has another
-                    values = "videos/" + batch["video_id"].to_pandas() + ".mp4"
-                if pd.api.types.is_numeric_dtype(values):
-                    numbers = values.to_numpy(np.float64, na_value=np.nan)
-                    digest.update(np.where(np.isnan(numbers), np.nan, numbers).tobytes())  # one NaN of many
-                else:
-                    digest.update("\0".join([*values.astype(str), ""]).encode())
-    return b"".join(digest.digest() for digest in digests.values())

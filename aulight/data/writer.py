@@ -19,8 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aulight.data.description import DESCRIPTION, FORMAT, DatasetDescription, read_description
+from aulight.data.noted import SOURCE_COLUMNS
 from aulight.data.row_groups import GroupWriter
-from aulight.data.store import BLENDSHAPE, SOURCE_COLUMNS, PreparedDataset, next_table
+from aulight.data.store import BLENDSHAPE, PreparedDataset, next_table
 from aulight.errors import AulightError
 from aulight.facs import column
 from aulight.files import flush, remove_leftovers, rename_flushed, write_table, write_yaml

@@ -130,7 +130,7 @@ class Estimator(ABC):
             rate: Or so many frames a second.
             rotate: Degrees by which pictures are turned, clockwise: 0, 90, 180 or 270.
             device: Where a network runs, as torch names it; ``auto``: on a GPU where there is one.
-            precision: ``32`` or ``bf16``.
+            precision: ``32``, ``bf16``, or ``auto``: the faster one here.
             progress: Told how many frames are done, and of about how many.
             everybody: Former word for ``all``.
 

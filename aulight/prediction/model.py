@@ -14,6 +14,7 @@ from torch import nn
 from aulight.data.faces.crop import Present
 from aulight.errors import AulightError
 from aulight.facs import column
+from aulight.nets.precision import choose
 from aulight.prediction.card import in_short
 from aulight.prediction.description import ModelDescription
 from aulight.prediction.estimator import CHUNK, Baseline, Estimator
@@ -69,17 +70,28 @@ class Model(Estimator):
 
         Args:
             device: As torch names it: ``cpu``, ``cuda`` ...; ``auto``: a GPU, where there is one and it can be used.
-            precision: ``32`` or ``bf16``.
+            precision: ``32``, ``bf16``, or ``auto``: the faster one (:mod:`aulight.nets.precision`).
 
         Raises:
             AulightError: For a device that is not there, or what an ``.onnx`` cannot do.
         """
-        if precision not in ("32", "bf16"):
-            raise AulightError(f"precision={precision}: 32 or bf16")
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() and self.network is not None else "cpu"
+        device, precision = self.settled(device, precision)
         about = self.description
         return Scorer(self._start(device, precision), self.size, self.aus, about.dataset.fps, str(self.file))
+
+    def settled(self, device: str, precision: str) -> tuple[str, str]:
+        """What a device and a precision are here, of which either may be ``auto``.
+
+        Raises:
+            AulightError: For a precision that there is not.
+        """
+        if precision not in ("auto", "32", "bf16"):
+            raise AulightError(f"precision={precision}: auto, 32 or bf16")
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() and self.network is not None else "cpu"
+        if precision == "auto":
+            precision = "bf16" if self.network is not None and choose(device).bf16 else "32"
+        return device, precision
 
     def finds_faces(self, faces: str) -> bool:
         """As of :class:`Estimator`."""
@@ -119,7 +131,7 @@ class Model(Estimator):
                 anew if they come back.
             chunk: Frames that go through the backbone together; no frame is given back before they are there.
             device: As :meth:`scorer` takes it, as the next.
-            precision: ``32`` or ``bf16``.
+            precision: Likewise.
             explain: Number of an AU, to say as well where in the crops it was seen.
             apart: Whether each frame is a photo, and nobody is who they were in the one before.
         """

@@ -45,6 +45,7 @@ class Pipeline:
     Attributes:
         model: What scores them; ``None`` for the landmarker's own scores by the table.
         from_rest: Whether each person's rest is taken away from the landmarker's own scores, but for photos.
+        precision: What the network computes in, ``32`` or ``bf16``.
         finds: Whether faces are found.
         everybody: Whether all of them are followed.
         max_faces: How many are looked for; ``None`` where none are found.
@@ -63,7 +64,8 @@ class Pipeline:
 
     def __init__(self, settings: PredictSettings) -> None:
         self._settings = settings
-        self._device, self._precision, self._explain = settings.device, settings.precision, settings.explain
+        self._device, self._explain = settings.device, settings.explain
+        self.precision: str = "32" if settings.by_table and settings.precision == "auto" else settings.precision
         self.model = None if settings.by_table else self._load(settings.model or DEFAULT)
         self.from_rest = settings.baseline == "rest"
         self._of_film = settings.baseline == "person"
@@ -89,17 +91,27 @@ class Pipeline:
         self.crowded = 0
 
     def _load(self, given: str) -> "Model":
-        import torch
-
         from aulight.prediction.loading import load
 
         model = load(given)
-        if self._device == "auto":
-            self._device = "cuda" if torch.cuda.is_available() and model.network is not None else "cpu"
-        scorer = model.scorer(self._device, self._precision)  # says what is wrong with them
+        self._device, self.precision = model.settled(self._device, self.precision)
+        scorer = model.scorer(self._device, self.precision)  # says what is wrong with them
         if self._explain is not None:
             scorer.explain(np.empty((0, 1, 1, 3), np.uint8), self._explain)
         return model
+
+    @property
+    def precision_note(self) -> str | None:
+        """What is to be said of the precision: why it was taken, or that it is slow here."""
+        if self.model is None or self._settings.precision == "32":
+            return None
+        from aulight.nets.precision import choose, slow_bf16
+
+        if self._settings.precision == "auto":
+            why = choose(self._device).why if self.model.network is not None else ""
+            return f"precision={self.precision}: {why}" if why else None
+        warning = slow_bf16(self._device)
+        return None if warning is None else f"precision={self.precision}: {warning}"
 
     def about(self, apart: bool) -> ScoredBy:
         """What the scores are from, as the companion files say it.
@@ -135,7 +147,7 @@ class Pipeline:
             fps=settings.fps,
             overlay=settings.overlay or settings.explain is not None,
             explain=settings.explain,
-            precision=settings.precision,
+            precision=self.precision,
             faces="mediapipe" if self.finds else "none",
             all=self.everybody,
             max_faces=self.max_faces,
@@ -197,7 +209,7 @@ class Pipeline:
                 from aulight.prediction.estimator import CHUNK
 
                 return self.model.score(
-                    present, 1 if live else CHUNK, self._device, self._precision, self._explain, apart
+                    present, 1 if live else CHUNK, self._device, self.precision, self._explain, apart
                 )
 
             def decoded() -> Generator[RawFrame, None, None]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aulight.errors import AulightError, shorten
+from aulight.errors import AulightError, say, shorten
 from aulight.files import remove_leftovers
 from aulight.prediction.after.folder import clash, resolved
 from aulight.prediction.after.overview import PAGE, make_room_for_overview, write_overview
@@ -14,8 +14,10 @@ from aulight.prediction.inputs import find_inputs
 from aulight.prediction.predictor import Found, Predictor
 from aulight.prediction.videos import Video, expected
 from aulight.prediction.webcam import record_webcam
-from aulight.processes import Bar, cpus, pump
+from aulight.processes import Bar, cpus
 from aulight.settings.predict import PredictSettings
+from aulight.workers.hiring import hire
+from aulight.workers.pump import pump
 
 PER_GPU = 4
 """Most processes that share a GPU where their number is not given; each has its own copies of CUDA and of the model."""
@@ -62,6 +64,7 @@ def score_input(settings: PredictSettings) -> Predicted:
         if settings.summary:
             make_room_for_overview(output)
         predictor = Predictor(settings)
+        _tell(predictor)
         video, found = record_webcam(predictor, camera, settings.max_frames)
         return Predicted(predictor, {video: found}, page=_page(settings, output, {video: found}))
     videos, closed, overlays, others = find_inputs(settings.inputs, output)
@@ -80,10 +83,15 @@ def score_input(settings: PredictSettings) -> Predicted:
     frames = {video: expected(video, settings.fps, predictor.part) for video in missing}
     todo = sorted(frames, key=lambda video: -frames[video])  # the longest first, so that all processes end together
     processes = processes_for(len(todo), settings.workers, cpus(), predictor.pipeline.on_gpu)
-    made: dict[Video, Found] = {}
+    workers, made = hire(settings), dict[Video, Found]()
+    if todo:
+        _tell(predictor)
     with Bar(sum(frames.values()), "Predicting", "frame", disable=not todo) as bar:
-        if processes > 1:
-            with pump(todo, begin_work, (settings, processes), processes, bar) as finished:
+        if workers.cluster is not None or processes > 1:
+            _make_folder(output)
+            crew = workers.crew(processes, output, [video.path for video in todo])
+            same = settings.model_copy(update={"precision": predictor.pipeline.precision})  # in all of them
+            with pump(todo, begin_work, (same,), crew, bar, _lost, workers.patience_s) as finished:
                 made.update(finished)
         else:
             predictor.pipeline.share_cpus(1)
@@ -95,6 +103,23 @@ def score_input(settings: PredictSettings) -> Predicted:
     results = {video: before[video] or made[video] for video in videos}
     page = _page(settings, output, results)
     return Predicted(predictor, results, len(videos) - len(todo), closed, overlays, others, page)
+
+
+def _make_folder(output: Path) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AulightError(f"output={output}: cannot be made ({error.strerror}); give another") from error
+
+
+def _lost(video: Video, reason: str) -> Found:
+    return Found(problem=f"{video.path}: {reason}")
+
+
+def _tell(predictor: Predictor) -> None:
+    """Says what there is to say of the precision, before it is waited for."""
+    if (note := predictor.pipeline.precision_note) is not None:
+        say(note, error=True)
 
 
 def _page(settings: PredictSettings, output: Path, results: Mapping[Video, Found]) -> Path | None:
@@ -128,7 +153,7 @@ def begin_work(settings: PredictSettings, processes: int) -> Callable[[Video, Ca
 
     Args:
         settings: Of the command.
-        processes: How many workers there are.
+        processes: How many workers share the CPUs of this machine.
 
     Returns:
         :meth:`Predictor.make` of its own predictor.

@@ -6,12 +6,14 @@ from typing import Any
 
 import pandas as pd
 
+from aulight.data.noted import DIGESTS, SOURCE_COLUMNS
 from aulight.data.sources.raw import RawDataset, RawVideo
-from aulight.data.store import DIGESTS, SOURCE_COLUMNS, PreparedDataset
+from aulight.data.store import PreparedDataset
 from aulight.data.video.digest import digest, stamp
 from aulight.errors import VideoError
 from aulight.files import sha256
 from aulight.processes import Bar
+from aulight.workers.pump import LOST
 
 
 @dataclass
@@ -89,10 +91,13 @@ def _shown(videos: Sequence[RawVideo]) -> Iterator[RawVideo]:
 
 
 def stamps(raw: RawDataset, skipped: Mapping[str, str]) -> dict[str, list[int]]:
-    """Of videos that cannot be read, by what to know when they have changed."""
+    """Of videos that cannot be read, by what to know when they have changed.
+
+    One that workers were lost at has none: it is tried again.
+    """
     stamps = dict[str, list[int]]()
     for video in raw.videos:
-        if video.video_id in skipped:
+        if video.video_id in skipped and LOST not in skipped[video.video_id]:
             try:
                 stamps[video.video_id] = [*stamp(video.path)]
             except VideoError:

@@ -22,6 +22,7 @@ from aulight.preparation.relabelling import NOTHING, Replaceable
 from aulight.preparation.summary import Summary
 from aulight.preparation.twins import digests_of_likely, of_one_subject
 from aulight.preparation.videos import digests_in, make_videos, part_of
+from aulight.workers.hiring import HERE, Workers
 
 
 def prepare_dataset(
@@ -30,7 +31,7 @@ def prepare_dataset(
     recipe: Recipe,
     landmarker: Path | None = None,
     on_error: Literal["raise", "skip"] = "raise",
-    workers: int | None = None,
+    workers: Workers = HERE,
     may: Replaceable = NOTHING,
     apart: Collection[Path] = (),
 ) -> Summary:
@@ -42,7 +43,7 @@ def prepare_dataset(
         recipe: What it is made with.
         landmarker: ``face_landmarker.task``; ``None``: the one in the cache.
         on_error: What to do with a raw video that cannot be read.
-        workers: Processes; ``None``: one a CPU.
+        workers: Who makes the videos.
         may: What of the labels and subjects of a dataset that is there may go.
         apart: Folders of prepared datasets, which are no raw data wherever they lie.
 
@@ -78,7 +79,7 @@ def _make(
     recipe: Recipe,
     landmarker: Path | None,
     on_error: Literal["raise", "skip"],
-    workers: int | None,
+    workers: Workers,
 ) -> Summary:
     """Prepares a dataset that is not there yet."""
     meta: DatasetDescription = {

@@ -8,9 +8,9 @@ import pandas as pd
 
 from aulight.data.faces.following import about_following
 from aulight.data.faces.pose import BLENDSHAPES
+from aulight.data.noted import FOLLOWING, NOTED
 from aulight.data.sources.placing import place_labels
 from aulight.data.sources.raw import RawDataset, RawVideo
-from aulight.data.store import FOLLOWING, NOTED
 from aulight.data.video.raw import late_start
 from aulight.data.writer import StoreReviser, StoreWriter, label_rows
 from aulight.errors import shorten, shorten_lines
@@ -83,7 +83,7 @@ def describe(
 
 
 def counted(noted: Mapping[Any, Any], name: str) -> int:
-    """What is noted of a video under a name of :data:`aulight.data.store.FOLLOWING`; 0 where nothing is."""
+    """What is noted of a video under a name of :data:`aulight.data.noted.FOLLOWING`; 0 where nothing is."""
     count = noted.get(name)
     return 0 if count is None or pd.isna(count) else int(count)
 

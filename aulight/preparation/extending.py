@@ -13,8 +13,9 @@ import pandas as pd
 from aulight.data.contents import LENGTH, shown
 from aulight.data.description import DatasetDescription, Plain
 from aulight.data.faces.pose import BLENDSHAPES
+from aulight.data.noted import DIGESTS, FOLLOWING, NOTED, SOURCE_COLUMNS
 from aulight.data.sources.raw import RawDataset
-from aulight.data.store import BLENDSHAPE, DIGESTS, FOLLOWING, NOTED, SOURCE_COLUMNS, PreparedDataset
+from aulight.data.store import BLENDSHAPE, PreparedDataset
 from aulight.data.writer import StoreReviser, partial_folder, replace_labels
 from aulight.errors import AulightError, shorten, shorten_lines
 from aulight.files import whole
@@ -25,6 +26,7 @@ from aulight.preparation.relabelling import Replaceable, placed, refuse_loss
 from aulight.preparation.summary import Summary
 from aulight.preparation.twins import digests_of_likely, of_one_subject
 from aulight.preparation.videos import digests_in, make_videos, part_of, video_of
+from aulight.workers.hiring import Workers
 
 
 def extend(
@@ -33,7 +35,7 @@ def extend(
     recipe: Recipe,
     landmarker: Path | None,
     on_error: Literal["raise", "skip"],
-    workers: int | None,
+    workers: Workers,
     may: Replaceable,
 ) -> Summary:
     """Gives a finished dataset the videos, labels and subjects that its raw data have now.
@@ -46,7 +48,7 @@ def extend(
         recipe: What it is made with from now on.
         landmarker: The landmarker's file.
         on_error: What to do with a raw video that cannot be read.
-        workers: Processes; ``None``: one a CPU.
+        workers: Who makes the videos.
         may: What of its labels and subjects may go.
 
     Raises:

@@ -3,11 +3,12 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aulight.data.description import DESCRIPTION, read_description, read_plain
+from aulight.data.video.write import GOP
 from aulight.data.writer import partial_folder
 from aulight.errors import AulightError, one_line
 from aulight.files import write_yaml
@@ -17,6 +18,9 @@ SETTINGS = "settings.yaml"
 
 LABELS_ONLY = ("drop_untracked",)
 """Settings of readers that change labels and no frame."""
+
+CODING = ("gop",)
+"""Settings of how videos are encoded: those that are there may stay as they are."""
 
 CHOSEN = ("plus",)
 """Settings of readers that come with ``data=``, which is given every time."""
@@ -55,6 +59,7 @@ class Recipe:
         reader: Settings of the format.
         crop_size: Side of the pictures in pixels.
         finding: How faces are found; ``None`` where pictures are taken as they are.
+        gop: Frames from one key frame of the prepared videos to the next.
     """
 
     format: str
@@ -64,6 +69,7 @@ class Recipe:
     reader: Mapping[str, str | float]
     crop_size: int
     finding: Finding | None
+    gop: int = GOP
 
     def record(self) -> dict[str, object]:
         """The recipe in plain values: ``source`` in ``dataset.yaml``."""
@@ -77,6 +83,7 @@ class Recipe:
             # MediaPipe's networks, whoever runs them: its own library puts landmarks .01% of a face elsewhere.
             "faces": "none" if self.finding is None else "mediapipe",
             **({} if self.finding is None else vars(self.finding)),
+            **({} if self.gop == GOP else {"gop": self.gop}),  # as it always was before it was said
         }
 
     def remembering(self, root: Path, typed: Collection[str] | None = None) -> tuple["Recipe", list[str]]:
@@ -120,6 +127,7 @@ class Recipe:
             if key in self.reader and key not in CHOSEN and not is_typed(f"data.reader.{key}")
         }
         crop_size = self.crop_size if is_typed("crop_size") else before.crop_size or self.crop_size
+        gop = self.gop if is_typed("gop") else before.gop or GOP
         finding = self.finding
         if before.faces == "none" and not is_typed("data.faces"):
             finding = None
@@ -127,7 +135,7 @@ class Recipe:
             names = [field.name for field in fields(Finding) if not is_typed(f"faces.{field.name}")]
             known = {name: value for name in names if (value := before.plain.get(name)) is not None}
             finding = replace(finding, **known)
-        return replace(self, reader={**self.reader, **reader}, crop_size=crop_size, finding=finding)
+        return replace(self, reader={**self.reader, **reader}, crop_size=crop_size, finding=finding, gop=gop)
 
     def refuse_other(self, folder: Path, before: Mapping[str, Any]) -> None:
         """Refuses a recipe that gives other frames; the raw data may have moved, and labels may change.
@@ -170,6 +178,7 @@ class _Record(BaseModel):
     subjects: str | None = None
     reader: dict[str, str | bool | int | float] | None = None
     crop_size: int | None = None
+    gop: Annotated[int, Field(ge=1)] | None = None
     faces: Literal["none", "mediapipe"] | None = None
     blendshapes: bool | None = None
     max_faces: int | None = None
@@ -211,7 +220,8 @@ def _there(path: str, key: str, root: Path) -> str:
 
 def _of_frames(record: Mapping[str, Any]) -> dict[str, object]:
     """What of a record decides the frames."""
-    return {key: value for key, value in _settings(record).items() if key.partition(".")[2] not in LABELS_ONLY}
+    settings = {key: value for key, value in _settings(record).items() if key not in CODING}
+    return {key: value for key, value in settings.items() if key.partition(".")[2] not in LABELS_ONLY}
 
 
 def _settings(record: Mapping[str, Any]) -> dict[str, object]:

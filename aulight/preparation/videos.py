@@ -15,18 +15,20 @@ from aulight.data.faces.aligner import FaceAligner
 from aulight.data.faces.crop import AlignedFrame, squares
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.marks import CROPS
+from aulight.data.noted import DIGESTS, ELSEWHERE, FOLLOWING, SOURCE_COLUMNS
 from aulight.data.sources.raw import RawVideo
-from aulight.data.store import DIGESTS, ELSEWHERE, FOLLOWING, SOURCE_COLUMNS
 from aulight.data.video.digest import Pictures, digest, stamp
 from aulight.data.video.prepared import stream_frames
 from aulight.data.video.raw import raw_frames, raw_info
 from aulight.data.video.types import USUAL_FPS, Frames, RawFrame, RawInfo
 from aulight.data.video.write import write_video
 from aulight.errors import AulightError, VideoError
-from aulight.files import write_table
+from aulight.files import whole, write_table
 from aulight.foreign.parquet import checked
 from aulight.preparation.recipe import Recipe
-from aulight.processes import Bar, Item, ahead, cpus, pump
+from aulight.processes import Bar, Item, ahead, cpus
+from aulight.workers.hiring import Workers
+from aulight.workers.pump import pump
 
 NO_PICTURE = np.empty((0, 0, 3), np.uint8)
 
@@ -42,7 +44,7 @@ def part_of(folder: Path, video_id: str) -> Path:
 
 
 def source_columns(path: Path) -> dict[str, str | int]:
-    """What is remembered of a raw video: :data:`aulight.data.store.SOURCE_COLUMNS`.
+    """What is remembered of a raw video: :data:`aulight.data.noted.SOURCE_COLUMNS`.
 
     Raises:
         VideoError: When it cannot be read.
@@ -65,7 +67,7 @@ def make_videos(
     recipe: Recipe,
     landmarker: Path | None,
     on_error: Literal["raise", "skip"],
-    workers: int | None,
+    workers: Workers,
 ) -> dict[str, str]:
     """Writes the videos that are not there yet, or were made from another content, and a table of each.
 
@@ -75,7 +77,7 @@ def make_videos(
         recipe: What the dataset is made with.
         landmarker: The landmarker's file.
         on_error: What to do with a video that cannot be read.
-        workers: Processes; ``None``: one a CPU.
+        workers: Who makes them.
 
     Returns:
         Of the videos that cannot be read, the reason.
@@ -91,14 +93,14 @@ def make_videos(
     if not missing:
         return {}
     missing.sort(key=lambda video: -frames[video.video_id])  # the longest first, so that all processes end together
-    workers = min(len(missing), workers or cpus())
-    given = (recipe, folder, landmarker, cpus() >= 2 * workers)
+    given = (recipe, folder, landmarker)
     total = sum(frames.values())
     done = total - sum(frames[video.video_id] for video in missing)
     skipped: dict[str, str] = {}
+    crew = workers.crew(len(missing), folder, [video.path for video in missing])
     with (
         Bar(total, "Preparing", "frame", initial=done) as bar,
-        pump(missing, VideoMaker, given, workers, bar) as results,
+        pump(missing, VideoMaker, given, crew, bar, _lost, workers.patience_s) as results,
     ):
         for video in missing:
             if (note := claims[video.video_id].note) is not None:
@@ -111,6 +113,10 @@ def make_videos(
                 bar.total -= frames[video.video_id]
                 bar.write(f"not used: {reason}")
     return skipped
+
+
+def _lost(video: RawVideo, reason: str) -> str:
+    return f"{video.path}: {reason}"
 
 
 def _is_made(folder: Path, video: RawVideo) -> bool:
@@ -143,12 +149,13 @@ class VideoMaker:
         recipe: What the dataset is made with.
         folder: Of the dataset that is being made.
         landmarker: The landmarker's file.
-        side_by_side: Whether there are CPUs to decode, to find faces and to encode at the same time.
+        sharing: Processes that share the CPUs of this machine; where there are CPUs to spare, this one decodes, finds
+            faces and encodes at the same time.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, landmarker: Path | None, side_by_side: bool) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, landmarker: Path | None, sharing: int) -> None:
         self._recipe, self._folder, self._landmarker = recipe, folder, landmarker
-        self._side_by_side = side_by_side
+        self._side_by_side = cpus() >= 2 * sharing
 
     def __call__(self, video: RawVideo, report: Callable[[int], object]) -> str | None:
         """Writes one video, reads it back, and writes its table last.
@@ -160,11 +167,12 @@ class VideoMaker:
         Returns:
             Why it cannot be used, or ``None``.
         """
-        path, seen, pictures = video_of(self._folder, video.video_id), list[AlignedFrame](), Pictures()
+        place, seen, pictures = video_of(self._folder, video.video_id), list[AlignedFrame](), Pictures()
         try:
             source = source_columns(video.path)
             fps = raw_info(video.path, video.fps).fps
-            with ExitStack() as stack:
+            # checked before it has its name: a worker that was taken for hung may have made the same file meanwhile
+            with whole(place) as path, ExitStack() as stack:
 
                 def aside(items: Iterator[Item], most: int) -> Iterator[Item]:
                     return stack.enter_context(closing(ahead(items, most))) if self._side_by_side else items
@@ -179,15 +187,14 @@ class VideoMaker:
                     aligned = _counted(squares(film(), self._recipe.crop_size), report)
                 else:
                     aligned = (there[0] for _, there in aligner.follow(film, report))
-                count = write_video(path, _crops(aside(aligned, 8), seen), fps, made=CROPS)
-            written = sum(len(piece) for piece in stream_frames(path, frames=count))
-            if written != count:
-                raise VideoError(f"{video.path}: {count} frames were written and {written} can be read back")
-            if stamp(video.path) != (source["source_size"], source["source_mtime_ns"]):
-                raise VideoError(f"{video.path}: was changed while it was read; give the same command again")
-            noted = source | dict(zip(DIGESTS[1:], (pictures.digest(), digest(path)), strict=True))
+                count = write_video(path, _crops(aside(aligned, 8), seen), fps, made=CROPS, gop=self._recipe.gop)
+                written = sum(len(piece) for piece in stream_frames(path, frames=count))
+                if written != count:
+                    raise VideoError(f"{video.path}: {count} frames were written and {written} can be read back")
+                if stamp(video.path) != (source["source_size"], source["source_mtime_ns"]):
+                    raise VideoError(f"{video.path}: was changed while it was read; give the same command again")
+                noted = source | dict(zip(DIGESTS[1:], (pictures.digest(), digest(path)), strict=True))
         except VideoError as error:
-            path.unlink(missing_ok=True)
             return str(error)
         write_table(self._table(seen, fps).assign(**noted), part_of(self._folder, video.video_id))
         return None

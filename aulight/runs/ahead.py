@@ -4,10 +4,13 @@ from pathlib import Path
 
 from aulight import protocol
 from aulight.data.contents import shown
+from aulight.data.opening import open_dataset
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.runs.record import PretrainRecord, read_record
+from aulight.settings.data import DataSettings
 from aulight.settings.finetune import FinetuneSettings
+from aulight.settings.group import is_url
 from aulight.settings.model import DEFAULT
 from aulight.settings.training import TrainingSettings
 
@@ -16,25 +19,25 @@ class Looked:
     """What was looked at before: datasets and stages one, each once however many runs of a sweep build on it."""
 
     def __init__(self) -> None:
-        self._data: dict[Path, PreparedDataset] = {}
-        self._shown: dict[Path, protocol.Shown] = {}
+        self._data: dict[str, PreparedDataset] = {}
+        self._shown: dict[str, protocol.Shown] = {}
         self._seen: dict[Path, protocol.TrainedOn | None] = {}
 
-    def data(self, root: Path) -> PreparedDataset:
-        """The dataset in a folder.
+    def data(self, settings: DataSettings) -> PreparedDataset:
+        """The dataset that settings name.
 
         Raises:
             AulightError: When there is none, or it is damaged.
         """
-        if root not in self._data:
-            self._data[root] = PreparedDataset(root)
-        return self._data[root]
+        if settings.root not in self._data:
+            self._data[settings.root] = open_dataset(settings)
+        return self._data[settings.root]
 
-    def shown(self, root: Path) -> protocol.Shown:
+    def shown(self, settings: DataSettings) -> protocol.Shown:
         """Which of its videos show whom."""
-        if root not in self._shown:
-            self._shown[root] = shown(self.data(root))
-        return self._shown[root]
+        if settings.root not in self._shown:
+            self._shown[settings.root] = shown(self.data(settings))
+        return self._shown[settings.root]
 
     def seen_by(self, checkpoint: Path) -> protocol.TrainedOn | None:
         """What stage one saw, by its run directory and its dataset; ``None`` where these are not what they were.
@@ -52,8 +55,11 @@ class Looked:
         record = read_record(run)
         if not isinstance(record, PretrainRecord) or record.dataset is None or record.protocol is None:
             return None
-        data = self.data(Path(str(record.settings["data.root"])).expanduser())
-        if data.fingerprint != record.dataset.fingerprint or record.protocol.stage_one is None:
+        root = str(record.settings["data.root"])
+        data = self._data.get(root)
+        if data is None and not is_url(root):
+            data = self._data[root] = PreparedDataset(Path(root).expanduser())
+        if data is None or data.fingerprint != record.dataset.fingerprint or record.protocol.stage_one is None:
             return None
         return shown(data, data.rows(record.protocol.stage_one)).trained_on()
 
@@ -72,18 +78,17 @@ def check_ahead(settings: TrainingSettings, looked: Looked | None = None) -> Non
     pretrained = settings.pretrained if isinstance(settings, FinetuneSettings) else None
     from_box = pretrained == DEFAULT  # it has seen nobody who lives
     checkpoint = None if pretrained is None or from_box else checkpoint_of(Path(pretrained))
-    root = Path(settings.data.root).expanduser()
-    if settings.data.synthetic is not None and not root.exists():
+    if settings.data.synthetic is not None and not Path(settings.data.root).expanduser().exists():
         return  # it makes itself
-    data = looked.data(root)
+    data = looked.data(settings.data)
     if not isinstance(settings, FinetuneSettings) and not (data.root / "labels.parquet").is_file():
         return
     subjects = protocol.labelled_subjects(data.labels, data.frames, data.videos)
     chosen = settings.data.protocol.model_dump()
     split = protocol.split(data.videos, data.name, fold=settings.fold, labelled=subjects, **chosen)
-    protocol.check_contents(looked.shown(root), split)
+    protocol.check_contents(looked.shown(settings.data), split)
     if checkpoint is not None and (seen := looked.seen_by(checkpoint)) is not None:
-        protocol.check_stage_one(seen, looked.shown(root), split)
+        protocol.check_stage_one(seen, looked.shown(settings.data), split)
     if isinstance(settings, FinetuneSettings):
         candidates = protocol.usable_labels(data.labels, data.frames, data.videos, split.train)
         protocol.draw_labels(candidates, settings.label_seed, settings.label_fraction, settings.label_count)

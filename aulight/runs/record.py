@@ -137,12 +137,14 @@ class HardwareRecord(_Part):
         accelerator: ``cpu``, ``cuda`` or ``mps``.
         devices: Names of the GPUs of its first machine, or that of its CPU.
         processes: Their number on all machines.
+        speeds: Where bf16 and fp32 were measured, the milliseconds of either, ``fp32_ms`` and ``bf16_ms``.
     """
 
     precision: str
     accelerator: str
     devices: list[str]
     processes: int
+    speeds: dict[str, float] | None = None
 
 
 class RunRecord(_Part):

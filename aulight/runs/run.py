@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from aulight.data.store import PreparedDataset
+from aulight.data.opening import open_dataset
 from aulight.errors import AulightError, reason, say
 from aulight.files import alone, remove_leftovers, write_table, write_yaml
 from aulight.runs.compared import differences
@@ -18,7 +18,7 @@ from aulight.runs.machine import git_revision, is_first, peak_gpu_mb, peak_rss_m
 from aulight.runs.record import ADVICE, LAST, RECORD, FinetuneRecord, PretrainRecord, Record, read_record
 from aulight.settings.commands import settings_of
 from aulight.settings.finetune import FinetuneSettings
-from aulight.settings.group import CHANGES_NO_RESULT
+from aulight.settings.group import CHANGES_NO_RESULT, is_url
 from aulight.settings.model import NetworkSettings
 from aulight.settings.training import TrainingSettings
 from aulight.settings.walk import marked
@@ -104,9 +104,8 @@ class Run:
         if run.done:
             if run.is_first:
                 _remove_leftovers(folder)
-            root = Path(settings.data.root).expanduser()
-            if root.exists():
-                run.check_data(PreparedDataset(root).fingerprint)
+            if is_url(settings.data.root) or Path(settings.data.root).expanduser().exists():
+                run.check_data(open_dataset(settings.data).fingerprint)
             run.say(f"already done ({run.folder})")
         return run
 

@@ -13,11 +13,11 @@ from omegaconf import DictConfig, open_dict, read_write
 from aulight.errors import AulightError, RunsFailed, one_line, reason
 from aulight.runs.ahead import Looked, check_ahead
 from aulight.runs.composed import settings_from, without_hydra
+from aulight.runs.outlook import Outlook
 from aulight.runs.overrides import Typed
 from aulight.runs.references import refuse_growth
 from aulight.runs.run import Run
 from aulight.runs.sweep_job import lifeline, stamp, unfinished
-from aulight.settings.group import Group
 from aulight.settings.training import TrainingSettings
 
 _NOT_HYDRAS = "hydra.output_subdir=null"  # a job keeps its configuration itself, once it is done
@@ -37,7 +37,7 @@ class Job(NamedTuple):
     overrides: list[str]
     name: str
     folder: Path
-    settings: Group
+    settings: TrainingSettings
     done: bool
 
 
@@ -105,13 +105,14 @@ def planned(command: str, combinations: Sequence[list[str]], compose: Callable[[
     return list(jobs.values())
 
 
-def carry_out(jobs: Sequence[Job], launcher: Launcher, queued: bool) -> None:
+def carry_out(jobs: Sequence[Job], launcher: Launcher, queued: bool, side_by_side: int) -> None:
     """Launches the runs that are not done yet and waits for them.
 
     Args:
         jobs: All runs of the sweep.
         launcher: One of Hydra's.
         queued: Whether they are in the queue of a cluster, where they go on when this process ends.
+        side_by_side: How many of them run at a time, elsewhere.
 
     Raises:
         RunsFailed: At the end, when runs failed.
@@ -120,9 +121,11 @@ def carry_out(jobs: Sequence[Job], launcher: Launcher, queued: bool) -> None:
     if not missing:
         return
     before = [stamp(job.folder) for job in missing]
+    steps = sum(job.settings.steps for job in missing) / min(side_by_side, len(missing))
+    outlook = Outlook(missing[0].name, len(missing), steps)
     early = ""
     try:
-        with nullcontext() if queued else lifeline():
+        with nullcontext() if queued else lifeline(), nullcontext() if queued else outlook.known():
             returned = launcher.launch([[*job.overrides, _NOT_HYDRAS] for job in missing], initial_job_idx=0)
         said = [r._return_value if r.status == JobStatus.COMPLETED else reason(r._return_value) for r in returned]
     except Exception as error:  # a process of the launcher's own died
@@ -133,7 +136,7 @@ def carry_out(jobs: Sequence[Job], launcher: Launcher, queued: bool) -> None:
         raise RunsFailed(f"{len(failed)} of {len(jobs)} runs failed{early}:", *failed)
 
 
-def _refuse_another(job: Job, overrides: list[str], settings: Group) -> None:
+def _refuse_another(job: Job, overrides: list[str], settings: TrainingSettings) -> None:
     """Refuses a second run in a job's folder, unless it is the same."""
     if settings == job.settings:
         return

@@ -2,9 +2,9 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from aulight.settings.group import CHANGES_NO_RESULT, AsText, Choose, FilePath, Group, Name, Seed, mistake
+from aulight.settings.group import CHANGES_NO_RESULT, AsText, Choose, FilePath, Group, Name, Seed, is_url, mistake
 
 OnError = Literal["raise", "skip"]
 
@@ -28,9 +28,14 @@ class _DataSettings(Group):
     """What all datasets have."""
 
     name: Name = Field(description="What the dataset is called in records and reports")
-    root: Annotated[FilePath, CHANGES_NO_RESULT] = Field(description="Folder of the prepared dataset")
+    root: Annotated[FilePath, CHANGES_NO_RESULT] = Field(description="Folder of the prepared dataset, or its URL")
     on_error: OnError = Field(description="What to do with a prepared video that cannot be read")
     protocol: ProtocolSettings = Field(description="Who trains, who validates and who is tested")
+
+
+def _refuse_url(data: _DataSettings) -> None:
+    if is_url(data.root):
+        raise mistake("root", "a folder is needed; for a dataset at an URL add data=folder")
 
 
 class GeneratorSettings(Group):
@@ -52,6 +57,7 @@ class SyntheticSettings(_DataSettings):
     @model_validator(mode="after")
     def _is_called_synthetic(self) -> Self:
         """A dataset of the user's own that is not there must not be made up."""
+        _refuse_url(self)
         if self.synthetic is not None and self.name != "synthetic":
             raise mistake("name", "names a dataset of yours; add data=folder")
         return self
@@ -79,6 +85,7 @@ class AvatarsSettings(_DataSettings):
     @model_validator(mode="after")
     def _is_called_avatars(self) -> Self:
         """A dataset of the user's own that is not there must not be made up."""
+        _refuse_url(self)
         if self.synthetic is not None and self.name != "avatars":
             raise mistake("name", "names a dataset of yours; add data=folder")
         return self
@@ -92,6 +99,10 @@ class _PreparedSettings(_DataSettings):
     source: Annotated[Annotated[str, AsText] | None, CHANGES_NO_RESULT] = Field(
         description="Folder of the raw data, for prepare"
     )
+    cache: Annotated[FilePath | None, CHANGES_NO_RESULT] = Field(
+        description="Folder for what is fetched of a dataset at an URL; null: remote/ in the cache of aulight"
+    )
+    cache_gb: Annotated[float, CHANGES_NO_RESULT] = Field(gt=0, description="Most GB of its videos that are kept there")
     faces: Literal["mediapipe", "none"] = Field(description="Find and align faces, or none: they are aligned already")
     synthetic: None = Field(description="Null: nothing of it is made up")
 
@@ -160,3 +171,12 @@ DataSettings = Annotated[
     AvatarsSettings | SyntheticSettings | DisfaSettings | Bp4dSettings | AffWild2Settings | FolderSettings,
     Choose("settings of a dataset are needed, as the files in conf/data have them", by="format"),
 ]
+
+
+def _is_folder(data: _DataSettings) -> _DataSettings:
+    if is_url(data.root):
+        raise mistake("root", "a folder is needed: at an URL a dataset is read by pretrain and finetune alone")
+    return data
+
+
+LocalDataSettings = Annotated[DataSettings, AfterValidator(_is_folder)]

@@ -3,6 +3,7 @@
 Defaults are in ``conf/`` alone, so fields have none: a setting that is missing is a mistake that is named.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args
@@ -120,6 +121,14 @@ class Choose:
             shared = [name for name in best.model_fields if all(name in kind.model_fields for kind in classes)]
             raise missing(shared[0]) if shared else mistake("", self.needed)
         return best
+
+
+_URL = re.compile(r"[a-z][a-z0-9+.\-]*://", re.IGNORECASE)
+
+
+def is_url(place: object) -> bool:
+    """Whether a place is an URL and no path."""
+    return _URL.match(str(place)) is not None
 
 
 # ---- mistakes ---------------------------------------------------------------------------------------------------

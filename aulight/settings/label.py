@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from aulight.settings.data import DataSettings
+from aulight.settings.data import LocalDataSettings
 from aulight.settings.group import FilePath, Name, Needed, Seed, mistake
 from aulight.settings.sample import DrawSettings
 
@@ -26,7 +26,7 @@ Coder = Annotated[Name, AfterValidator(_printable)]
 class LabelSettings(DrawSettings):
     """``conf/label.yaml``."""
 
-    data: DataSettings = Field(description="The dataset")
+    data: LocalDataSettings = Field(description="The dataset")
     data_dir: FilePath = Field(description="Folder of prepared datasets")
     sample: FilePath = Field(description="Folder of the frames to code; made as sample makes it where it is not there")
     output: FilePath | None = Field(

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from aulight.settings.after import EventSettings
+from aulight.settings.cluster import AddressSettings, ClusterSettings, Executor, SlurmSettings, chosen, unfit
 from aulight.settings.group import ActionUnit, AsList, AsText, Choose, Count, FilePath, Group, Needed, mistake
 
 WEBCAM = "webcam:"
@@ -107,10 +108,20 @@ class PredictSettings(Group):
         Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$"),
         Needed("auto, cpu, cuda, or one of several GPUs as cuda:1 is needed", ("auto", "cpu", "cuda", "cuda:<number>")),
     ] = Field(description="Where the network runs; auto: on a GPU where there is one")
-    precision: Annotated[Literal["32", "bf16"], AsText] = Field(description="What the network computes in")
+    precision: Annotated[Literal["auto", "32", "bf16"], AsText] = Field(
+        description="What the network computes in; auto: bf16 where measured to be faster, else 32"
+    )
     workers: Count | None = Field(
         description="Processes for the videos of a folder; null: one for each CPU; on a GPU for two, 4 at most"
     )
+    executor: Executor = Field(description="Where the workers are: here, or those of a dask scheduler")
+    cluster: ClusterSettings = Field(description="The cluster, with executor=dask")
+    patience_s: float = Field(gt=0, description="Seconds without progress after which a worker is taken for hung")
+
+    @property
+    def chosen_cluster(self) -> AddressSettings | SlurmSettings | None:
+        """Where the workers are; ``None``: on this machine."""
+        return chosen(self.executor, self.cluster)
 
     @property
     def camera(self) -> int | None:
@@ -137,6 +148,10 @@ class PredictSettings(Group):
             raise mistake("input", "the number of a camera is needed, for example webcam:0")
         if webcam and (part := next((name for name in PART if getattr(self, name) is not None), None)):
             raise mistake(part, "only of videos; max_frames=<number> ends a webcam")
+        if webcam and self.executor != "local":
+            raise mistake("executor", "only of videos; what a webcam sees is scored here")
+        if (wrong_workers := unfit(self.executor, self.cluster, self.workers)) is not None:
+            raise wrong_workers
         if webcam and self.pictures != "auto":
             raise mistake("pictures", "only of pictures; what a webcam sees is a film")
         if (wrong := contradiction(self.start, self.end, self.every, self.rate)) is not None:

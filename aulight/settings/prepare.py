@@ -4,11 +4,12 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from aulight.settings.data import DataSettings, OnError, PreparedSettings
+from aulight.settings.cluster import AddressSettings, ClusterSettings, Executor, SlurmSettings, chosen, unfit
+from aulight.settings.data import LocalDataSettings, OnError, PreparedSettings
 from aulight.settings.group import Count, FilePath, Group, Needed, missing, mistake
 
 UNFIT_SIZES = (48, 72)
-"""Widths from 32 on that decord cannot decode to."""
+"""Widths from 32 on that decord, which read prepared videos before, could not decode to."""
 
 
 _TABLE = Needed("the path of a CSV file is needed")
@@ -32,7 +33,7 @@ class PrepareFacesSettings(Group):
 class PrepareSettings(Group):
     """``conf/prepare.yaml``."""
 
-    data: DataSettings = Field(description="The dataset")
+    data: LocalDataSettings = Field(description="The dataset")
     data_dir: FilePath = Field(description="Folder of prepared datasets")
     labels: Annotated[str | list[Annotated[str, Field(min_length=1)]] | None, Field(min_length=1), _TABLE] = Field(
         description="CSV of intensities, or a list of them: video, frame (or time_s), AU01, AU02 ...; null: as before"
@@ -50,9 +51,20 @@ class PrepareSettings(Group):
         AfterValidator(_fit),
         Needed("an even number from 32 on is needed, but not 48 or 72"),
     ] = Field(description="Side of the aligned face, in pixels")
+    gop: int = Field(
+        ge=1, le=250, description="A key frame every so many frames: 1 reads clips fastest, 12 takes less space"
+    )
     faces: PrepareFacesSettings = Field(description="How faces are found, with data.faces=mediapipe")
     on_error: OnError = Field(description="What to do with a raw video that cannot be read")
     workers: Count | None = Field(description="Processes; null: one a CPU")
+    executor: Executor = Field(description="Where the workers are: here, or those of a dask scheduler")
+    cluster: ClusterSettings = Field(description="The cluster, with executor=dask")
+    patience_s: float = Field(gt=0, description="Seconds without progress after which a worker is taken for hung")
+
+    @property
+    def chosen_cluster(self) -> AddressSettings | SlurmSettings | None:
+        """Where the workers are; ``None``: on this machine."""
+        return chosen(self.executor, self.cluster)
 
     @property
     def raw(self) -> PreparedSettings:
@@ -67,4 +79,6 @@ class PrepareSettings(Group):
             raise mistake("data", problem, shown=self.data.name)
         if not self.data.source:
             raise missing("data.source", "no value given; add data.source=<folder of the raw data>")
+        if (wrong_workers := unfit(self.executor, self.cluster, self.workers)) is not None:
+            raise wrong_workers
         return self

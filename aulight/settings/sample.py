@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from aulight.settings.data import DataSettings
+from aulight.settings.data import LocalDataSettings
 from aulight.settings.group import ActionUnit, EachOnce, FilePath, Group, Needed, Seed
 
 ActionUnits = Annotated[
@@ -34,6 +34,6 @@ class DrawSettings(Group):
 class SampleSettings(DrawSettings):
     """``conf/sample.yaml``."""
 
-    data: DataSettings = Field(description="The dataset")
+    data: LocalDataSettings = Field(description="The dataset")
     data_dir: FilePath = Field(description="Folder of prepared datasets")
     output: FilePath = Field(description="Folder to make, with to_label.csv, images/ and contact sheets")

@@ -24,7 +24,9 @@ class TrainerSettings(Group):
     devices: Annotated[Devices, CHANGES_NO_RESULT] = Field(description="Devices of each machine; auto: all")
     num_nodes: Annotated[int, CHANGES_NO_RESULT] = Field(ge=1, description="Machines")
     strategy: Annotated[Name, CHANGES_NO_RESULT] = Field(description="How several devices share the work, as ddp")
-    precision: Precision = Field(description="What is computed in; auto: bf16-mixed where the hardware has it, else 32")
+    precision: Precision = Field(
+        description="What is computed in; auto: bf16-mixed where measured to be faster, else 32"
+    )
     accumulate_grad_batches: Annotated[int, Field(ge=1), Needed("a whole number from 1 on is needed")] = Field(
         description="Batches whose gradients make a step"
     )

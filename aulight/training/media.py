@@ -57,7 +57,7 @@ def draw(data: PreparedDataset, table: pd.DataFrame, record: BegunFinetune, fold
         style.save(against_truth.against_truth(line), curves[-1])
         if len(curves) == 1:
             part = mine.iloc[best_stretch(mine, truth, round(VIDEO_S * data.fps))]
-            faces = Reader(data.path(row)).read(part.index.to_numpy())
+            faces = Reader(data.file(row)).read(part.index.to_numpy())
             write_video(
                 video,
                 truth_video.overlay(faces, data.columns, part[preds].to_numpy(), part[truth].to_numpy()),

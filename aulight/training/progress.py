@@ -8,12 +8,14 @@ from pytorch_lightning.callbacks import Callback
 
 from aulight.data.batches import ClipBatch
 from aulight.errors import say
+from aulight.runs.outlook import Outlook
 
 
 class Progress(Callback):
     """Prints a line every few seconds (it stays readable with several jobs side by side) and logs the speed.
 
-    ``frames/s`` counts frames through the encoder; ``data wait`` is the share of time spent waiting for the loader.
+    ``frames/s`` counts frames through the encoder; ``data wait`` is the share of time spent waiting for the loader. The
+    first run of a sweep also says how long the steps of all its runs will take at the speed of its first ones.
 
     Args:
         name: What the lines begin with.
@@ -22,6 +24,7 @@ class Progress(Callback):
 
     def __init__(self, name: str, every_s: float) -> None:
         self.name, self.every_s = name, every_s
+        self._outlook = Outlook.of(name)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the clocks."""
@@ -68,6 +71,10 @@ class Progress(Callback):
                 f"step {step}/{int(total)}, {', '.join(shown)}, {speed:.0f} frames/s, data wait {wait:.0%}, "
                 f"{duration(left)} left",
             )
+            if self._outlook is not None:  # once, by the first steps
+                whole = duration(elapsed / max(step - self._first_step, 1) * self._outlook.steps)
+                self._say(trainer, f"at this speed the steps of all {self._outlook.runs} runs take about {whole}")
+                self._outlook = None
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Time spent on validation is neither training nor waiting."""

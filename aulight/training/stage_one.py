@@ -8,7 +8,7 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from aulight import protocol
 from aulight.data.contents import forgotten, shown
 from aulight.data.loaders import ContrastiveData
-from aulight.data.opening import open_data
+from aulight.data.opening import open_dataset
 from aulight.data.store import PreparedDataset
 from aulight.runs.former import as_begun, augmented_as_begun
 from aulight.runs.record import DatasetRecord, ProtocolRecord
@@ -42,7 +42,7 @@ def learn(settings: PretrainSettings, folder: Path, typed: Sequence[str] = ()) -
         run.say(
             "begun by an earlier aulight: every clip counts as of somebody else, as it did then, to the end of the run"
         )
-    data = open_data(Path(settings.data.root), settings.data.synthetic)
+    data = open_dataset(settings.data)
     run.check_data(data.fingerprint)
     labelled = (data.root / "labels.parquet").is_file()
     split = _split(data, labelled, settings.data.protocol, settings.fold)

@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from aulight import protocol
 from aulight.data.contents import forgotten, shown
 from aulight.data.loaders import RegressionData
-from aulight.data.opening import open_data
+from aulight.data.opening import open_dataset
 from aulight.data.sources.cells import read_text
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
@@ -78,7 +78,7 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
         _refuse_conflicts(settings.encoder, stage_one.network, typed_network(typed))
         settings = settings.model_copy(update={"model": stage_one.network})
         run.build_on(stage_one.network)
-    data = open_data(Path(settings.data.root), settings.data.synthetic)
+    data = open_dataset(settings.data)
     run.check_data(data.fingerprint)
     subjects = protocol.labelled_subjects(data.labels, data.frames, data.videos)
     split = protocol.split(

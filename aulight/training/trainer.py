@@ -23,13 +23,10 @@ from aulight.processes import cpus
 from aulight.runs.run import Run
 from aulight.settings.training import TrainingSettings
 from aulight.training.divergence import Divergence
-from aulight.training.hardware import settle
+from aulight.training.hardware import OnePrecision, precision_of, settle
 from aulight.training.logs import RunLogger
 from aulight.training.progress import Progress
 from aulight.training.resuming import AtomicCheckpoints, Reseed, step_of
-
-AUTO = "AULIGHT_AUTO_PRECISION"
-"""Environment variable with what ``trainer.precision=auto`` takes, ``32`` or ``bf16-mixed``, whatever the hardware."""
 
 
 class Kept(ModelCheckpoint):
@@ -141,8 +138,8 @@ def make_trainer(
 
     Args:
         run: Where everything goes.
-        settings: Of the command. Those of ``trainer`` go to ``pl.Trainer``; ``trainer.precision=auto`` is that of
-            :func:`auto_precision`.
+        settings: Of the command. Those of ``trainer`` go to ``pl.Trainer``; ``trainer.precision`` as of
+            :func:`aulight.training.hardware.precision_of`.
         callbacks: Further callbacks.
         tracker: A logger beside ``metrics.csv``.
 
@@ -150,14 +147,15 @@ def make_trainer(
         AulightError: For arguments that the Trainer refuses, or a damaged checkpoint to go on from.
     """
     arguments = settings.trainer.model_dump(exclude={"channels_last", "compile"})
-    if settings.trainer.precision == "auto":
-        arguments["precision"] = auto_precision(settings.trainer.accelerator)
-    arguments["sync_batchnorm"] &= _uses_cuda(settings.trainer.accelerator)  # torch has it for GPUs alone
+    cuda = settings.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    arguments["precision"] = precision_of(run, settings, "cuda" if cuda else "cpu")
+    arguments["sync_batchnorm"] &= cuda  # torch has it for GPUs alone
     before = 0 if run.last is None else step_of(run.last)
     ours = [
         ModelCheckpoint(run.checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False),
         Layout(settings.trainer.channels_last, settings.trainer.compile),
         OneFolder(run.folder, before),
+        OnePrecision(),
         SameBuffers(),
         Reseed(settings.seed),
         Progress(settings.name, settings.progress_s),
@@ -193,29 +191,21 @@ def make_trainer(
 
 
 def _check_processes(trainer: pl.Trainer) -> None:
-    """Raises where ``torchrun`` or ``srun`` have started another number of processes than the Trainer counts on."""
+    """Raises where ``torchrun`` or ``srun`` have started another number of processes than the Trainer counts on.
+
+    And where ``torchrun`` has started them again, and they would not find each other.
+    """
     environment = getattr(trainer.strategy, "cluster_environment", None)
     if environment is None and TorchElasticEnvironment.detect():
         environment = TorchElasticEnvironment()
     if environment is not None:
         environment.validate_settings(num_devices=trainer.num_devices, num_nodes=trainer.num_nodes)
-
-
-def auto_precision(accelerator: str) -> str:
-    """What ``trainer.precision=auto`` is here: bf16-mixed where the hardware computes in it, else 32-true.
-
-    Args:
-        accelerator: ``auto``, ``cpu`` or ``gpu``.
-
-    Raises:
-        AulightError: When :data:`AUTO` is no such precision.
-    """
-    given = os.environ.get(AUTO)
-    if not given:
-        return "bf16-mixed" if _has_bf16(accelerator) else "32-true"
-    if given not in ("32", "bf16-mixed"):
-        raise AulightError(f"{AUTO}={given}: 32 or bf16-mixed is needed")
-    return "32-true" if given == "32" else given
+    again = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+    if again and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":  # pytorch's issue 135712
+        raise AulightError(
+            "torchrun has started the run again, where its processes would look for those that are gone; "
+            "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 before torchrun is needed with --max-restarts"
+        )
 
 
 def prepare_process(threads: int | None, seed: int) -> None:
@@ -229,16 +219,6 @@ def prepare_process(threads: int | None, seed: int) -> None:
     torch.set_num_threads(threads or min(torch.get_num_threads(), cpus()))
     torch.set_flush_denormal(True)  # features near 0 make evaluation on a CPU ten times slower otherwise
     torch.manual_seed(seed)
-
-
-def _uses_cuda(accelerator: str) -> bool:
-    return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-
-
-def _has_bf16(accelerator: str) -> bool:
-    if _uses_cuda(accelerator):
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
 
 
 def _quiet() -> None:

@@ -2,9 +2,10 @@
 
 Every measure runs in its own process, so that peaks of memory are apart. It warms up, then takes turns with its limit
 until its time is up; the ratio is the median of the ratios of the turns, so that a machine that slows down meanwhile
-slows both. All on the CPU, with one thread where no other number is given; in bf16 where the processor computes in it,
+slows both. All on the CPU, with one thread where no other number is given; in bf16 where that is measured to be faster,
 else in fp32. The data are synthetic faces in real mp4 files, as long as those of the default dataset, in a temporary
-folder.
+folder. Each row is printed and written as soon as it is there. After ten minutes it ends: what was not measured by then
+is in the table, and says so, as is bf16 where it is slow.
 
 What is counted:
 
@@ -39,6 +40,7 @@ import math
 import multiprocessing
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -62,6 +64,8 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[2]
 DENSE = ["model=resnet18_convgru", "model.size=128", "objective=dense", "loader.batch_size=4"]
 PUBLIC_MB = 1960.0  # a public code of dense predictive coding on such clips, in fp32, where it passes 43 frames/s
+AUTO = "AULIGHT_AUTO_PRECISION"  # as of aulight.nets.precision, which takes torch along
+MOST_S = 570.0  # that all measures may take; then the rest is left out
 DECODERS = 2  # processes that decode, in the loader and in its limit
 
 
@@ -70,7 +74,7 @@ class Row:
     """One line of the table; ``limit`` is in the unit of ``measured``, and ``ratio`` the median over the turns."""
 
     name: str
-    measured: float
+    measured: float | None  # where it was not, the note says why
     unit: str
     limit: float | None = None
     ratio: float | None = None
@@ -94,7 +98,13 @@ def compare(name: str, ours: Sequence[float], limit: Sequence[float], goal: floa
     """A row of speeds, one of each a turn."""
     ratio = median(a / b for a, b in zip(ours, limit, strict=True))
     reached = None if goal is None else ratio >= goal
+    note = f"{note}; {len(ours)} turn{'s' if len(ours) > 1 else ''}".removeprefix("; ")
     return Row(name, median(ours), "frames/s", median(limit), ratio, f"≥ {goal}" if goal else "", reached, note)
+
+
+def unmeasured(name: str, why: str) -> Row:
+    """A row that says why there is no number."""
+    return Row(name, None, "", note=f"not measured: {why}")
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -116,10 +126,11 @@ class Bench:
         """How much of something."""
         return quick if self.quick else full
 
-    @property
-    def rounds(self) -> int:
-        """Turns there are at least."""
-        return self.amount(3, 1)
+    def enough(self, turns: int, elapsed_s: float) -> bool:
+        """Whether there are enough turns: three and the time is up, or fewer and twice the time, on a slow machine."""
+        if self.quick:
+            return turns >= 1
+        return elapsed_s > self.seconds and (turns >= 3 or (turns >= 1 and elapsed_s > 2 * self.seconds))
 
 
 def alternate(bench: Bench, speeds: dict[str, Callable[[], float]], warm_up: bool = True) -> dict[str, list[float]]:
@@ -129,9 +140,7 @@ def alternate(bench: Bench, speeds: dict[str, Callable[[], float]], warm_up: boo
             speed()
     results: dict[str, list[float]] = {name: [] for name in speeds}
     begin = time.perf_counter()
-    while len(next(iter(results.values()))) < bench.rounds or (
-        not bench.quick and time.perf_counter() - begin < bench.seconds
-    ):
+    while not bench.enough(len(next(iter(results.values()))), time.perf_counter() - begin):
         for name, speed in speeds.items():
             results[name].append(speed())
     return results
@@ -160,10 +169,10 @@ def configured(command: str, *overrides: str) -> dict[str, Any]:
 
 
 def quickest() -> str:
-    """The precision that is: ``bf16`` where the processor computes in it, else ``32``."""
-    from aulight.training.trainer import auto_precision
+    """The precision that is: ``bf16`` or ``32``, as ``auto`` takes it."""
+    from aulight.nets.precision import choose
 
-    return "bf16" if auto_precision("cpu") == "bf16-mixed" else "32"
+    return "bf16" if choose("cpu").bf16 else "32"
 
 
 def typed(command: str, config: dict[str, Any], name: str) -> "TrainingSettings":
@@ -350,7 +359,7 @@ def train(
     config = configured(command, "loader.workers=1", *overrides)
     views = config["objective"]["views"] if command == "pretrain" else 1
     frames = config["loader"]["batch_size"] * views * config["clip"]["length"]
-    skip, steps = bench.amount(5, 1), bench.amount(steps, 2)
+    skip, steps = bench.amount(min(steps, 5), 1), bench.amount(steps, 2)
     ours, limits, waits = list[float](), list[float](), list[float]()
 
     class Turns(pl.Callback):
@@ -377,8 +386,7 @@ def train(
                 waits.append(self.wait / elapsed)
                 if limit:
                     limits.append(self._limit(trainer))
-                late = bench.quick or time.perf_counter() - self.start > bench.seconds
-                trainer.should_stop = not limit or (late and len(ours) >= bench.rounds)
+                trainer.should_stop = not limit or bench.enough(len(ours), time.perf_counter() - self.start)
                 self.step = 0
             self.mark = time.perf_counter()
 
@@ -462,6 +470,10 @@ def measure_stage_two(bench: Bench) -> Iterator[Row]:
 
 def measure_precision(bench: Bench, command: str, name: str) -> Iterator[Row]:
     """Whole runs in turn, since a Trainer has one precision; the memory is that of fp32, the larger."""
+    if quickest() != "bf16":
+        train(bench, command, ["trainer.precision=32-true"], steps=2, limit=False)  # for its memory
+        yield unmeasured(f"{name}, bf16 over fp32", "bf16 is slow on this processor, or was not asked for")
+        return
 
     def speed(precision: str) -> Callable[[], float]:
         def run() -> float:
@@ -510,7 +522,7 @@ def measure_evaluation(bench: Bench) -> Iterator[Row]:
 
 def measure_dense(bench: Bench) -> Iterator[Row]:
     overrides = [*DENSE, f"clip.length={bench.amount(40, 6)}"]
-    ours, limit, wait = train(bench, "pretrain", overrides, data="faces128", steps=4)
+    ours, limit, wait = train(bench, "pretrain", overrides, data="faces128", steps=2)
     row = compare(f"stage one, dense, resnet18, 4 x 40 x 128x128, {quickest()}, 2 threads", ours, limit)
     note = f"limit: bare backbone; data wait {wait:.0%}; a public code in fp32: 43 frames/s"
     yield replace(of_bf16(row, 100), note=note)
@@ -518,7 +530,7 @@ def measure_dense(bench: Bench) -> Iterator[Row]:
 
 def of_bf16(row: Row, least: int) -> Row:
     """The row with a goal in frames/s, which is meant for processors that compute in bf16."""
-    if quickest() != "bf16":
+    if quickest() != "bf16" or row.measured is None:
         return row
     return replace(row, goal=f"≥ {least} frames/s", met=row.measured >= least)
 
@@ -596,7 +608,7 @@ def measure_prepare(bench: Bench, workers: int) -> Iterator[Row]:
     from aulight.data.sources.raw import RawVideo
     from aulight.preparation.recipe import Finding, Recipe
     from aulight.preparation.videos import part_of, video_of
-    from aulight.processes import cpus, worker_pool
+    from aulight.processes import worker_pool
 
     frames = bench.amount(400, 20)
     raw = film(bench.work / "raw.mp4", frames)
@@ -605,7 +617,7 @@ def measure_prepare(bench: Bench, workers: int) -> Iterator[Row]:
     recipe = Recipe("folder", bench.work, None, None, {}, config["crop_size"], finding)
     for kind in (video_of, part_of):
         kind(bench.work, "").parent.mkdir(exist_ok=True)
-    given = (recipe, bench.work, model_file(), cpus() >= 2 * workers)
+    given = (recipe, bench.work, model_file(), workers)
     limit = (raw, finding.max_faces, finding.blendshapes)
     # Forked before anything here has run.
     with (
@@ -808,13 +820,13 @@ MEASURES = {
     "evaluation": Measure(measure_evaluation, 15, memory="evaluation"),
     "prepare_1": Measure(lambda b: measure_prepare(b, 1), 20),
     "prepare_2": Measure(lambda b: measure_prepare(b, 2), 20),
-    "prepare_short": Measure(lambda b: command_length(b, "prepare", b.amount(500, 20))),
-    "prepare_long": Measure(lambda b: command_length(b, "prepare", b.amount(5000, 40))),
+    "prepare_short": Measure(lambda b: command_length(b, "prepare", b.amount(300, 20))),
+    "prepare_long": Measure(lambda b: command_length(b, "prepare", b.amount(3000, 40))),
     "predict_1": Measure(lambda b: measure_predict(b, 1, "resnet_tiny", "32", 0.8), 20),
     "predict_2": Measure(lambda b: measure_predict(b, 2, "resnet_tiny", "32", 0.8), 20),
     "predict_resnet18": Measure(lambda b: measure_predict(b, 1, "resnet18", quickest(), None), 20),
-    "predict_short": Measure(lambda b: command_length(b, "predict", b.amount(500, 20))),
-    "predict_long": Measure(lambda b: command_length(b, "predict", b.amount(5000, 40))),
+    "predict_short": Measure(lambda b: command_length(b, "predict", b.amount(300, 20))),
+    "predict_long": Measure(lambda b: command_length(b, "predict", b.amount(3000, 40))),
     "videos": Measure(lambda b: read_videos(b, "faces64")),
     "videos_x10": Measure(lambda b: read_videos(b, "faces64_x10")),
     "dense": Measure(measure_dense, 50, threads=2),
@@ -837,23 +849,31 @@ def run_measure(name: str, bench: Bench) -> dict[str, Any]:
     rows = [asdict(row) for row in measure.run(bench)]
     gc.collect()  # ends the workers, so that their peaks are known
     peak = bench.peaks[-1] if bench.peaks else peak_mb(resource.RUSAGE_SELF)
-    return {"rows": rows, "peak": peak, "worker": peak_mb(resource.RUSAGE_CHILDREN)}
+    return {"rows": rows, "peak": peak, "worker": peak_mb(resource.RUSAGE_CHILDREN), "precision": quickest()}
 
 
-def start_measure(name: str, folder: Path, quick: bool) -> dict[str, Any]:
-    """The same in a process of its own."""
+def start_measure(name: str, folder: Path, quick: bool, seconds: float | None) -> dict[str, Any] | None:
+    """The same in a process of its own, which ends with what it started after so many seconds; ``None`` then."""
     result, log = folder / f"{name}.json", folder / f"{name}.log"
     # the file, not its folder, which processes that are spawned would not import their functions from
     command = [sys.executable, __file__, "--measure", name, "--into", str(folder)]
     threads = {"OMP_NUM_THREADS": str(MEASURES[name].threads)}
     with log.open("w") as output:
-        status = subprocess.run(
+        process = subprocess.Popen(
             command + ["--quick"] * quick,
             env=os.environ | threads,
             stdout=output,
             stderr=subprocess.STDOUT,
-            check=False,
-        ).returncode
+            start_new_session=True,
+        )
+        try:
+            status = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
     if status:
         sys.exit(f"{log.read_text()}\nbenchmark {name} failed with status {status}")
     found: dict[str, Any] = json.loads(result.read_text())
@@ -861,17 +881,23 @@ def start_measure(name: str, folder: Path, quick: bool) -> dict[str, Any]:
 
 
 def memory_rows(found: dict[str, dict[str, Any]]) -> Iterator[Row]:
+    """Those of what has been measured."""
     for name, measure in MEASURES.items():
-        if measure.memory:
+        if measure.memory and name in found:
             note = f"largest worker {found[name]['worker']:.0f} MB"
             yield Row(f"peak memory, {measure.memory}", found[name]["peak"], "MB", note=note)
-    peak = found["dense"]["peak"]
-    note = f"limit: a public code in fp32; largest worker {found['dense']['worker']:.0f} MB"
-    yield Row("peak memory, dense, 128x128", peak, "MB", PUBLIC_MB, peak / PUBLIC_MB, note=note)
+    if "dense" in found:
+        peak = found["dense"]["peak"]
+        note = f"limit: a public code in fp32; largest worker {found['dense']['worker']:.0f} MB"
+        yield Row("peak memory, dense, 128x128", peak, "MB", PUBLIC_MB, peak / PUBLIC_MB, note=note)
     for command in ("prepare", "predict"):
-        short, long = (found[f"{command}_{length}"]["rows"][0]["measured"] for length in ("short", "long"))
+        if not {f"{command}_short", f"{command}_long"} <= found.keys():
+            continue
+        short, long = (float(found[f"{command}_{length}"]["rows"][0]["measured"]) for length in ("short", "long"))
         growth = long / short
         yield Row(f"peak memory, {command}, 10 times as long", long, "MB", short, growth, "≤ 1.1", growth <= 1.1)
+    if not {"videos", "videos_x10"} <= found.keys():
+        return
     one, ten = found["videos"], found["videos_x10"]
     few, many = one["peak"] + one["worker"], ten["peak"] + ten["worker"]
     note = f"largest worker {one['worker']:.0f} MB, then {ten['worker']:.0f} MB"
@@ -879,9 +905,20 @@ def memory_rows(found: dict[str, dict[str, Any]]) -> Iterator[Row]:
     yield Row("peak memory, 10 times as many videos", many, "MB", few, growth, "≤ 1.1", growth <= 1.1, note)
 
 
-def machine() -> str:
-    """One line: processor, cores, torch, threads."""
-    return f"{processor()}, {cpus()} cores, torch {version('torch')}, 1 thread where no other number is given"
+def all_rows_of(found: dict[str, dict[str, Any]]) -> list[Row]:
+    """What is in the table, of what has been measured."""
+    beside = ("data", "videos", "videos_x10")  # whose rows are for others
+    speeds = (name for name in found if name not in beside and not name.endswith(("_short", "_long")))
+    return [*(Row(**row) for name in speeds for row in found[name]["rows"]), *memory_rows(found)]
+
+
+def machine(precision: str) -> str:
+    """One line: processor, cores, torch, precision, threads."""
+    kind = {"32": "fp32"}.get(precision, precision)
+    return (
+        f"{processor()}, {cpus()} cores, torch {version('torch')}, {kind} where no other precision and 1 thread where "
+        "no other number is given"
+    )
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -919,27 +956,39 @@ def main() -> None:
         bench.work.mkdir()
         write(into / f"{arguments.measure}.json", json.dumps(run_measure(arguments.measure, bench)))
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the measure as well, as Ctrl-C does
     into.mkdir(parents=True, exist_ok=True)
-    found, begin = {}, time.monotonic()
+    found: dict[str, dict[str, Any]] = {}
+    begin, shown, late, precision = time.monotonic(), set[str](), list[Row](), "32"
     with tempfile.TemporaryDirectory(prefix="data-", dir=into) as folder:
         for place, name in enumerate(MEASURES, 1):
-            print(f"[{place}/{len(MEASURES)}] {name}, {time.monotonic() - begin:.0f} s so far", flush=True)
-            found[name] = start_measure(name, Path(folder), arguments.quick)
-    speeds = (n for n in MEASURES if n not in ("data", "videos", "videos_x10") and not n.endswith(("_short", "_long")))
-    rows = [Row(**row) for name in speeds for row in found[name]["rows"]]
-    rows += memory_rows(found)
-    text = f"{machine()}\n\n{table(rows)}\n"
-    if arguments.quick:
+            gone = time.monotonic() - begin
+            print(f"[{place}/{len(MEASURES)}] {name}, {gone:.0f} s so far", flush=True)
+            left = None if arguments.quick else MOST_S - gone
+            over = left is not None and left <= 0
+            measured = None if over else start_measure(name, Path(folder), arguments.quick, left)
+            if measured is None:
+                late.append(unmeasured(name, f"the {MOST_S / 60:.0f} minutes were over"))
+            else:
+                found[name], precision = measured, measured["precision"]
+                os.environ[AUTO] = "bf16-mixed" if precision == "bf16" else "32"  # what the first takes, all take
+            rows = [*all_rows_of(found), *late]
+            for row in rows:
+                if row.name not in shown:
+                    print("    " + ", ".join(cell for cell in row.cells() if cell), flush=True)
+                    shown.add(row.name)
+            write_table(into, rows, machine(precision), arguments.quick, round(time.monotonic() - begin))
+    print(f"\n{(into / 'bench.md').read_text()}\n{time.monotonic() - begin:.0f} s; also in {into / 'bench.md'}")
+
+
+def write_table(into: Path, rows: Sequence[Row], where: str, quick: bool, seconds: int) -> None:
+    """``bench.json`` and ``bench.md`` of what there is so far."""
+    text = f"{where}\n\n{table(rows)}\n"
+    if quick:
         text = "A quick run: these numbers mean nothing.\n\n" + text
-    record = {
-        "machine": machine(),
-        "quick": arguments.quick,
-        "seconds": round(time.monotonic() - begin),
-        "rows": [asdict(row) for row in rows],
-    }
+    record = {"machine": where, "quick": quick, "seconds": seconds, "rows": [asdict(row) for row in rows]}
     write(into / "bench.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     write(into / "bench.md", text)
-    print(f"\n{text}\n{record['seconds']} s; also in {into / 'bench.md'} and bench.json")
 
 
 if __name__ == "__main__":

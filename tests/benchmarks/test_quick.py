@@ -35,16 +35,21 @@ ROWS = (
 
 @pytest.mark.slow
 def test_every_row_of_the_table_holds_finite_numbers(mixed: bool, tmp_path: Path) -> None:
-    subprocess.run([sys.executable, Path(__file__).parent, "--quick", "--into", tmp_path], check=True)
+    command = [sys.executable, str(Path(__file__).parent), "--quick", "--into", str(tmp_path)]
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     record = json.loads((tmp_path / "bench.json").read_text())
     rows = {row["name"]: row for row in record["rows"]}
     assert {row.format(precision="bf16" if mixed else "32") for row in ROWS} <= rows.keys()
     for row in rows.values():
-        numbers = [row["measured"], *(row[key] for key in ("limit", "ratio") if row[key] is not None)]
+        numbers = [row[key] for key in ("measured", "limit", "ratio") if row[key] is not None]
+        assert row["note"].startswith("not measured: ") == (row["measured"] is None), row
         assert all(math.isfinite(number) and number > 0 for number in numbers), row
         assert (row["met"] is None) == (not row["goal"]), row
     text = (tmp_path / "bench.md").read_text()
+    as_measured = said.partition("| name ")[0]
+    assert all(f"    {name}, " in as_measured for name in rows)  # before the table, one by one
+    assert (", bf16 where" if mixed else ", fp32 where") in record["machine"]
     assert record["machine"] in text
     assert all(name in text for name in rows)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bench.json", "bench.md"]

@@ -372,7 +372,7 @@ def test_fingerprint_is_of_the_content_not_of_the_folder(tmp_path: Path, make_st
     (tmp_path / "one").rename(tmp_path / "moved")
     assert PreparedDataset(tmp_path / "moved").fingerprint == first
     described = yaml.safe_load((tmp_path / "two" / "dataset.yaml").read_text())
-    for source, same in (({"folder": "/elsewhere"}, True), ({"folder": "/elsewhere", "seed": 1}, False)):
+    for source, same in (({"folder": "/elsewhere", "gop": 2}, True), ({"folder": "/elsewhere", "seed": 1}, False)):
         (tmp_path / "two" / "dataset.yaml").write_text(yaml.safe_dump(described | {"source": source}))
         assert (PreparedDataset(tmp_path / "two").fingerprint == first) == same
     table = pd.read_parquet(tmp_path / "two" / "frames.parquet")

@@ -365,7 +365,7 @@ def test_faces_are_made_smaller_as_for_training(size: int, tmp_path: Path) -> No
     [
         ({"device": "cuda:99"}, "device=cuda:99: not there"),
         ({"device": "toaster"}, "device=toaster: not there"),
-        ({"precision": "16"}, "precision=16: 32 or bf16"),
+        ({"precision": "16"}, "precision=16: auto, 32 or bf16"),
     ],
 )
 def test_devices_and_precisions_that_are_not_there(arguments: dict[str, str], message: str, model: Model) -> None:

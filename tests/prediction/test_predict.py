@@ -36,6 +36,7 @@ from aulight.prediction.untrained import AUS, DEAD, NOTE, Untrained, intensities
 from aulight.prediction.videos import Video, find_videos
 from aulight.runs.composed import composed, settings_from
 from aulight.scoring.conformal import from_plain
+from aulight.settings.cluster import AddressSettings
 from aulight.settings.predict import PART, GivenFaces, PredictSettings
 from tests.data.faces.astronaut import ASTRONAUT, couple, painted, placed
 
@@ -107,14 +108,16 @@ def test_scores_are_those_of_finetune(
     for video in tested["video_id"].unique():
         os.link(smoke_data / "videos" / f"{video}.mp4", videos / f"{video}.mp4")
     out = [tmp_path / "csv", tmp_path / "parquet"]
-    precision = "bf16" if mixed else "32"  # as the Trainer had it
-    common = ["predict", f"model={finetuned}", f"input={videos}", f"precision={precision}"]
+    common = ["predict", f"model={finetuned}", f"input={videos}", "precision=auto"]  # as the Trainer had it
     outcome = aulight(*common, f"output={out[0]}", "workers=1")
     assert outcome.status == 0, outcome.err
     assert f"{out[0]}: 3 videos, 180 frames\n" in outcome.out
     assert "the square in the middle of each frame was taken; faces=mediapipe finds faces" in outcome.out
     assert "say nothing: too few validation subjects for coverage=0.9; 9 can promise 0.9, fewer less" in outcome.out
     assert aulight(*common, f"output={out[1]}", "workers=2", "format=parquet", "faces=none").status == 0
+    told = [json.loads(file.read_text()) for folder in out for file in folder.glob("*.json")]
+    settings = [companion["settings"]["precision"] for companion in told if "settings" in companion]
+    assert settings == 6 * ["bf16" if mixed else "32"]
     known = load(finetuned)
     assert known.intervals is not None
     names = [*KEYS, *(f"{au}_r" for au in known.columns)]
@@ -155,6 +158,9 @@ def test_it_can_be_called_from_python(finetuned: Path, smoke_data: Path, tmp_pat
         baseline="none",
         coverage=None,
         format="parquet",
+        executor="local",
+        cluster=AddressSettings(address=None, tls_ca_file=None, tls_cert=None, tls_key=None, wait_s=60),
+        patience_s=1800,
         overlay=False,
         plot=False,
         explain=None,

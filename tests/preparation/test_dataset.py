@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +31,7 @@ from aulight.preparation.recipe import Recipe
 from aulight.settings.augment import AugmentSettings
 from aulight.settings.prepare import PrepareSettings
 from aulight.settings.training import ClipSettings
+from aulight.workers.hiring import Workers
 from tests.data.faces.astronaut import couple, painted, placed
 
 Command = Callable[..., Any]
@@ -495,14 +498,18 @@ def test_from_python_without_a_command_line(
         "labels_replace": False,
         "subjects_replace": False,
         "crop_size": 64,
+        "gop": 12,
         "faces": {"blendshapes": True, "max_faces": 4, "smooth_s": 0.1, "model": None},
         "on_error": "skip",
         "workers": 1,
+        "executor": "local",
+        "cluster": {"address": None, "tls_ca_file": None, "tls_cert": None, "tls_key": None, "wait_s": 60},
+        "patience_s": 1800,
     }
     prepare(PrepareSettings.model_validate(settings))
     assert "3 videos of 3 subjects, 98 frames" in capsys.readouterr().out
     recipe = Recipe("folder", raw, None, None, {"fps": 25.0, "pictures": "auto"}, 64, None)
-    summary = prepare_dataset(tmp_path / "room", "folder", recipe, workers=1)
+    summary = prepare_dataset(tmp_path / "room", "folder", recipe, workers=Workers(1))
     assert (summary.videos, summary.subjects, summary.frames, summary.labelled) == (3, 3, 98, 0)
     assert not summary.was_there
     assert prepare_dataset(tmp_path / "room", "folder", recipe).was_there
@@ -510,6 +517,13 @@ def test_from_python_without_a_command_line(
     assert described[0] == described[1] == described[2]
     fingerprints = {PreparedDataset(tmp_path / root).fingerprint for root in ("data", "settings", "room")}
     assert len(fingerprints) == 1
+    prepare_dataset(tmp_path / "fine", "folder", replace(recipe, gop=1), workers=1)
+    fine = PreparedDataset(tmp_path / "fine")
+    assert {fine.fingerprint} == fingerprints, "videos that are coded otherwise are the same dataset"
+    assert prepare_dataset(tmp_path / "fine", "folder", recipe).was_there, "and need not be coded anew"
+    for row in range(3):
+        with av.open(str(fine.path(row))) as container:
+            assert all(packet.is_keyframe for packet in container.demux(video=0) if packet.size)
 
 
 def test_photos_with_labels_and_a_face_that_is_followed(aulight: Command, tmp_path: Path) -> None:

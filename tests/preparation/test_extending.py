@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from aulight.data.store import NOTED, PreparedDataset
+from aulight.data.noted import NOTED
+from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import Reader
 from aulight.data.video.write import write_video
 from aulight.data.writer import partial_folder
@@ -26,6 +27,7 @@ from aulight.preparation.dataset import prepare_dataset
 from aulight.preparation.recipe import Recipe
 from aulight.preparation.relabelling import Replaceable
 from aulight.preparation.summary import Summary
+from aulight.workers.hiring import Workers
 from tests.preparation.killed import Killed, killed_at
 
 Frames = npt.NDArray[np.uint8]
@@ -48,7 +50,7 @@ def _prepare(folder: Path, name: str = "data", **changed: Any) -> Summary:
         None,
     )
     may = changed.pop("may", Replaceable())
-    return prepare_dataset(folder / name, "mine", replace(recipe, **changed), None, "skip", 1, may)
+    return prepare_dataset(folder / name, "mine", replace(recipe, **changed), None, "skip", Workers(1), may)
 
 
 def _codes(data: PreparedDataset, video: str, decode: Decode) -> list[tuple[int, int]]:
@@ -264,13 +266,13 @@ def test_a_video_that_is_replaced_while_a_dataset_is_begun(mine: Path, coded: Co
     (mine / "raw" / "z.mp4").write_bytes(b"")
     recipe = Recipe("folder", mine / "raw", None, None, {"fps": 25.0, "pictures": "film"}, 64, None)
     with pytest.raises(AulightError, match=r"z\.mp4"):
-        prepare_dataset(mine / "begun", "mine", recipe, None, "raise", 1)
+        prepare_dataset(mine / "begun", "mine", recipe, None, "raise", Workers(1))
     assert {path.stem for path in (begun / "parts").iterdir()} == {"a", "b", "c"}
     kept = (begun / "videos" / "b.mp4").stat().st_ino
     write_video(mine / "raw" / "a.mp4", coded(7, 6), 25)
     (mine / "raw" / "z.mp4").unlink()
     (begun / "parts" / "c.parquet").write_bytes(b"damaged")
-    prepare_dataset(mine / "begun", "mine", recipe, None, "raise", 1)
+    prepare_dataset(mine / "begun", "mine", recipe, None, "raise", Workers(1))
     data = PreparedDataset(mine / "begun")
     assert [_codes(data, video, decode)[0] for video in "abc"] == [(7, 0), (1, 0), (2, 0)]
     assert (data.root / "videos" / "b.mp4").stat().st_ino == kept
@@ -414,7 +416,7 @@ def begun(made: Path, tmp_path_factory: pytest.TempPathFactory, coded: Coded) ->
         None,
     )
     with pytest.raises(AulightError, match=r"z\.mp4"):  # the last, since it is the shortest
-        prepare_dataset(folder / "data", "mine", recipe, None, "raise", 1)
+        prepare_dataset(folder / "data", "mine", recipe, None, "raise", Workers(1))
     (folder / "raw" / "z.mp4").unlink()
     assert {path.stem for path in (partial_folder(folder / "data") / "parts").iterdir()} == {"b", "d"}
     return folder
@@ -485,7 +487,7 @@ def test_killed_anywhere_while_a_dataset_gets_its_name_the_same_command_finishes
     tables = (first / "labels.csv",), first / "subjects.csv"
     recipe = Recipe("folder", first / "raw", *tables, {"fps": 25.0, "pictures": "film"}, 64, None)
     with pytest.raises(AulightError, match=r"z\.mp4"):
-        prepare_dataset(first / "new", "mine", recipe, None, "raise", 1)
+        prepare_dataset(first / "new", "mine", recipe, None, "raise", Workers(1))
     (first / "raw" / "z.mp4").unlink()
     whole = Path(shutil.copytree(first, tmp_path / "whole"))
     _prepare(whole, "new")
@@ -501,7 +503,7 @@ def test_killed_anywhere_while_a_dataset_gets_its_name_the_same_command_finishes
         bare = Recipe("folder", folder / "raw", None, None, {"fps": 25.0, "pictures": "film"}, 64, None)
         recipe, notes = bare.remembering(folder / "new", typed=["data.source"])
         assert [line.split(": ")[1].split("=")[0] for line in notes] == ["labels", "subjects"], operation
-        prepare_dataset(folder / "new", "mine", recipe, None, "skip", 1)
+        prepare_dataset(folder / "new", "mine", recipe, None, "skip", Workers(1))
         assert _content(folder / "new") == wanted, operation
         assert _beside(folder) == _beside(whole), operation
         assert _beside(folder / "new") == _beside(whole / "new"), operation

@@ -44,6 +44,25 @@ def test_as_they_came_has_no_settings_of_faces() -> None:
     assert list(replace(RECIPE, finding=None).record())[-2:] == ["crop_size", "faces"]
 
 
+def test_how_videos_are_encoded_may_change_and_is_remembered(tmp_path: Path) -> None:
+    finer = replace(RECIPE, gop=2)
+    assert finer.record() == {**RECIPE.record(), "gop": 2}
+    for one, other in ((RECIPE, finer), (finer, RECIPE)):
+        one.refuse_other(Path("data"), other.record())
+    described = {
+        "format": 1,
+        "name": "disfa",
+        "aus": [],
+        "fps": 20.0,
+        "videos": 1,
+        "frames": 1,
+        "source": finer.record(),
+    }
+    (tmp_path / "dataset.yaml").write_text(yaml.safe_dump(described))
+    assert RECIPE.remembering(tmp_path, [])[0] == finer
+    assert RECIPE.remembering(tmp_path, ["gop"])[0] == RECIPE
+
+
 @pytest.mark.parametrize(
     ("other", "message"),
     [

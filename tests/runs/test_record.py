@@ -136,8 +136,9 @@ def test_fields_are_typed_and_known(tmp_path: Path) -> None:
 def test_which_settings_may_differ_is_said_at_the_fields() -> None:
     """Oracle: the lists that were kept by hand before."""
     free = {
-        "data.reader.pictures", "data.root", "data.source", "data_dir", "equal_steps", "loader.workers", "logger",
-        "name", "progress_s", "resume_on_other_hardware", "root", "runs", "threads", "trainer.accelerator",
+        "data.cache", "data.cache_gb", "data.reader.pictures", "data.root", "data.source", "data_dir", "equal_steps",
+        "loader.workers", "logger", "name", "progress_s", "resume_on_other_hardware", "root", "runs", "threads",
+        "trainer.accelerator",
         "trainer.channels_last", "trainer.compile", "trainer.devices", "trainer.log_every_n_steps",
         "trainer.num_nodes", "trainer.strategy", "trainer.sync_batchnorm",
     }  # fmt: skip

@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from aulight.runs import gpus, sweep_job, sweep_plan
 from aulight.runs.composed import composed, conf_dir
 from aulight.runs.overrides import Typed
+from aulight.settings.model import DEFAULT
 
 Command = Callable[..., Any]
 WAIT_S = 400
@@ -119,8 +120,9 @@ EXPERIMENTS = {  # runs of stage one and of stage two, with one seed
     "reproduce": (1, 3 + 2 * 3),
     "reproduce-full": (1, 3 + 2 * 7),
     "smoke": (1, 3 + 2),
-    "disfa": (3, 3 * 2 * 4),
-    "bp4d": (1, 2 * 4),
+    "avatars": (1, 4 + 3 * 3),
+    "disfa": (3, 3 * 3 * 4),
+    "bp4d": (1, 3 * 4),
 }
 
 
@@ -140,7 +142,7 @@ def test_every_experiment_composes(experiment: str, aulight: Command, launched: 
         assert len(folders[command]) == len(launched) == count
         if command == "pretrain":
             launched.clear()
-    begun = {Path(job.config["pretrained"]) for job in launched if job.config["pretrained"]}
+    begun = {Path(job.config["pretrained"]) for job in launched if job.config["pretrained"] not in (None, DEFAULT)}
     assert begun == (folders["pretrain"] if len(launched) > 1 else set())
 
 

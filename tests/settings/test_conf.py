@@ -37,6 +37,7 @@ REFUSED = {
 
 BESIDE = {
     "faces=none": ["model=somewhere"],
+    "cluster=slurm": ["executor=dask"],
     "objective=dense": ["model=resnet_tiny_convgru"],
     "start=pretrained": ["experiment=smoke"],
     "start=scratch": ["experiment=smoke"],

@@ -67,7 +67,7 @@ def _line(command: str, plain: dict[str, Any]) -> str:
         ("finetune", "+arms={fresh: new}", "arms.fresh: no such setting; --help lists the settings"),
         ("predict", "coverage=1.5", "coverage=1.5: a share from 0.5 to 0.99 is needed, or null for no intervals"),
         ("predict", "device=gpu", "device=gpu: auto, cpu, cuda, or one of several GPUs as cuda:1 is needed"),
-        ("predict", "precision=16", "precision=16: one of 32, bf16 is needed"),
+        ("predict", "precision=16", "precision=16: one of auto, 32, bf16 is needed"),
         ("prepare", "labels=5", "labels=5: the path of a CSV file is needed, or null"),
         ("prepare", "crop_size=72", "crop_size=72: an even number from 32 on is needed, but not 48 or 72"),
         ("report", "videos=s1", "videos=s1: give a list, for example videos=[s1], or null"),

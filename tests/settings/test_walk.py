@@ -24,10 +24,10 @@ _TRAINING = [["experiment=reproduce"], *_DATA, ["model=blendshapes"], ["logger=w
 VARIANTS = {
     "pretrain": _TRAINING,
     "finetune": _TRAINING,
-    "prepare": _DATA,
+    "prepare": [*_DATA, ["cluster=slurm"]],
     "sample": _DATA,
     "label": _DATA,
-    "predict": [[], ["faces=none"]],
+    "predict": [[], ["faces=none"], ["cluster=slurm"]],
 }
 """What to compose so that every class of every group comes up."""
 

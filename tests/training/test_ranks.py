@@ -187,6 +187,19 @@ def test_another_number_of_processes_than_was_started(tmp_path: Path, monkeypatc
             make_trainer(Run(tmp_path / str(devices), "finetune", {"name": "run"}), settings, [])
 
 
+def test_processes_that_torchrun_starts_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would meet where the addresses of those before are; tests/training/test_machines.py runs them."""
+    told = {"TORCHELASTIC_RUN_ID": "a", "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
+    for name, value in (told | {"TORCHELASTIC_RESTART_COUNT": "1"}).items():
+        monkeypatch.setenv(name, value)
+    settings = finetune_settings("trainer.accelerator=cpu", "trainer.devices=1", "trainer.precision=32")
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "False")
+    make_trainer(Run(tmp_path / "apart", "finetune", {"name": "run"}), settings, [])
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
+    with pytest.raises(AulightError, match="TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 before torchrun is needed"):
+        make_trainer(Run(tmp_path / "shared", "finetune", {"name": "run"}), settings, [])
+
+
 @pytest.mark.parametrize(
     ("typed", "cuda", "synchronised"),
     [

@@ -624,19 +624,6 @@ def test_precisions(precision: str, aulight: Command, tiny_finetune: list[str], 
     assert str(record["config"]["trainer"]["precision"]) == precision
 
 
-@pytest.mark.parametrize(
-    ("given", "wanted"),
-    [("32", "32-true"), ("bf16-mixed", "bf16-mixed"), ("", None)],  # None: what the hardware has
-)
-def test_the_precision_that_auto_takes(
-    given: str, wanted: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AULIGHT_AUTO_PRECISION", given)
-    has_bf16 = bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
-    made = make_trainer(Run(tmp_path, "finetune", {}), finetune_settings("trainer=cpu"), [])
-    assert made.precision == (wanted or ("bf16-mixed" if has_bf16 else "32-true"))
-
-
 def test_a_precision_that_auto_cannot_take(
     aulight: Command, tiny_finetune: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

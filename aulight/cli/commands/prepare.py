@@ -8,6 +8,7 @@ from aulight.preparation.dataset import prepare_dataset
 from aulight.preparation.recipe import Finding, Recipe
 from aulight.preparation.relabelling import Replaceable
 from aulight.settings.prepare import PrepareSettings
+from aulight.workers.hiring import hire
 
 
 def prepare(settings: PrepareSettings, typed: Sequence[str] | None = None) -> None:
@@ -32,7 +33,7 @@ def prepare(settings: PrepareSettings, typed: Sequence[str] | None = None) -> No
         recipe,
         None if faces.model is None else Path(faces.model),
         settings.on_error,
-        settings.workers,
+        hire(settings),
         Replaceable(settings.labels_replace, settings.subjects_replace),
         apart=(Path(settings.data_dir).expanduser(), root),
     )
@@ -52,6 +53,7 @@ def _recipe(settings: PrepareSettings) -> Recipe:
         data.reader.model_dump(),
         settings.crop_size,
         finding,
+        settings.gop,
     )
 
 

@@ -1,86 +1,172 @@
-"""Reads prepared videos at any frame: the only file that imports decord."""
+"""Reads prepared videos at any frame, by decoding no more than it must.
 
-import functools
-import os
+Where its frames lie in a file is known from its tables (:mod:`aulight.data.video.mp4`), so the decoder gets them one
+by one, from the key frame before each that is wanted; it stays the same from file to file. Pictures are scaled as
+decord did it, which read these files before: bit for bit.
+"""
+
+import itertools
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from aulight.data.remote.shelf import RemoteFile
+from aulight.data.shards import Shards
+from aulight.data.video.mp4 import Track, track_of
 from aulight.data.video.scaling import averaged, fit_multiple
 from aulight.data.video.types import Frames
-from aulight.data.video.write import GOP
 from aulight.errors import VideoError
 
 DAMAGED = "restore it from a backup, or pass over it with data.on_error=skip"
 """What to do about a prepared video that cannot be read."""
 
-TRIES = 3
-"""Readings of frames after which they count as damaged."""
+Places = npt.NDArray[np.int64]
 
 
-@functools.cache
-def _decord_reader() -> Any:
-    """Decord's reader, safe to drop in a fork of the process that opened it.
+class Decoder:
+    """Decodes frames of videos that were encoded alike, to one size.
 
-    Closing waits for the reader's thread, which a fork does not have: it would wait for ever.
+    It has no thread of its own: a fork of its process may use it, or drop it.
+
+    Args:
+        track: Of one of the videos.
+        size: Side of the pictures; ``None``: as they are.
     """
-    import decord
 
-    class VideoReader(decord.VideoReader):  # type: ignore[misc]  # decord has no types
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            self._pid = os.getpid()
-            super().__init__(*args, **kwargs)
+    def __init__(self, track: Track, size: int | None) -> None:
+        import av
+        import av.filter
 
-        def __del__(self) -> None:
-            if self._pid == os.getpid():
-                super().__del__()
+        self._packet, self._error = av.Packet, av.FFmpegError
+        self._codec: Any = av.CodecContext.create("h264", "r")
+        self._codec.extradata, self._codec.thread_count = track.extradata, 1
+        # Sizes that decord could not decode to were made from a multiple, and still are.
+        self._shrink = 1 if size is None else fit_multiple(size)
+        side = None if size is None else self._shrink * size
+        self._width, self._height = side or track.width, side or track.height
+        self._graph: Any = av.filter.Graph()
+        self._graph.threads = 1
+        buffer = self._graph.add_buffer(
+            width=track.width, height=track.height, format=av.VideoFormat("yuv420p"), time_base=Fraction(1, 1)
+        )
+        scale = self._graph.add("scale", f"{self._width}:{self._height}:flags=bilinear")
+        nodes = [buffer, scale, self._graph.add("format", "rgb24"), self._graph.add("buffersink")]
+        for node, following in itertools.pairwise(nodes):
+            node.link_to(following)
+        self._graph.configure()
+        self._fed: tuple[Track | None, int] = (None, -1)  # the last frame that the decoder got
 
-    return VideoReader
+    def at(self, track: Track) -> int:
+        """The last frame that was decoded of a video, from which it can go on; -1 where it must begin anew."""
+        return self._fed[1] if self._fed[0] is track else -1
+
+    def decode(self, track: Track, data: Sequence[tuple[int, bytes | memoryview]], wanted: Places) -> Frames:
+        """Some frames of a video.
+
+        Args:
+            track: The video's.
+            data: Of each frame that is to be decoded its number and bytes, in order.
+            wanted: Ascending numbers of those of them that are shown.
+
+        Raises:
+            ValueError: When one of them is damaged.
+        """
+        shown = np.empty((len(wanted), self._height, self._width, 3), np.uint8)
+        place = {int(number): at for at, number in enumerate(wanted)}
+        self._fed = (None, -1)
+        try:
+            for number, coded in data:
+                packet = self._packet(bytes(coded))
+                packet.pts = packet.dts = number
+                self._show(self._codec.decode(packet), place, shown)
+            if place:  # some decoders give a frame when they have the next
+                self._show(self._codec.decode(None), place, shown)
+                self._codec.flush_buffers()
+            elif data:
+                self._fed = (track, data[-1][0])
+        except self._error as error:
+            self._codec.flush_buffers()
+            raise ValueError("damaged") from error
+        if place:
+            raise ValueError("frames that did not come")
+        return averaged(shown, self._shrink)
+
+    def _show(self, frames: Sequence[Any], place: dict[int, int], shown: Frames) -> None:
+        for frame in frames:
+            if frame.is_corrupt:
+                self._codec.flush_buffers()
+                raise ValueError("damaged")
+            if (at := place.pop(frame.pts, None)) is not None:
+                self._graph.push(frame)
+                shown[at] = self._graph.pull().to_ndarray()
+
+
+class Decoders:
+    """The decoders of a process, by what they must know of videos: those of a dataset were mostly encoded alike.
+
+    Args:
+        size: To which they decode.
+        limit: How many there are at most.
+    """
+
+    def __init__(self, size: int | None, limit: int = 4) -> None:
+        self.size, self._limit = size, limit
+        self._kept: OrderedDict[tuple[bytes, int, int], Decoder] = OrderedDict()
+
+    def of(self, track: Track) -> Decoder:
+        """One for a video."""
+        key = (track.extradata, track.width, track.height)
+        decoder = self._kept.pop(key, None) or Decoder(track, self.size)
+        self._kept[key] = decoder
+        if len(self._kept) > self._limit:
+            self._kept.popitem(last=False)
+        return decoder
 
 
 class Reader:
-    """One open prepared video.
+    """One prepared video.
 
     Args:
-        path: An mp4 as :func:`write_video` makes them.
+        path: An mp4 as :func:`aulight.data.video.write.write_video` makes them.
         size: Decode to ``size x size`` pixels; ``None`` keeps the file's own.
         frames: How many frames the file must have; ``None`` does not check.
+        decoders: Those of other videos, to be used for this as well; of the same size.
 
     Raises:
         VideoError: When the file cannot be opened or holds another number of frames.
     """
 
-    def __init__(self, path: Path, size: int | None = None, frames: int | None = None) -> None:
-        # Imported here: a fork of a process that has run decord can hang.
-        import decord
-
-        decord.logging.set_level(decord.logging.QUIET)  # what is wrong with a file is said by VideoError
+    def __init__(
+        self,
+        path: Path | RemoteFile,
+        size: int | None = None,
+        frames: int | None = None,
+        decoders: Decoders | None = None,
+    ) -> None:
         self.path = path
-        if not path.is_file():
+        self._part = path.read if isinstance(path, RemoteFile) else partial(Shards(path.parent).read, path.name)
+        # errors that say too little: those of a bucket say what is wrong with which object
+        self._unclear = (ValueError,) if isinstance(path, RemoteFile) else (ValueError, VideoError)
+        self._decoders = decoders or Decoders(size)
+        if isinstance(path, Path) and not path.is_file():
             raise VideoError(f"{path}: no such video")
-        # Where decord cannot decode to a size, a multiple of it is decoded and averaged down.
-        self._shrink = 1 if size is None else fit_multiple(size)
-        self._side = -1 if size is None else self._shrink * size
-        self._video = self._open()
-        if frames is not None and len(self._video) != frames:
-            raise VideoError(f"{path}: has {len(self._video)} frames, its table says {frames}; {DAMAGED}")
-
-    def _open(self) -> Any:
-        import decord
-
         try:
-            return _decord_reader()(str(self.path), width=self._side, height=self._side, num_threads=1)
-        except (RuntimeError, decord.DECORDError) as error:
-            raise VideoError(f"{self.path}: not a readable video; {DAMAGED}") from error
+            self._track = track_of(self._part)
+        except self._unclear as error:
+            raise VideoError(f"{path}: not a readable video; {DAMAGED}") from error
+        if frames is not None and len(self) != frames:
+            raise VideoError(f"{path}: has {len(self)} frames, its table says {frames}; {DAMAGED}")
 
     def __len__(self) -> int:
-        return len(self._video)
+        return len(self._track.sizes)
 
-    def read(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Frames:
+    def read(self, indices: Sequence[int] | Places) -> Frames:
         """Frames at any positions, in the order given, repeats allowed.
 
         Returns:
@@ -89,73 +175,80 @@ class Reader:
         Raises:
             VideoError: For a position outside the video or a damaged file.
         """
-        import decord
-
         wanted = np.asarray(indices, dtype=np.int64)
         if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
             outside = wanted.min() if wanted.min() < 0 else wanted.max()
             raise VideoError(f"{self.path}: frame {outside} asked for, the video has frames 0 to {len(self) - 1}")
         unique, where = np.unique(wanted, return_inverse=True)
-        if len(unique) and unique[-1] - unique[0] < GOP // 2 * len(unique):
-            # decord seeks for every position that does not follow the last: reading straight through is faster
-            unique, where = np.arange(unique[0], unique[-1] + 1), wanted - unique[0]
-        for tries in range(TRIES, 0, -1):
-            try:
-                frames: Frames = self._video.get_batch(unique.tolist()).asnumpy()
-                break
-            except (RuntimeError, IndexError, decord.DECORDError) as error:
-                if "size must exactly match" in str(error):
-                    raise VideoError(
-                        f"{self.path}: decord cannot read its width of pixels; decode to another"
-                    ) from error
-                # its thread decodes ahead: an error may be that of frames far behind those that are wanted
-                self._video = self._open()
-                if tries == 1:
-                    raise VideoError(
-                        f"{self.path}: damaged between frames {unique[0]} and {unique[-1]}; {DAMAGED}"
-                    ) from error
-        frames = frames if np.array_equal(where, np.arange(len(unique))) else frames[where]
-        return averaged(frames, self._shrink)
+        decoder = self._decoders.of(self._track)
+        needed = frames_needed(self._track, unique, decoder.at(self._track))
+        try:
+            frames = decoder.decode(self._track, self._coded(needed), unique)
+        except self._unclear as error:
+            raise VideoError(f"{self.path}: damaged between frames {unique[0]} and {unique[-1]}; {DAMAGED}") from error
+        return frames if np.array_equal(where, np.arange(len(unique))) else frames[where]
+
+    def _coded(self, needed: Places) -> list[tuple[int, bytes | memoryview]]:
+        """The bytes of frames, read in one go: they lie within some hundred kilobytes."""
+        if not len(needed):
+            return []
+        starts, sizes = self._track.offsets[needed], self._track.sizes[needed]
+        begin, end = int(starts.min()), int((starts + sizes).max())
+        data = memoryview(self._part(begin, end - begin))
+        places = zip(needed.tolist(), (starts - begin).tolist(), sizes.tolist(), strict=True)
+        return [(number, data[start : start + size]) for number, start, size in places]
+
+
+def frames_needed(track: Track, wanted: Places, decoded: int = -1) -> Places:
+    """Which frames must be decoded to see some: each, and those from the key frame before it on.
+
+    Args:
+        track: The video's.
+        wanted: Ascending numbers.
+        decoded: The frame that was decoded last, after which it can go on; -1 for none.
+    """
+    if not len(wanted):
+        return wanted
+    keys = track.keys[np.searchsorted(track.keys, wanted, side="right") - 1]
+    before = np.append(decoded if decoded < wanted[0] else -1, wanted[:-1])
+    begins = np.maximum(keys, before + 1)
+    return np.concatenate([np.arange(begin, last + 1) for begin, last in zip(begins, wanted, strict=True)])
 
 
 class ReaderCache:
-    """Keeps the last few videos open, in the process that opened them.
-
-    A reader must not cross a fork and holds tens of MB, so the cache is empty in every new process (whether forked
-    or unpickled) and bounded.
+    """Keeps what is known of the last few videos, and their decoders; an unpickled one starts empty, like a new one.
 
     Args:
-        limit: How many videos stay open. An open reader of decord goes on decoding ahead, so more than one costs time
-            wherever clips take the videos in turn.
+        limit: Of how many videos. To know it of another takes a hundredth of the time that a clip takes.
         size: Decode to ``size x size`` pixels.
     """
 
-    def __init__(self, limit: int = 1, size: int | None = None) -> None:
+    def __init__(self, limit: int = 8, size: int | None = None) -> None:
         self.limit = limit
         self.size = size
-        self._open: OrderedDict[Path, Reader] = OrderedDict()
-        self._pid = os.getpid()
+        self._open: OrderedDict[Path | RemoteFile, Reader] = OrderedDict()
+        self._decoders = Decoders(size)
 
     def __reduce__(self) -> tuple[type["ReaderCache"], tuple[int, int | None]]:
-        return ReaderCache, (self.limit, self.size)  # an unpickled cache starts empty, like a new one
+        return ReaderCache, (self.limit, self.size)
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def get(self, path: Path, frames: int | None = None) -> Reader:
-        """The open reader of a video; raises as :class:`Reader` does."""
-        if self._pid != os.getpid():
-            self._open, self._pid = OrderedDict(), os.getpid()
+    def get(self, path: Path | RemoteFile, frames: int | None = None) -> Reader:
+        """The reader of a video; raises as :class:`Reader` does."""
         reader = self._open.pop(path, None)
         if reader is None:
             while len(self._open) >= self.limit:
                 self._open.popitem(last=False)
-            reader = Reader(path, self.size, frames)
+            reader = Reader(path, self.size, frames, self._decoders)
         self._open[path] = reader
         return reader
 
 
-def stream_frames(path: Path, size: int | None = None, chunk: int = 64, frames: int | None = None) -> Iterator[Frames]:
+def stream_frames(
+    path: Path | RemoteFile, size: int | None = None, chunk: int = 64, frames: int | None = None
+) -> Iterator[Frames]:
     """A whole video once, in order, in pieces of at most ``chunk`` frames ``(n, H, W, 3)`` uint8 RGB.
 
     Raises:

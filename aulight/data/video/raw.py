@@ -257,7 +257,7 @@ class _Picture:
     def __init__(self, stream: Any, side: int | None) -> None:
         self._stream, self._side = stream, side
         self._times = 1 if side is None else fit_multiple(side)
-        self._scaled: Any = None  # decord's own filter; another way to scale is some grey levels off
+        self._scaled: Any = None  # as prepared videos are; another way to scale is some grey levels off
 
     def __call__(self, frame: Any) -> Frames:
         pixel = self._stream.sample_aspect_ratio or 1

@@ -5,11 +5,11 @@ import numpy as np
 from aulight.data.video.types import Frames
 
 UNFIT_WIDTHS = frozenset({8, 12, 16, 24, 48, 72})
-"""Widths that decord cannot decode to: it mistakes the padding of their rows."""
+"""Widths that decord, which read prepared videos before, could not decode to: it mistook the padding of their rows."""
 
 
 def fit_multiple(size: int) -> int:
-    """How many times a size decord is to decode to, to be averaged down: once, unless it cannot decode to that."""
+    """How many times a size is decoded to, to be averaged down: once, unless decord could not decode to that."""
     return next(k for k in range(1, 9) if k * size not in UNFIT_WIDTHS)
 
 

@@ -1,7 +1,8 @@
-"""Writes prepared videos, whose random access is exact.
+"""Writes prepared videos, whose random access is exact and cheap.
 
-With decord it is so only on some files: closed groups of pictures without B-frames, in mp4. So that is all that is
-written here, and all that :class:`aulight.data.video.prepared.Reader` is pointed at.
+It is so for closed groups of pictures without B-frames, in mp4: the frames lie in the order in which they are shown,
+and each needs none but those from the key frame before it on. So that is all that is written here, and all that
+:class:`aulight.data.video.prepared.Reader` is pointed at.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,8 @@ from aulight.errors import VideoError
 from aulight.files import whole
 
 GOP = 12
-"""Frames between key frames: a random access decodes at most this many; larger saves space, smaller time."""
+"""Frames from one key frame to the next, as it always was: a random access decodes at most this many; more save space,
+fewer time."""
 
 SLOWEST, FASTEST = 1e-4, 1000.0
 """Frames per second that a file can be played at; others are played at the nearest."""
@@ -35,8 +37,9 @@ def write_video(
     crf: int = 18,
     times: Sequence[float] | None = None,
     made: str | None = None,
+    gop: int = GOP,
 ) -> int:
-    """Encodes frames as h264 mp4 whose random access is exact: closed GOPs of 12 frames, no B-frames.
+    """Encodes frames as h264 mp4 whose random access is exact: closed GOPs, no B-frames.
 
     Args:
         path: Where the file goes.
@@ -47,6 +50,7 @@ def write_video(
             after another. The first is shown from 0 on, since players may leave out a time without pictures; where
             times do not rise, a frame is shown for a moment.
         made: What it is, in a word, where nobody is to take it for a raw video: :mod:`aulight.data.own` reads it.
+        gop: Frames from one key frame to the next.
 
     Returns:
         How many frames were written.
@@ -75,7 +79,7 @@ def write_video(
                 stream.options = {
                     "crf": str(crf),
                     "preset": "veryfast",
-                    "x264-params": f"keyint={GOP}:min-keyint={GOP}:scenecut=0:bframes=0:open-gop=0",
+                    "x264-params": f"keyint={gop}:min-keyint={gop}:scenecut=0:bframes=0:open-gop=0",
                 }
             elif (height, width) != (stream.height, stream.width):
                 raise VideoError(

@@ -22,6 +22,7 @@ from aulight.data.avatars.portraits import POINTS
 from aulight.files import whole
 from aulight.nets.encoder import Encoder
 from aulight.nets.heads import IntensityRegressor
+from aulight.nets.precision import choose
 from aulight.settings.model import NetworkSettings
 from aulight.training.default_model.augmentation import augment
 from aulight.training.default_model.collection import EACH, PARTS, PIXELS, Collection
@@ -65,6 +66,7 @@ class Learner(nn.Module):
         self.regressor = IntensityRegressor(self.encoder.channels, _AUS)
         self.beside = nn.Linear(self.encoder.channels, 2 * _AUS + 4 * POINTS + 6)
         self.register_buffer("mean_points", torch.zeros(4 * POINTS))
+        self._bf16 = choose("cpu").bf16
 
     def embed(self, frames: Tensor) -> Tensor:
         """Middles of crops ``(B, 3, seen, seen)`` of 0 to 1 to embeddings ``(B, 128)`` float32."""
@@ -77,7 +79,7 @@ class Learner(nn.Module):
         """Of a batch of :class:`Changed`."""
         wanted = self.regressor.standardise(batch["intensities"])
         sides = torch.cat([self.regressor.standardise(batch[side]) for side in ("left", "right")], 1)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
             embedding = self.embed(batch["frames"])
         found = self.regressor(embedding[:, None, :, None, None])[:, 0]
         beside = self.beside(embedding).split([2 * _AUS, 4 * POINTS, 6], 1)
@@ -99,7 +101,7 @@ class Learner(nn.Module):
         found = []
         for start in range(0, len(crops), 256):
             some = torch.from_numpy(np.ascontiguousarray(crops[start : start + 256, cut, cut]))
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
                 features, _ = self.encoder(self.encoder.normalise(some[:, None]))
             found.append(self.regressor.predict(features.float())[:, 0])
         intensities: npt.NDArray[np.float32] = torch.cat(found).numpy()

@@ -3,7 +3,7 @@
 import gc
 import multiprocessing
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from aulight.data.video.prepared import Reader, ReaderCache, stream_frames
+from aulight.data.video.mp4 import Track
+from aulight.data.video.prepared import Reader, ReaderCache, frames_needed, stream_frames
 from aulight.data.video.scaling import UNFIT_WIDTHS
 from aulight.data.video.write import GOP, write_video
 from aulight.errors import VideoError
@@ -79,7 +80,7 @@ def test_pictures_need_not_be_square(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [width for width in sorted(UNFIT_WIDTHS) if width >= 16])
-def test_a_size_that_decord_fails_on_looks_like_its_neighbours(tmp_path: Path, size: int) -> None:
+def test_a_size_that_decord_failed_on_looks_like_its_neighbours(tmp_path: Path, size: int) -> None:
     ramp = np.zeros((4, 64, 64, 3), np.uint8)
     ramp[..., 0], ramp[..., 1] = np.arange(0, 256, 4), np.arange(0, 256, 4)[:, None]
     write_video(tmp_path / "ramp.mp4", ramp, 25, crf=4)
@@ -91,11 +92,36 @@ def test_a_size_that_decord_fails_on_looks_like_its_neighbours(tmp_path: Path, s
         assert np.abs(mean - np.interp(centres, others, expected)).mean() < 3
 
 
-def test_a_width_that_decord_fails_on_is_said_not_to_be_damage(tmp_path: Path) -> None:
-    write_video(tmp_path / "narrow.mp4", np.zeros((3, 48, 48, 3), np.uint8), 25)
-    with pytest.raises(VideoError, match=r"narrow\.mp4: decord cannot read its width"):
-        Reader(tmp_path / "narrow.mp4").read([0])
-    assert Reader(tmp_path / "narrow.mp4", 48).read([0]).shape == (1, 48, 48, 3)
+def test_a_video_of_a_width_that_decord_fails_on_is_read(tmp_path: Path) -> None:
+    write_video(tmp_path / "narrow.mp4", np.full((3, 48, 48, 3), 128, np.uint8), 25)
+    for size in (None, 48):
+        frames = Reader(tmp_path / "narrow.mp4", size).read([0, 2])
+        assert frames.shape == (2, 48, 48, 3)
+        assert np.abs(frames.astype(int) - 128).max() < 4
+
+
+@pytest.mark.parametrize("size", [None, 32, 56, 64, 112])
+@pytest.mark.parametrize("places", [range(LENGTH), range(5, 85, 8), [100, 3, 3, 12, 11]])
+def test_pixels_are_those_of_decord(noisy: Path, size: int | None, places: Sequence[int]) -> None:
+    """Which read these files before: a run that goes on must see the same."""
+    decord = pytest.importorskip("decord")
+    video = decord.VideoReader(str(noisy), width=size or -1, height=size or -1, num_threads=1)
+    expected = video.get_batch(list(range(LENGTH))).asnumpy()[list(places)]
+    np.testing.assert_array_equal(Reader(noisy, size).read(places), expected)
+
+
+@pytest.mark.parametrize("gop", [1, 2, 12])
+def test_no_frame_is_decoded_that_is_not_needed(gop: int) -> None:
+    """Oracle: of each wanted frame all since the key frame before it, as a set."""
+    keys, rng = np.arange(0, 200, gop), np.random.default_rng(0)
+    track = Track(np.zeros(200, np.int64), np.ones(200, np.int64), keys, b"", 64, 64)
+    for _ in range(50):
+        wanted = np.unique(rng.integers(0, 200, 16))
+        expected = {number for last in wanted for number in range(last // gop * gop, last + 1)}
+        assert frames_needed(track, wanted).tolist() == sorted(expected)
+        decoded = int(rng.integers(0, 200))
+        known = set(range(decoded + 1)) if wanted[0] // gop * gop <= decoded < wanted[0] else set()
+        assert frames_needed(track, wanted, decoded).tolist() == sorted(expected - known)
 
 
 @pytest.mark.parametrize("index", [-1, LENGTH, 10_000])
@@ -250,7 +276,7 @@ def test_cache_works_in_a_fork_of_a_process_that_has_read(folder: Path, decode: 
     child.join(20)
     hung = child.is_alive()
     child.kill()
-    assert not hung, "the child waits for a decoder thread that only its parent has"
+    assert not hung, "the child waits for what only its parent has"
     assert child.exitcode == 0
     _read_in_child(cache, folder, decode)  # and the parent's readers are as they were
 
@@ -272,7 +298,7 @@ def test_a_fork_may_drop_a_reader_that_it_inherits(video: Path) -> None:
         child.start()
         child.join(30)
         child.kill()
-        assert child.exitcode == 0, "the child waits for a decoder thread that only its parent has"
+        assert child.exitcode == 0, "the child waits for what only its parent has"
     finally:
         gc.enable()
 

@@ -28,6 +28,15 @@ def test_file_has_closed_short_groups_of_pictures_without_b_frames(video: Path) 
     assert set(kinds) == {"I", "P"}
 
 
+@pytest.mark.parametrize("gop", [1, 5])
+def test_key_frames_lie_as_far_apart_as_is_wished(tmp_path: Path, coded: Coded, decode: Decode, gop: int) -> None:
+    write_video(tmp_path / "some.mp4", coded(5, 23), 25, gop=gop)
+    with av.open(str(tmp_path / "some.mp4")) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    assert [place for place, packet in enumerate(packets) if packet.is_keyframe] == list(range(0, 23, gop))
+    assert decode(Reader(tmp_path / "some.mp4").read([22, 3, 17])) == [(5, 22), (5, 3), (5, 17)]
+
+
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [

@@ -13,7 +13,10 @@ from aulight.data.writer import partial_folder
 from aulight.errors import AulightError
 from aulight.files import alone, rename_flushed, write_yaml
 from aulight.foreign.yaml import read_yaml
-from aulight.processes import Bar, Report, cpus, pump
+from aulight.processes import Bar
+from aulight.workers.crew import Report
+from aulight.workers.local import local
+from aulight.workers.pump import pump
 
 _RECIPE, _VERSION = ".recipe.yaml", 1  # hidden: what reads the folder passes it over
 
@@ -91,7 +94,7 @@ def rehearse(
         takes = known.takes(folder, people, frames, seed, which)
         with (
             Bar(sum(take.frames for take in takes), "Filming avatars", "frame") as bar,
-            pump(takes, _begin, (), workers or cpus(), bar) as done,
+            pump(takes, _begin, (), local(workers), bar) as done,
         ):
             for _ in done:
                 pass
@@ -102,5 +105,5 @@ def _is_of(folder: Path, recipe: dict[str, object]) -> bool:
     return (folder / _RECIPE).is_file() and read_yaml(folder / _RECIPE) == recipe
 
 
-def _begin() -> Callable[[Take, Report], None]:
+def _begin(_: int) -> Callable[[Take, Report], None]:
     return lambda take, report: take.film(report)

@@ -1,0 +1,54 @@
+"""Bytes of the files of a prepared dataset, wherever they lie: here on a disk of this machine."""
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+from aulight.errors import VideoError
+
+
+class Shelf(Protocol):
+    """Where the bytes of videos come from; one that is unpickled or forked opens what it needs anew."""
+
+    def read(self, shard: str, offset: int, size: int) -> bytes | memoryview:
+        """Some bytes of a file.
+
+        Args:
+            shard: Its name: a path below the dataset, with ``/``.
+            offset: Of the first byte.
+            size: How many bytes.
+
+        Raises:
+            VideoError: When they are not there.
+        """
+
+
+class Shards:
+    """Files below a folder. Nothing stays open, so a fork or a copy reads as well as this.
+
+    They are read, not mapped: a file that is cut off while it is mapped ends the process.
+
+    Args:
+        root: The folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def read(self, shard: str, offset: int, size: int) -> bytes:
+        """Some bytes of a file; as :meth:`Shelf.read`."""
+        path = self.root / shard
+        try:
+            with path.open("rb", buffering=0) as file:
+                there = os.fstat(file.fileno()).st_size
+                if there < offset + size:  # before there is room made for it
+                    raise VideoError(f"{path}: cut off or damaged: ends at byte {there} of {offset + size}")
+                file.seek(offset)
+                found = file.read(size)
+                while len(found) < size and (more := file.read(size - len(found))):
+                    found += more
+        except FileNotFoundError:
+            raise VideoError(f"{path}: no such video") from None
+        except OSError as error:
+            raise VideoError(f"{path}: cannot be read ({error.strerror})") from error
+        return found
