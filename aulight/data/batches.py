@@ -135,6 +135,7 @@ class ClipBatches(Dataset[ClipBatch]):
         size: Decode to ``size x size``.
         seed: Of the augmentation.
         on_error: What to do with an unreadable video.
+        decord: Whether decord reads videos of this machine.
 
     Attributes:
         on_device: Whether batches come as they were read, with what is to happen to them.
@@ -149,11 +150,12 @@ class ClipBatches(Dataset[ClipBatch]):
         size: int,
         seed: int,
         on_error: OnError,
+        decord: bool = False,
     ) -> None:
         self.paths = [data.file(row) for row in range(len(data.videos))]
         self.lengths, self.people = data.videos["frames"].to_numpy(), data.people
         self.choose, self.augment, self.views, self.seed, self.on_error = choose, augment, views, seed, on_error
-        self.readers = ReaderCache(size=size)
+        self.readers = ReaderCache(size=size, decord=decord)
         self.on_device = False
 
     def _read(self, epoch: int, index: int, skipped: list[str]) -> tuple[Clip, npt.NDArray[np.uint8]]:

@@ -184,6 +184,7 @@ class ContrastiveData(_StreamingData):
         workers: Loader processes a rank.
         seed: Of clips and augmentation.
         on_error: ``raise`` or ``skip`` an unreadable video.
+        decord: Whether decord reads the clips.
     """
 
     def __init__(
@@ -199,13 +200,14 @@ class ContrastiveData(_StreamingData):
         workers: int,
         seed: int,
         on_error: OnError,
+        decord: bool = False,
     ) -> None:
         super().__init__(batch_size, batches_per_epoch, workers, on_error)
         self._frames = clip.length
         segments = data.segments[data.segments["video"].isin(rows)]
         rates = data.videos["fps"].to_numpy(np.float64) / data.fps
         choose = UnlabelledClips(segments, clip.length, clip.stride, batch_size * batches_per_epoch, seed, rates)
-        self._train = ClipBatches(data, choose, Augmentation(augment), views, size, seed, self.on_error)
+        self._train = ClipBatches(data, choose, Augmentation(augment), views, size, seed, self.on_error, decord)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of :class:`ClipBatches`."""
@@ -229,6 +231,7 @@ class RegressionData(_StreamingData):
         workers: Loader processes a rank.
         seed: Of clips and augmentation.
         on_error: ``raise`` or ``skip`` an unreadable video.
+        decord: Whether decord reads the clips.
     """
 
     def __init__(
@@ -246,6 +249,7 @@ class RegressionData(_StreamingData):
         workers: int,
         seed: int,
         on_error: OnError,
+        decord: bool = False,
     ) -> None:
         super().__init__(batch_size, batches_per_epoch, workers, on_error)
         self._frames = clip.length
@@ -262,7 +266,7 @@ class RegressionData(_StreamingData):
             batch_size * batches_per_epoch,
             seed,
         )
-        self._train = ClipBatches(data, choose, Augmentation(augment), 1, size, seed, self.on_error)
+        self._train = ClipBatches(data, choose, Augmentation(augment), 1, size, seed, self.on_error, decord)
         self._data, self._rows, self._size, self._chunk = data, {"validation": validation, "test": test}, size, chunk
         self._row_of = row_of
 

@@ -46,6 +46,9 @@ class LoaderSettings(Group):
 
     batch_size: int = Field(ge=1, description="Clips a step, over all devices")
     workers: Annotated[int, CHANGES_NO_RESULT] = Field(ge=0, description="Decoding processes a device")
+    reader: Annotated[Literal["packets", "decord"], CHANGES_NO_RESULT] = Field(
+        description="What decodes clips: packets, or decord as earlier versions; the pixels are the same"
+    )
 
 
 class OptimSettings(Group):

@@ -89,6 +89,7 @@ def learn(settings: PretrainSettings, folder: Path, typed: Sequence[str] = ()) -
             workers=settings.loader.workers,
             seed=settings.seed,
             on_error=settings.data.on_error,
+            decord=settings.loader.reader == "decord",
         )
         metrics = LastMetrics()
         callbacks: list[Callback] = [

@@ -252,6 +252,7 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
         workers=settings.loader.workers,
         seed=settings.seed,
         on_error=settings.data.on_error,
+        decord=settings.loader.reader == "decord",
     )
     best = ModelCheckpoint(
         run.checkpoints,

@@ -517,7 +517,7 @@ def test_from_python_without_a_command_line(
     assert described[0] == described[1] == described[2]
     fingerprints = {PreparedDataset(tmp_path / root).fingerprint for root in ("data", "settings", "room")}
     assert len(fingerprints) == 1
-    prepare_dataset(tmp_path / "fine", "folder", replace(recipe, gop=1), workers=1)
+    prepare_dataset(tmp_path / "fine", "folder", replace(recipe, gop=1), workers=Workers(1))
     fine = PreparedDataset(tmp_path / "fine")
     assert {fine.fingerprint} == fingerprints, "videos that are coded otherwise are the same dataset"
     assert prepare_dataset(tmp_path / "fine", "folder", recipe).was_there, "and need not be coded anew"

@@ -6,6 +6,7 @@ decord did it, which read these files before: bit for bit.
 """
 
 import itertools
+import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -18,13 +19,11 @@ import numpy.typing as npt
 
 from aulight.data.remote.shelf import RemoteFile
 from aulight.data.shards import Shards
+from aulight.data.video.by_decord import DAMAGED, DecordReader
 from aulight.data.video.mp4 import Track, track_of
 from aulight.data.video.scaling import averaged, fit_multiple
 from aulight.data.video.types import Frames
 from aulight.errors import VideoError
-
-DAMAGED = "restore it from a backup, or pass over it with data.on_error=skip"
-"""What to do about a prepared video that cannot be read."""
 
 Places = npt.NDArray[np.int64]
 
@@ -221,27 +220,33 @@ class ReaderCache:
     Args:
         limit: Of how many videos. To know it of another takes a hundredth of the time that a clip takes.
         size: Decode to ``size x size`` pixels.
+        decord: Whether decord reads those of this machine. It decodes ahead in each that is open, so that one is.
     """
 
-    def __init__(self, limit: int = 8, size: int | None = None) -> None:
-        self.limit = limit
-        self.size = size
-        self._open: OrderedDict[Path | RemoteFile, Reader] = OrderedDict()
+    def __init__(self, limit: int = 8, size: int | None = None, decord: bool = False) -> None:
+        self.limit, self.size, self.decord = 1 if decord else limit, size, decord
+        self._open: OrderedDict[Path | RemoteFile, Reader | DecordReader] = OrderedDict()
         self._decoders = Decoders(size)
+        self._pid = os.getpid()
 
-    def __reduce__(self) -> tuple[type["ReaderCache"], tuple[int, int | None]]:
-        return ReaderCache, (self.limit, self.size)
+    def __reduce__(self) -> tuple[type["ReaderCache"], tuple[int, int | None, bool]]:
+        return ReaderCache, (self.limit, self.size, self.decord)
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def get(self, path: Path | RemoteFile, frames: int | None = None) -> Reader:
+    def get(self, path: Path | RemoteFile, frames: int | None = None) -> Reader | DecordReader:
         """The reader of a video; raises as :class:`Reader` does."""
+        if self.decord and self._pid != os.getpid():  # its readers must not cross a fork
+            self._open, self._pid = OrderedDict(), os.getpid()
         reader = self._open.pop(path, None)
         if reader is None:
             while len(self._open) >= self.limit:
                 self._open.popitem(last=False)
-            reader = Reader(path, self.size, frames, self._decoders)
+            if self.decord and isinstance(path, Path):
+                reader = DecordReader(path, self.size, frames)
+            else:
+                reader = Reader(path, self.size, frames, self._decoders)
         self._open[path] = reader
         return reader
 
