@@ -213,8 +213,8 @@ def test_what_may_differ_between_runs() -> None:
     """As it was before it was said at the fields; ``equal_steps`` is computed now, and was typed before."""
     changes_nothing = (
         "data.cache", "data.cache_gb", "data.reader.pictures", "data.root", "data.source", "data_dir", "equal_steps",
-        "loader.reader", "loader.workers", "logger", "name", "progress_s", "resume_on_other_hardware", "root", "runs", "threads", "trainer.accelerator",
-        "trainer.channels_last", "trainer.compile", "trainer.devices", "trainer.log_every_n_steps",
+        "loader.reader", "loader.workers", "logger", "name", "progress_s", "resume_on_other_hardware", "root", "runs",
+        "threads", "trainer.accelerator", "trainer.channels_last", "trainer.compile", "trainer.devices", "trainer.log_every_n_steps",
         "trainer.num_nodes", "trainer.strategy", "trainer.sync_batchnorm",
     )  # fmt: skip
     for cls in (PretrainSettings, FinetuneSettings):
