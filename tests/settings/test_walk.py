@@ -214,8 +214,8 @@ def test_what_may_differ_between_runs() -> None:
     changes_nothing = (
         "data.cache", "data.cache_gb", "data.reader.pictures", "data.root", "data.source", "data_dir", "equal_steps",
         "loader.reader", "loader.workers", "logger", "name", "progress_s", "resume_on_other_hardware", "root", "runs",
-        "threads", "trainer.accelerator", "trainer.channels_last", "trainer.compile", "trainer.devices", "trainer.log_every_n_steps",
-        "trainer.num_nodes", "trainer.strategy", "trainer.sync_batchnorm",
+        "threads", "trainer.accelerator", "trainer.channels_last", "trainer.compile", "trainer.devices",
+        "trainer.log_every_n_steps", "trainer.num_nodes", "trainer.strategy", "trainer.sync_batchnorm",
     )  # fmt: skip
     for cls in (PretrainSettings, FinetuneSettings):
         assert marked(cls, CHANGES_NO_RESULT) == changes_nothing
