@@ -22,8 +22,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install check test test-precision test-slow test-faults test-slurm test-all bench bench-columns bench-gpu \
-	bench-stats reproduce reproduce-full reproduce-avatars smoke default-model default-model-score reproduce-disfa \
+.PHONY: help install check test test-precision test-slow test-faults test-slurm test-all bench bench-clips bench-columns \
+	bench-gpu bench-stats reproduce reproduce-full reproduce-avatars smoke default-model default-model-score reproduce-disfa \
 	reproduce-bp4d rehearse-disfa rehearse-bp4d data faces readable report clean
 
 help: ## list the targets
@@ -78,6 +78,9 @@ bench: $(INSTALLED) ## speeds and memory as ratios to their limits, row by row; 
 
 bench-columns: $(INSTALLED) ## how far head pose, gaze and quality in the tables of predict can be trusted
 	$(BIN)/python tests/benchmarks/columns.py
+
+bench-clips: $(INSTALLED) ## what the key frames of prepared videos cost and gain; the rows of docs/files.md
+	$(BIN)/python tests/benchmarks/clips.py
 
 bench-gpu: $(INSTALLED) ## both stages on a GPU: frames/s, waiting, memory, share of its peak; 8 minutes, after the faces are drawn
 	$(BIN)/python tests/benchmarks/gpu.py --data $(DATA)
