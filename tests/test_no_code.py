@@ -19,6 +19,7 @@ ALLOWED = {
     ("aulight/foreign/yaml.py", "yaml.load"),
     ("aulight/foreign/checkpoint.py", "torch.load"),
     ("aulight/runs/own_files.py", "OmegaConf.load"),  # with a safe loader: Hydra's own way to read a user's files
+    ("aulight/data/kept.py", "np.load"),  # maps arrays of numbers
 }
 """The one place for each; every other reader goes there."""
 
@@ -52,7 +53,7 @@ def test_no_code_is_read(path: Path) -> None:
         options = {option.arg: getattr(option.value, "value", None) for option in node.keywords}
         assert name not in BUILTINS, f"line {node.lineno}: {name}"
         assert last not in METHODS, f"line {node.lineno}: {name}"
-        assert "allow_pickle" not in options, f"line {node.lineno}: {name}"
+        assert options.get("allow_pickle", False) is False, f"line {node.lineno}: {name}"
         if name in ("torch.load", "yaml.load", "yaml.safe_load", "np.load", "numpy.load", "OmegaConf.load"):
             assert (place, name) in ALLOWED, f"line {node.lineno}: {name}"
         if name == "torch.load":

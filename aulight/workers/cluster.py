@@ -5,7 +5,7 @@ import importlib.metadata
 import itertools
 import logging
 import os
-import pickle
+import pkgutil
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,16 +55,6 @@ Greeting = tuple[list[Path], dict[str, str]]
 """What a worker does not see, and what is installed there."""
 
 
-class _Greeting:
-    """Is what :func:`_greet` returns, once it is unpickled: in the job, since a worker without aulight dies of more."""
-
-    def __init__(self, seen: Sequence[Path]) -> None:
-        self._seen = seen
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _greet, (self._seen,)
-
-
 def _greet(seen: Sequence[Path]) -> Greeting:
     return [path for path in seen if not path.exists()], _versions()
 
@@ -109,9 +99,14 @@ class ClusterWorker(Worker):
         self.told = 0
         self.gone, self._guilty = False, True
 
+    def look(self) -> "Future[Any]":
+        """Has it import what :meth:`greet` needs; one that cannot would die of that itself."""
+        future: Future[Any] = self._executor.submit(pkgutil.resolve_name, f"{__name__}:{_greet.__name__}")
+        return future
+
     def greet(self, seen: Sequence[Path]) -> "Future[Greeting]":
         """Asks what of this it does not see, and what is installed there."""
-        future: Future[Greeting] = self._executor.submit(pickle.loads, pickle.dumps(_Greeting(seen)))
+        future: Future[Greeting] = self._executor.submit(_greet, seen)
         return future
 
     def submit(self, order: Order, job: Any) -> "Future[tuple[Any, int]]":
@@ -159,7 +154,7 @@ class ClusterCrew(Crew):
     def __init__(self, settings: AddressSettings | SlurmSettings, folder: Path, reads: Sequence[Path]) -> None:
         self._settings, self._folder, self._reads = settings, folder.absolute(), reads
         self._workers: dict[str, ClusterWorker] = {}
-        self._new: dict[str, tuple[ClusterWorker, Future[Greeting]]] = {}
+        self._new: dict[str, tuple[ClusterWorker, Future[Any]]] = {}
         self._looked_s = 0.0
 
     def __enter__(self) -> "ClusterCrew":
@@ -221,23 +216,27 @@ class ClusterCrew(Crew):
         hosts = [about["host"] for about in there.values()]
         for address in there.keys() - self._workers.keys() - self._new.keys():
             worker = ClusterWorker(self._client, address, hosts.count(there[address]["host"]), self._topic)
-            self._new[address] = worker, worker.greet([self._token, Path.cwd(), *_some(self._reads)])
+            self._new[address] = worker, worker.look()
 
-    def _take(self, worker: ClusterWorker, greeting: "Future[Greeting]") -> None:
-        """Takes a worker that fits.
+    def _take(self, worker: ClusterWorker, answer: "Future[Any]") -> None:
+        """Takes a worker that fits, once it has told what it sees.
 
         Raises:
             AulightError: When it does not.
         """
         name = f"{_called(self._settings)}: the worker {worker.address}"
         try:
-            unseen, versions = greeting.result()
+            found = answer.result()
         except KilledWorker:
             return
         except Exception as error:  # whatever its environment raises
             raise AulightError(
                 f"{name} has no aulight that fits ({one_line(error)}); install the same version where it runs"
             ) from error
+        if callable(found):  # it can be asked
+            self._new[worker.address] = worker, worker.greet([self._token, Path.cwd(), *_some(self._reads)])
+            return
+        unseen, versions = found
         own = _versions()
         if others := [f"{of} {versions.get(of, 'none')}, here {own[of]}" for of in own if versions.get(of) != own[of]]:
             raise AulightError(f"{name} has other versions ({'; '.join(others)}); install the same on both")

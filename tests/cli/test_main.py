@@ -505,7 +505,8 @@ def test_every_config_composes_and_passes_its_own_check(
     needed |= {"export": ["run=somewhere"], "predict": ["input=somewhere"], "prepare": ["data.source=somewhere"]}
     made_up = command == "prepare" and choice in ("data=synthetic", "data=avatars")
     extra += [] if made_up else needed.get(command, [f"root={tmp_path}"])
-    extra += {"faces=none": ["model=somewhere"], "objective=dense": ["model=resnet_tiny_convgru"]}.get(choice, [])
+    beside = {"faces=none": ["model=somewhere"], "objective=dense": ["model=resnet_tiny_convgru"]}
+    extra += (beside | {"cluster=slurm": ["executor=dask"]}).get(choice, [])
     shown = aulight(command, *extra, "--cfg", "job")
     assert shown.status == 0, shown.err
     assert shown.err == ""

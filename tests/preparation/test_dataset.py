@@ -482,6 +482,8 @@ def test_from_python_without_a_command_line(
     data = {
         "name": "folder",
         "root": str(tmp_path / "settings"),
+        "cache": None,
+        "cache_gb": 20.0,
         "on_error": "raise",
         "protocol": {"name": "kfold", "folds": 3, "validation": 0.2, "seed": 0},
         "source": str(raw),

@@ -374,6 +374,8 @@ def test_from_python_without_a_command_line(
     data = {
         "name": "mine",
         "root": str(faces.root),
+        "cache": None,
+        "cache_gb": 20.0,
         "on_error": "raise",
         "protocol": {"name": "kfold", "folds": 3, "validation": 0.2, "seed": 0},
         "source": None,

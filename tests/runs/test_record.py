@@ -137,10 +137,9 @@ def test_which_settings_may_differ_is_said_at_the_fields() -> None:
     """Oracle: the lists that were kept by hand before."""
     free = {
         "data.cache", "data.cache_gb", "data.reader.pictures", "data.root", "data.source", "data_dir", "equal_steps",
-        "loader.workers", "logger", "name", "progress_s", "resume_on_other_hardware", "root", "runs", "threads",
-        "trainer.accelerator",
-        "trainer.channels_last", "trainer.compile", "trainer.devices", "trainer.log_every_n_steps",
-        "trainer.num_nodes", "trainer.strategy", "trainer.sync_batchnorm",
+        "loader.reader", "loader.workers", "logger", "name", "progress_s", "resume_on_other_hardware", "root", "runs",
+        "threads", "trainer.accelerator", "trainer.channels_last", "trainer.compile", "trainer.devices",
+        "trainer.log_every_n_steps", "trainer.num_nodes", "trainer.strategy", "trainer.sync_batchnorm",
     }  # fmt: skip
     assert set(marked(PretrainSettings, CHANGES_NO_RESULT)) == free
     assert set(marked(FinetuneSettings, CHANGES_NO_RESULT)) == free

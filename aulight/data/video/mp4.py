@@ -137,6 +137,8 @@ def _sizes(data: memoryview) -> npt.NDArray[np.int64]:
 def _offsets(tables: dict[bytes, memoryview], sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Frames lie in chunks one after another; it is said where each chunk begins, and from which on how many it has."""
     long = b"co64" in tables
+    if not long and b"stco" not in tables:
+        raise ValueError("nothing says where frames lie")
     chunks = _numbers((tables[b"co64"] if long else tables[b"stco"])[4:], 1, 8 if long else 4)[:, 0]
     of_chunks = _numbers(tables[b"stsc"][4:], 3)
     first, each = of_chunks[:, 0] - 1, of_chunks[:, 1]
