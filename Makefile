@@ -147,7 +147,7 @@ $(if $(UNLABELLED),$(call timed,prepare $(OTHER),$(DATA)/unlabelled-$(OTHER)) $(
 @echo; echo "[2/5] stage one, without labels"
 $(call timed,stage one,$(RUNS)/pretrain) $(AULIGHT) pretrain $(SWEEP) \
 	$(if $(UNLABELLED),$(OTHER_DATA) fold=1 name='unlabelled-seed$${seed}')
-@echo; echo "[3/5] stage two, on top of stage one, from scratch and from the default model"
+@echo; echo "[3/5] stage two, on top of stage one and from scratch"
 $(call timed,stage two,$(RUNS)/finetune) $(AULIGHT) finetune $(SWEEP) $(SHARES) \
 	$(if $(UNLABELLED),stage_one_run='unlabelled-seed$${seed}')
 @echo; echo "[4/5] regression from blendshapes"

@@ -8,6 +8,7 @@ from aulight.data.remote.objects import Objects, Patience
 from aulight.data.remote.shelf import RemoteShards
 from aulight.data.remote.tables import copy_tables
 from aulight.data.store import PreparedDataset
+from aulight.errors import AulightError
 from aulight.files import alone
 from aulight.settings.data import AvatarGeneratorSettings, DataSettings, GeneratorSettings, PreparedSettings
 from aulight.settings.group import is_url
@@ -38,6 +39,10 @@ def open_remote(url: str, cache: Path, most_bytes: int, patience: Patience | Non
         AulightError: When it is not there, may not be read or nobody answers, and as :class:`PreparedDataset` does.
     """
     objects = Objects(url, patience)
+    try:
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)  # faces and labels are for who may read the bucket
+    except OSError as error:
+        raise AulightError(f"{cache}: cannot be written ({error.strerror}); give another data.cache=") from error
     tables = copy_tables(objects, cache / "tables")
     return PreparedDataset(tables.folder, RemoteShards(objects, Cache(cache, most_bytes), tables.changed))
 

@@ -1,26 +1,9 @@
-"""Bytes of the files of a prepared dataset, wherever they lie: here on a disk of this machine."""
+"""Bytes of the files of a prepared dataset on a disk of this machine."""
 
 import os
 from pathlib import Path
-from typing import Protocol
 
 from aulight.errors import VideoError
-
-
-class Shelf(Protocol):
-    """Where the bytes of videos come from; one that is unpickled or forked opens what it needs anew."""
-
-    def read(self, shard: str, offset: int, size: int) -> bytes | memoryview:
-        """Some bytes of a file.
-
-        Args:
-            shard: Its name: a path below the dataset, with ``/``.
-            offset: Of the first byte.
-            size: How many bytes.
-
-        Raises:
-            VideoError: When they are not there.
-        """
 
 
 class Shards:
@@ -36,7 +19,16 @@ class Shards:
         self.root = root
 
     def read(self, shard: str, offset: int, size: int) -> bytes:
-        """Some bytes of a file; as :meth:`Shelf.read`."""
+        """Some bytes of a file.
+
+        Args:
+            shard: Its name: a path below the folder, with ``/``.
+            offset: Of the first byte.
+            size: How many bytes.
+
+        Raises:
+            VideoError: When they are not there.
+        """
         path = self.root / shard
         try:
             with path.open("rb", buffering=0) as file:

@@ -31,11 +31,13 @@ class SlurmSettings(Group):
     cores: Count = Field(description="CPUs of each job")
     processes: Count = Field(description="Workers in each job; each does one video at a time")
     memory: Name = Field(description="Of each job, as 16GB")
-    walltime: Name = Field(description="Of each job, as 08:00:00; longer than its longest video takes")
+    walltime: Name = Field(description="Of each job, as 08:00:00; longer than all of the work takes")
     queue: Name | None = Field(description="Partition of Slurm")
     account: Name | None = Field(description="Whom Slurm charges")
     interface: Name | None = Field(description="Network that the nodes reach this machine by, as ib0")
-    wait_s: float | None = Field(ge=0, description="Seconds to wait for a worker, where there is none; null: for ever")
+    wait_s: float | None = Field(
+        ge=0, description="Seconds to wait for a worker; null: for ever for the first one, then 60"
+    )
 
 
 ClusterSettings = Annotated[

@@ -32,6 +32,14 @@ class _DataSettings(Group):
     on_error: OnError = Field(description="What to do with a prepared video that cannot be read")
     protocol: ProtocolSettings = Field(description="Who trains, who validates and who is tested")
 
+    @model_validator(mode="after")
+    def _tells_no_secret(self) -> Self:
+        """An URL is written to records and sent to the bucket alone: what opens it must not be in it."""
+        if is_url(self.root) and ("@" in self.root or "?" in self.root):
+            problem = "no user, password or signature may be in it; credentials are read from the environment"
+            raise mistake("root", problem, shown="an URL")
+        return self
+
 
 def _refuse_url(data: _DataSettings) -> None:
     if is_url(data.root):

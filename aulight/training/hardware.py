@@ -73,7 +73,7 @@ def settle(run: Run, trainer: pl.Trainer, may_change: bool) -> None:
         run.update(hardware=now)
         return
     if (before.precision, before.accelerator, {*before.devices}) != (now.precision, now.accelerator, {*now.devices}):
-        if before.precision != now.precision and not may_change:
+        if before.precision != now.precision and not may_change and run.is_first:  # the others take its precision
             keep = "32" if before.precision == "32-true" else before.precision
             raise AulightError(
                 f"{run.folder}: was trained in {_told(before)}, and would go on in {_told(now)}, with other numbers; "

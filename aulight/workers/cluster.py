@@ -7,6 +7,7 @@ import logging
 import os
 import pkgutil
 import platform
+import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
@@ -32,6 +33,9 @@ TELL_S = 0.5
 
 KILL_S = 30
 """Seconds in which the nanny of a hung worker ends it."""
+
+GONE_S = 60.0
+"""Seconds that are waited for others once the jobs of Slurm have ended, of which none is asked for twice."""
 
 CONNECT_S = 10
 """Seconds in which the scheduler answers."""
@@ -70,6 +74,8 @@ def _do(order: Order, job: Any, sharing: int, key: str, topic: str, here: str) -
         task = worker.state.tasks.get(key)
         return task is not None and task.state == "executing"  # else cancelled, or the command is gone
 
+    worker.log_event(topic, {"key": key, "frames": 0})  # it has begun
+
     import cv2
 
     cv2.setNumThreads(1)
@@ -96,7 +102,7 @@ class ClusterWorker(Worker):
         self.address, self._sharing, self._topic = address, sharing, topic
         self._executor = client.get_executor(workers=[address], allow_other_workers=False, pure=False, retries=0)
         self.key = ""
-        self.told = 0
+        self.told, self.begun = 0, False
         self.gone, self._guilty = False, True
 
     def look(self) -> "Future[Any]":
@@ -111,7 +117,7 @@ class ClusterWorker(Worker):
 
     def submit(self, order: Order, job: Any) -> "Future[tuple[Any, int]]":
         """As of :class:`Worker`."""
-        self.key, self.told = f"{self._topic}-{next(self._count)}", 0
+        self.key, self.told, self.begun = f"{self._topic}-{next(self._count)}", 0, False
         future: Future[tuple[Any, int]] = self._executor.submit(
             _do, order, job, self._sharing, self.key, self._topic, str(Path.cwd()), key=self.key
         )
@@ -121,6 +127,11 @@ class ClusterWorker(Worker):
     def frames(self) -> int:
         """As of :class:`Worker`."""
         return self.told
+
+    @property
+    def has_begun(self) -> bool:
+        """As of :class:`Worker`."""
+        return self.begun
 
     def leave(self, guilty: bool) -> None:
         """Notes that it has ended."""
@@ -164,14 +175,14 @@ class ClusterCrew(Crew):
             self._topic = f"aulight-{os.urandom(8).hex()}"
             self._client.subscribe_topic(self._topic, self._hear)
             self._client.subscribe_topic("all", self._hear_scheduler)
-            self._seen_s = time.monotonic()
+            self._seen_s, self._came = time.monotonic(), False
             self._stack = stack.pop_all()
         return self
 
     def _hear(self, event: tuple[float, Any]) -> None:
         for worker in list(self._workers.values()):
             if worker.key == event[1]["key"]:
-                worker.told = event[1]["frames"]
+                worker.told, worker.begun = event[1]["frames"], True
 
     def _hear_scheduler(self, event: tuple[float, Any]) -> None:
         what = event[1]
@@ -186,7 +197,7 @@ class ClusterCrew(Crew):
     def workers(self) -> Sequence[ClusterWorker]:
         """As of :class:`Crew`."""
         now = time.monotonic()
-        for worker in [worker for worker in self._workers.values() if worker.gone]:
+        for worker in [worker for worker in list(self._workers.values()) if worker.gone]:
             self._workers.pop(worker.address, None)
         if now - self._looked_s >= LOOK_S:
             self._look()
@@ -195,10 +206,11 @@ class ClusterCrew(Crew):
                 if greeting.done() and self._new.pop(address, None) is not None and not greeting.cancelled():
                     self._take(worker, greeting)
         if self._workers:
-            self._seen_s = now
-        elif self._settings.wait_s is not None and now - self._seen_s > self._settings.wait_s:
+            self._seen_s, self._came = now, True
+        wait_s = GONE_S if self._settings.wait_s is None and self._came else self._settings.wait_s
+        if not self._workers and wait_s is not None and now - self._seen_s > wait_s:
             raise AulightError(
-                f"{_called(self._settings)}: no worker for {self._settings.wait_s:g} s; start some, as with "
+                f"{_called(self._settings)}: no worker for {wait_s:g} s; start some, as with "
                 "`dask worker <address>`; the same command goes on"
             )
         return list(self._workers.values())
@@ -298,12 +310,14 @@ def _connected(settings: AddressSettings | SlurmSettings, shared: Path) -> Itera
 def _security(settings: AddressSettings) -> Security | None:
     if settings.tls_cert is None:
         return None
-    files = {
-        "tls_ca_file": settings.tls_ca_file,
-        "tls_client_cert": settings.tls_cert,
-        "tls_client_key": settings.tls_key,
-    }
-    return Security(require_encryption=True, **{name: file for name, file in files.items() if file is not None})
+    given = {"tls_ca_file": "tls_ca_file", "tls_client_cert": "tls_cert", "tls_client_key": "tls_key"}
+    files = {}
+    for name, key in given.items():
+        if (file := getattr(settings, key)) is not None:
+            files[name] = str(Path(file).expanduser())
+            if not Path(files[name]).is_file():
+                raise AulightError(f"cluster.{key}={file}: no such file")
+    return Security(require_encryption=True, **files)
 
 
 @contextlib.contextmanager
@@ -322,8 +336,25 @@ def _slurm(settings: SlurmSettings, shared: Path) -> Iterator[Any]:
             security=True,
             shared_temp_directory=str(shared),
         )
-        cluster.scale(jobs=settings.jobs)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         raise AulightError(f"cluster=slurm: {one_line(error)}") from error
-    with cluster:
+    with contextlib.ExitStack() as stack:
+        for name, file in vars(cluster).items():  # its keys, which it would remove when their folder is gone
+            if name.startswith("_job_") and hasattr(file, "close"):
+                stack.callback(file.close)
+        stack.enter_context(cluster)
+        _refuse_job(cluster.job_script(), shared)
+        cluster.scale(jobs=settings.jobs)
         yield cluster
+
+
+def _refuse_job(script: str, folder: Path) -> None:
+    """Raises what Slurm says against a job; where it is asked for a real one, that would be waited for in silence."""
+    file = folder / "job.sh"
+    file.write_text(script)
+    try:
+        done = subprocess.run(["sbatch", "--test-only", str(file)], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise AulightError("cluster=slurm: there is no sbatch here; give the command where Slurm is") from None
+    if done.returncode:
+        raise AulightError(f"cluster=slurm: takes no job ({one_line(done.stderr.strip() or done.stdout.strip())})")

@@ -106,6 +106,11 @@ class Worker(ABC):
         """Whether it has ended, and the job with it."""
 
     @property
+    def has_begun(self) -> bool:
+        """Whether it is at its job, and does not still wait for another command's to end."""
+        return True
+
+    @property
     def is_guilty(self) -> bool:
         """Whether its job may have been why it has ended."""
         return True

@@ -97,7 +97,7 @@ def _results(
             time.sleep(LOOK_S)  # workers are to come
         for future, task in list(running.items()):
             assert task.worker is not None
-            if (frames := task.worker.frames) != task.frames:
+            if (frames := task.worker.frames) != task.frames or not task.worker.has_begun:
                 task.frames, task.since = frames, time.monotonic()
             if task.worker.is_gone(future):
                 problem = "it ended, perhaps for want of memory"

@@ -121,8 +121,8 @@ EXPERIMENTS = {  # runs of stage one and of stage two, with one seed
     "reproduce-full": (1, 3 + 2 * 7),
     "smoke": (1, 3 + 2),
     "avatars": (1, 4 + 3 * 3),
-    "disfa": (3, 3 * 3 * 4),
-    "bp4d": (1, 3 * 4),
+    "disfa": (3, 3 * 2 * 4),
+    "bp4d": (1, 2 * 4),
 }
 
 

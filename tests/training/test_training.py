@@ -592,7 +592,10 @@ def test_two_half_batches_make_a_step_of_a_whole_one(
     assert whole["global_step"] == halves["global_step"] == 6
     for key, value in whole["state_dict"].items():
         if not key.startswith("metrics."):
-            torch.testing.assert_close(value, halves["state_dict"][key], rtol=0, atol=1e-5)
+            # AdamW moves a weight whose gradient is nearly 0 as far as any, by the sign of what rounding leaves of it
+            apart = (value.double() - halves["state_dict"][key].double()).abs()
+            assert apart.max() <= 1e-4, key
+            assert apart.mean() <= 1e-6, key
 
 
 @pytest.mark.slow

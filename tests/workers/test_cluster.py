@@ -90,6 +90,17 @@ def at_work(on: Path, above: Iterable[psutil.Process]) -> list[psutil.Process]:
     return found
 
 
+def held_at_work(on: Path, workers: Sequence[psutil.Process]) -> bool:
+    """Stops all workers where one of them is at something then, so that it cannot end before what comes next."""
+    for worker in workers:
+        worker.suspend()
+    if at_work(on, workers):
+        return True
+    for worker in workers:
+        worker.resume()
+    return False
+
+
 def kill_one(on: Path, above: Sequence[psutil.Process], command: "subprocess.Popen[str]") -> Path:
     """Kills a worker in the middle of a video; which one."""
     worker = stop_one(on, above, command)
@@ -257,10 +268,12 @@ def test_a_command_that_ends_stops_its_workers_and_goes_on(
     command = started(*words, where=tmp_path)
     parts = tmp_path / ".there.partial" / "parts"
     until(lambda: list(parts.glob("v*.parquet")), command)
-    until(lambda: at_work(raw, cluster.workers), command)
+    until(lambda: held_at_work(raw, cluster.workers), command)
     command.send_signal(signal.Signals[end])
     command.communicate(timeout=WAIT_S)
     assert command.returncode == {"SIGINT": 130, "SIGKILL": -9}[end]
+    for worker in cluster.workers:
+        worker.resume()
     until(lambda: not at_work(raw, cluster.workers))
     done = {path: path.stat().st_mtime_ns for path in parts.glob("v*.parquet")}
     assert 0 < len(done) < 7
@@ -301,6 +314,7 @@ def test_a_hung_worker_here_is_replaced(aulight: Command, raw: Path, tmp_path: P
 
 SBATCH = """#!/bin/sh
 # Starts a job at once, on this machine, and says its number as Slurm does.
+[ "$1" = --test-only ] && exit 0
 for script do :; done
 cp "$script" "$JOBS/job.$$"
 setsid sh "$JOBS/job.$$" > "$JOBS/job.$$.log" 2>&1 &
@@ -335,6 +349,26 @@ def test_jobs_of_slurm(aulight: Command, raw: Path, tmp_path: Path, monkeypatch:
     assert aulight(*plain(raw), f"data.root={tmp_path / 'here'}", "workers=1").status == 0
     same(tmp_path / "there", tmp_path / "here")
     assert not list((tmp_path / "there").rglob(".*")), "the keys are gone"
+
+
+@pytest.mark.slow
+def test_slurm_that_refuses_a_job(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    sbatch = tmp_path / "bin" / "sbatch"
+    sbatch.write_text("#!/bin/sh\necho 'sbatch: error: invalid partition specified: nowhere' >&2\nexit 1\n")
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    command = started(
+        *plain(raw), "data.root=there", "executor=dask", "cluster=slurm", "cluster.queue=nowhere",
+        "cluster.interface=lo", where=tmp_path,
+    )  # fmt: skip
+    _, err = command.communicate(timeout=WAIT_S)
+    assert command.returncode == 2, err
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("aulight: cluster=slurm: ")
+    assert "invalid partition specified: nowhere" in last
+    assert "Traceback" not in err
+    assert not (tmp_path / "there").exists()
 
 
 # ---- what is wrong ------------------------------------------------------------------------------------------------

@@ -88,7 +88,11 @@ class Cache:
         with (self.folder / "lock").open("ab") as file:
             with contextlib.suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            try:
+                yield
+            finally:  # not by closing alone: a process that was forked meanwhile has it open as well
+                with contextlib.suppress(OSError):
+                    fcntl.flock(file, fcntl.LOCK_UN)
 
     def _make_room(self, size: int) -> None:
         """Counts an entry that is to be added, and removes others where it would be too many.

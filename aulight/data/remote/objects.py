@@ -14,7 +14,10 @@ LEAST_BYTES_S = 2**16
 """An answer that comes more slowly than this, after the time that a stall may take, is taken for none."""
 
 _LIBRARIES = ("aiobotocore", "aiohttp", "botocore", "fsspec", "gcsfs", "google", "requests", "s3fs", "urllib3")
-_TAGS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")  # as file systems call it
+_TAGS = (  # as file systems and servers call it
+    "ETag", "etag", "md5Hash", "Content-MD5", "Digest", "mtime", "LastModified", "last_modified", "Last-Modified",
+    "created",
+)  # fmt: skip
 _AGAIN = (408, 429)  # the answers among 400..499 that another try may change
 
 _Answer = TypeVar("_Answer")
@@ -153,7 +156,7 @@ class Objects:
         status, kind = _status(error), type(error).__name__
         if isinstance(error, FileNotFoundError) or status == 404:
             raise VideoError(f"{self.address(name)}: not there; upload it, or give another data.root=") from error
-        if isinstance(error, PermissionError) or status in (401, 403) or "Credentials" in kind:
+        if isinstance(error, PermissionError) or status in (401, 403) or "Credentials" in kind or "Profile" in kind:
             raise AulightError(
                 f"{self.address(name)}: may not be read ({_said(error)}); set credentials of the bucket in the "
                 "environment (AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"

@@ -1,6 +1,7 @@
 """The tables of a prepared dataset in a bucket, copied to this machine: where they did not change, once."""
 
 import hashlib
+import os
 import shutil
 import time
 from contextlib import suppress
@@ -18,7 +19,7 @@ PIECE = 2**23
 UNUSED_S = 7 * 24 * 3600
 """A copy of what has changed since is removed when nobody has opened it for so many seconds."""
 
-TABLES = ("videos", "frames", "labels", "index")
+TABLES = ("videos", "frames", "labels")
 """Names of the tables that there may be."""
 
 _TRIES = 3
@@ -64,7 +65,7 @@ def copy_tables(objects: Objects, cache: Path) -> Copy:
                 _remove_unused(cache, name)
                 _copy(objects, stamps, folder)
             if folder.is_dir():
-                (folder / DESCRIPTION).touch()
+                os.utime(folder)  # and not a file in it: that would look like a change to who has it open
                 return Copy(folder, (DESCRIPTION, stamps[DESCRIPTION]))
     raise AulightError(f"{objects.url}: changes while it is read; give the same command again once it is uploaded")
 
@@ -106,6 +107,5 @@ def _fetch(objects: Objects, name: str, size: int, to: Path) -> None:
 def _remove_unused(cache: Path, name: str) -> None:
     """Removes copies of former states of a dataset."""
     for folder in cache.glob(f"{name}-*"):
-        opened = folder / DESCRIPTION
-        if opened.is_file() and time.time() - opened.stat().st_mtime > UNUSED_S:
+        if (folder / DESCRIPTION).is_file() and time.time() - folder.stat().st_mtime > UNUSED_S:
             shutil.rmtree(folder, ignore_errors=True)
