@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install check test test-precision test-slow test-faults test-slurm test-all bench bench-clips bench-columns \
+.PHONY: help install check test test-precision test-slow test-faults test-slurm test-all bench bench-columns bench-clips \
 	bench-gpu bench-stats reproduce reproduce-full reproduce-avatars smoke default-model default-model-score reproduce-disfa \
 	reproduce-bp4d rehearse-disfa rehearse-bp4d data faces readable report clean
 
