@@ -55,9 +55,7 @@ def unfit(
 ) -> PydanticCustomError | None:
     """What is wrong with these settings taken together."""
     if executor == "local":
-        if isinstance(cluster, SlurmSettings):
-            return mistake("executor", "only executor=dask has a cluster; add it, or drop one of the two")
-        if cluster.address is not None:
+        if isinstance(cluster, SlurmSettings) or cluster.address is not None:
             return mistake("executor", "only executor=dask has a cluster; add it, or drop one of the two")
         return None
     if workers is not None:

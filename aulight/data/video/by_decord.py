@@ -18,6 +18,24 @@ DAMAGED = "restore it from a backup, or pass over it with data.on_error=skip"
 """What to do about a prepared video that cannot be read."""
 
 
+def places_in(path: object, count: int, indices: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Positions of frames that are asked for, as an array.
+
+    Args:
+        path: Of the video.
+        count: How many frames it has.
+        indices: The positions.
+
+    Raises:
+        VideoError: When one is outside the video.
+    """
+    wanted = np.asarray(indices, dtype=np.int64)
+    if wanted.size and (wanted.min() < 0 or wanted.max() >= count):
+        outside = wanted.min() if wanted.min() < 0 else wanted.max()
+        raise VideoError(f"{path}: frame {outside} asked for, the video has frames 0 to {count - 1}")
+    return wanted
+
+
 @functools.cache
 def _decord_reader() -> Any:
     """Decord's reader, safe to drop in a fork of the process that opened it.
@@ -83,10 +101,7 @@ class DecordReader:
         """
         import decord
 
-        wanted = np.asarray(indices, dtype=np.int64)
-        if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
-            outside = wanted.min() if wanted.min() < 0 else wanted.max()
-            raise VideoError(f"{self.path}: frame {outside} asked for, the video has frames 0 to {len(self) - 1}")
+        wanted = places_in(self.path, len(self), indices)
         unique, where = np.unique(wanted, return_inverse=True)
         if len(unique) and unique[-1] - unique[0] < GOP // 2 * len(unique):
             # decord seeks for every position that does not follow the last: reading straight through is faster

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from aulight.data.remote.shelf import RemoteFile
 from aulight.data.shards import Shards
-from aulight.data.video.by_decord import DAMAGED, DecordReader
+from aulight.data.video.by_decord import DAMAGED, DecordReader, places_in
 from aulight.data.video.mp4 import Track, track_of
 from aulight.data.video.scaling import averaged, fit_multiple
 from aulight.data.video.types import Frames
@@ -174,10 +174,7 @@ class Reader:
         Raises:
             VideoError: For a position outside the video or a damaged file.
         """
-        wanted = np.asarray(indices, dtype=np.int64)
-        if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
-            outside = wanted.min() if wanted.min() < 0 else wanted.max()
-            raise VideoError(f"{self.path}: frame {outside} asked for, the video has frames 0 to {len(self) - 1}")
+        wanted = places_in(self.path, len(self), indices)
         unique, where = np.unique(wanted, return_inverse=True)
         decoder = self._decoders.of(self._track)
         needed = frames_needed(self._track, unique, decoder.at(self._track))
