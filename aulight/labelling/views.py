@@ -14,6 +14,7 @@ import numpy.typing as npt
 from aulight.data.store import BLENDSHAPE, PreparedDataset
 from aulight.data.video.prepared import ReaderCache
 from aulight.data.video.types import Frames
+from aulight.data.video.write import X264
 
 AROUND_S = 0.5
 """Seconds of a clip before its frame, and after it."""
@@ -185,7 +186,7 @@ def encoded(frames: Frames, times: Sequence[float]) -> bytes:
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt, stream.thread_count = "yuv420p", 1
         stream.codec_context.time_base = Fraction(1, _TICKS)
-        stream.options = {"crf": "18", "preset": "veryfast", "x264-params": "keyint=1:bframes=0"}
+        stream.options = {"crf": "18", "preset": "veryfast", "x264-params": f"keyint=1:bframes=0:{X264}"}
         for frame, time_s in zip(frames, times, strict=True):
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
             picture.pts, picture.time_base = round(time_s * _TICKS), Fraction(1, _TICKS)

@@ -9,11 +9,12 @@ from typing import Any
 import cv2
 
 from aulight.data.avatars.scene import Image
+from aulight.data.video.write import X264
 from aulight.files import whole
 
 _CODECS: dict[str, tuple[str, dict[str, str]]] = {
     ".avi": ("mpeg4", {"qmin": "4", "qmax": "4"}),
-    ".mp4": ("libx264", {"crf": "21", "preset": "veryfast"}),
+    ".mp4": ("libx264", {"crf": "21", "preset": "veryfast", "x264-params": X264}),
 }
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 85]
 
@@ -34,7 +35,7 @@ def film(path: Path, rate: Fraction) -> Iterator[Callable[[Image], None]]:
     codec, options = _CODECS[path.suffix]
     with whole(path) as temporary, av.open(str(temporary), "w", format=path.suffix[1:]) as container:
         stream: Any = container.add_stream(codec, rate=rate)
-        stream.thread_count = 1  # the same bytes on every machine
+        stream.thread_count = 1  # the same bytes however many cores there are
         stream.pix_fmt, stream.options = "yuv420p", options
 
         def add(picture: Image) -> None:
