@@ -1,4 +1,4 @@
-"""Streams batches of clips, and whole videos in pieces, from prepared mp4 files."""
+"""Streams batches of clips, and whole videos in pieces, from prepared videos."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NotRequired, TypedDict, cast, final
@@ -152,7 +152,7 @@ class ClipBatches(Dataset[ClipBatch]):
         on_error: OnError,
         decord: bool = False,
     ) -> None:
-        self.paths = [data.file(row) for row in range(len(data.videos))]
+        self.paths = data.files
         self.lengths, self.people = data.videos["frames"].to_numpy(), data.people
         self.choose, self.augment, self.views, self.seed, self.on_error = choose, augment, views, seed, on_error
         self.readers = ReaderCache(size=size, decord=decord)

@@ -1,12 +1,13 @@
 """By what the videos of a prepared dataset are known again, whatever they and their dataset are called."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from aulight.data.noted import DIGESTS
-from aulight.data.remote.shelf import RemoteFile
+from aulight.data.places import Place, Segments
 from aulight.data.store import PreparedDataset
 from aulight.data.video.digest import digest
 from aulight.datasets import collection
@@ -48,8 +49,13 @@ def shown(data: PreparedDataset, rows: npt.NDArray[np.int64] | None = None) -> S
     )
 
 
-def _digest(file: Path | RemoteFile) -> str:
-    return digest(file) if isinstance(file, Path) else file.digest()
+def _digest(place: Place) -> str:
+    if isinstance(place, Segments):  # whose file is noted when it is packed
+        found = hashlib.sha256()
+        for part in place.parts:
+            found.update(part.read())
+        return found.hexdigest()
+    return digest(place) if isinstance(place, Path) else place.digest()
 
 
 def forgotten(data: PreparedDataset) -> str | None:

@@ -3,22 +3,24 @@
 import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import numpy as np
 import pandas as pd
 
 from aulight.data.contents import LENGTH, shown
-from aulight.data.description import DatasetDescription, Plain
+from aulight.data.description import FORMAT, DatasetDescription, Plain, read_description
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.noted import DIGESTS, FOLLOWING, NOTED, SOURCE_COLUMNS
+from aulight.data.packing import remove_unused
+from aulight.data.revising import StoreReviser, bring_to_shards, replace_labels
 from aulight.data.sources.raw import RawDataset
 from aulight.data.store import BLENDSHAPE, PreparedDataset
-from aulight.data.writer import StoreReviser, partial_folder, replace_labels
-from aulight.errors import AulightError, shorten, shorten_lines
-from aulight.files import whole
+from aulight.data.writer import partial_folder
+from aulight.errors import AulightError, say, shorten, shorten_lines
 from aulight.preparation.changes import Changes, look, stamps
 from aulight.preparation.describing import Made, counted, describe, of_following
 from aulight.preparation.recipe import SETTINGS, Recipe
@@ -158,25 +160,19 @@ def _lengthen(
     skipped: Mapping[str, str],
 ) -> Summary:
     """Puts the videos that were made now beside the others, and describes all of them."""
-    folder, root = partial_folder(data.root), data.root
+    folder = partial_folder(data.root)
     there = {str(row["video_id"]): cast(Plain, row) for row in data.videos.to_dict("records")}
     damaged = sorted(made & {video.video_id for video in changes.damaged})
     replaced = sorted(made & there.keys() - {*damaged})
-    taken = set(data.videos["path"])
-    revision = data.meta.get("revision", 0) + 1
     tables = data.frames_of(video.video_id for video in raw.videos if video.video_id not in made)
 
     def of_all() -> Iterator[Made]:
         for video in raw.videos:
             name = video.video_id
             if name in made:
-                path = f"videos/{name}.mp4"
-                path = f"videos/{name}~{revision}.mp4" if path in taken else path  # who reads the old one still can
-                _put(video_of(folder, name), root / path)
-                yield Made(video, pd.read_parquet(part_of(folder, name)), path)
+                yield Made(video, pd.read_parquet(part_of(folder, name)))
             else:
-                part = _part(next(tables), there[name], changes.sources.get(name))
-                yield Made(video, part, str(there[name]["path"]))
+                yield Made(video, _part(next(tables), there[name], changes.sources.get(name)))
 
     notes = list(changes.notes)
     if replaced:
@@ -186,7 +182,8 @@ def _lengthen(
         )
     if damaged:
         notes.append(f"prepared anew, since what was prepared had been damaged: {shorten(damaged)}")
-    with closing(tables), StoreReviser(data, meta) as store:
+    files = {name: video_of(folder, name) for name in made}
+    with closing(tables), StoreReviser(data, meta, files) as store:
         return describe(store, of_all(), raw, skipped, notes)
 
 
@@ -198,13 +195,20 @@ def _part(frames: pd.DataFrame, video: Mapping[str, Any], source: Mapping[str, A
     return frames.rename(columns=columns).drop(columns=["video_id", "frame"]).assign(fps=video["fps"], **noted)
 
 
-def _put(path: Path, place: Path) -> None:
-    """Gives a prepared video a second name, under which it is there whole or not at all."""
-    with whole(place) as copy:
-        try:
-            copy.hardlink_to(path)
-        except OSError:  # a file system without links
-            shutil.copyfile(path, copy)
+def upgrade(root: Path) -> None:
+    """Brings a dataset of an older format to the one that is written now; nothing is coded anew.
+
+    Args:
+        root: Its folder, which nobody else writes into now.
+
+    Raises:
+        AulightError: When it is damaged.
+    """
+    if read_description(root)["format"] == FORMAT:
+        return
+    say(f"{root}: packing its videos into shards, as datasets are kept from now on; they stay as they are")
+    bring_to_shards(PreparedDataset(root))
+    _drop_unused(root)
 
 
 def clear(root: Path) -> None:
@@ -219,9 +223,19 @@ def clear(root: Path) -> None:
     folder = partial_folder(root)
     if not folder.is_dir():
         return
-    used = {Path(path).name for path in PreparedDataset(root).videos["path"]}
-    made = {path.stem for path in (folder / "videos").glob("*.mp4")}
-    for path in (root / "videos").glob("*.mp4"):
-        if path.name not in used and re.sub(r"~[0-9]+$", "", path.stem) in made:
-            path.unlink()
+    _drop_unused(root)
     shutil.rmtree(folder)
+
+
+def _drop_unused(root: Path) -> None:
+    """Removes shards that a dataset has no use for any more, and the files that they were made from."""
+    data = PreparedDataset(root)
+    assert data.files.index is not None  # what is prepared now is in shards
+    remove_unused(root, set(np.unique(data.files.index.shard).tolist()))
+    if (root / "videos").is_dir():
+        names = set(data.videos["video_id"])
+        for path in (root / "videos").glob("*.mp4"):
+            if path.stem in names or re.sub(r"~[0-9]+$", "", path.stem) in names:
+                path.unlink()
+        with suppress(OSError):  # there is something else
+            (root / "videos").rmdir()

@@ -161,7 +161,7 @@ def assert_named(loader: Any, *possible: str) -> None:
 
 
 def test_an_unreadable_file_is_named(broken: PreparedDataset) -> None:
-    first, second, third = (f"{broken.path(row)}: " for row in (0, 2, 6))
+    first, second, third = (f"{broken.file(row)}: " for row in (0, 2, 6))
     other_length = f"{second}has 30 frames, its table says 26"
     assert_named(contrastive(broken).train_dataloader(), f"{first}not a readable video", other_length)
     assert_named(regression(broken).train_dataloader(), other_length)
@@ -169,7 +169,7 @@ def test_an_unreadable_file_is_named(broken: PreparedDataset) -> None:
 
 
 def test_an_unreadable_file_is_named_in_one_line_from_a_worker(broken: PreparedDataset) -> None:
-    assert_named(regression(broken, workers=1).test_dataloader(), f"{broken.path(6)}: not a readable video")
+    assert_named(regression(broken, workers=1).test_dataloader(), f"{broken.file(6)}: not a readable video")
 
 
 @pytest.mark.parametrize("workers", [0, 2])

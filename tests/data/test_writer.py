@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from aulight.data.revising import replace_labels
 from aulight.data.store import PreparedDataset
-from aulight.data.writer import StoreWriter, label_rows, replace_labels
+from aulight.data.writer import StoreWriter, label_rows
 from aulight.errors import AulightError
+from tests.data.formats import members
 
 
 def _write(root: Path, fail: BaseException | None = None, resume: bool = False, gone: str | None = None) -> None:
@@ -36,7 +38,8 @@ def test_what_a_killed_process_left_is_not_in_the_way(tmp_path: Path) -> None:
         PreparedDataset(tmp_path / "faces")
     _write(tmp_path / "faces")
     assert [path.name for path in tmp_path.iterdir()] == ["faces"]
-    assert [path.name for path in (tmp_path / "faces" / "videos").iterdir()] == ["a.mp4"]
+    assert list(members(tmp_path / "faces")) == ["a/00000.mp4"]
+    assert not (tmp_path / "faces" / "videos").exists()
 
 
 @pytest.mark.parametrize("gone", ["videos/a.mp4", "frames.parquet", "labels.parquet"])

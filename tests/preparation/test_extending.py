@@ -18,7 +18,7 @@ import yaml
 
 from aulight.data.noted import NOTED
 from aulight.data.store import PreparedDataset
-from aulight.data.video.prepared import Reader
+from aulight.data.video.prepared import open_video
 from aulight.data.video.write import write_video
 from aulight.data.writer import partial_folder
 from aulight.errors import AulightError
@@ -28,6 +28,7 @@ from aulight.preparation.recipe import Recipe
 from aulight.preparation.relabelling import Replaceable
 from aulight.preparation.summary import Summary
 from aulight.workers.hiring import Workers
+from tests.data.formats import members, segments, spoil
 from tests.preparation.killed import Killed, killed_at
 
 Frames = npt.NDArray[np.uint8]
@@ -55,7 +56,7 @@ def _prepare(folder: Path, name: str = "data", **changed: Any) -> Summary:
 
 def _codes(data: PreparedDataset, video: str, decode: Decode) -> list[tuple[int, int]]:
     row = list(data.videos["video_id"]).index(video)
-    return decode(Reader(data.path(row)).read(range(int(data.videos["frames"][row]))))
+    return decode(open_video(data.file(row)).read(range(int(data.videos["frames"][row]))))
 
 
 @pytest.fixture(scope="module")
@@ -82,15 +83,14 @@ def mine(made: Path, tmp_path: Path) -> Path:
 def _content(root: Path) -> dict[str, object]:
     """All that is in a dataset, but how often its tables were replaced, and when raw videos were changed."""
     data = PreparedDataset(root)
-    files = {path.name: path.read_bytes() for path in (root / "videos").iterdir()}
-    videos = data.videos.drop(columns="path").to_dict("list")
-    names = [files[Path(path).name] for path in data.videos["path"]]
+    packed = [content for row in range(len(data.videos)) for content in segments(data, row)]
+    assert len(members(root)) == len(packed), "no others"
+    assert not (root / "videos").exists()
     labels = data.labels.to_csv() if data.has_labels else ""
-    assert len(names) == len(files), "no other files"
     return {
         "print": data.fingerprint,
-        "videos": videos,
-        "files": names,
+        "videos": data.videos.to_dict("list"),
+        "files": packed,
         "frames": data.frames.to_csv(),
         "labels": labels,
     }
@@ -112,14 +112,14 @@ def test_nothing_is_written_when_nothing_has_changed(mine: Path) -> None:
 
 def test_a_replaced_video_is_made_anew_and_said(mine: Path, coded: Coded, decode: Decode) -> None:
     """As long as the one before, so that all of its labels would fit."""
-    before = (mine / "data" / "videos" / "b.mp4").stat().st_ino
+    before = segments(PreparedDataset(mine / "data"), 1)
     write_video(mine / "raw" / "a.mp4", coded(7, 6), 25)
     summary = _prepare(mine)
     assert any("prepared anew" in note and ": a;" in note for note in summary.notes), summary.notes
     data = PreparedDataset(mine / "data")
     assert _codes(data, "a", decode) == [(7, frame) for frame in range(6)]
     assert _codes(data, "b", decode) == [(1, frame) for frame in range(6)]
-    assert (data.root / "videos" / "b.mp4").stat().st_ino == before, "the others stay"
+    assert segments(data, 1) == before, "the others stay"
     _prepare(mine, "other")
     assert _content(mine / "data") == _content(mine / "other"), "as if made now"
     assert len(_prepare(mine).notes) == 1, "on the pictures"
@@ -128,13 +128,16 @@ def test_a_replaced_video_is_made_anew_and_said(mine: Path, coded: Coded, decode
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "empty"])
 def test_a_damaged_prepared_video_is_made_anew_and_said(mine: Path, decode: Decode, damage: str) -> None:
-    path = mine / "data" / "videos" / "a.mp4"
-    whole = path.read_bytes()
-    half = len(whole) // 2
-    path.write_bytes({"cut": whole[:half], "changed": whole[:half] + b"x" + whole[half + 1 :], "empty": b""}[damage])
-    before = PreparedDataset(mine / "data").labels
+    before, said = PreparedDataset(mine / "data").labels, "a, b, c" if damage == "cut" else "a"
+    content = segments(PreparedDataset(mine / "data"), 0)[0]
+    half = len(content) // 2
+    if damage == "cut":  # with all that comes after it in the shard
+        os.truncate(mine / "data" / "shards" / "000000.tar", half)
+    else:
+        changed = content[:half] + b"x" + content[half + 1 :]
+        spoil(PreparedDataset(mine / "data"), 0, changed if damage == "changed" else b"")
     summary = _prepare(mine)
-    assert "prepared anew, since what was prepared had been damaged: a" in summary.notes
+    assert f"prepared anew, since what was prepared had been damaged: {said}" in summary.notes
     assert not any("replaced" in note for note in summary.notes)
     data = PreparedDataset(mine / "data")
     assert _codes(data, "a", decode) == [(0, frame) for frame in range(6)]
@@ -145,8 +148,7 @@ def test_a_damaged_prepared_video_is_made_anew_and_said(mine: Path, decode: Deco
 
 
 def test_a_damaged_prepared_video_without_a_raw_one_is_told(mine: Path) -> None:
-    path = mine / "data" / "videos" / "a.mp4"
-    os.truncate(path, 100)
+    spoil(PreparedDataset(mine / "data"), 0)
     raw = mine / "raw" / "a.mp4"
     stamp = raw.stat()
     raw.write_bytes(bytes(stamp.st_size))  # in its old size and time: not noticed as another one
@@ -177,7 +179,7 @@ def test_a_replaced_video_of_the_same_size_and_one_replaced_again(mine: Path, co
         os.utime(path, ns=(video, video))  # back in time, as by cp -p
         assert any("prepared anew" in note for note in _prepare(mine).notes)
         assert _codes(PreparedDataset(mine / "data"), "a", decode) == [(video, frame) for frame in range(6)]
-    assert len(list((mine / "data" / "videos").iterdir())) == 3
+    assert len(members(mine / "data")) == 3
 
 
 def test_labels_are_placed_on_the_frames_of_the_new_video(mine: Path, coded: Coded) -> None:
@@ -268,14 +270,15 @@ def test_a_video_that_is_replaced_while_a_dataset_is_begun(mine: Path, coded: Co
     with pytest.raises(AulightError, match=r"z\.mp4"):
         prepare_dataset(mine / "begun", "mine", recipe, None, "raise", Workers(1))
     assert {path.stem for path in (begun / "parts").iterdir()} == {"a", "b", "c"}
-    kept = (begun / "videos" / "b.mp4").stat().st_ino
+    with (begun / "videos" / "b.mp4").open("ab") as file:
+        file.write(bytes(8))  # by which it is known, and is no whole box
     write_video(mine / "raw" / "a.mp4", coded(7, 6), 25)
     (mine / "raw" / "z.mp4").unlink()
     (begun / "parts" / "c.parquet").write_bytes(b"damaged")
     prepare_dataset(mine / "begun", "mine", recipe, None, "raise", Workers(1))
     data = PreparedDataset(mine / "begun")
     assert [_codes(data, video, decode)[0] for video in "abc"] == [(7, 0), (1, 0), (2, 0)]
-    assert (data.root / "videos" / "b.mp4").stat().st_ino == kept
+    assert segments(data, 1)[0].endswith(bytes(8)), "not made again"
 
 
 def test_the_tables_are_read_as_often_however_many_videos_there_are(
@@ -353,7 +356,14 @@ def test_labels_that_would_go_need_a_word_when_videos_are_added_too(mine: Path, 
 
 def test_all_labels_may_go(mine: Path) -> None:
     _prepare(mine, labels=(), may=Replaceable(labels=True))
-    assert _beside(mine / "data") == ["dataset.yaml", "frames.parquet", "videos", "videos.parquet"]
+    assert _beside(mine / "data") == [
+        "dataset.yaml",
+        "frames.parquet",
+        "index.parquet",
+        "runs.parquet",
+        "shards",
+        "videos.parquet",
+    ]
     with pytest.raises(AulightError, match="has no labels"):
         _ = PreparedDataset(mine / "data").labels
     assert _prepare(mine).labelled == 3
