@@ -134,7 +134,7 @@ class Describer:
             "frames": int(videos["frames"].sum()),
             "subjects": int(videos["subject"].nunique()),
         }
-        described: Any = {"format": FORMAT, **meta, **counts}
+        described: Any = {"format": FORMAT, **meta, **counts} | {"format": FORMAT}  # a copy has it before
         names = ("videos", "frames", *(["labels"] if self.labels.begun else []))
         print_ = fingerprint.of(described, (fingerprint.content(self.place(name)) for name in names))
         return {**described, "fingerprint": print_}

@@ -70,7 +70,7 @@ def broken(data: PreparedDataset, tmp_path: Path) -> PreparedDataset:
     shutil.copytree(data.root, tmp_path / "coded")
     damaged = PreparedDataset(tmp_path / "coded")
     spoil(damaged, 0, b"not a video")
-    point(damaged, 2, 1)  # of another length
+    point(damaged, {2: 1})  # of another length
     spoil(damaged, 6)
     return PreparedDataset(damaged.root)
 

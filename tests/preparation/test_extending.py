@@ -28,7 +28,7 @@ from aulight.preparation.recipe import Recipe
 from aulight.preparation.relabelling import Replaceable
 from aulight.preparation.summary import Summary
 from aulight.workers.hiring import Workers
-from tests.data.formats import members, segments, spoil
+from tests.data.formats import MARK, mark, members, segments, spoil
 from tests.preparation.killed import Killed, killed_at
 
 Frames = npt.NDArray[np.uint8]
@@ -270,15 +270,14 @@ def test_a_video_that_is_replaced_while_a_dataset_is_begun(mine: Path, coded: Co
     with pytest.raises(AulightError, match=r"z\.mp4"):
         prepare_dataset(mine / "begun", "mine", recipe, None, "raise", Workers(1))
     assert {path.stem for path in (begun / "parts").iterdir()} == {"a", "b", "c"}
-    with (begun / "videos" / "b.mp4").open("ab") as file:
-        file.write(bytes(8))  # by which it is known, and is no whole box
+    mark(begun / "videos" / "b.mp4")
     write_video(mine / "raw" / "a.mp4", coded(7, 6), 25)
     (mine / "raw" / "z.mp4").unlink()
     (begun / "parts" / "c.parquet").write_bytes(b"damaged")
     prepare_dataset(mine / "begun", "mine", recipe, None, "raise", Workers(1))
     data = PreparedDataset(mine / "begun")
     assert [_codes(data, video, decode)[0] for video in "abc"] == [(7, 0), (1, 0), (2, 0)]
-    assert segments(data, 1)[0].endswith(bytes(8)), "not made again"
+    assert segments(data, 1)[0].endswith(MARK), "not made again"
 
 
 def test_the_tables_are_read_as_often_however_many_videos_there_are(

@@ -12,6 +12,7 @@ import yaml
 
 from aulight import protocol
 from aulight.data.store import PreparedDataset
+from tests.data.formats import segments
 
 Command = Callable[..., Any]
 
@@ -55,7 +56,7 @@ def test_the_checkpoint_says_whose_videos_it_saw(pretrained: Path, smoke_data: P
     data = PreparedDataset(smoke_data)
     saved = torch.load(pretrained / "checkpoints" / "last.ckpt", weights_only=True)["hyper_parameters"]
     seen = protocol.own_split(data.videos, data.name).stage_one
-    files = [data.path(int(row)).read_bytes() for row in data.rows(seen)]
+    files = [segments(data, int(row))[0] for row in data.rows(seen)]
     assert saved["trained_on"] == {
         "dataset": "synthetic",
         "collection": "synthetic",
