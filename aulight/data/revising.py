@@ -151,12 +151,16 @@ def bring_to_shards(data: PreparedDataset) -> None:
     write_table(videos, place_of("videos"))
     write_arrow(packed.index, place_of("index"))
     write_runs(data.segments.to_numpy(), place_of("runs"))
+    print_ = data.fingerprint
     if not data.is_in_order:
         frames = GroupWriter(place_of("frames"))
         for table in data.frames_of(data.videos["video_id"], data.read("frames", pq.read_schema).names):
             frames.add(pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata())
         frames.close()
-    _commit(root, {**data.meta, "format": FORMAT, "fingerprint": data.fingerprint, "revision": revision})
+        contents = [fingerprint.content(place_of(name)) for name in ("videos", "frames")]
+        contents += [data.read("labels", fingerprint.content)] if data.has_labels else []
+        print_ = fingerprint.of(data.meta, contents)
+    _commit(root, {**data.meta, "format": FORMAT, "fingerprint": print_, "revision": revision})
 
 
 def _commit(root: Path, meta: Mapping[str, Any]) -> None:

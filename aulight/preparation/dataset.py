@@ -17,11 +17,12 @@ from aulight.errors import AulightError
 from aulight.files import alone
 from aulight.preparation.changes import stamps
 from aulight.preparation.describing import Made, describe
-from aulight.preparation.extending import clear, extend, upgrade
+from aulight.preparation.extending import clear, extend
 from aulight.preparation.recipe import Recipe
 from aulight.preparation.relabelling import NOTHING, Replaceable
 from aulight.preparation.summary import Summary
 from aulight.preparation.twins import digests_of_likely, of_one_subject
+from aulight.preparation.upgrading import upgrade
 from aulight.preparation.videos import digests_in, make_videos, part_of
 from aulight.workers.hiring import HERE, Workers
 

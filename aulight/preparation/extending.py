@@ -1,32 +1,30 @@
 """A dataset that is there: its new and changed raw videos, its labels and subjects."""
 
-import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import numpy as np
 import pandas as pd
 
 from aulight.data.contents import LENGTH, shown
-from aulight.data.description import FORMAT, DatasetDescription, Plain, read_description
+from aulight.data.description import DatasetDescription, Plain
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.noted import DIGESTS, FOLLOWING, NOTED, SOURCE_COLUMNS
-from aulight.data.packing import remove_unused
-from aulight.data.revising import StoreReviser, bring_to_shards, replace_labels
+from aulight.data.revising import StoreReviser, replace_labels
 from aulight.data.sources.raw import RawDataset
 from aulight.data.store import BLENDSHAPE, PreparedDataset
 from aulight.data.writer import partial_folder
-from aulight.errors import AulightError, say, shorten, shorten_lines
+from aulight.errors import AulightError, shorten, shorten_lines
 from aulight.preparation.changes import Changes, look, stamps
 from aulight.preparation.describing import Made, counted, describe, of_following
 from aulight.preparation.recipe import SETTINGS, Recipe
 from aulight.preparation.relabelling import Replaceable, placed, refuse_loss
 from aulight.preparation.summary import Summary
 from aulight.preparation.twins import digests_of_likely, of_one_subject
+from aulight.preparation.upgrading import drop_unused
 from aulight.preparation.videos import digests_in, make_videos, part_of, video_of
 from aulight.workers.hiring import Workers
 
@@ -195,22 +193,6 @@ def _part(frames: pd.DataFrame, video: Mapping[str, Any], source: Mapping[str, A
     return frames.rename(columns=columns).drop(columns=["video_id", "frame"]).assign(fps=video["fps"], **noted)
 
 
-def upgrade(root: Path) -> None:
-    """Brings a dataset of an older format to the one that is written now; nothing is coded anew.
-
-    Args:
-        root: Its folder, which nobody else writes into now.
-
-    Raises:
-        AulightError: When it is damaged.
-    """
-    if read_description(root)["format"] == FORMAT:
-        return
-    say(f"{root}: packing its videos into shards, as datasets are kept from now on; they stay as they are")
-    bring_to_shards(PreparedDataset(root))
-    _drop_unused(root)
-
-
 def clear(root: Path) -> None:
     """Removes what was left while a dataset was made that is there now, and videos that it has no more.
 
@@ -223,19 +205,5 @@ def clear(root: Path) -> None:
     folder = partial_folder(root)
     if not folder.is_dir():
         return
-    _drop_unused(root)
+    drop_unused(root)
     shutil.rmtree(folder)
-
-
-def _drop_unused(root: Path) -> None:
-    """Removes shards that a dataset has no use for any more, and the files that they were made from."""
-    data = PreparedDataset(root)
-    assert data.files.index is not None  # what is prepared now is in shards
-    remove_unused(root, set(np.unique(data.files.index.shard).tolist()))
-    if (root / "videos").is_dir():
-        names = set(data.videos["video_id"])
-        for path in (root / "videos").glob("*.mp4"):
-            if path.stem in names or re.sub(r"~[0-9]+$", "", path.stem) in names:
-                path.unlink()
-        with suppress(OSError):  # there is something else
-            (root / "videos").rmdir()

@@ -153,5 +153,5 @@ def test_an_unlabelled_video_has_no_known_target(data: PreparedDataset) -> None:
 
 def test_when_nothing_is_readable_it_ends(broken: PreparedDataset) -> None:
     module = contrastive(broken, rows=np.array([0, 2]), on_error="skip")
-    with pytest.raises(VideoError, match=r"v[02]\.mp4: .*clips tried in its place were unreadable too"):
+    with pytest.raises(VideoError, match=r"\(v[02]\): .*clips tried in its place were unreadable too"):
         next(iter(module.train_dataloader()))

@@ -1,0 +1,47 @@
+"""Datasets of earlier versions, a file a video, to shards; and what is left of files and shards that are not used."""
+
+import re
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from aulight.data.description import FORMAT, read_description
+from aulight.data.packing import remove_unused
+from aulight.data.revising import bring_to_shards
+from aulight.data.store import PreparedDataset
+from aulight.errors import say
+
+
+def upgrade(root: Path) -> None:
+    """Brings a dataset of an older format to the one that is written now; nothing is coded anew.
+
+    Args:
+        root: Its folder, which nobody else writes into now.
+
+    Raises:
+        AulightError: When it is damaged.
+    """
+    if read_description(root)["format"] == FORMAT:
+        return
+    say(f"{root}: packing its videos into shards, as datasets are kept from now on; they stay as they are")
+    bring_to_shards(PreparedDataset(root))
+    drop_unused(root)
+
+
+def drop_unused(root: Path) -> None:
+    """Removes shards that a dataset has no use for any more, and the files that they were made from.
+
+    Args:
+        root: Its folder, which nobody else writes into now.
+    """
+    data = PreparedDataset(root)
+    assert data.files.index is not None  # what is prepared now is in shards
+    remove_unused(root, set(np.unique(data.files.index.shard).tolist()))
+    if (root / "videos").is_dir():
+        names = set(data.videos["video_id"])
+        for path in (root / "videos").glob("*.mp4"):
+            if path.stem in names or re.sub(r"~[0-9]+$", "", path.stem) in names:
+                path.unlink()
+        with suppress(OSError):  # there is something else
+            (root / "videos").rmdir()
