@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aulight.data import fingerprint
-from aulight.data.description import DESCRIPTION, FORMAT, DatasetDescription, read_description
+from aulight.data.description import DESCRIPTION, FORMAT, DatasetDescription, Plain, read_description
 from aulight.data.former import runs_of
 from aulight.data.noted import DIGESTS, SOURCE_COLUMNS
 from aulight.data.packing import Loose, Packed, pack, remove_unused
@@ -55,7 +55,7 @@ class Describer:
 
     def __init__(self, place: Callable[[str], Path]) -> None:
         self.place = place
-        self._videos: list[dict[str, Any]] = []
+        self._videos = list[Plain]()
         self._runs = list[npt.NDArray[np.int64]]()
         self._frames, self.labels = GroupWriter(place("frames")), GroupWriter(place("labels"))
 
@@ -120,7 +120,7 @@ class Describer:
         for table in (self._frames, self.labels):
             table.close()
 
-    def write(self, packed: Packed, meta: Mapping[str, Any]) -> dict[str, Any]:
+    def write(self, packed: Packed, meta: Mapping[str, Any]) -> Plain:
         """Writes what is left to write of the tables, and gives all that ``dataset.yaml`` says."""
         videos = pd.DataFrame(self._videos)
         videos[FILE] = files_of(videos, packed)

@@ -69,7 +69,7 @@ def test_same_seed_same_bytes_on_any_number_of_workers(tmp_path: Path, monkeypat
         root = tmp_path / name
         dataset.generate(root, "tiny", seed=seed, workers=workers)
         contents[name] = {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-    assert len(contents["one"]) == 6 + 4
+    assert len(contents["one"]) == 7
     assert contents["one"] == contents["three"]
     assert contents["one"].keys() == contents["other"].keys()
     videos = [path for path in contents["one"] if path.suffix == ".mp4"]
