@@ -169,12 +169,25 @@ def _parts(video: Loose) -> tuple[str | None, Iterator[tuple[int, bytes, bytes]]
     if isinstance(source, Segments):
         # as they are, be they damaged: the digest goes on telling
         return video.sha256, ((p.frames, p.read(), bytes.fromhex(str(p.part.digest))) for p in source.parts)
-    now = sha256(source)
-    if video.sha256 not in (None, now):  # whoever compares it with its digest finds that it is damaged
-        return video.sha256, iter([(video.frames, _start(source), bytes.fromhex(video.sha256 or "")[:DIGEST])])
-    if video.frames <= SEGMENT:
-        return now, iter([(video.frames, _start(source), bytes.fromhex(now)[:DIGEST])])
-    return now, ((count, content, hashlib.sha256(content).digest()[:DIGEST]) for count, content in cut(source))
+    noted = video.sha256
+    if video.frames > SEGMENT:
+        now = sha256(source)
+        if (now == noted) if noted is not None else _is_whole(source, video.frames):
+            return now, ((count, content, hashlib.sha256(content).digest()[:DIGEST]) for count, content in cut(source))
+        half = bytes(DIGEST) if noted is None else bytes.fromhex(noted)[:DIGEST]
+        return noted or now, iter([(video.frames, _start(source), half)])
+    content = _start(source)
+    known = hashlib.sha256(content).hexdigest() if noted is None else noted
+    # where it is another now, whoever compares it with its digest finds that it is damaged
+    return known, iter([(video.frames, content, bytes.fromhex(known)[:DIGEST])])
+
+
+def _is_whole(path: Path, frames: int) -> bool:
+    """Whether a video can be cut, of which nothing else tells that it is what was made."""
+    try:
+        return sum(count for count, _ in cut(path)) == frames
+    except VideoError:
+        return False
 
 
 def _start(path: Path) -> bytes:

@@ -165,6 +165,14 @@ def test_one_of_an_older_version_that_noted_nothing(mine: Path, packed: Path) ->
     _same(after, PreparedDataset(packed / "data"))
 
 
+def test_a_damaged_one_of_an_older_version_that_noted_nothing_is_made_anew(mine: Path, packed: Path) -> None:
+    path = mine / "data" / "videos.parquet"
+    pd.read_parquet(path).drop(columns="file_sha256").to_parquet(path, index=False)
+    (mine / "data" / "videos" / "a.mp4").write_bytes(b"no video")
+    assert "prepared anew, since what was prepared had been damaged: a" in _prepare(mine).notes
+    _same(PreparedDataset(mine / "data"), PreparedDataset(packed / "data"))
+
+
 def test_frames_in_another_order_come_into_that_of_the_videos(mine: Path, packed: Path) -> None:
     path = mine / "data" / "frames.parquet"
     frames = pd.read_parquet(path)
