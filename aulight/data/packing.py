@@ -4,6 +4,7 @@ A shard is there whole or not at all. What is in it is noted beside the dataset 
 killed does not pack it again.
 """
 
+import errno
 import hashlib
 import io
 import tarfile
@@ -15,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aulight.data.index import DIGEST, SCHEMA
-from aulight.data.places import SHARDS, Segments, shard_name
+from aulight.data.places import SHARDS, Segment, Segments, shard_name
+from aulight.data.shards import Shards
 from aulight.errors import AulightError, VideoError
 from aulight.files import sha256, whole
 from aulight.foreign.parquet import checked
@@ -168,7 +170,7 @@ def _parts(video: Loose) -> tuple[str | None, Iterator[tuple[int, bytes, bytes]]
     source = video.source
     if isinstance(source, Segments):
         # as they are, be they damaged: the digest goes on telling
-        return video.sha256, ((p.frames, p.read(), bytes.fromhex(str(p.part.digest))) for p in source.parts)
+        return video.sha256, ((p.frames, _there(p), bytes.fromhex(str(p.part.digest))) for p in source.parts)
     noted = video.sha256
     if video.frames > SEGMENT:
         now = sha256(source)
@@ -180,6 +182,24 @@ def _parts(video: Loose) -> tuple[str | None, Iterator[tuple[int, bytes, bytes]]
     known = hashlib.sha256(content).hexdigest() if noted is None else noted
     # where it is another now, whoever compares it with its digest finds that it is damaged
     return known, iter([(video.frames, content, bytes.fromhex(known)[:DIGEST])])
+
+
+def _there(segment: Segment) -> bytes:
+    """The bytes of a segment; where its shard is cut off, or the disk does not give them, zeros in their place."""
+    try:
+        return segment.read()
+    except VideoError as error:
+        shard, offset, size, _ = segment.part
+        assert isinstance(segment.shards, Shards)  # nobody packs at an URL
+        try:
+            with (segment.shards.root / shard).open("rb") as file:
+                file.seek(offset)
+                found = file.read(size)
+        except OSError as why:
+            if why.errno != errno.EIO:  # it may be read another time
+                raise error from why
+            found = b""
+        return found.ljust(size, b"\0")
 
 
 def _is_whole(path: Path, frames: int) -> bool:

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from aulight.data.noted import NOTED
+from aulight.data.places import Segments
 from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import open_video
 from aulight.data.video.write import write_video
@@ -145,6 +146,24 @@ def test_a_damaged_prepared_video_is_made_anew_and_said(mine: Path, decode: Deco
     _prepare(mine, "other")
     assert _content(mine / "data") == _content(mine / "other"), "as if made now"
     assert not any("anew" in note for note in _prepare(mine).notes)
+
+
+def test_what_is_left_of_a_shard_that_is_cut_off_is_kept_where_no_raw_video_is(mine: Path) -> None:
+    """Of three videos the middle one has no raw video any more; oracle: the bytes before the cut, and its digest."""
+    whole = segments(PreparedDataset(mine / "data"), 1)[0]
+    place = PreparedDataset(mine / "data").file(1)
+    assert isinstance(place, Segments)
+    part, left = place.parts[0].part, 100
+    os.truncate(mine / "data" / part.shard, part.offset + left)
+    (mine / "raw" / "b.mp4").write_bytes(b"no video")
+    for _ in range(2):
+        summary = _prepare(mine)
+        assert "b: the raw video was replaced, and stays as it was before" in summary.notes
+        data = PreparedDataset(mine / "data")
+        assert segments(data, 1) == [whole[:left].ljust(len(whole), b"\0")]
+        now = data.file(1)
+        assert isinstance(now, Segments)
+        assert now.parts[0].part.digest == part.digest, "it goes on telling"
 
 
 def test_a_damaged_prepared_video_without_a_raw_one_is_told(mine: Path) -> None:
