@@ -30,6 +30,7 @@ SHARD_BYTES = 256_000_000
 """A shard that has more than so many bytes gets no further video."""
 
 _MOST = 2**31 - 1  # bytes of a segment
+_KEPT = 1_000_000  # bytes of a damaged video that would have been cut: enough for it to be known as damaged
 _NOTES = pa.schema([("name", pa.string()), ("source", pa.string()), ("sha256", pa.string()), *list(SCHEMA)[1:]])
 
 
@@ -177,8 +178,8 @@ def _parts(video: Loose) -> tuple[str | None, Iterator[tuple[int, bytes, bytes]]
         if (now == noted) if noted is not None else _is_whole(source, video.frames):
             return now, ((count, content, hashlib.sha256(content).digest()[:DIGEST]) for count, content in cut(source))
         half = bytes(DIGEST) if noted is None else bytes.fromhex(noted)[:DIGEST]
-        return noted or now, iter([(video.frames, _start(source), half)])
-    content = _start(source)
+        return noted or now, iter([(video.frames, _start(source, _KEPT), half)])
+    content = _start(source, _MOST)
     known = hashlib.sha256(content).hexdigest() if noted is None else noted
     # where it is another now, whoever compares it with its digest finds that it is damaged
     return known, iter([(video.frames, content, bytes.fromhex(known)[:DIGEST])])
@@ -210,9 +211,9 @@ def _is_whole(path: Path, frames: int) -> bool:
         return False
 
 
-def _start(path: Path) -> bytes:
+def _start(path: Path, most: int) -> bytes:
     with path.open("rb") as file:
-        return file.read(_MOST)
+        return file.read(most)
 
 
 def cut(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -1,5 +1,7 @@
 """Videos in shards: the oracle of every frame is the file that was packed, of every byte the same without a kill."""
 
+import hashlib
+import os
 import tarfile
 from collections.abc import Callable, Iterator
 from itertools import groupby
@@ -226,3 +228,17 @@ def test_what_is_there_of_other_videos_is_packed_anew(
     assert packed.index.equals(other.index)
     wanted = shards(tmp_path / "other")
     assert {name: content for name, content in shards(tmp_path).items() if name in wanted} == wanted
+
+
+def test_of_a_long_video_that_is_damaged_no_more_is_kept_than_shows_it(tmp_path: Path) -> None:
+    """Be it of a disk's size: no memory holds that. What was noted of it goes on telling that it is damaged."""
+    path, noted = tmp_path / "long.mp4", hashlib.sha256(b"another").hexdigest()
+    path.write_bytes(b"no video")
+    os.truncate(path, 2_500_000)
+    for known, digest in ((noted, noted[:32]), (None, 32 * "0")):
+        root = tmp_path / str(known)
+        place = places(pack([Loose(0, "long", LENGTH, path, known)], root, root / "notes"), root, ["long"])[0]
+        assert isinstance(place, Segments)
+        (part,) = place.parts
+        assert part.read() == b"no video".ljust(1_000_000, b"\0")
+        assert (part.frames, part.part.digest) == (LENGTH, digest)
