@@ -165,6 +165,7 @@ class ClipBatches(Dataset[ClipBatch]):
                 reader = self.readers.get(self.paths[clip.video], int(self.lengths[clip.video]))
                 return clip, reader.read(clip.frames)
             except VideoError as error:
+                self.paths.refuse_changed(clip.video)
                 if self.on_error == "raise":
                     raise
                 skipped.append(str(error))
@@ -225,7 +226,7 @@ class WholeVideos(IterableDataset[Piece]):
         of_video = timelines(data.frames[data.frames["video_id"].isin(row_of)], data.elsewhere)
         labels = data.labels[data.labels["video_id"].isin(row_of)]
         labels_of = {str(video): table for video, table in labels.groupby("video_id")}
-        self.videos = []
+        self.videos, self.files = [], data.files
         for video, row in row_of.items():
             targets = np.full((len(of_video[video].times), len(data.aus)), np.nan, dtype=np.float32)
             if video in labels_of:
@@ -257,6 +258,7 @@ class WholeVideos(IterableDataset[Piece]):
                     }
                     start = stop
             except VideoError as error:
+                self.files.refuse_changed(row)
                 if self.on_error == "raise":
                     raise
                 yield {"video": row, "start": start, "error": str(error)}

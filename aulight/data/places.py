@@ -132,6 +132,21 @@ class Files:
     def __len__(self) -> int:
         return len(self.names)
 
+    def refuse_changed(self, row: int) -> None:
+        """Of a video that could not be read: that it is not there any more since the dataset has changed is no damage.
+
+        What reads shards says so itself.
+
+        Args:
+            row: The video's.
+
+        Raises:
+            AulightError: When that is so.
+        """
+        place = self[row]
+        if isinstance(place, Path) and not place.is_file() and isinstance(self.shards, Shards):
+            self.shards.refuse_changed()
+
     def __getitem__(self, row: int) -> Place:
         name, index = self.names[row].decode(), self.index
         if index is None:

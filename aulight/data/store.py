@@ -74,7 +74,7 @@ class PreparedDataset(Tables):
             self._first = self._kept.array("first", counts.shape, np.int64, self._looked_at)
             index, listed = None, self.videos["path"].tolist()
         encoded = np.array([name.encode() for name in listed], np.bytes_)  # a quarter of what numpy has for letters
-        self.files = Files(shelf or Shards(root), encoded, index)
+        self.files = Files(shelf or Shards(root, self.state), encoded, index)
         self.refuse_changed()
 
     @property

@@ -9,7 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from aulight.data.description import DESCRIPTION, RESTORE, read_description
+from aulight.data.description import RESTORE, read_description
+from aulight.data.state import refuse_changed, state_of
 from aulight.errors import AulightError
 from aulight.foreign.parquet import checked
 
@@ -51,6 +52,7 @@ class Tables:
     Attributes:
         root: Its folder.
         meta: ``dataset.yaml``.
+        state: What is another once that is.
 
     Args:
         root: Its folder.
@@ -61,7 +63,7 @@ class Tables:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._state = _state(root)
+        self.state = state_of(root)
         self.meta = read_description(root)
 
     def read(self, name: str, read: Callable[[Path], _Read], check: Callable[[Path], Path] = checked) -> _Read:
@@ -92,8 +94,7 @@ class Tables:
 
     def refuse_changed(self) -> None:
         """Raises when what was just read may be of later tables than what was read before."""
-        if _state(self.root) != self._state:
-            raise AulightError(f"{self.root}: `aulight prepare` has changed it meanwhile; give the same command again")
+        refuse_changed(self.root, self.state)
 
     def rows_in(self, name: str) -> int:
         """How many rows a table says that it has; raises as :meth:`read` does."""
@@ -160,12 +161,3 @@ class Tables:
 def _lacks(column: pa.ChunkedArray) -> bool:
     """Whether a value is not there, or is no number."""
     return bool(column.null_count) or (pa.types.is_floating(column.type) and bool(column.to_pandas().isna().any()))
-
-
-def _state(root: Path) -> tuple[int, int, int] | None:
-    """What is another once ``dataset.yaml`` is."""
-    try:
-        found = (root / DESCRIPTION).stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns

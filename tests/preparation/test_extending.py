@@ -22,13 +22,14 @@ from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import open_video
 from aulight.data.video.write import write_video
 from aulight.data.writer import partial_folder
-from aulight.errors import AulightError
+from aulight.errors import AulightError, VideoError
 from aulight.files import alone
 from aulight.preparation.dataset import prepare_dataset
 from aulight.preparation.recipe import Recipe
 from aulight.preparation.relabelling import Replaceable
 from aulight.preparation.summary import Summary
 from aulight.workers.hiring import Workers
+from tests.data.coded import passing_over
 from tests.data.formats import MARK, mark, members, segments, spoil
 from tests.preparation.killed import Killed, killed_at
 
@@ -199,6 +200,24 @@ def test_a_replaced_video_of_the_same_size_and_one_replaced_again(mine: Path, co
         assert any("prepared anew" in note for note in _prepare(mine).notes)
         assert _codes(PreparedDataset(mine / "data"), "a", decode) == [(video, frame) for frame in range(6)]
     assert len(members(mine / "data")) == 3
+
+
+def test_a_training_that_has_it_open_ends_where_its_videos_have_been_moved(mine: Path, coded: Coded) -> None:
+    """Those that are as they were, too: to pass over them would be to learn from fewer, and tell nobody."""
+    reads = passing_over(PreparedDataset(mine / "data"))
+    write_video(mine / "raw" / "d.mp4", coded(4, 6), 25)
+    _prepare(mine)
+    assert len(reads) == 4
+    for read in reads:
+        read()  # what is new is beside them
+    write_video(mine / "raw" / "b.mp4", coded(7, 6), 25)
+    _prepare(mine)
+    for read in reads:
+        with pytest.raises(AulightError, match="has changed it meanwhile; give the same command again") as refused:
+            read()
+        assert not isinstance(refused.value, VideoError)
+    for read in passing_over(PreparedDataset(mine / "data")):
+        read()
 
 
 def test_labels_are_placed_on_the_frames_of_the_new_video(mine: Path, coded: Coded) -> None:

@@ -17,12 +17,13 @@ from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import open_video
 from aulight.data.video.write import write_video
 from aulight.data.writer import StoreWriter
-from aulight.errors import AulightError
+from aulight.errors import AulightError, VideoError
 from aulight.preparation.dataset import prepare_dataset
 from aulight.preparation.recipe import Recipe
 from aulight.preparation.summary import Summary
 from aulight.preparation.upgrading import upgrade
 from aulight.workers.hiring import Workers
+from tests.data.coded import passing_over
 from tests.data.formats import as_format_1, members, segments
 from tests.preparation.killed import Killed, killed_at
 
@@ -224,7 +225,15 @@ def _first(data: PreparedDataset) -> Frames:
 
 def test_who_has_it_open_is_told_when_it_has_changed(mine: Path) -> None:
     early = PreparedDataset(mine / "data")
+    reads = passing_over(PreparedDataset(mine / "data"))
+    (mine / "data" / "videos" / "b.mp4").rename(mine / "b.mp4")
+    assert next(iter(reads[2]()))["error"], "passed over, as long as the dataset is what it was"
+    (mine / "b.mp4").rename(mine / "data" / "videos" / "b.mp4")
     _prepare(mine)
+    for read in reads:
+        with pytest.raises(AulightError, match="has changed it meanwhile; give the same command again") as refused:
+            read()
+        assert not isinstance(refused.value, VideoError)
     with pytest.raises(AulightError, match="has changed it meanwhile; give the same command again"):
         _ = early.frames
 
