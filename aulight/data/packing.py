@@ -273,7 +273,6 @@ def remove_unused(root: Path, used: set[int]) -> None:
         root: The dataset's folder, which nobody else writes into now.
         used: Numbers of those that stay.
     """
-    keep = {root / shard_name(number) for number in used}
     for path in (root / SHARDS).glob("*.tar"):
-        if path not in keep:
+        if path.stem.isdecimal() and path.name == Path(shard_name(int(path.stem))).name and int(path.stem) not in used:
             path.unlink()

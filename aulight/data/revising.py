@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from aulight.data import fingerprint
 from aulight.data.description import DESCRIPTION, FORMAT, DatasetDescription, read_description
 from aulight.data.index import SCHEMA
-from aulight.data.packing import Loose, Packed, pack
+from aulight.data.packing import Loose, Packed, pack, remove_unused
 from aulight.data.places import SHARDS, Segments
 from aulight.data.row_groups import GroupWriter
 from aulight.data.store import PreparedDataset
@@ -169,6 +169,17 @@ def _commit(root: Path, meta: Mapping[str, Any]) -> None:
         flush(path)
     write_yaml(meta, root / DESCRIPTION)
     settle(root)
+
+
+def drop_shards(data: PreparedDataset) -> None:
+    """Removes shards of which neither the index of a dataset speaks, nor what is noted of a packing that goes on.
+
+    Args:
+        data: The dataset, into whose folder nobody else writes now.
+    """
+    index = data.files.index
+    used = set() if index is None else set(np.unique(index.shard).tolist())
+    remove_unused(data.root, used | {int(path.stem) for path in notes_of(data.root).glob("[0-9]*.parquet")})
 
 
 def settle(root: Path) -> None:

@@ -16,7 +16,7 @@ from aulight.data.noted import DIGESTS, FOLLOWING, NOTED, SOURCE_COLUMNS
 from aulight.data.revising import StoreReviser, replace_labels
 from aulight.data.sources.raw import RawDataset
 from aulight.data.store import BLENDSHAPE, PreparedDataset
-from aulight.data.writer import partial_folder
+from aulight.data.writer import notes_of, partial_folder
 from aulight.errors import AulightError, shorten, shorten_lines
 from aulight.preparation.changes import Changes, look, stamps
 from aulight.preparation.describing import Made, counted, describe, of_following
@@ -55,6 +55,7 @@ def extend(
         AulightError: When it was made with other settings or from videos that are not there any more, or when labels or
             subjects would be lost.
     """
+    drop_unused(root)  # before anything is refused: of what is not in it any more no byte must stay
     data = PreparedDataset(root)
     recipe.refuse_other(root, data.meta.get("source") or {})
     _refuse_gone(data, raw, recipe)
@@ -202,8 +203,7 @@ def clear(root: Path) -> None:
     if (root / SETTINGS).is_file():  # it has just got its name
         shutil.rmtree(root / "parts", ignore_errors=True)
         (root / SETTINGS).unlink()
-    folder = partial_folder(root)
-    if not folder.is_dir():
-        return
+    shutil.rmtree(notes_of(root), ignore_errors=True)  # of shards that are not to be
     drop_unused(root)
-    shutil.rmtree(folder)
+    if (folder := partial_folder(root)).is_dir():
+        shutil.rmtree(folder)

@@ -4,11 +4,8 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
-
 from aulight.data.description import FORMAT, read_description
-from aulight.data.packing import remove_unused
-from aulight.data.revising import bring_to_shards
+from aulight.data.revising import bring_to_shards, drop_shards
 from aulight.data.store import PreparedDataset
 from aulight.errors import say
 
@@ -32,12 +29,18 @@ def upgrade(root: Path) -> None:
 def drop_unused(root: Path) -> None:
     """Removes shards that a dataset has no use for any more, and the files that they were made from.
 
+    Those of a packing that was killed stay for it to go on. One of format 1 is left as it is.
+
     Args:
         root: Its folder, which nobody else writes into now.
+
+    Raises:
+        AulightError: When it is damaged.
     """
     data = PreparedDataset(root)
-    assert data.files.index is not None  # what is prepared now is in shards
-    remove_unused(root, set(np.unique(data.files.index.shard).tolist()))
+    if not data.is_indexed:
+        return
+    drop_shards(data)
     if (root / "videos").is_dir():
         names = set(data.videos["video_id"])
         for path in (root / "videos").glob("*.mp4"):

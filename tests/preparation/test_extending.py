@@ -5,6 +5,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,33 @@ def test_a_training_that_has_it_open_ends_where_its_videos_have_been_moved(mine:
         assert not isinstance(refused.value, VideoError)
     for read in passing_over(PreparedDataset(mine / "data")):
         read()
+
+
+def test_bytes_of_a_replaced_video_go_however_it_was_killed_and_whatever_is_refused_later(
+    mine: Path, coded: Coded
+) -> None:
+    """Killed at each step from the one on by which the dataset is the new one; then refused, as a video is gone."""
+    before = segments(PreparedDataset(mine / "data"), 1)[0]
+    write_video(mine / "raw" / "b.mp4", coded(7, 6), 25)
+    killed = 0
+    for operation in count(step=4):
+        folder = Path(shutil.copytree(mine, mine.with_name(str(operation))))
+        try:
+            with killed_at(operation):
+                _prepare(folder)
+            break
+        except Killed:
+            pass
+        if segments(PreparedDataset(folder / "data"), 1)[0] != before:
+            killed += 1
+            if killed % 2:  # by somebody who tidies up
+                shutil.rmtree(partial_folder(folder / "data"), ignore_errors=True)
+            (folder / "raw" / "c").rename(folder / "c")
+            with pytest.raises(AulightError, match="has videos that are not in"):
+                _prepare(folder, labels=(), subjects=None)
+            assert [path.name for path in (folder / "data" / "shards").iterdir()] == ["000001.tar"]
+        shutil.rmtree(folder)
+    assert killed > 1
 
 
 def test_labels_are_placed_on_the_frames_of_the_new_video(mine: Path, coded: Coded) -> None:

@@ -238,10 +238,14 @@ def test_who_has_it_open_is_told_when_it_has_changed(mine: Path) -> None:
         _ = early.frames
 
 
-def test_a_file_that_is_not_ours_among_the_videos_stays(mine: Path) -> None:
+def test_a_file_that_is_not_ours_among_the_videos_or_shards_stays(mine: Path) -> None:
     (mine / "data" / "videos" / "mine.txt").write_text("dear")
     _prepare(mine)
     assert [path.name for path in (mine / "data" / "videos").iterdir()] == ["mine.txt"]
+    for name in ("mine.tar", "7.tar"):
+        (mine / "data" / "shards" / name).write_text("dear")
+    _prepare(mine)
+    assert {path.name for path in (mine / "data" / "shards").iterdir()} == {"000000.tar", "7.tar", "mine.tar"}
 
 
 def test_the_description_keeps_what_it_says(mine: Path) -> None:
