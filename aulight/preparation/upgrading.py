@@ -7,6 +7,7 @@ from pathlib import Path
 from aulight.data.description import FORMAT, read_description
 from aulight.data.revising import bring_to_shards, drop_shards
 from aulight.data.store import PreparedDataset
+from aulight.data.writer import partial_folder
 from aulight.errors import say
 
 
@@ -43,6 +44,8 @@ def drop_unused(root: Path) -> None:
     drop_shards(data)
     if (root / "videos").is_dir():
         names = set(data.videos["video_id"])
+        # an earlier version that was killed had put what was new beside the others
+        names |= {path.stem for path in (partial_folder(root) / "videos").glob("*.mp4")}
         for path in (root / "videos").glob("*.mp4"):
             if path.stem in names or re.sub(r"~[0-9]+$", "", path.stem) in names:
                 path.unlink()

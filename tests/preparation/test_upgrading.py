@@ -16,7 +16,7 @@ from aulight.data.description import read_description
 from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import open_video
 from aulight.data.video.write import write_video
-from aulight.data.writer import StoreWriter
+from aulight.data.writer import StoreWriter, partial_folder
 from aulight.errors import AulightError, VideoError
 from aulight.preparation.dataset import prepare_dataset
 from aulight.preparation.recipe import Recipe
@@ -236,6 +236,19 @@ def test_who_has_it_open_is_told_when_it_has_changed(mine: Path) -> None:
         assert not isinstance(refused.value, VideoError)
     with pytest.raises(AulightError, match="has changed it meanwhile; give the same command again"):
         _ = early.frames
+
+
+def test_what_an_earlier_version_had_begun_to_add_is_gone_as_well(mine: Path) -> None:
+    """It was killed with two new videos beside the others, which were taken back since, and one of two revisions."""
+    begun = partial_folder(mine / "data") / "videos"
+    begun.mkdir(parents=True)
+    for name in ("new", "other"):
+        shutil.copy(mine / "raw" / "b.mp4", begun / f"{name}.mp4")
+    for name in ("new.mp4", "other~2.mp4"):
+        shutil.copy(mine / "raw" / "b.mp4", mine / "data" / "videos" / name)
+    _prepare(mine)
+    assert not (mine / "data" / "videos").exists()
+    assert not begun.exists()
 
 
 def test_a_file_that_is_not_ours_among_the_videos_or_shards_stays(mine: Path) -> None:
