@@ -6,7 +6,9 @@ names of the old ones. Shards stay under their names; those that are new have nu
 """
 
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,7 +27,8 @@ from aulight.data.row_groups import GroupWriter
 from aulight.data.store import PreparedDataset
 from aulight.data.tables import next_table
 from aulight.data.writer import FILE, Describer, files_of, notes_of, write_arrow, write_runs
-from aulight.files import flush, remove_leftovers, write_table, write_yaml
+from aulight.errors import AulightError
+from aulight.files import ROOM, flush, remove_leftovers, write_table, write_yaml
 
 _NO_LABELS = pd.DataFrame({"video_id": pd.Series(dtype="string"), "frame": pd.Series(dtype="int64")})
 
@@ -56,14 +59,14 @@ class StoreReviser(Describer):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
-        if kind is not None:
-            settle(self.root)
-            return
-        meta = self.write(self._packed(), self.meta)
-        if not self.labels.begun:
-            write_table(_NO_LABELS, self.place("labels"))
-        _commit(self.root, {**meta, "revision": self._revision})
+        with _undone(self._data):
+            self.close()
+            if error is not None:
+                raise error
+            meta = self.write(self._packed(), self.meta)
+            if not self.labels.begun:
+                write_table(_NO_LABELS, self.place("labels"))
+            _commit(self.root, {**meta, "revision": self._revision})
 
     def _packed(self) -> Packed:
         """Packs what is new and what was beside something that goes; the rest stays where it is."""
@@ -134,6 +137,11 @@ def bring_to_shards(data: PreparedDataset) -> None:
     Raises:
         AulightError: When it is damaged.
     """
+    with _undone(data):
+        _bring_to_shards(data)
+
+
+def _bring_to_shards(data: PreparedDataset) -> None:
     root, revision = data.root, data.meta.get("revision", 0) + 1
     videos = data.videos.drop(columns="path")
     noted = videos[FILE].tolist() if FILE in videos else [None] * len(videos)
@@ -161,6 +169,23 @@ def bring_to_shards(data: PreparedDataset) -> None:
         contents += [data.read("labels", fingerprint.content)] if data.has_labels else []
         print_ = fingerprint.of(data.meta, contents)
     _commit(root, {**data.meta, "format": FORMAT, "fingerprint": print_, "revision": revision})
+
+
+@contextmanager
+def _undone(data: PreparedDataset) -> Iterator[None]:
+    """Leaves nothing of tables that were not to be, when the block does not end well.
+
+    Shards stay, for the same command to go on, but on a full disk: there they are what fills it.
+    """
+    try:
+        yield
+    except BaseException as error:
+        settle(data.root)
+        if isinstance(error, OSError) and error.errno in ROOM:
+            with suppress(AulightError, OSError):  # the first error is the one to tell
+                shutil.rmtree(notes_of(data.root), ignore_errors=True)
+                drop_shards(PreparedDataset(data.root))  # as it is now
+        raise
 
 
 def _commit(root: Path, meta: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """A dataset that is there: what is new or another in its raw videos is made anew, and no kill loses any of it."""
 
 import os
+import resource
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,8 +18,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from aulight.data import packing, revising
 from aulight.data.noted import NOTED
 from aulight.data.places import Segments
+from aulight.data.revising import StoreReviser
 from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import open_video
 from aulight.data.video.write import write_video
@@ -31,7 +34,7 @@ from aulight.preparation.relabelling import Replaceable
 from aulight.preparation.summary import Summary
 from aulight.workers.hiring import Workers
 from tests.data.coded import passing_over
-from tests.data.formats import MARK, mark, members, segments, spoil
+from tests.data.formats import MARK, as_format_1, mark, members, segments, spoil
 from tests.preparation.killed import Killed, killed_at
 
 Frames = npt.NDArray[np.uint8]
@@ -246,6 +249,61 @@ def test_bytes_of_a_replaced_video_go_however_it_was_killed_and_whatever_is_refu
             assert [path.name for path in (folder / "data" / "shards").iterdir()] == ["000001.tar"]
         shutil.rmtree(folder)
     assert killed > 1
+
+
+@pytest.mark.parametrize("former", [False, True])
+def test_a_full_disk_is_left_as_it_was(mine: Path, coded: Coded, monkeypatch: pytest.MonkeyPatch, former: bool) -> None:
+    """It is full at the second of two shards. Oracle: the system's own limit of a file's size."""
+    write_video(mine / "raw" / "d.mp4", coded(4, 300), 25)
+    if former:
+        _prepare(mine)
+        as_format_1(mine / "data")
+    before, pack = _all(mine / "data"), revising.pack
+
+    def limited(*given: Any) -> packing.Packed:
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, limit[1]))
+        try:
+            return pack(*given)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "SHARD_BYTES", 1)
+        patch.setattr(revising, "pack", limited)
+        if not former:
+            write_video(mine / "raw" / "b.mp4", coded(7, 6), 25)
+        with pytest.raises(OSError, match=r"shards/00000\d\.tar"):
+            _prepare(mine)
+    assert _all(mine / "data") == before
+    _prepare(mine)
+    _prepare(mine, "other")
+    assert _content(mine / "data") == _content(mine / "other")
+
+
+def test_stopped_by_hand_it_leaves_no_tables_and_packs_nothing_twice(
+    mine: Path, coded: Coded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(mine / "raw" / "b.mp4", coded(7, 6), 25)
+    before = _all(mine / "data")
+
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StoreReviser, "write", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            _prepare(mine)
+    assert _all(mine / "data").keys() - before.keys() == {"shards/000001.tar"}
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "_write", stopped)
+        _prepare(mine)
+    _prepare(mine, "other")
+    assert _content(mine / "data") == _content(mine / "other")
+
+
+def _all(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def test_labels_are_placed_on_the_frames_of_the_new_video(mine: Path, coded: Coded) -> None:
