@@ -130,8 +130,11 @@ class PreparedDataset(Tables):
         """``video_id, frame, source_frame, time_s, face_confidence``: one row a frame, in order."""
         table = self.arrow("frames", FRAMES, only=lambda _: False)
         if self.is_indexed:
-            counts = self.videos["frames"].to_numpy()
-            self._refuse_others(table["video_id"], np.repeat(self.videos["video_id"].to_numpy(object), counts))
+            names, ends = self.videos["video_id"].to_numpy(object), np.cumsum(self.videos["frames"].to_numpy(np.int64))
+            for start in range(0, len(table), row_groups.ROWS):  # all names at once would be as large as the table
+                rows = np.arange(start, min(start + row_groups.ROWS, len(table)))
+                there = table["video_id"].slice(start, len(rows))
+                self._refuse_others(there, names[np.searchsorted(ends, rows, side="right")])
         found: pd.DataFrame = table.to_pandas()
         return found
 

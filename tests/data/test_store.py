@@ -509,3 +509,21 @@ def test_a_table_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(pa.ArrowException):
         write_table(pd.DataFrame({"a": [{1, 2}, object()]}), tmp_path / "t.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "t.parquet"), table)
+
+
+def test_frames_are_compared_with_their_videos_stretch_by_stretch(
+    faces: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever one of them is of another video."""
+    path = faces.root / "frames.parquet"
+    whole = pd.read_parquet(path)
+    for rows in (1, 2, 4, 9, 100):
+        monkeypatch.setattr(row_groups, "ROWS", rows)
+        pd.testing.assert_frame_equal(PreparedDataset(faces.root).frames[list(whole)], whole, check_dtype=False)
+        for row in range(len(whole)):
+            wrong = whole.copy()
+            wrong.loc[row, "video_id"] = "v1" if wrong["video_id"][row] != "v1" else "v2"
+            wrong.to_parquet(path, index=False)
+            with pytest.raises(AulightError, match=r"frames are not in the order of videos\.parquet"):
+                _ = PreparedDataset(faces.root).frames
+        whole.to_parquet(path, index=False)
