@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,9 @@ import numpy.typing as npt
 from aulight.data.remote.shelf import Part, RemoteFile, RemoteShards
 from aulight.data.shards import Shards
 from aulight.data.video.mp4 import Part as Read
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SHARDS = "shards"
 """The folder of shards below a dataset."""
@@ -118,15 +121,15 @@ class Index(NamedTuple):
 
 
 class Files:
-    """Where each video of a dataset is. Nothing but arrays of numbers and names, however many there are.
+    """Where each video of a dataset is. Nothing but arrays, each as long as what is in it, however many there are.
 
     Args:
         shards: Who reads files below the dataset.
-        names: ``(videos,)`` UTF-8: their ids, or where there is no index, their paths below the dataset.
+        names: ``(videos,)`` texts: their ids, or where there is no index, their paths below the dataset.
         index: Where their segments are; ``None`` where each is a file.
     """
 
-    def __init__(self, shards: Shards | RemoteShards, names: npt.NDArray[np.bytes_], index: Index | None) -> None:
+    def __init__(self, shards: Shards | RemoteShards, names: "pa.Array", index: Index | None) -> None:
         self.shards, self.names, self.index = shards, names, index
 
     def __len__(self) -> int:
@@ -148,7 +151,7 @@ class Files:
             self.shards.refuse_changed()
 
     def __getitem__(self, row: int) -> Place:
-        name, index = self.names[row].decode(), self.index
+        name, index = self.names[row].as_py(), self.index
         if index is None:
             return self.shards.root / name if isinstance(self.shards, Shards) else RemoteFile(self.shards, name)
         rows = slice(int(index.begins[row]), int(index.begins[row + 1]))

@@ -68,13 +68,12 @@ class PreparedDataset(Tables):
         names, counts = self._checked_videos()
         if self.is_indexed:
             self._first = np.cumsum(counts) - counts
-            index, listed = read_index(self, names, counts, self._is_local), names.tolist()
+            index, listed = read_index(self, names, counts, self._is_local), names
         else:
             self._kept = Kept(root, int(counts.sum()))
             self._first = self._kept.array("first", counts.shape, np.int64, self._looked_at)
-            index, listed = None, self.videos["path"].tolist()
-        encoded = np.array([name.encode() for name in listed], np.bytes_)  # a quarter of what numpy has for letters
-        self.files = Files(shelf or Shards(root, self.state), encoded, index)
+            index, listed = None, self.videos["path"].to_numpy(object)
+        self.files = Files(shelf or Shards(root, self.state), pa.array(listed, pa.large_string()), index)
         self.refuse_changed()
 
     @property

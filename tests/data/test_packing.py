@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pytest
 
 from aulight.data import packing
@@ -52,7 +53,7 @@ def places(packed: packing.Packed, root: Path, names: list[str]) -> Files:
     digest = np.frombuffer(b"".join(table["digest"].to_pylist()), np.uint8).reshape(-1, 16)
     begins = np.searchsorted(column["video"], np.arange(len(names) + 1))
     index = Index(begins, column["first"], column["frames"], column["shard"], column["offset"], column["bytes"], digest)
-    return Files(Shards(root), np.array([name.encode() for name in names]), index)
+    return Files(Shards(root), pa.array(names), index)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The prepared dataset on disk: what was written comes back, damage is named."""
 
 import hashlib
+import pickle
 import re
 import shutil
 from collections.abc import Callable
@@ -18,7 +19,9 @@ from hypothesis import strategies as st
 
 from aulight.data import row_groups
 from aulight.data.index import SCHEMA
+from aulight.data.places import Files
 from aulight.data.revising import replace_labels
+from aulight.data.shards import Shards
 from aulight.data.store import PreparedDataset
 from aulight.data.writer import StoreWriter, label_rows
 from aulight.errors import AulightError
@@ -527,3 +530,12 @@ def test_frames_are_compared_with_their_videos_stretch_by_stretch(
             with pytest.raises(AulightError, match=r"frames are not in the order of videos\.parquet"):
                 _ = PreparedDataset(faces.root).frames
         whole.to_parquet(path, index=False)
+
+
+def test_one_long_name_costs_no_more_than_its_letters(tmp_path: Path) -> None:
+    """As they are given to each loader process."""
+    names = [f"v{row}" for row in range(10_000)] + ["ä" * 100]
+    files = Files(Shards(tmp_path), pa.array(names, pa.large_string()), None)
+    sent = pickle.dumps(files)
+    assert len(sent) < 2 * (sum(len(name.encode()) for name in names) + 8 * len(names))
+    assert [pickle.loads(sent)[row] for row in (0, 9_999, 10_000)] == [tmp_path / names[row] for row in (0, 9_999, -1)]
