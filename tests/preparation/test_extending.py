@@ -258,7 +258,7 @@ def test_a_full_disk_is_left_as_it_was(mine: Path, coded: Coded, monkeypatch: py
     if former:
         _prepare(mine)
         as_format_1(mine / "data")
-    before, pack = _all(mine / "data"), revising.pack
+    before, pack = _all(mine / "data"), packing.pack
 
     def limited(*given: Any) -> packing.Packed:
         limit = resource.getrlimit(resource.RLIMIT_FSIZE)
