@@ -7,6 +7,7 @@ killed does not pack it again.
 import errno
 import hashlib
 import io
+import shutil
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -58,6 +59,12 @@ class Loose(NamedTuple):
         found = self.source.stat()
         return f"{found.st_size} {found.st_mtime_ns}"
 
+    def size(self) -> int:
+        """Bytes of the source."""
+        if isinstance(self.source, Segments):
+            return sum(part.part.size for part in self.source.parts)
+        return self.source.stat().st_size
+
 
 class Packed(NamedTuple):
     """Videos in shards.
@@ -81,16 +88,21 @@ def pack(videos: Sequence[Loose], root: Path, notes: Path, first: int = 0) -> Pa
         first: Number of the first shard.
 
     Raises:
+        AulightError: When there is no room for what is to be written; nothing is written then.
         VideoError: When a video cannot be read.
     """
-    for folder in (root / SHARDS, notes):
-        folder.mkdir(parents=True, exist_ok=True)
     tables, digests, done, number = [SCHEMA.empty_table()], dict[int, str](), 0, first
+    enough = False
     with Bar(len(videos), "Packing", "video", delay=2) as bar:
         while done < len(videos):
             noted, shard = notes / f"{number:06d}.parquet", root / shard_name(number)
             found = _noted(noted, shard, videos, done)
             if found is None:
+                if not enough:
+                    _refuse_full(root, sum(video.size() for video in videos[done:]))
+                    enough = True
+                for folder in (shard.parent, notes):
+                    folder.mkdir(parents=True, exist_ok=True)
                 noted.unlink(missing_ok=True)  # of another shard of this number
                 found = _write(shard, videos, done, bar)
                 with whole(noted) as temporary:
@@ -107,6 +119,16 @@ def pack(videos: Sequence[Loose], root: Path, notes: Path, first: int = 0) -> Pa
             tables.append(pa.table({**{name: found[name] for name in SCHEMA.names if name not in columns}, **columns}))
             done, number = begun + 1, number + 1
     return Packed(pa.concat_tables(table.select(SCHEMA.names).cast(SCHEMA) for table in tables), digests)
+
+
+def _refuse_full(root: Path, wanted: int) -> None:
+    """Refuses what a disk has no room for: filled half of the way it would be of no use to anybody."""
+    disk = shutil.disk_usage(root)
+    if disk.total and disk.free < wanted:  # some network drives say nothing of either
+        raise AulightError(
+            f"{root}: {wanted / 1e6:.1f} MB are needed on its disk to pack videos into shards, "
+            f"{disk.free / 1e6:.1f} MB are free; make room and give the same command again"
+        )
 
 
 def _videos_in(noted: pa.Table) -> int:

@@ -6,6 +6,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from aulight.data.shards import Shards
 from aulight.data.video.by_decord import DecordReader
 from aulight.data.video.prepared import Joined, Reader, ReaderCache, open_video, stream_frames
 from aulight.data.video.write import write_video
-from aulight.errors import VideoError
+from aulight.errors import AulightError, VideoError
 from tests.preparation.killed import Killed, killed_at
 
 Frames = npt.NDArray[np.uint8]
@@ -189,6 +190,7 @@ def test_killed_anywhere_the_same_bytes_are_packed(
 ) -> None:
     monkeypatch.setattr(packing, "SHARD_BYTES", 10_000)
     root = tmp_path / "undisturbed"
+    root.mkdir()
     expected, wanted = pack(loose(films, *ALL), root, root / "notes"), shards(root)
     assert len(wanted) > 2
     for operation in range(1000):
@@ -238,8 +240,39 @@ def test_of_a_long_video_that_is_damaged_no_more_is_kept_than_shows_it(tmp_path:
     os.truncate(path, 2_500_000)
     for known, digest in ((noted, noted[:32]), (None, 32 * "0")):
         root = tmp_path / str(known)
+        root.mkdir()
         place = places(pack([Loose(0, "long", LENGTH, path, known)], root, root / "notes"), root, ["long"])[0]
         assert isinstance(place, Segments)
         (part,) = place.parts
         assert part.read() == b"no video".ljust(1_000_000, b"\0")
         assert (part.frames, part.part.digest) == (LENGTH, digest)
+
+
+def test_a_disk_without_room_is_refused_before_anything_is_written(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room for all of the videos that are not packed yet; oracle: the sizes of their files."""
+    videos, root = loose(films, *ALL), tmp_path / "data"
+    root.mkdir()
+    monkeypatch.setattr(packing, "SHARD_BYTES", 10_000)
+    first = videos[0].size()
+    rest = sum((films / f"{name}.mp4").stat().st_size for name, _ in ALL[1:])
+
+    def free(count: int) -> None:
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(total=10**9, free=count))
+
+    free(first + rest - 1)
+    with pytest.raises(AulightError, match=r"data: 0\.\d MB are needed .* 0\.\d MB are free; make room") as refused:
+        pack(videos, root, root / "notes")
+    assert not isinstance(refused.value, VideoError)
+    assert not list(root.iterdir())
+    pack(videos[:1], root, root / "notes")
+    before = shards(root)
+    free(rest - 1)
+    with pytest.raises(AulightError, match="are needed on its disk to pack"):
+        pack(videos, root, root / "notes")
+    assert shards(root) == before
+    free(rest)
+    pack(videos, root, root / "notes")
+    free(0)
+    pack(videos, root, root / "notes")  # all is there
