@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from aulight.data import row_groups, segments
+from aulight.data import row_groups
 from aulight.data.description import RESTORE
 from aulight.data.listing import missing_files
 from aulight.data.tables import Tables
@@ -65,15 +65,3 @@ def refuse_missing(root: Path, paths: list[str], local: bool) -> None:
         raise AulightError(f"{root / 'videos.parquet'}: {odd[0]} is not in the dataset's folder; {RESTORE}")
     if local and (missing := missing_files(root, paths)):
         raise AulightError(f"{root / missing[0]}: missing ({len(missing)} of {len(paths)} videos are); {RESTORE}")
-
-
-def runs_of(numbers: npt.NDArray[np.int64], confidence: npt.NDArray[np.float32], row: int) -> npt.NDArray[np.int64]:
-    """Runs of frames of one video that a clip may be cut from: ``(runs, 3)``, the video's row, start and stop.
-
-    Args:
-        numbers: ``(frames,)`` of the frames in the raw video.
-        confidence: ``(frames,)``, 0 where there is no face.
-        row: The video's.
-    """
-    found: npt.NDArray[np.int64] = np.insert(segments.runs(numbers, confidence > 0), 0, row, axis=1).astype(np.int64)
-    return found

@@ -59,6 +59,7 @@ def read_index(tables: Tables, names: npt.NDArray[np.object_], counts: npt.NDArr
         raise AulightError(f"{path}: places before the first byte; {RESTORE}")
     shards = [shard_name(number) for number in np.unique(shard).tolist()]
     if local and (missing := missing_files(tables.root, shards)):
+        tables.refuse_changed()
         raise AulightError(
             f"{tables.root / missing[0]}: missing ({len(missing)} of {len(shards)} shards are); {RESTORE}"
         )

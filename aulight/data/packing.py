@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from aulight.data.index import DIGEST, SCHEMA
 from aulight.data.places import SHARDS, Segments, shard_name
+from aulight.data.video.mp4 import track_of
 from aulight.errors import AulightError, VideoError
 from aulight.files import sha256, whole
 from aulight.foreign.parquet import checked
@@ -172,9 +173,10 @@ def _parts(video: Loose) -> tuple[str | None, Iterator[tuple[int, bytes, bytes]]
     noted = video.sha256
     if video.frames > SEGMENT:
         now = sha256(source)
-        if (now == noted) if noted is not None else _is_whole(source, video.frames):
+        if noted in (None, now) and _is_whole(source, video.frames):
             return now, ((count, content, hashlib.sha256(content).digest()[:DIGEST]) for count, content in cut(source))
-        half = bytes(DIGEST) if noted is None else bytes.fromhex(noted)[:DIGEST]
+        # a digest that is no other's tells of a damage that the file's does not
+        half = bytes(DIGEST) if noted in (None, now) else bytes.fromhex(str(noted))[:DIGEST]
         return noted or now, iter([(video.frames, _start(source), half)])
     content = _start(source)
     known = hashlib.sha256(content).hexdigest() if noted is None else noted
@@ -183,7 +185,7 @@ def _parts(video: Loose) -> tuple[str | None, Iterator[tuple[int, bytes, bytes]]
 
 
 def _is_whole(path: Path, frames: int) -> bool:
-    """Whether a video can be cut, of which nothing else tells that it is what was made."""
+    """Whether a video can be cut into as many frames as its table says."""
     try:
         return sum(count for count, _ in cut(path)) == frames
     except VideoError:
@@ -203,6 +205,7 @@ def cut(path: Path) -> Iterator[tuple[int, bytes]]:
 
     Raises:
         VideoError: When it cannot be read.
+        AulightError: When a segment does not read back as what went into it.
     """
     import av
 
@@ -242,7 +245,20 @@ def _mp4(packets: list[Any], container: Any, stream: Any) -> bytes:
         for packet in packets:
             packet.pts, packet.dts, packet.stream = packet.pts - start, packet.dts - start, copied
             segment.mux(packet)
-    return made.getvalue()
+    content, coded = made.getvalue(), [bytes(packet) for packet in packets]
+    if not _holds(content, coded):  # what it was cut from is removed: nobody could say so later
+        raise AulightError(f"{container.name}: the installed av writes segments that do not read back; install another")
+    return content
+
+
+def _holds(content: bytes, coded: list[bytes]) -> bool:
+    """Whether a file has just these frames, as they were coded, and can be read from the first on."""
+    try:
+        track = track_of(lambda offset, size: content[offset : offset + size])
+    except ValueError:
+        return False
+    there = [content[offset : offset + size] for offset, size in zip(track.offsets, track.sizes, strict=True)]
+    return there == coded and track.keys[:1].tolist() == [0]
 
 
 def remove_unused(root: Path, used: set[int]) -> None:

@@ -107,6 +107,7 @@ def replace_labels(
         labels: The new ``labels.parquet``; ``None`` for none.
         videos: The new ``videos.parquet``, of the same videos.
     """
+    labels = None if labels is None or labels.empty else labels
     meta = {**data.meta, **meta, "subjects": int(videos["subject"].nunique())}
     same = labels is None if not data.has_labels else labels is not None and data.labels.equals(labels)
     if same and meta == data.meta and data.videos.equals(videos):

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aulight.data import fingerprint, former, row_groups
+from aulight.data import fingerprint, former, row_groups, segments
 from aulight.data.description import RESTORE
 from aulight.data.index import read_index
 from aulight.data.kept import Kept
@@ -97,6 +97,8 @@ class PreparedDataset(Tables):
             raise AulightError(
                 f"{path}: {there[0]} videos and {there[1]} frames, dataset.yaml says {said[0]} and {said[1]}; {RESTORE}"
             )
+        if (counts < 1).any():
+            raise AulightError(f"{path}: video {names[counts < 1].iat[0]} has no frames; {RESTORE}")
         twice = names[names.duplicated()]
         if len(twice):
             raise AulightError(f"{path}: video {twice.iat[0]} is listed twice; {RESTORE}")
@@ -223,7 +225,7 @@ class PreparedDataset(Tables):
             if not np.array_equal(table["frame"], np.arange(len(table))):
                 path, name = self.root / "frames.parquet", self.videos["video_id"].iat[row]
                 raise AulightError(f"{path}: frames of video {name} are not numbered from 0, in order; {RESTORE}")
-            runs.append(former.runs_of(table["source_frame"].to_numpy(), table["face_confidence"].to_numpy(), row))
+            runs.append(segments.runs_of(table["source_frame"].to_numpy(), table["face_confidence"].to_numpy(), row))
         return np.concatenate(runs)
 
     @cached_property

@@ -15,9 +15,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from aulight.data import fingerprint
+from aulight.data import fingerprint, segments
 from aulight.data.description import DESCRIPTION, FORMAT, DatasetDescription, Plain, read_description
-from aulight.data.former import runs_of
 from aulight.data.noted import DIGESTS, SOURCE_COLUMNS
 from aulight.data.packing import Loose, Packed, pack, remove_unused
 from aulight.data.row_groups import GroupWriter
@@ -96,7 +95,9 @@ class Describer:
                 **columns,
             }
         )
-        self._runs.append(runs_of(np.asarray(source_frame), np.asarray(face_confidence), len(self._videos) - 1))
+        self._runs.append(
+            segments.runs_of(np.asarray(source_frame), np.asarray(face_confidence), len(self._videos) - 1)
+        )
         table = pa.table(
             {
                 "video_id": pa.array([video_id] * count, pa.string()),
@@ -113,7 +114,8 @@ class Describer:
         self._frames.add(table)
         if labels is not None:
             labelled = pa.Table.from_pandas(label_rows(video_id, labels), preserve_index=False)
-            self.labels.add(labelled.replace_schema_metadata())
+            if len(labelled):  # a table without rows is as good as none
+                self.labels.add(labelled.replace_schema_metadata())
 
     def close(self) -> None:
         """Writes what is left of the tables that grow with each video."""

@@ -22,7 +22,6 @@ from aulight.preparation.recipe import Recipe
 from aulight.preparation.relabelling import NOTHING, Replaceable
 from aulight.preparation.summary import Summary
 from aulight.preparation.twins import digests_of_likely, of_one_subject
-from aulight.preparation.upgrading import upgrade
 from aulight.preparation.videos import digests_in, make_videos, part_of
 from aulight.workers.hiring import HERE, Workers
 
@@ -64,7 +63,6 @@ def prepare_dataset(
         if not any((root / name).is_file() for name in (DESCRIPTION, "videos.parquet")):
             raise AulightError(f"{root}: is there and no prepared dataset; give another data.name= or data.root=")
         settle(root)
-        upgrade(root)
         return extend(root, raw, recipe, landmarker, on_error, workers, may)
 
 

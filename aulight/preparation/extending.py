@@ -24,7 +24,7 @@ from aulight.preparation.recipe import SETTINGS, Recipe
 from aulight.preparation.relabelling import Replaceable, placed, refuse_loss
 from aulight.preparation.summary import Summary
 from aulight.preparation.twins import digests_of_likely, of_one_subject
-from aulight.preparation.upgrading import drop_unused
+from aulight.preparation.upgrading import drop_unused, upgraded
 from aulight.preparation.videos import digests_in, make_videos, part_of, video_of
 from aulight.workers.hiring import Workers
 
@@ -58,6 +58,7 @@ def extend(
     data = PreparedDataset(root)
     recipe.refuse_other(root, data.meta.get("source") or {})
     _refuse_gone(data, raw, recipe)
+    data = upgraded(data)  # no command for another dataset changes this one
     there, changes = set(data.videos["video_id"]), look(data, raw)
     contents = _contents(data, changes)
     known, twins = _of_one_subject(raw, there, contents)

@@ -6,27 +6,27 @@ from pathlib import Path
 
 import numpy as np
 
-from aulight.data.description import FORMAT, read_description
 from aulight.data.packing import remove_unused
 from aulight.data.revising import bring_to_shards
 from aulight.data.store import PreparedDataset
 from aulight.errors import say
 
 
-def upgrade(root: Path) -> None:
-    """Brings a dataset of an older format to the one that is written now; nothing is coded anew.
+def upgraded(data: PreparedDataset) -> PreparedDataset:
+    """A dataset that is brought to the format that is written now, if it is of an older one; nothing is coded anew.
 
     Args:
-        root: Its folder, which nobody else writes into now.
+        data: As it is; nobody else writes into its folder now.
 
     Raises:
         AulightError: When it is damaged.
     """
-    if read_description(root)["format"] == FORMAT:
-        return
-    say(f"{root}: packing its videos into shards, as datasets are kept from now on; they stay as they are")
-    bring_to_shards(PreparedDataset(root))
-    drop_unused(root)
+    if data.is_indexed:
+        return data
+    say(f"{data.root}: packing its videos into shards, as datasets are kept from now on; they stay as they are")
+    bring_to_shards(data)
+    drop_unused(data.root)
+    return PreparedDataset(data.root)
 
 
 def drop_unused(root: Path) -> None:

@@ -206,6 +206,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         r"videos\.parquet: column frames is not a whole number in every row; restore it",
     ),
     "a video twice": (_set("videos", 1, "video_id", "v0"), r"videos\.parquet: video v0 is listed twice"),
+    "a video of no frames": (
+        _rewrite("videos", lambda t: t.assign(frames=[7, 0, 2])),
+        r"videos\.parquet: video v1 has no frames; restore it",
+    ),
     "no frames table": (lambda root: (root / "frames.parquet").unlink(), r"frames\.parquet: missing or damaged"),
     "frames cut": (_cut("frames.parquet"), r"frames\.parquet: missing or damaged"),
     "labels cut": (_cut("labels.parquet"), r"labels\.parquet: missing or damaged"),

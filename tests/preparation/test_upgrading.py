@@ -18,10 +18,11 @@ from aulight.data.video.prepared import open_video
 from aulight.data.video.write import write_video
 from aulight.data.writer import StoreWriter
 from aulight.errors import AulightError
+from aulight.files import sha256
 from aulight.preparation.dataset import prepare_dataset
 from aulight.preparation.recipe import Recipe
 from aulight.preparation.summary import Summary
-from aulight.preparation.upgrading import upgrade
+from aulight.preparation.upgrading import upgraded
 from aulight.workers.hiring import Workers
 from tests.data.formats import as_format_1, members, segments
 from tests.preparation.killed import Killed, killed_at
@@ -33,9 +34,9 @@ LENGTHS = {"a": 600, "b": 6, "c": 20}
 LABELS = "video,frame,AU12\na,0,1\na,530,2\nb,1,5\n"
 
 
-def _prepare(folder: Path, **changed: Any) -> Summary:
+def _prepare(folder: Path, crop_size: int = 64, **changed: Any) -> Summary:
     reader: dict[str, str | float] = {"fps": 25.0, "pictures": "film"}
-    recipe = Recipe("folder", folder / "raw", (folder / "labels.csv",), None, reader, 64, None)
+    recipe = Recipe("folder", folder / "raw", (folder / "labels.csv",), None, reader, crop_size, None)
     return prepare_dataset(folder / "data", "mine", recipe, None, "skip", Workers(1), **changed)
 
 
@@ -239,5 +240,32 @@ def test_the_description_keeps_what_it_says(mine: Path) -> None:
     path = mine / "data" / "dataset.yaml"
     before = yaml.safe_load(path.read_text())
     print_ = PreparedDataset(mine / "data").fingerprint
-    upgrade(mine / "data")
+    upgraded(PreparedDataset(mine / "data"))
     assert yaml.safe_load(path.read_text()) == before | {"format": 2, "revision": 1, "fingerprint": print_}
+
+
+def _of_another_size(mine: Path) -> None:
+    _prepare(mine, crop_size=32)
+
+
+def _of_other_videos(mine: Path) -> None:
+    (mine / "raw" / "c.mp4").rename(mine / "raw" / "z.mp4")
+    _prepare(mine)
+
+
+@pytest.mark.parametrize("command", [_of_another_size, _of_other_videos])
+def test_a_command_for_another_dataset_changes_nothing(command: Callable[[Path], None], mine: Path) -> None:
+    before = _files(mine / "data")
+    with pytest.raises(AulightError, match=r"data\.name="):
+        command(mine)
+    assert _files(mine / "data") == before
+
+
+def test_a_long_video_of_another_length_than_its_table_says_is_made_anew(mine: Path, packed: Path) -> None:
+    cut = mine / "data" / "videos" / "a.mp4"
+    write_video(cut, _frames(PreparedDataset(packed / "data"))[0][:590], 25)
+    table = pd.read_parquet(mine / "data" / "videos.parquet")
+    table.loc[table["video_id"] == "a", "file_sha256"] = sha256(cut)
+    table.to_parquet(mine / "data" / "videos.parquet", index=False)
+    _prepare(mine)
+    _same(PreparedDataset(mine / "data"), PreparedDataset(packed / "data"))
