@@ -173,7 +173,7 @@ def test_a_checkpoint_that_does_not_tell_what_it_saw(lab: Lab, tmp_path: Path) -
     saved = torch.load(lab.folder / "pretrain" / "everybody" / "checkpoints" / "last.ckpt", weights_only=True)
     seen = saved["hyper_parameters"]["trained_on"]
     assert seen.pop("collection") == "mine"
-    assert len(seen.pop("contents")) == 3 * len(WHO)
+    assert len(seen.pop("contents")) == 16 * 3 * len(WHO)
     assert len(set(seen.pop("steps_s"))) == 1
     assert seen == {"dataset": "mine", "subjects": sorted(name.replace("/", "__").replace(" ", "_") for name in WHO)}
     torch.save(saved, tmp_path / "old.ckpt")

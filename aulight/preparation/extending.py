@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 
 import pandas as pd
 
-from aulight.data.contents import LENGTH, shown
+from aulight.data.contents import shown
 from aulight.data.description import DatasetDescription, Plain
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.noted import DIGESTS, FOLLOWING, NOTED, SOURCE_COLUMNS
@@ -17,6 +17,7 @@ from aulight.data.revising import StoreReviser, replace_labels
 from aulight.data.sources.raw import RawDataset
 from aulight.data.store import BLENDSHAPE, PreparedDataset
 from aulight.data.writer import partial_folder
+from aulight.datasets import DIGITS
 from aulight.errors import AulightError, shorten, shorten_lines
 from aulight.preparation.changes import Changes, look, stamps
 from aulight.preparation.describing import Made, counted, describe, of_following
@@ -84,7 +85,7 @@ def extend(
     meta |= {"aus": list(raw.aus), "source": recipe.record(), "skipped": unread, "skipped_stamps": stamps(raw, unread)}
     skipped |= changes.hopeless
     if made:
-        contents |= {video: {name[:LENGTH] for name in digests_in(part_of(folder, video))} for video in made}
+        contents |= {video: {name[:DIGITS] for name in digests_in(part_of(folder, video))} for video in made}
         raw, twins = _of_one_subject(raw, there | made, contents)
         changes.notes += twins
         summary = _lengthen(data, raw, meta, made, changes, skipped)
@@ -112,8 +113,9 @@ def extend(
 def _contents(data: PreparedDataset, changes: Changes) -> dict[str, Collection[str]]:
     """By what the videos of a dataset are known again, also of raw videos whose content was not remembered so far."""
     known = shown(data)
-    now = {video: {str(source[DIGESTS[0]])[:LENGTH]} for video, source in changes.sources.items()}
-    return {name: content | now.get(name, set()) for name, content in zip(known.videos, known.contents, strict=True)}
+    now = {video: {str(source[DIGESTS[0]])[:DIGITS]} for video, source in changes.sources.items()}
+    of_video = zip(known.videos, known.contents.astype(str).tolist(), strict=True)
+    return {name: ({*content} - {""}) | now.get(name, set()) for name, content in of_video}
 
 
 def _of_one_subject(

@@ -62,7 +62,7 @@ def test_the_checkpoint_says_whose_videos_it_saw(pretrained: Path, smoke_data: P
         "collection": "synthetic",
         "subjects": sorted(seen),
         "steps_s": [4 / 25, 8 / 25],
-        "contents": sorted(hashlib.sha256(file).hexdigest()[:16] for file in files),
+        "contents": "".join(sorted(hashlib.sha256(file).hexdigest()[:16] for file in files)),
     }
     assert yaml.safe_load((pretrained / "run.yaml").read_text())["protocol"]["stage_one"] == list(seen)
 
