@@ -13,6 +13,7 @@ from aulight.data.augment import Augmentation
 from aulight.data.clips import Clip, timelines
 from aulight.data.composed import on_device
 from aulight.data.draws import DRAWN, Draws
+from aulight.data.labelled import frames_of
 from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import ReaderCache, stream_frames
 from aulight.errors import AulightError, VideoError
@@ -222,7 +223,7 @@ class WholeVideos(IterableDataset[Piece]):
         world: int = 1,
     ) -> None:
         row_of = {str(data.videos["video_id"].iat[int(row)]): int(row) for row in rows[rank::world]}
-        of_video = timelines(data.frames[data.frames["video_id"].isin(row_of)], data.elsewhere)
+        of_video = timelines(frames_of(data, row_of), data.elsewhere)
         labels = data.labels[data.labels["video_id"].isin(row_of)]
         labels_of = {str(video): table for video, table in labels.groupby("video_id")}
         self.videos = []

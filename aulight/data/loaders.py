@@ -19,6 +19,7 @@ from aulight.data.augment import Augmentation
 from aulight.data.batches import ClipBatch, ClipBatches, EpochBatches, Piece, WholeVideos, augmented
 from aulight.data.clips import LabelledClips, UnlabelledClips, timelines
 from aulight.data.draws import DRAWN_BYTES
+from aulight.data.labelled import frames_of
 from aulight.data.store import PreparedDataset
 from aulight.processes import LOCKS, has_locks
 from aulight.settings.augment import AugmentSettings
@@ -255,7 +256,7 @@ class RegressionData(_StreamingData):
         self._frames = clip.length
         row_of = {str(video): row for row, video in enumerate(data.videos["video_id"])}
         drawn = labels.assign(video=labels["video_id"].map(row_of))
-        frames = data.frames[data.frames["video_id"].isin(labels["video_id"].unique())]
+        frames = frames_of(data, labels["video_id"].unique())
         choose = LabelledClips(
             drawn,
             data.columns,

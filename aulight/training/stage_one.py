@@ -7,6 +7,7 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 
 from aulight import protocol
 from aulight.data.contents import forgotten, shown
+from aulight.data.labelled import frames_with_labels
 from aulight.data.loaders import ContrastiveData
 from aulight.data.opening import open_dataset
 from aulight.data.store import PreparedDataset
@@ -124,7 +125,7 @@ def learn(settings: PretrainSettings, folder: Path, typed: Sequence[str] = ()) -
 def _split(data: PreparedDataset, labelled: bool, settings: ProtocolSettings, fold: int) -> protocol.Split | None:
     """The subjects' parts; ``None`` where nobody is to be tested: no labels, and no split of the dataset's own."""
     if labelled:
-        subjects = protocol.labelled_subjects(data.labels, data.frames, data.videos)
+        subjects = protocol.labelled_subjects(data.labels, frames_with_labels(data), data.videos)
         return protocol.split(data.videos, data.name, fold=fold, labelled=subjects, **settings.model_dump())
     if settings.name == "own" and "split" in data.videos:
         return protocol.split(data.videos, data.name, fold=fold, **settings.model_dump())
