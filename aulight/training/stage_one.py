@@ -12,7 +12,7 @@ from aulight.data.loaders import ContrastiveData
 from aulight.data.opening import open_dataset
 from aulight.data.store import PreparedDataset
 from aulight.runs.former import as_begun, augmented_as_begun
-from aulight.runs.record import DatasetRecord, ProtocolRecord
+from aulight.runs.record import MOST_NAMES, DatasetRecord, ProtocolRecord
 from aulight.runs.run import Run
 from aulight.settings.data import ProtocolSettings
 from aulight.settings.pretrain import PretrainSettings
@@ -65,7 +65,9 @@ def learn(settings: PretrainSettings, folder: Path, typed: Sequence[str] = ()) -
             seed=settings.seed,
             dataset=DatasetRecord(name=data.name, fingerprint=data.fingerprint, videos=len(rows)),
             protocol=ProtocolRecord(
-                name=split.name if split else None, fold=split.fold if split else None, stage_one=subjects
+                name=split.name if split else None,
+                fold=split.fold if split else None,
+                stage_one=subjects if len(subjects) <= MOST_NAMES else None,
             ),
         )
         stage = ContrastiveStage(

@@ -12,6 +12,8 @@ import yaml
 
 from aulight import protocol
 from aulight.data.store import PreparedDataset
+from aulight.foreign.yaml import MOST_VALUES, read_yaml
+from aulight.runs.record import MOST_NAMES
 from tests.data.formats import segments
 
 Command = Callable[..., Any]
@@ -82,3 +84,16 @@ def test_needs_no_labels(
     record = yaml.safe_load((tmp_path / "runs" / "run" / "run.yaml").read_text())
     assert len(record["protocol"]["stage_one"]) == record["dataset"]["videos"] == subjects
     assert "probe/icc" not in pd.read_csv(tmp_path / "runs" / "run" / "metrics.csv")
+
+
+def test_a_record_names_no_more_people_than_can_be_read(
+    aulight: Command, tiny_pretrain: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint, by which stage two refuses to test on them, names all; most can be read, by their number."""
+    assert MOST_NAMES < MOST_VALUES / 2
+    monkeypatch.setattr("aulight.training.stage_one.MOST_NAMES", 17)
+    outcome = aulight(*tiny_pretrain, f"root={tmp_path}", "name=run")
+    assert outcome.status == 0, outcome.err
+    assert read_yaml(tmp_path / "run" / "run.yaml")["protocol"]["stage_one"] is None
+    saved = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert len(saved["hyper_parameters"]["trained_on"]["subjects"]) == 18
