@@ -73,7 +73,9 @@ Numbers = npt.NDArray[np.int32]
 
 @lru_cache(maxsize=2)
 def _permutation(seed: int, turn: int, count: int) -> Numbers:
-    return np.random.default_rng([seed, turn]).permutation(np.arange(count, dtype=np.int32))
+    order = np.arange(count, dtype=np.int32)
+    np.random.default_rng([seed, turn]).shuffle(order)
+    return order
 
 
 def _in_turn(seed: int, number: int, count: int) -> int:

@@ -18,8 +18,8 @@ What is computed for VoxCeleb2 from measured rates comes last (:mod:`tests.bench
 """
 
 import argparse
-import gc
 import json
+import multiprocessing
 import pickle
 import resource
 import signal
@@ -155,9 +155,9 @@ def _measured(root: Path, workers: int, batches: int) -> Measured:
     first = time.perf_counter()
     read = sum(len(batch["clips"]) for batch in islice(loader, batches))
     last = time.perf_counter()
-    added = [process.memory_full_info().uss / 1e6 for process in psutil.Process().children()]
-    del remembered
-    gc.collect()
+    loaders = multiprocessing.active_children()
+    added = [psutil.Process(process.pid).memory_full_info().uss / 1e6 for process in loaders]
+    del remembered  # until here, as in a run
     return {
         "open": opened - begun,
         "busy": busy,
