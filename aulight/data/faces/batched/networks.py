@@ -1,7 +1,7 @@
 """The face landmarker's networks by torch, for several videos at once, on a GPU or on the CPU.
 
 What they give differs from LiteRT's in the last bits, and is the same whatever else is in a batch: batches always have
-the same size, and what is not asked for is zeros.
+the same size, and what is not asked for is zeros. On a CPU the last bits differ by the number of torch's threads.
 """
 
 from collections.abc import Sequence
@@ -83,7 +83,7 @@ class SharedNetworks:
 
     def _gave_up(self, error: RuntimeError) -> AulightError:
         problem = one_line(str(error).partition("\n")[0])
-        return AulightError(f"faces.device={self.device}: it gave up: {problem}; faces.device=cpu does without it")
+        return AulightError(f"the face networks cannot run on {self.device}: {problem}; faces.device=cpu does without torch")
 
 
 class VideoNetworks:
