@@ -72,6 +72,7 @@ class _Process:
 
     def submit(self, place: int, order: Order, job: Any) -> "Future[Any]":
         future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()  # so it cannot be cancelled
         with self._lock:
             if self.is_gone:
                 future.set_exception(BrokenProcessPool())
