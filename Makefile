@@ -82,7 +82,8 @@ bench-columns: $(INSTALLED) ## how far head pose, gaze and quality in the tables
 bench-clips: $(INSTALLED) ## what the key frames of prepared videos cost and gain; the rows of docs/files.md
 	$(BIN)/python tests/benchmarks/clips.py
 
-bench-gpu: $(INSTALLED) ## both stages on a GPU: frames/s, waiting, memory, share of its peak; 8 minutes, after the faces are drawn
+bench-gpu: $(INSTALLED) ## finding faces and both stages on a GPU: frames/s, waiting, memory, share of its peak; ten minutes, and the drawing of faces
+	$(BIN)/python tests/benchmarks/faces.py
 	$(BIN)/python tests/benchmarks/gpu.py --data $(DATA)
 
 bench-stats: $(INSTALLED) ## by simulation: how often intervals hold the truth, and p-values raise a false alarm

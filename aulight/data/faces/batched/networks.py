@@ -83,7 +83,9 @@ class SharedNetworks:
 
     def _gave_up(self, error: RuntimeError) -> AulightError:
         problem = one_line(str(error).partition("\n")[0])
-        return AulightError(f"the face networks cannot run on {self.device}: {problem}; faces.device=cpu does without torch")
+        return AulightError(
+            f"the face networks cannot run on {self.device}: {problem}; faces.device=cpu does without torch"
+        )
 
 
 class VideoNetworks:
