@@ -78,7 +78,7 @@ class Recipe:
     @property
     def by_torch(self) -> bool:
         """Whether torch runs the networks."""
-        return self.device != "cpu"
+        return self.finding is not None and self.device != "cpu"
 
     def record(self) -> dict[str, object]:
         """The recipe in plain values: ``source`` in ``dataset.yaml``."""

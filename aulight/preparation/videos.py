@@ -157,7 +157,7 @@ class VideoMaker:
     def __init__(self, recipe: Recipe, folder: Path, landmarker: Path | None, sharing: int) -> None:
         self._recipe, self._folder, self._landmarker = recipe, folder, landmarker
         self._shared = None
-        if recipe.finding is not None and recipe.by_torch:
+        if recipe.by_torch:
             import torch
 
             from aulight.data.faces.batched.networks import SharedNetworks  # with torch

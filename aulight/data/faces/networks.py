@@ -35,6 +35,18 @@ LANDMARKS, USED = 478, 146
 _ONE_AT_A_TIME = threading.Lock()
 
 
+def need_litert() -> None:
+    """Refuses to go on without LiteRT, which runs the networks and knows how their files are laid out.
+
+    Raises:
+        AulightError: When it is missing.
+    """
+    try:
+        import ai_edge_litert.interpreter  # noqa: F401
+    except (ImportError, OSError) as error:
+        raise AulightError(f'finding faces needs ai-edge-litert: pip install "aulight[faces]" ({error})') from error
+
+
 class FaceNetworks(Protocol):
     """The three networks, whoever runs them; to be used by one thread at a time."""
 
@@ -78,10 +90,7 @@ class Networks:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            import ai_edge_litert.interpreter  # noqa: F401
-        except (ImportError, OSError) as error:
-            raise AulightError(f'finding faces needs ai-edge-litert: pip install "aulight[faces]" ({error})') from error
+        need_litert()
         self.path = path
         self._started: dict[str, _Network] = {}
 

@@ -15,7 +15,7 @@ from aulight.data.faces.batched.gathering import Gathering
 from aulight.data.faces.batched.graph import UnknownNetworkError
 from aulight.data.faces.batched.module import LiteModule
 from aulight.data.faces.model_file import DETECTOR, EXPRESSIONS, MESH, network
-from aulight.data.faces.networks import BOX_VALUES, BOXES, LANDMARKS, SHAPES, Tensor
+from aulight.data.faces.networks import BOX_VALUES, BOXES, LANDMARKS, SHAPES, Tensor, need_litert
 from aulight.data.video.types import Frames
 from aulight.errors import AulightError, one_line
 
@@ -39,10 +39,11 @@ class SharedNetworks:
         device: As torch names it.
 
     Raises:
-        AulightError: When the file is not a face landmarker, or the device cannot be used.
+        AulightError: When LiteRT is missing, the file is not a face landmarker, or the device cannot be used.
     """
 
     def __init__(self, path: Path, device: str) -> None:
+        need_litert()
         self.device = torch.device(device)
         try:
             self._modules = {name: _loaded(path, name).to(self.device) for name in SHAPES}
@@ -71,7 +72,7 @@ class SharedNetworks:
         exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         try:
             with torch.inference_mode(), exact:
-                values = torch.from_numpy(batch).to(self.device, torch.float32, copy=True)
+                values = torch.from_numpy(batch).to(self.device).to(torch.float32)  # bytes travel
                 if name == DETECTOR:
                     values = values.div_(127.5).sub_(1)
                 elif name == MESH:
