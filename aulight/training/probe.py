@@ -18,7 +18,7 @@ from aulight.scoring.agreement import icc, mean
 from aulight.scoring.ridge import ridge
 from aulight.settings.data import OnError
 from aulight.settings.training import ClipSettings
-from aulight.training.contrastive import ContrastiveStage
+from aulight.training.pretraining import Pretraining
 
 CHUNK = 64
 """Frames at a time."""
@@ -72,7 +72,7 @@ class Probe(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Fits and scores, every ``every_epochs`` epochs."""
-        assert isinstance(pl_module, ContrastiveStage)
+        assert isinstance(pl_module, Pretraining)
         if (trainer.current_epoch + 1) % self.every_epochs or not trainer.is_global_zero:
             return
         encoder = pl_module.encoder

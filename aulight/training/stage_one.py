@@ -15,7 +15,7 @@ from aulight.runs.record import DatasetRecord, ProtocolRecord
 from aulight.runs.run import Run
 from aulight.settings.data import ProtocolSettings
 from aulight.settings.pretrain import PretrainSettings
-from aulight.training.contrastive import ContrastiveStage
+from aulight.training.objectives import built
 from aulight.training.probe import Probe
 from aulight.training.progress import duration, report_skipped
 from aulight.training.resuming import LastMetrics
@@ -67,7 +67,7 @@ def learn(settings: PretrainSettings, folder: Path, typed: Sequence[str] = ()) -
                 name=split.name if split else None, fold=split.fold if split else None, stage_one=subjects
             ),
         )
-        stage = ContrastiveStage(
+        stage = built(
             settings.encoder,
             settings.objective,
             settings.optim,

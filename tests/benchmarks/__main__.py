@@ -415,9 +415,9 @@ def stage_and_data(command: str, config: dict[str, Any], root: Path, steps: int)
     from aulight.settings.augment import AugmentSettings
     from aulight.settings.finetune import FinetuneOptimSettings
     from aulight.settings.model import NetworkSettings
-    from aulight.settings.objective import ObjectiveSettings
+    from aulight.settings.objective import ContrastiveSettings
     from aulight.settings.training import ClipSettings, OptimSettings
-    from aulight.training.contrastive import ContrastiveStage
+    from aulight.training.contrastive import Contrastive
     from aulight.training.regression import RegressionStage
 
     data, size = PreparedDataset(root), config["model"]["size"]
@@ -433,9 +433,9 @@ def stage_and_data(command: str, config: dict[str, Any], root: Path, steps: int)
     }
     if command == "pretrain":
         rows, views = data.rows(split.stage_one), config["objective"]["views"]
-        stage_one = ContrastiveStage(
+        stage_one = Contrastive(
             NetworkSettings(**config["model"]),
-            ObjectiveSettings(**config["objective"]),
+            ContrastiveSettings(**config["objective"]),
             OptimSettings(**config["optim"]),
         )
         return stage_one, ContrastiveData(data, rows, clip, augment, views=views, **common)
