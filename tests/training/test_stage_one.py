@@ -38,6 +38,9 @@ def test_what_a_run_leaves_behind(pretrained: Path, smoke_data: Path) -> None:
     [
         ["objective=predictive"],
         ["objective=dense", "model=resnet_tiny_convgru"],
+        ["objective=vicreg"],
+        ["objective=byol", "objective.predictive=0.0"],
+        ["objective=masked", "model=resnet_tiny_convgru"],
         ["model=seresnet_tiny", "model.norm=group"],
         ["model.temporal=none", "objective=predictive"],
         ["augment=none"],
