@@ -23,8 +23,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install check test test-precision test-slow test-faults test-slurm test-all bench bench-columns bench-clips \
-	bench-gpu bench-stats reproduce reproduce-full reproduce-avatars smoke default-model default-model-score reproduce-disfa \
-	reproduce-bp4d rehearse-disfa rehearse-bp4d data faces readable report clean
+	bench-scale bench-gpu bench-stats reproduce reproduce-full reproduce-avatars smoke default-model default-model-score \
+	reproduce-disfa reproduce-bp4d rehearse-disfa rehearse-bp4d data faces readable report clean
 
 help: ## list the targets
 	@echo "usage: make <target>"
@@ -82,7 +82,11 @@ bench-columns: $(INSTALLED) ## how far head pose, gaze and quality in the tables
 bench-clips: $(INSTALLED) ## what the key frames of prepared videos cost and gain; the rows of docs/files.md
 	$(BIN)/python tests/benchmarks/clips.py
 
-bench-gpu: $(INSTALLED) ## both stages on a GPU: frames/s, waiting, memory, share of its peak; 8 minutes, after the faces are drawn
+bench-scale: $(INSTALLED) ## what a million simulated videos cost: opening, memory, loader; the rows of docs/scale.md
+	$(BIN)/python tests/benchmarks/scale.py
+
+bench-gpu: $(INSTALLED) ## finding faces and both stages on a GPU: frames/s, waiting, memory, share of its peak; 8 minutes, after the faces are drawn
+	$(BIN)/python tests/benchmarks/faces.py
 	$(BIN)/python tests/benchmarks/gpu.py --data $(DATA)
 
 bench-stats: $(INSTALLED) ## by simulation: how often intervals hold the truth, and p-values raise a false alarm

@@ -1,9 +1,20 @@
-"""Facts of the datasets that are known by name: what DISFA and BP4D code, of whom, and how they are tested."""
+"""Facts of the datasets that are known by name: what DISFA and BP4D code, of whom, and how they are tested.
+
+And by what people and videos are known again in other datasets: by names and by digests.
+"""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
 
 from aulight.spelling import fold
+
+DIGITS = 16
+"""Digits of a digest that are kept: among a million videos two are taken for one with a chance of one in 10 million."""
+
+Digests = npt.NDArray[np.bytes_]
 
 DISFA_AUS: tuple[int, ...] = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
 
@@ -62,7 +73,13 @@ def collection(dataset: str, format: str = "", folder: str = "", videos: Iterabl
     if re.search(_DISFA_PLUS, name) or any(re.fullmatch(f"({_DISFA_PLUS}){_DATA}", part) for part in folders):
         return "disfa+"
     disfa = "disfa" in name or format == "disfa" or any(re.fullmatch(f"disfa{_DATA}", part) for part in folders)
-    return "disfa" if disfa or any(re.search(r"videosn\d{3}_comp", fold(video)) for video in videos) else name
+    return "disfa" if disfa or any(map(_of_disfa, videos)) else name
+
+
+def _of_disfa(video: str) -> bool:
+    if video.isascii() and video.isprintable() and "comp" not in video.lower():  # for a million names
+        return False
+    return re.search(r"videosn\d{3}_comp", fold(video)) is not None
 
 
 def _plain(name: str) -> str:
@@ -73,3 +90,48 @@ def person(subject: str, collection: str) -> str:
     """What is equal for all names of a person: people of DISFA have numbers, which its files are named by."""
     number = re.search(r"sn0*(\d+)", fold(subject)) if collection == "disfa" else None
     return f"sn{number[1]}" if number else fold(subject)
+
+
+def digests(names: str | Sequence[str] | Sequence[Sequence[str]]) -> Digests:
+    """The first digits of digests, as numpy keeps them: Python's own texts of a million videos take a gigabyte.
+
+    Args:
+        names: The digests; or one text of those digits of them all.
+    """
+    return np.frombuffer(names.encode(), f"S{DIGITS}") if isinstance(names, str) else np.array(names, f"S{DIGITS}")
+
+
+def in_common(contents: Digests, others: Digests) -> npt.NDArray[np.bool_]:
+    """Which videos have one of some digests.
+
+    Args:
+        contents: ``(videos, digests)``, empty where less is known of a video.
+        others: ``(n,)``.
+    """
+    found: npt.NDArray[np.bool_] = (np.isin(contents, others) & (contents != b"")).any(axis=1)
+    return found
+
+
+def in_two_parts(contents: Digests, part: npt.NDArray[np.int64]) -> tuple[int, int] | None:
+    """Places of the first video that has a digest in common with one of another part before it, and of that one.
+
+    Args:
+        contents: ``(videos, digests)``, empty where less is known of a video.
+        part: ``(videos,)`` which each is in; -1: in none, and it is not looked at.
+    """
+    place, which = np.nonzero((contents != b"") & (part >= 0)[:, None])
+    if not len(place):
+        return None
+    found = contents[place, which]
+    order = np.argsort(found, kind="stable")
+    begins = np.flatnonzero(np.append(True, found[order][1:] != found[order][:-1]))  # of the occurrences of a digest
+    parts = part[place[order]]
+    mixed = np.minimum.reduceat(parts, begins) != np.maximum.reduceat(parts, begins)
+    doubtful = place[order][np.repeat(mixed, np.diff(begins, append=len(order)))]  # few, if any
+    first = dict[bytes, int]()
+    for at in np.unique(doubtful).tolist():
+        for digest in sorted({*contents[at].tolist()} - {b""}):
+            other = first.setdefault(digest, at)
+            if part[at] != part[other]:
+                return at, other
+    return None

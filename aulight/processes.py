@@ -156,13 +156,18 @@ def deaf_to(name: str) -> Iterator[None]:
 
 
 def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    begin_process()
+    if start is not None:
+        start(*arguments)
+
+
+def begin_process() -> None:
+    """Makes this process one that works for its parent: it ends with it, is deaf to Ctrl-C, and OpenCV has a thread."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     import cv2  # not by every process that counts its CPUs
 
     cv2.setNumThreads(1)
-    if start is not None:
-        start(*arguments)
 
 
 def _die_with_parent() -> None:

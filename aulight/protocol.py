@@ -12,7 +12,8 @@ from typing import NotRequired, TypedDict
 import numpy as np
 import pandas as pd
 
-from aulight.datasets import BP4D_SUBJECTS, BP4D_TESTS, DISFA_SUBJECTS, DISFA_TESTS, collection, person
+from aulight import datasets
+from aulight.datasets import Digests, collection, person
 from aulight.errors import AulightError
 from aulight.facs import is_column
 from aulight.spelling import ambiguous, exactly
@@ -106,7 +107,7 @@ def split(
     usable = [subject for subject in subjects if labelled is None or subject in set(labelled)]
     notes = []
     if name in ("disfa", "bp4d"):
-        known = DISFA_SUBJECTS if name == "disfa" else BP4D_SUBJECTS
+        known = datasets.DISFA_SUBJECTS if name == "disfa" else datasets.BP4D_SUBJECTS
         if strangers := [subject for subject in subjects if subject not in known]:
             raise AulightError(
                 f"dataset {dataset}: subject {strangers[0]} is none of protocol {name} ({min(known)} to {max(known)}); "
@@ -148,9 +149,9 @@ def _check_fold(name: str, fold: int, folds: int) -> None:
 def _tests(subjects: list[str], dataset: str, name: str, folds: int, seed: int) -> Sequence[Iterable[str]]:
     """Test subjects of every fold; ``disfa`` and ``bp4d`` may name some that are not among ``subjects``."""
     if name == "disfa":
-        return DISFA_TESTS
+        return datasets.DISFA_TESTS
     if name == "bp4d":
-        return BP4D_TESTS
+        return datasets.BP4D_TESTS
     if name == "loso":
         return [[subject] for subject in subjects]
     if not 2 <= folds <= len(subjects):
@@ -193,14 +194,14 @@ def own_split(videos: pd.DataFrame, name: str) -> Split:
 class TrainedOn(TypedDict):
     """What stage one saw, as its checkpoint says it: as :class:`Shown`, ``contents`` all together, sorted.
 
-    ``steps_s`` are the shortest and the longest time from one sample of a clip to the next, in seconds. One of an
-    earlier aulight lacks the last three.
+    ``contents`` are one text, which loads at once for a million videos, and a list of an earlier aulight; ``steps_s``
+    the shortest and the longest time from one sample of a clip to the next. An earlier aulight lacks the last three.
     """
 
     dataset: str
     subjects: list[str]
     collection: NotRequired[str]
-    contents: NotRequired[list[str]]
+    contents: NotRequired[str | list[str]]
     steps_s: NotRequired[list[float]]
 
 
@@ -213,22 +214,23 @@ class Shown:
         collection: Of the people, for all that is known (:func:`collection`).
         videos: The videos' names.
         subjects: Who is in each.
-        contents: Of each the digests by which it is known again, whatever it and its dataset are called.
+        contents: ``(videos, digests)``, by which each is known again, whatever it is called; empty where not known.
     """
 
     dataset: str
     collection: str
-    videos: tuple[str, ...]
-    subjects: tuple[str, ...]
-    contents: tuple[frozenset[str], ...]
+    videos: pd.Series
+    subjects: pd.Series
+    contents: Digests
 
     def trained_on(self) -> TrainedOn:
         """What stage one says that has seen them."""
+        known = np.unique(self.contents)
         return {
             "dataset": self.dataset,
-            "subjects": sorted(set(self.subjects)),
+            "subjects": sorted(self.subjects.unique().tolist()),
             "collection": self.collection,
-            "contents": sorted(frozenset().union(*self.contents)),
+            "contents": known[known != b""].tobytes().decode(),
         }
 
 
@@ -247,18 +249,15 @@ def check_contents(shown: Shown, split: Split) -> None:
     Raises:
         AulightError: When there is one, naming it.
     """
-    parts = {**dict.fromkeys(split.stage_one, "training")}
+    parts = dict.fromkeys(split.stage_one, "training")
     parts |= {name: part for part in ("validation", "test") for name in getattr(split, part)}
-    first: dict[str, int] = {}
-    for place, (video, subject) in enumerate(zip(shown.videos, shown.subjects, strict=True)):
-        for digest in sorted(shown.contents[place]) if subject in parts else ():
-            other = first.setdefault(digest, place)
-            if parts[subject] != parts[shown.subjects[other]]:
-                raise AulightError(
-                    f"dataset {shown.dataset}: {video} (subject {subject}, {parts[subject]}) is the same video as "
-                    f"{shown.videos[other]} (subject {shown.subjects[other]}, {parts[shown.subjects[other]]}); give "
-                    "both one subject, or leave one of them out"
-                )
+    part = shown.subjects.map(parts)
+    if (pair := datasets.in_two_parts(shown.contents, pd.factorize(part)[0])) is not None:
+        one, other = (f"{shown.videos.iat[at]} (subject {shown.subjects.iat[at]}, {part.iat[at]})" for at in pair)
+        raise AulightError(
+            f"dataset {shown.dataset}: {one} is the same video as {other}; give both one subject, or leave one of them "
+            "out"
+        )
 
 
 def check_stage_one(trained_on: TrainedOn, shown: Shown, split: Split) -> Origin:
@@ -286,14 +285,13 @@ def check_stage_one(trained_on: TrainedOn, shown: Shown, split: Split) -> Origin
             "be no test of new faces; run stage one on other videos"
         )
     seen = {person(name, now) for name in trained_on["subjects"]}
-    contents = frozenset(trained_on.get("contents", ()))
+    contents = datasets.digests(trained_on.get("contents", ""))
     for part in ("test", "validation"):
-        held_out, known = set(getattr(split, part)), set[str]()
-        for video, subject, content in zip(shown.videos, shown.subjects, shown.contents, strict=True):
-            if subject not in held_out:
-                continue
+        held_out, known = shown.subjects.isin(list(getattr(split, part))).to_numpy(bool), set[str]()
+        same = datasets.in_common(shown.contents[held_out], contents)
+        for video, subject, again in zip(shown.videos[held_out], shown.subjects[held_out], same, strict=True):
             # a subject may have got its name since then: until it has one, a video is a subject of its own
-            if contents & content or (before == now and {person(subject, now), person(video, now)} & seen):
+            if again or (before == now and {person(subject, now), person(video, now)} & seen):
                 known.add(subject)
         if known:
             more = f" and {len(known) - 1} more" if len(known) > 1 else ""

@@ -41,7 +41,7 @@ from aulight.drawing import timeline
 from aulight.drawing.annotate import Shown, annotate
 
 MODEL = os.environ.get("AULIGHT_MODEL", "../runs/reproduce/finetune/synthetic-fold1-pretrained-1.0-seed0")
-VIDEO = Path(os.environ.get("AULIGHT_VIDEO", "../data/synthetic-default-seed0/videos/test_00600.mp4"))
+VIDEO = Path(os.environ.get("AULIGHT_VIDEO", "../clip.mp4"))
 
 for path in (*([] if MODEL == "default" else [Path(MODEL)]), VIDEO):
     if not path.exists():

@@ -34,6 +34,7 @@ from aulight.cli.main import main
 from aulight.data.synthetic.dataset import generate, render_video
 from aulight.datasets import BP4D_AUS, DISFA_AUS
 from aulight.nets.precision import AUTO, choose
+from tests.data.formats import unpack
 
 Frames = npt.NDArray[np.uint8]
 
@@ -55,6 +56,16 @@ def smoke_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not root.exists():
             generate(root, "smoke", workers=2)
     return root
+
+
+@pytest.fixture(scope="session")
+def smoke_videos(smoke_data: Path) -> Path:
+    """A folder with its videos as a file each, ``test_00021.mp4``; not to be changed."""
+    folder = smoke_data.parents[1] / "smoke videos"
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            unpack(smoke_data, folder.with_suffix(".made")).rename(folder)
+    return folder
 
 
 class Outcome(NamedTuple):

@@ -77,9 +77,9 @@ def test_label_efficiency_without_a_report(tmp_path: Path, monkeypatch: pytest.M
         run("label_efficiency")
 
 
-def test_predict_with_a_real_model(finetuned: Path, smoke_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predict_with_a_real_model(finetuned: Path, smoke_videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Oracle: the model's own table of the video; the notebook's last cell compares explained frames with its own."""
-    video = min((smoke_data / "videos").glob("test_*.mp4"))
+    video = min(smoke_videos.glob("test_*.mp4"))
     monkeypatch.setenv("AULIGHT_MODEL", str(finetuned))
     monkeypatch.setenv("AULIGHT_VIDEO", str(video))
     monkeypatch.delenv("MPLBACKEND")

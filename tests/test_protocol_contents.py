@@ -18,6 +18,7 @@ from aulight.data.marks import MARK
 from aulight.data.noted import NOTED
 from aulight.data.video.write import write_video
 from aulight.files import write_table, write_yaml
+from tests.data.formats import as_format_1
 
 Command = Callable[..., Any]
 Frames = npt.NDArray[np.uint8]
@@ -136,6 +137,7 @@ def test_the_same_videos_in_other_containers_under_other_names(lab: Lab, suffix:
 def test_the_prepared_faces_as_raw_videos(lab: Lab, tmp_path: Path) -> None:
     """They are marked, and so left out; those that an earlier aulight made are known by their content."""
     lab.prepare("unmarked")
+    as_format_1(lab.data / "unmarked")
     for path in (lab.data / "unmarked" / "videos").iterdir():
         path.write_bytes(path.read_bytes().replace(MARK.encode(), b"?" * len(MARK)))
     _forget(lab.data / "unmarked")
@@ -171,7 +173,7 @@ def test_a_checkpoint_that_does_not_tell_what_it_saw(lab: Lab, tmp_path: Path) -
     saved = torch.load(lab.folder / "pretrain" / "everybody" / "checkpoints" / "last.ckpt", weights_only=True)
     seen = saved["hyper_parameters"]["trained_on"]
     assert seen.pop("collection") == "mine"
-    assert len(seen.pop("contents")) == 3 * len(WHO)
+    assert len(seen.pop("contents")) == 16 * 3 * len(WHO)
     assert len(set(seen.pop("steps_s"))) == 1
     assert seen == {"dataset": "mine", "subjects": sorted(name.replace("/", "__").replace(" ", "_") for name in WHO)}
     torch.save(saved, tmp_path / "old.ckpt")
@@ -229,6 +231,7 @@ def test_a_sweep_of_which_one_run_would_test_whom_stage_one_saw_begins_none(lab:
 def test_one_video_in_two_parts_of_a_dataset_of_an_earlier_aulight(lab: Lab, command: str, tmp_path: Path) -> None:
     root = shutil.copytree(lab.data / "mine", tmp_path / "twice")
     lab.prepare("twice", f"data.root={root}", known=True)
+    as_format_1(root)
     _forget(root)
     (root / "videos" / "x2.mp4").unlink()
     shutil.copy(root / "videos" / "x3.mp4", root / "videos" / "x2.mp4")

@@ -16,6 +16,7 @@ import yaml
 from aulight import protocol
 from aulight.data.store import PreparedDataset
 from aulight.files import write_table
+from tests.data.formats import point, segments
 
 Command = Callable[..., Any]
 
@@ -129,12 +130,9 @@ def test_test_labels_change_no_weight_when_few_frames_are_labelled_and_folds_are
 
 def _exchange(data: PreparedDataset, rows: npt.NDArray[np.int64]) -> None:
     """Shows another face in each of these videos: that of the next one."""
-    paths = [data.path(int(row)) for row in rows]
-    assert len({path.read_bytes() for path in paths}) > 1
-    for path in paths:
-        path.rename(path.with_suffix(".old"))
-    for path, other in zip(paths, [*paths[1:], paths[0]], strict=True):
-        other.with_suffix(".old").rename(path)
+    places = [int(row) for row in rows]
+    assert len({segments(data, row)[0] for row in places}) > 1
+    point(data, dict(zip(places, [*places[1:], places[0]], strict=True)))
 
 
 @pytest.mark.parametrize("part", ["validation", "test"])

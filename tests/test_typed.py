@@ -85,7 +85,7 @@ NOT_RUN = {
         "source .venv/bin/activate": Reason.INSTALL,
         "aulight predict model=model.aulight input=webcam:0": Reason.WEBCAM,
         "aulight predict model=runs/reproduce/finetune/synthetic-fold1-pretrained-0.02-seed0 "
-        "input=data/synthetic-default-seed0/videos/test_00568.mp4 overlay=true": Reason.REPRODUCED,
+        "input=test_00568/00000.mp4 overlay=true": Reason.REPRODUCED,
     },
     "remote.md": {
         'pip install "aulight[s3]"': Reason.INSTALL,

@@ -1,4 +1,4 @@
-"""Streams batches of clips, and whole videos in pieces, from prepared mp4 files."""
+"""Streams batches of clips, and whole videos in pieces, from prepared videos."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NotRequired, TypedDict, cast, final
@@ -13,6 +13,7 @@ from aulight.data.augment import Augmentation
 from aulight.data.clips import Clip, timelines
 from aulight.data.composed import on_device
 from aulight.data.draws import DRAWN, Draws
+from aulight.data.labelled import frames_of
 from aulight.data.store import PreparedDataset
 from aulight.data.video.prepared import ReaderCache, stream_frames
 from aulight.errors import AulightError, VideoError
@@ -152,7 +153,7 @@ class ClipBatches(Dataset[ClipBatch]):
         on_error: OnError,
         decord: bool = False,
     ) -> None:
-        self.paths = [data.file(row) for row in range(len(data.videos))]
+        self.paths = data.files
         self.lengths, self.people = data.videos["frames"].to_numpy(), data.people
         self.choose, self.augment, self.views, self.seed, self.on_error = choose, augment, views, seed, on_error
         self.readers = ReaderCache(size=size, decord=decord)
@@ -165,6 +166,7 @@ class ClipBatches(Dataset[ClipBatch]):
                 reader = self.readers.get(self.paths[clip.video], int(self.lengths[clip.video]))
                 return clip, reader.read(clip.frames)
             except VideoError as error:
+                self.paths.refuse_changed(clip.video)
                 if self.on_error == "raise":
                     raise
                 skipped.append(str(error))
@@ -222,10 +224,10 @@ class WholeVideos(IterableDataset[Piece]):
         world: int = 1,
     ) -> None:
         row_of = {str(data.videos["video_id"].iat[int(row)]): int(row) for row in rows[rank::world]}
-        of_video = timelines(data.frames[data.frames["video_id"].isin(row_of)], data.elsewhere)
+        of_video = timelines(frames_of(data, row_of), data.elsewhere)
         labels = data.labels[data.labels["video_id"].isin(row_of)]
         labels_of = {str(video): table for video, table in labels.groupby("video_id")}
-        self.videos = []
+        self.videos, self.files = [], data.files
         for video, row in row_of.items():
             targets = np.full((len(of_video[video].times), len(data.aus)), np.nan, dtype=np.float32)
             if video in labels_of:
@@ -257,6 +259,7 @@ class WholeVideos(IterableDataset[Piece]):
                     }
                     start = stop
             except VideoError as error:
+                self.files.refuse_changed(row)
                 if self.on_error == "raise":
                     raise
                 yield {"video": row, "start": start, "error": str(error)}

@@ -67,9 +67,15 @@ def timelines(frames: pd.DataFrame, elsewhere: Mapping[str, Sequence[int]]) -> d
     return found
 
 
+Numbers = npt.NDArray[np.int32]
+"""Rows, frames: half the memory of Python's own size, and of a million videos each loader process has some."""
+
+
 @lru_cache(maxsize=2)
-def _permutation(seed: int, turn: int, count: int) -> Indices:
-    return np.random.default_rng([seed, turn]).permutation(count)
+def _permutation(seed: int, turn: int, count: int) -> Numbers:
+    order = np.arange(count, dtype=np.int32)
+    np.random.default_rng([seed, turn]).shuffle(order)
+    return order
 
 
 def _in_turn(seed: int, number: int, count: int) -> int:
@@ -115,9 +121,9 @@ class UnlabelledClips:
         if long_enough.empty:
             raise AulightError(f"clip.length={length}: no run of that many frames with a face in any video")
         self.length, self.stride, self.clips_per_epoch, self.seed = length, stride, clips_per_epoch, seed
-        self._start = long_enough["start"].to_numpy()
-        self._stop = long_enough["stop"].to_numpy()
-        self._videos, first = np.unique(long_enough["video"].to_numpy(), return_index=True)
+        self._start = long_enough["start"].to_numpy(np.int32)
+        self._stop = long_enough["stop"].to_numpy(np.int32)
+        self._videos, first = np.unique(long_enough["video"].to_numpy(np.int32), return_index=True)
         self._first = np.append(first, len(long_enough))  # runs of video v: _first[v] .. _first[v + 1]
         of_video = np.ones(len(self._videos)) if rates is None else rates[self._videos]
         self._rate = np.where(np.abs(of_video - 1) < SAME_RATE, 1.0, of_video)

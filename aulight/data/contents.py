@@ -1,19 +1,18 @@
 """By what the videos of a prepared dataset are known again, whatever they and their dataset are called."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from aulight.data.noted import DIGESTS
-from aulight.data.remote.shelf import RemoteFile
+from aulight.data.places import Place, Segments
 from aulight.data.store import PreparedDataset
 from aulight.data.video.digest import digest
-from aulight.datasets import collection
+from aulight.datasets import DIGITS, Digests, collection, digests
 from aulight.protocol import Shown
-
-LENGTH = 16
-"""Digits of a digest that are kept: among a million videos two are taken for one with a chance of one in 10 million."""
 
 
 def shown(data: PreparedDataset, rows: npt.NDArray[np.int64] | None = None) -> Shown:
@@ -32,24 +31,34 @@ def shown(data: PreparedDataset, rows: npt.NDArray[np.int64] | None = None) -> S
     """
     videos = data.videos if rows is None else data.videos.iloc[rows]
     table = videos.reindex(columns=DIGESTS)
-    contents = list[list[str]]()
-    for row, (source, pictures, file) in zip(
-        range(len(data.videos)) if rows is None else rows, table.itertuples(index=False), strict=True
-    ):
-        noted = [name for name in (source, pictures, file) if isinstance(name, str)]
-        contents.append(noted if isinstance(file, str) else [*noted, _digest(data.file(int(row)))])
-    made, names = data.meta.get("source") or {}, tuple(videos["video_id"].astype(str))
+    contents = np.stack([_noted(table[name]) for name in DIGESTS], axis=1)
+    prepared = contents[:, DIGESTS.index("file_sha256")]
+    for place in np.flatnonzero(prepared == b""):
+        prepared[place] = _digest(data.file(int(place if rows is None else rows[place])))[:DIGITS]
+    made, names = data.meta.get("source") or {}, videos["video_id"].astype(str)
     return Shown(
         dataset=data.name,
         collection=collection(data.name, str(made.get("format", "")), str(made.get("folder", "")), names),
         videos=names,
-        subjects=tuple(videos["subject"].astype(str)),
-        contents=tuple(frozenset(name[:LENGTH] for name in known) for known in contents),
+        subjects=videos["subject"].astype(str),
+        contents=contents,
     )
 
 
-def _digest(file: Path | RemoteFile) -> str:
-    return digest(file) if isinstance(file, Path) else file.digest()
+def _noted(column: pd.Series) -> Digests:
+    """Digests of a column; empty where there is none."""
+    if not pd.api.types.is_string_dtype(column):
+        return digests([""] * len(column))
+    return digests(column.str[:DIGITS].fillna("").tolist())
+
+
+def _digest(place: Place) -> str:
+    if isinstance(place, Segments):  # whose file is noted when it is packed
+        found = hashlib.sha256()
+        for part in place.parts:
+            found.update(part.read())
+        return found.hexdigest()
+    return digest(place) if isinstance(place, Path) else place.digest()
 
 
 def forgotten(data: PreparedDataset) -> str | None:

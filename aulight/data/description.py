@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from aulight.errors import AulightError, one_line
 from aulight.foreign.yaml import read_yaml
 
-FORMAT = 1
-"""Version of the layout; a reader refuses a newer one."""
+FORMAT = 2
+"""Version of the layout that is written; a reader refuses a newer one. Format 1 has a file a video."""
 
 DESCRIPTION = "dataset.yaml"
 
@@ -39,6 +39,8 @@ class DatasetDescription(TypedDict, total=False):
         frames: How many, of all videos.
         subjects: How many.
         revision: How often its tables were replaced; not there where never.
+        fingerprint: Of the tables as they were written; format 1 has none, nor the next.
+        tables: By which they are known (:class:`aulight.data.fingerprint.Noted`).
     """
 
     format: int
@@ -54,6 +56,8 @@ class DatasetDescription(TypedDict, total=False):
     frames: int
     subjects: int
     revision: int
+    fingerprint: str
+    tables: dict[str, str]
 
 
 _Number = Annotated[int, Field(ge=0)]
@@ -62,7 +66,7 @@ _Number = Annotated[int, Field(ge=0)]
 class _Described(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
-    format: _Number
+    format: Annotated[int, Field(ge=1)]
     name: str | int | float
     aus: list[Annotated[int, Field(ge=1, le=99)]]
     fps: Annotated[float, Field(gt=0)]
@@ -75,6 +79,8 @@ class _Described(BaseModel):
     skipped_stamps: dict[str, list[int]] = {}
     subjects: _Number = 0
     revision: _Number = 0
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")] | None = None
+    tables: dict[str, str] = {}
 
 
 def is_store(folder: Path) -> bool:

@@ -19,6 +19,7 @@ from aulight.data.augment import Augmentation
 from aulight.data.batches import ClipBatch, ClipBatches, EpochBatches, Piece, WholeVideos, augmented
 from aulight.data.clips import LabelledClips, UnlabelledClips, timelines
 from aulight.data.draws import DRAWN_BYTES
+from aulight.data.labelled import frames_of
 from aulight.data.store import PreparedDataset
 from aulight.processes import LOCKS, has_locks
 from aulight.settings.augment import AugmentSettings
@@ -253,9 +254,10 @@ class RegressionData(_StreamingData):
     ) -> None:
         super().__init__(batch_size, batches_per_epoch, workers, on_error)
         self._frames = clip.length
-        row_of = {str(video): row for row, video in enumerate(data.videos["video_id"])}
-        drawn = labels.assign(video=labels["video_id"].map(row_of))
-        frames = data.frames[data.frames["video_id"].isin(labels["video_id"].unique())]
+        self._names = pd.Index(data.videos["video_id"])
+        drawn = labels.assign(video=self._names.get_indexer(labels["video_id"]))
+        row_of = dict(zip(drawn["video_id"], drawn["video"].tolist(), strict=True))
+        frames = frames_of(data, row_of)
         choose = LabelledClips(
             drawn,
             data.columns,
@@ -268,7 +270,6 @@ class RegressionData(_StreamingData):
         )
         self._train = ClipBatches(data, choose, Augmentation(augment), 1, size, seed, self.on_error, decord)
         self._data, self._rows, self._size, self._chunk = data, {"validation": validation, "test": test}, size, chunk
-        self._row_of = row_of
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of :class:`ClipBatches` with one view."""
@@ -276,7 +277,7 @@ class RegressionData(_StreamingData):
 
     def rows_of(self, videos: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
         """Rows of the dataset's videos, by their names."""
-        return np.array([self._row_of[str(video)] for video in videos], np.int64)
+        return np.asarray(self._names.get_indexer(videos.astype(object)), np.int64)
 
     def whole_videos(self, rows: npt.NDArray[np.int64]) -> DataLoader[Any]:
         """Pieces of this process's share of some videos (:class:`WholeVideos`)."""

@@ -56,3 +56,15 @@ def runs(numbers: Numbers, seen: npt.NDArray[np.bool_]) -> Numbers:
     starts = np.flatnonzero(seen & ~follows[:-1])
     stops = np.flatnonzero(seen & ~follows[1:]) + 1
     return np.stack([starts, stops], axis=1)
+
+
+def runs_of(numbers: Numbers, confidence: npt.NDArray[np.float32], row: int) -> Numbers:
+    """The same of a video of a table: ``(runs, 3)`` int64, its row, start and stop.
+
+    Args:
+        numbers: As for :func:`usual_step`.
+        confidence: ``(frames,)``, 0 where there is no face.
+        row: The video's.
+    """
+    found: Numbers = np.insert(runs(numbers, confidence > 0), 0, row, axis=1).astype(np.int64)
+    return found

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from aulight.data.state import State, refuse_changed
 from aulight.errors import VideoError
 
 
@@ -13,10 +14,12 @@ class Shards:
 
     Args:
         root: The folder.
+        opened: Of a dataset its state when it was opened: files that are not there any more since it has changed are no
+            damage to pass over. ``None``: of no dataset.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, opened: State = None) -> None:
+        self.root, self.opened = root, opened
 
     def read(self, shard: str, offset: int, size: int) -> bytes:
         """Some bytes of a file.
@@ -28,6 +31,7 @@ class Shards:
 
         Raises:
             VideoError: When they are not there.
+            AulightError: When the file is not, and the dataset has changed since it was opened.
         """
         path = self.root / shard
         try:
@@ -40,7 +44,13 @@ class Shards:
                 while len(found) < size and (more := file.read(size - len(found))):
                     found += more
         except FileNotFoundError:
+            self.refuse_changed()
             raise VideoError(f"{path}: no such video") from None
         except OSError as error:
             raise VideoError(f"{path}: cannot be read ({error.strerror})") from error
         return found
+
+    def refuse_changed(self) -> None:
+        """Raises AulightError when the dataset has changed since it was opened."""
+        if self.opened is not None:
+            refuse_changed(self.root, self.opened)

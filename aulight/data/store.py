@@ -1,72 +1,44 @@
-"""The prepared dataset on disk: tables, checks, fingerprint.
+"""The prepared dataset on disk: what is in it, checked when it is opened.
 
-``<root>/dataset.yaml``, ``videos.parquet``, ``frames.parquet``, ``labels.parquet`` (where there are labels) and
+``<root>/dataset.yaml``, ``videos.parquet``, ``frames.parquet``, ``labels.parquet`` (where there are labels),
+``index.parquet``, ``runs.parquet`` and ``shards/000000.tar`` ...; in place of the last three format 1 has
 ``videos/<video_id>.mp4``. A store is built under a temporary name and renamed when whole, so one that is there under
-its own name is complete. What writes it, and how its tables are replaced, is in :mod:`aulight.data.writer`.
+its own name is complete. :mod:`aulight.data.writer` writes it, :mod:`aulight.data.revising` replaces its tables.
 """
 
-import hashlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import itertools
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
-from aulight.data import fingerprint, row_groups, segments
-from aulight.data.description import DESCRIPTION, RESTORE, read_description
+from aulight.data import fingerprint, former, row_groups, segments
+from aulight.data.description import RESTORE
+from aulight.data.index import read_index
 from aulight.data.kept import Kept
-from aulight.data.listing import missing_files
 from aulight.data.noted import ELSEWHERE
-from aulight.data.remote.shelf import RemoteFile, RemoteShards
+from aulight.data.places import Files, Place
+from aulight.data.remote.shelf import RemoteShards
+from aulight.data.shards import Shards
+from aulight.data.tables import FRAMES, NUMBER, TEXT, WHOLE, Tables
 from aulight.errors import AulightError
 from aulight.facs import MAX_INTENSITY, column
-from aulight.foreign.parquet import checked
+from aulight.files import sha256
 
 BLENDSHAPE = "blendshape_"
 """What the names of blendshape scores begin with in ``frames.parquet``."""
 
-FINGERPRINT = 16
-"""Digits of :attr:`PreparedDataset.fingerprint`."""
-
-_Read = TypeVar("_Read")
-_Rows = TypeVar("_Rows", pa.Table, pa.RecordBatch)
+_VIDEOS = {"video_id": TEXT, "subject": TEXT, "frames": WHOLE, "fps": NUMBER}
+_LABELS = {"video_id": TEXT, "frame": WHOLE}
+_RUNS = {"video": WHOLE, "start": WHOLE, "stop": WHOLE}
 
 
-class _Kind(NamedTuple):
-    words: str
-    fits: Callable[[pa.DataType], bool]
-
-
-_TEXT = _Kind("a text", lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind))
-_WHOLE = _Kind("a whole number", pa.types.is_integer)
-_NUMBER = _Kind("a number", lambda kind: pa.types.is_floating(kind) or pa.types.is_integer(kind))
-
-_VIDEOS = {"video_id": _TEXT, "subject": _TEXT, "path": _TEXT, "frames": _WHOLE, "fps": _NUMBER}
-_FRAMES = {
-    "video_id": _TEXT,
-    "frame": _WHOLE,
-    "source_frame": _WHOLE,
-    "time_s": _NUMBER,
-    "face_confidence": _NUMBER,
-}
-_LABELS = {"video_id": _TEXT, "frame": _WHOLE}
-
-
-def next_table(root: Path, name: str, revision: int) -> Path:
-    """Where a table is, or is being written, that is to replace an older one in this revision of a dataset.
-
-    It has this name until it gets its own, which comes after ``dataset.yaml`` says that this revision is there.
-    """
-    return root / f".{name}.{revision}.parquet"
-
-
-class PreparedDataset:
+class PreparedDataset(Tables):
     """A prepared dataset, checked when opened; tables are read when first asked for.
 
     Attributes:
@@ -75,8 +47,9 @@ class PreparedDataset:
         name: The dataset's name.
         aus: The AUs its labels have columns for; empty when unlabelled.
         fps: Nominal frames per second.
-        videos: One row a video: ``video_id, subject, path, frames, fps`` and further columns
-            (:data:`aulight.data.noted.NOTED`, but not in older datasets).
+        videos: One row a video: ``video_id, subject, frames, fps`` and further columns
+            (:data:`aulight.data.noted.NOTED`, but not in older datasets); ``path`` in format 1.
+        files: Where each of them is.
 
     Args:
         root: Its folder.
@@ -87,137 +60,60 @@ class PreparedDataset:
     """
 
     def __init__(self, root: Path, shelf: RemoteShards | None = None) -> None:
-        self.root, self.shelf = root, shelf
-        self._state = _state(root)
-        self.meta = read_description(root)
+        super().__init__(root)
+        self._is_local = shelf is None
         self.name = str(self.meta["name"])
         self.aus = tuple(self.meta["aus"])
         self.fps = float(self.meta["fps"])
-        self.videos = self._table("videos", _VIDEOS)
-        self._check(self.meta["videos"], self.meta["frames"])
+        self.videos = self.table("videos", _VIDEOS if self.is_indexed else {**_VIDEOS, "path": TEXT})
+        names, counts = self._checked_videos()
+        self._kept = Kept(root, int(counts.sum()))
+        if self.is_indexed:
+            self._first = np.cumsum(counts) - counts
+            index, listed = read_index(self, names, counts, self._is_local), names
+        else:
+            self._first = self._kept.array("first", counts.shape, np.int64, self._looked_at)
+            index, listed = None, self.videos["path"].to_numpy(object)
+        self.files = Files(shelf or Shards(root, self.state), pa.array(listed, pa.large_string()), index)
+        self.refuse_changed()
 
-    def _read(self, name: str, read: Callable[[Path], _Read]) -> _Read:
-        """Reads one of the tables, as it was when the dataset was opened.
+    @property
+    def is_indexed(self) -> bool:
+        """Whether its videos are in shards: from format 2 on."""
+        return self.meta["format"] > 1
 
-        Raises:
-            AulightError: When it is missing or damaged, or `prepare` has replaced the tables meanwhile.
-        """
-        path = self.root / f"{name}.parquet"
-        revision = self.meta.get("revision", 0)
-        try:
-            try:
-                found = read(checked(next_table(self.root, name, revision) if revision else path))
-            except FileNotFoundError:  # it has its own name already
-                found = read(checked(path))
-        except AulightError as error:
-            raise AulightError(f"{error}; {RESTORE}") from error
-        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-            self._refuse_changed()
-            raise AulightError(f"{path}: missing or damaged; {RESTORE}") from error
-        self._refuse_changed()
-        return found
+    @property
+    def is_in_order(self) -> bool:
+        """Whether ``frames.parquet`` has its rows in the order of :attr:`videos`, as from format 2 on."""
+        counts = self.videos["frames"].to_numpy(np.int64)
+        return bool((self._first == np.cumsum(counts) - counts).all())
 
-    def _refuse_changed(self) -> None:
-        """Raises when what was just read may be of later tables than what was read before."""
-        if _state(self.root) != self._state:
-            raise AulightError(f"{self.root}: `aulight prepare` has changed it meanwhile; give the same command again")
-
-    def _table(self, name: str, kinds: Mapping[str, _Kind], only: Callable[[str], bool] = bool) -> pd.DataFrame:
-        """A table of known columns, and of those others that are wanted by name."""
-        path = self.root / f"{name}.parquet"
-
-        def read(place: Path) -> tuple[pa.Schema, pd.DataFrame]:
-            with pq.ParquetFile(place) as file:
-                names = [name for name in file.schema_arrow.names if name in kinds or only(name)]
-                return file.schema_arrow, file.read(columns=names).to_pandas()
-
-        schema, table = self._read(name, read)
-        if lacking := [column for column in kinds if column not in table]:
-            raise AulightError(f"{path}: has no column {', '.join(lacking)}; {RESTORE}")
-        for key, kind in kinds.items():
-            if not kind.fits(schema.field(key).type) or table[key].isna().any():
-                raise AulightError(f"{path}: column {key} is not {kind.words} in every row; {RESTORE}")
-        return table
-
-    def _check(self, videos: int, frames: int) -> None:
-        path = self.root / "videos.parquet"
-        there = (len(self.videos), int(self.videos["frames"].sum()))
-        if there != (videos, frames):
-            raise AulightError(
-                f"{path}: {there[0]} videos and {there[1]} frames, dataset.yaml says {videos} and {frames}; {RESTORE}"
-            )
-        self._kept = Kept(self.root, frames)
-        # of each video the first of its rows in frames.parquet
-        self._first = self._kept.array("first", (videos,), np.int64, self._checked)
-        self._refuse_changed()
-
-    def _checked(self) -> npt.NDArray[np.int64]:
-        """Refuses videos whose frames or files are not there; of each the first of its rows in ``frames.parquet``."""
+    def _checked_videos(self) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int64]]:
+        """Names and lengths of the videos, which are as many as the description and the other tables say."""
         path, names = self.root / "videos.parquet", self.videos["video_id"]
+        counts = self.videos["frames"].to_numpy(np.int64)
+        there, said = (len(names), int(counts.sum())), (self.meta["videos"], self.meta["frames"])
+        if there != said:
+            raise AulightError(
+                f"{path}: {there[0]} videos and {there[1]} frames, dataset.yaml says {said[0]} and {said[1]}; {RESTORE}"
+            )
+        if (counts < 1).any():
+            raise AulightError(f"{path}: video {names[counts < 1].iat[0]} has no frames; {RESTORE}")
         twice = names[names.duplicated()]
         if len(twice):
             raise AulightError(f"{path}: video {twice.iat[0]} is listed twice; {RESTORE}")
-        rows_of = self._stretches()
-        for name, count in zip(names, self.videos["frames"], strict=True):
-            if len(rows_of.get(name, ())) != count:
-                raise AulightError(
-                    f"{self.root / 'frames.parquet'}: does not have the {count} frames of video {name}; {RESTORE}"
-                )
-        if others := rows_of.keys() - set(names):
+        if self.is_indexed and (rows := self.rows_in("frames")) != there[1]:
             raise AulightError(
-                f"{self.root / 'frames.parquet'}: video {min(others)} is not in videos.parquet; {RESTORE}"
+                f"{self.root / 'frames.parquet'}: {rows} rows, dataset.yaml says {there[1]} frames; {RESTORE}"
             )
-        if odd := [path for path in self.videos["path"] if Path(path).is_absolute() or ".." in Path(path).parts]:
-            raise AulightError(f"{path}: {odd[0]} is not in the dataset's folder; {RESTORE}")
-        # at an URL, one that is missing is told when it is read
-        if self.shelf is None and (missing := missing_files(self.root, self.videos["path"])):
-            raise AulightError(
-                f"{self.root / missing[0]}: missing ({len(missing)} of {len(names)} videos are); {RESTORE}"
-            )
-        return np.array([rows_of[name].start if name in rows_of else 0 for name in names], np.int64)
+        return names.to_numpy(object), counts
 
-    def _stretches(self) -> dict[str, range]:
-        """The rows of ``frames.parquet`` that each video has."""
-        found, row = dict[str, range](), 0
-        with self._frames_file(["video_id"]) as (file, whole):
-            for batch in file.iter_batches(row_groups.ROWS, columns=["video_id"]):
-                names = whole(batch)["video_id"].to_pandas().to_numpy()
-                starts = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1).tolist()]
-                for start, stop in zip(starts, [*starts[1:], len(names)], strict=True):
-                    before = found.get(names[start], range(row + start, row + start))
-                    if before.stop != row + start:
-                        path = self.root / "frames.parquet"
-                        raise AulightError(f"{path}: frames of video {names[start]} are not together; {RESTORE}")
-                    found[names[start]] = range(before.start, row + stop)
-                row += len(names)
+    def _looked_at(self) -> npt.NDArray[np.int64]:
+        """Refuses a dataset without index whose frames or files are not there; each video's first row of frames."""
+        names, counts = self.videos["video_id"].to_numpy(object), self.videos["frames"].to_numpy(np.int64)
+        found = former.first_rows(self, names, counts)
+        former.refuse_missing(self.root, self.videos["path"].tolist(), self._is_local)
         return found
-
-    @contextmanager
-    def _frames_file(self, columns: Sequence[str]) -> Iterator[tuple[pq.ParquetFile, Callable[[_Rows], _Rows]]]:
-        """``frames.parquet``, opened for some columns, and what refuses rows of it in which one has no value.
-
-        Raises:
-            AulightError: When it is damaged, also while it is read.
-        """
-        path, kinds = self.root / "frames.parquet", {name: _FRAMES[name] for name in columns if name in _FRAMES}
-
-        def refuse(wrong: Iterable[str]) -> None:
-            for name in wrong:
-                raise AulightError(f"{path}: column {name} is not {kinds[name].words} in every row; {RESTORE}")
-
-        def whole(rows: _Rows) -> _Rows:
-            refuse(name for name in kinds if rows[name].null_count)
-            return rows
-
-        with self._read("frames", pq.ParquetFile) as file:  # from here on it is this file, whatever gets its name
-            schema = file.schema_arrow
-            refuse(
-                key for key, kind in kinds.items() if key not in schema.names or not kind.fits(schema.field(key).type)
-            )
-            try:
-                yield file, whole
-            except (OSError, ValueError, pa.ArrowException) as error:
-                raise AulightError(f"{path}: missing or damaged; {RESTORE}") from error
 
     @property
     def columns(self) -> list[str]:
@@ -234,7 +130,22 @@ class PreparedDataset:
     @cached_property
     def frames(self) -> pd.DataFrame:
         """``video_id, frame, source_frame, time_s, face_confidence``: one row a frame, in order."""
-        return self._table("frames", _FRAMES, only=lambda _: False)
+        table = self.arrow("frames", FRAMES, only=lambda _: False)
+        if self.is_indexed:
+            names, ends = self.videos["video_id"].to_numpy(object), np.cumsum(self.videos["frames"].to_numpy(np.int64))
+            for start in range(0, len(table), row_groups.ROWS):  # all names at once would be as large as the table
+                rows = np.arange(start, min(start + row_groups.ROWS, len(table)))
+                there = table["video_id"].slice(start, len(rows))
+                self._refuse_others(there, names[np.searchsorted(ends, rows, side="right")])
+        found: pd.DataFrame = table.to_pandas()
+        return found
+
+    def _refuse_others(self, there: pa.ChunkedArray, wanted: str | npt.NDArray[np.object_]) -> None:
+        """Refuses rows of frames that are of other videos than the table of videos has in their places."""
+        expected = wanted if isinstance(wanted, str) else pa.array(wanted, there.type)
+        if not pc.all(pc.equal(there, expected)).as_py():
+            path = self.root / "frames.parquet"
+            raise AulightError(f"{path}: frames are not in the order of videos.parquet; {RESTORE}")
 
     @property
     def elsewhere(self) -> dict[str, list[int]]:
@@ -251,8 +162,8 @@ class PreparedDataset:
         Raises:
             AulightError: When the dataset was prepared without them.
         """
-        kinds = {name: _FRAMES[name] for name in ("video_id", "frame")}
-        table = self._table("frames", kinds, only=lambda name: name.startswith(BLENDSHAPE))
+        kinds = {name: FRAMES[name] for name in ("video_id", "frame")}
+        table = self.table("frames", kinds, only=lambda name: name.startswith(BLENDSHAPE))
         names = [name for name in map(str, table) if name.startswith(BLENDSHAPE)]
         if not names:
             raise AulightError(
@@ -271,7 +182,7 @@ class PreparedDataset:
         path = self.root / "labels.parquet"
         if not self.has_labels:
             raise AulightError(f"{self.root}: has no labels (labels.parquet is missing)")
-        labels = self._table("labels", _LABELS)
+        labels = self.table("labels", _LABELS)
         if list(labels.columns[2:]) != self.columns:
             raise AulightError(
                 f"{path}: columns {list(labels.columns[2:])}, dataset.yaml lists {self.columns}; {RESTORE}"
@@ -299,8 +210,15 @@ class PreparedDataset:
         Within a run every frame shows a face and follows its predecessor in the raw video
         (:func:`aulight.data.segments.usual_step`). Memory grows with the number of runs, not of frames.
         """
+        if self.is_indexed:
+            table = self.table("runs", _RUNS, only=lambda _: False).astype(np.int64)
+            wrong = (table["video"] < 0) | (table["video"] >= len(self.videos)) | (table["start"] < 0)
+            length = self.videos["frames"].to_numpy()[table["video"].where(~wrong, 0)]
+            if (wrong | (table["start"] >= table["stop"]) | (table["stop"] > length)).any():
+                raise AulightError(f"{self.root / 'runs.parquet'}: frames that no video has; {RESTORE}")
+            return table
         runs = self._kept.array("runs", (None, 3), np.int64, self._runs)
-        self._refuse_changed()
+        self.refuse_changed()
         return pd.DataFrame(runs, columns=["video", "start", "stop"], copy=False)
 
     def _runs(self) -> npt.NDArray[np.int64]:
@@ -310,9 +228,8 @@ class PreparedDataset:
             if not np.array_equal(table["frame"], np.arange(len(table))):
                 path, name = self.root / "frames.parquet", self.videos["video_id"].iat[row]
                 raise AulightError(f"{path}: frames of video {name} are not numbered from 0, in order; {RESTORE}")
-            found = segments.runs(table["source_frame"].to_numpy(), table["face_confidence"].to_numpy() > 0)
-            runs.append(np.insert(found, 0, row, axis=1))
-        return np.concatenate(runs).astype(np.int64)
+            runs.append(segments.runs_of(table["source_frame"].to_numpy(), table["face_confidence"].to_numpy(), row))
+        return np.concatenate(runs)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -321,22 +238,22 @@ class PreparedDataset:
         Raises:
             AulightError: When a table is damaged.
         """
-        known = self._kept.array("fingerprint", (FINGERPRINT,), np.uint8, self._hashed)
-        self._refuse_changed()
+        known = self._kept.array("fingerprint", (fingerprint.DIGITS,), np.uint8, self._hashed)
+        self.refuse_changed()
         return known.tobytes().decode()
 
     def _hashed(self) -> npt.NDArray[np.uint8]:
-        digest = hashlib.sha256(fingerprint.described(self.meta))
-        for name in ("videos", "frames", "labels"):
-            if name != "labels" or self.has_labels:
-                digest.update(self._read(name, fingerprint.content))
-        return np.frombuffer(digest.hexdigest()[:FINGERPRINT].encode(), np.uint8)
+        names = ("videos", "frames", *(["labels"] if self.has_labels else []))
+        found = self.meta.get("fingerprint")
+        files = {name: self.read(name, sha256) for name in names}
+        if found is None or self.meta.get("tables") != fingerprint.known_by(self.meta, files):
+            found = fingerprint.of(self.meta, (self.read(name, fingerprint.content) for name in names))
+        return np.frombuffer(found.encode(), np.uint8)
 
     @cached_property
     def has_labels(self) -> bool:
         """Whether there are labels."""
-        places = (next_table(self.root, "labels", self.meta.get("revision", 0)), self.root / "labels.parquet")
-        return any(place.is_file() for place in places) and self._read("labels", pq.read_metadata).num_rows > 0
+        return self.has_rows("labels")
 
     def frames_of(self, videos: Iterable[str], columns: Sequence[str] | None = None) -> Generator[pd.DataFrame]:
         """The rows of ``frames.parquet`` of some videos, one video at a time in memory, and all read in one go.
@@ -348,42 +265,34 @@ class PreparedDataset:
         Raises:
             AulightError: When the table is damaged, or was replaced since the dataset was opened.
         """
-        with self._frames_file(columns or list(_FRAMES)) as (file, whole):
-            wanted = (range(first, first + count) for first, count in self._rows_of(videos))
-            for rows in row_groups.stretches(file, wanted, columns or file.schema_arrow.names):
-                yield whole(rows).to_pandas()
+        with self.frames_file(columns or list(FRAMES)) as (file, whole):
+            wanted = list(columns or file.schema_arrow.names)
+            read = list(dict.fromkeys([*wanted, "video_id"])) if self.is_indexed else wanted
+            of_each, places = itertools.tee(self._rows_of(videos))
+            stretches = row_groups.stretches(file, (range(first, first + count) for _, first, count in places), read)
+            for (video, *_), rows in zip(of_each, stretches, strict=True):
+                if self.is_indexed:
+                    self._refuse_others(rows["video_id"], video)
+                yield whole(rows.select(wanted)).to_pandas()
 
-    def _rows_of(self, videos: Iterable[str]) -> Iterator[tuple[int, int]]:
-        """Of each video its first row in ``frames.parquet``, and how many it has."""
+    def _rows_of(self, videos: Iterable[str]) -> Iterator[tuple[str, int, int]]:
+        """Of each video its name, its first row in ``frames.parquet``, and how many it has."""
         counts = self.videos["frames"].to_numpy()
         if videos is self.videos["video_id"]:
-            yield from zip(self._first.tolist(), counts.tolist(), strict=True)
+            yield from zip(self.videos["video_id"], self._first.tolist(), counts.tolist(), strict=True)
             return
         for video in videos:
             row = self._row_of[video]
-            yield int(self._first[row]), int(counts[row])
+            yield video, int(self._first[row]), int(counts[row])
 
     @cached_property
     def _row_of(self) -> dict[str, int]:
         return {str(video): row for row, video in enumerate(self.videos["video_id"])}
 
-    def path(self, row: int) -> Path:
-        """The video file of a row of :attr:`videos`, of a dataset in a folder."""
-        return self.root / str(self.videos["path"].iat[row])
-
-    def file(self, row: int) -> Path | RemoteFile:
-        """The same wherever it is."""
-        return self.path(row) if self.shelf is None else RemoteFile(self.shelf, str(self.videos["path"].iat[row]))
+    def file(self, row: int) -> Place:
+        """Where the video of a row of :attr:`videos` is."""
+        return self.files[row]
 
     def rows(self, subjects: Sequence[str]) -> npt.NDArray[np.int64]:
         """Rows of :attr:`videos` that show one of these subjects."""
         return np.flatnonzero(self.videos["subject"].isin(list(subjects)).to_numpy())
-
-
-def _state(root: Path) -> tuple[int, int, int] | None:
-    """What is another once ``dataset.yaml`` is."""
-    try:
-        found = (root / DESCRIPTION).stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns

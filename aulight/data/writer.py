@@ -1,11 +1,8 @@
-"""Writes a prepared dataset whole, and replaces the tables of a finished one by a single step.
+"""Writes a prepared dataset, which gets its name when it is whole.
 
-New tables are written beside the old ones under the names of their revision, and ``dataset.yaml`` is then replaced by
-one that names this revision: from that moment on they are the dataset's, whoever is killed. Only then do they get the
-names of the old ones.
+Videos come as a file each and are packed into shards when all are there (:mod:`aulight.data.packing`).
 """
 
-import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,15 +15,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from aulight.data.description import DESCRIPTION, FORMAT, DatasetDescription, read_description
-from aulight.data.noted import SOURCE_COLUMNS
+from aulight.data import fingerprint, segments
+from aulight.data.description import DESCRIPTION, FORMAT, DatasetDescription, Plain, read_description
+from aulight.data.noted import DIGESTS, SOURCE_COLUMNS
+from aulight.data.packing import Loose, Packed, pack, remove_unused
 from aulight.data.row_groups import GroupWriter
-from aulight.data.store import BLENDSHAPE, PreparedDataset, next_table
+from aulight.data.store import BLENDSHAPE
 from aulight.errors import AulightError
 from aulight.facs import column
-from aulight.files import flush, remove_leftovers, rename_flushed, write_table, write_yaml
+from aulight.files import flush, remove_leftovers, rename_flushed, whole, write_table, write_yaml
 
-_NO_LABELS = pd.DataFrame({"video_id": pd.Series(dtype="string"), "frame": pd.Series(dtype="int64")})
+FILE = DIGESTS[-1]
+"""The column of ``videos.parquet`` with the digest of each video's file, as it was before it was packed."""
+
+_RUNS = pa.schema([("video", pa.int32()), ("start", pa.int32()), ("stop", pa.int32())])
 
 
 def partial_folder(root: Path) -> Path:
@@ -34,17 +36,27 @@ def partial_folder(root: Path) -> Path:
     return root.with_name(f".{root.name}.partial")
 
 
-class _Tables:
+def notes_of(root: Path) -> Path:
+    """Where it is noted what is in shards that are there, as long as the dataset does not know them."""
+    return partial_folder(root) / "packed"
+
+
+class Describer:
     """Describes videos in tables, one after another: what a new dataset and a longer one have in common.
+
+    Attributes:
+        place: Of a table's name, the file that it is written into.
+        labels: Writes the table of labels.
 
     Args:
         place: Of a table's name, the file that it is written into.
     """
 
     def __init__(self, place: Callable[[str], Path]) -> None:
-        self._place = place
-        self._videos: list[dict[str, object]] = []
-        self._frames, self._labels = GroupWriter(place("frames")), GroupWriter(place("labels"))
+        self.place = place
+        self._videos = list[Plain]()
+        self._runs = list[npt.NDArray[np.int64]]()
+        self._frames, self.labels = GroupWriter(place("frames")), GroupWriter(place("labels"))
 
     def add(
         self,
@@ -56,10 +68,9 @@ class _Tables:
         time_s: npt.NDArray[np.float64] | None = None,
         labels: Mapping[int, Any] | None = None,
         blendshapes: Mapping[str, npt.NDArray[np.float32]] | None = None,
-        path: str | None = None,
         **columns: object,
     ) -> None:
-        """Describes one video that is already in the folder ``videos``.
+        """Describes one video that is there already.
 
         Args:
             video_id: Its name.
@@ -70,7 +81,6 @@ class _Tables:
             time_s: ``(frames,)`` seconds since the start; ``None``: ``source_frame / fps``.
             labels: AU number to ``(frames,)`` intensities 0..5, NA where unknown; frames with no known AU get no row.
             blendshapes: Name to ``(frames,)`` scores 0..1, NaN where no face was found.
-            path: Its file below the dataset; ``None``: ``videos/<video_id>.mp4``.
             **columns: Further columns of ``videos.parquet``.
         """
         count = len(source_frame)
@@ -80,11 +90,13 @@ class _Tables:
             {
                 "video_id": video_id,
                 "subject": subject,
-                "path": path or f"videos/{video_id}.mp4",
                 "frames": count,
                 "fps": float(fps),
                 **columns,
             }
+        )
+        self._runs.append(
+            segments.runs_of(np.asarray(source_frame), np.asarray(face_confidence), len(self._videos) - 1)
         )
         table = pa.table(
             {
@@ -102,26 +114,34 @@ class _Tables:
         self._frames.add(table)
         if labels is not None:
             labelled = pa.Table.from_pandas(label_rows(video_id, labels), preserve_index=False)
-            self._labels.add(labelled.replace_schema_metadata())
+            if len(labelled):  # a table without rows is as good as none
+                self.labels.add(labelled.replace_schema_metadata())
 
-    def _close(self) -> None:
-        for table in (self._frames, self._labels):
+    def close(self) -> None:
+        """Writes what is left of the tables that grow with each video."""
+        for table in (self._frames, self.labels):
             table.close()
 
-    def _write_videos(self) -> dict[str, int]:
-        """Writes the table of videos, and gives the counts that ``dataset.yaml`` has."""
+    def write(self, packed: Packed, meta: Mapping[str, Any]) -> Plain:
+        """Writes what is left to write of the tables, and gives all that ``dataset.yaml`` says."""
         videos = pd.DataFrame(self._videos)
+        videos[FILE] = files_of(videos, packed)
         numbers = [name for name in SOURCE_COLUMNS[1:] if name in videos]
         videos[numbers] = videos[numbers].astype("Int64")  # which has no value where one is not known
-        write_table(videos, self._place("videos"))
-        return {
+        write_table(videos, self.place("videos"))
+        write_arrow(packed.index, self.place("index"))
+        write_runs(np.concatenate(self._runs), self.place("runs"))
+        counts = {
             "videos": len(videos),
             "frames": int(videos["frames"].sum()),
             "subjects": int(videos["subject"].nunique()),
         }
+        described: Any = {"format": FORMAT, **meta, **counts} | {"format": FORMAT}  # a copy has it before
+        names = ("videos", "frames", *(["labels"] if self.labels.begun else []))
+        return {**described, **fingerprint.noted(described, {name: self.place(name) for name in names})}
 
 
-class StoreWriter(_Tables):
+class StoreWriter(Describer):
     """Builds a prepared dataset; use as a context manager, and nothing half-made ever has the final name.
 
     Videos are written by the caller into :attr:`videos` (a folder), as ``<video_id>.mp4``, then described by
@@ -156,20 +176,29 @@ class StoreWriter(_Tables):
         self.videos.mkdir(parents=True, exist_ok=True)
         for folder in (self.folder, self.videos):
             remove_leftovers(folder)
-        for table in self.folder.glob("*.parquet"):  # of the earlier writer: they are made anew
-            table.unlink()
+        for table in (self.folder / DESCRIPTION, *self.folder.glob("*.parquet")):  # of the earlier writer
+            table.unlink(missing_ok=True)  # they are made anew
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._close()
+            self.close()
             if kind is None:
-                counts = self._write_videos() if self._videos else {}
                 self._refuse_partial()
-                write_yaml({"format": FORMAT, **self.meta, **counts}, self.folder / DESCRIPTION)
-                rename_flushed(self.folder, self.root)
+                given = [
+                    Loose(row, video["video_id"], video["frames"], self._file(video), video.get(FILE))
+                    for row, video in enumerate(self._videos)
+                ]
+                packed = pack(given, self.folder, notes_of(self.root))
+                remove_unused(self.folder, set(packed.index["shard"].to_pylist()))
+                meta = self.write(packed, self.meta)
+                shutil.rmtree(notes_of(self.root))
+                for path in self.folder.glob("*.parquet"):
+                    flush(path)
+                write_yaml(meta, self.folder / DESCRIPTION)  # from here on it is whole, but for its name
+                give_name(self.root)
         finally:
             if not self.resume:
                 shutil.rmtree(self.folder, ignore_errors=True)
@@ -178,44 +207,26 @@ class StoreWriter(_Tables):
         """Somebody may have removed files while others were made: what is left must not get the final name."""
         if not self._videos:
             raise AulightError(f"{self.root}: no videos to store")
-        tables = [self._place(name) for name in ("frames", "videos", *(["labels"] if self._labels.begun else []))]
-        for path in (*tables, *(self.folder / str(video["path"]) for video in self._videos)):
+        tables = [self.place(name) for name in ("frames", *(["labels"] if self.labels.begun else []))]
+        for path in (*tables, *map(self._file, self._videos)):
             if not path.is_file():
                 name = path.relative_to(self.folder)
                 raise AulightError(f"{self.root}: {name} was removed while it was made; give the same command again")
 
+    def _file(self, video: Mapping[str, Any]) -> Path:
+        return self.videos / f"{video['video_id']}.mp4"
 
-class StoreReviser(_Tables):
-    """Describes all videos of a finished dataset anew, and replaces its tables by one step when all are there.
 
-    Use as a context manager. A video that is not in the dataset yet is put into its folder ``videos`` before, under a
-    name that no video there has. Until the block has ended well, and whenever the process is killed before, the
-    dataset is what it was.
+def give_name(root: Path) -> None:
+    """Gives a dataset its name that is whole but for that, and drops the files that its shards were made from.
 
     Args:
-        data: The dataset.
-        meta: What ``dataset.yaml`` says from now on, beyond the counts; may be added to as long as this is open.
+        root: Where it goes.
     """
-
-    def __init__(self, data: PreparedDataset, meta: DatasetDescription) -> None:
-        self.root = data.root
-        self.meta = meta.copy()
-        self._revision = data.meta.get("revision", 0) + 1
-        super().__init__(lambda name: next_table(self.root, name, self._revision))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
-        if kind is not None:
-            settle(self.root)
-            return
-        if not self._labels.begun:
-            write_table(_NO_LABELS, self._place("labels"))
-        _commit(self.root, {**self.meta, **self._write_videos(), "revision": self._revision})
+    folder = partial_folder(root)
+    if read_description(folder)["format"] > 1:
+        shutil.rmtree(folder / "videos", ignore_errors=True)
+    rename_flushed(folder, root)
 
 
 def label_rows(video_id: str, labels: Mapping[int, Any]) -> pd.DataFrame:
@@ -233,60 +244,19 @@ def label_rows(video_id: str, labels: Mapping[int, Any]) -> pd.DataFrame:
     return table[known]
 
 
-def replace_labels(
-    data: PreparedDataset, meta: DatasetDescription, labels: pd.DataFrame | None, videos: pd.DataFrame
-) -> None:
-    """Gives a finished dataset other labels and another table of videos by one step; its frames stay.
-
-    Where they are what the dataset has, nothing is written.
-
-    Args:
-        data: The dataset.
-        meta: What ``dataset.yaml`` says from now on, beyond the number of subjects.
-        labels: The new ``labels.parquet``; ``None`` for none.
-        videos: The new ``videos.parquet``, of the same videos.
-    """
-    meta = {**data.meta, **meta, "subjects": int(videos["subject"].nunique())}
-    same = labels is None if not data.has_labels else labels is not None and data.labels.equals(labels)
-    if same and meta == data.meta and data.videos.equals(videos):
-        return
-    revision = data.meta.get("revision", 0) + 1
-    write_table(_NO_LABELS if labels is None else labels, next_table(data.root, "labels", revision))
-    write_table(videos, next_table(data.root, "videos", revision))
-    _commit(data.root, {**meta, "revision": revision})
+def files_of(videos: pd.DataFrame, packed: Packed) -> "pd.Series[str]":
+    """The digests of the videos' files: those that were noted, and of the others what they are."""
+    noted = videos[FILE].tolist() if FILE in videos else [None] * len(videos)
+    found = [known if isinstance(known, str) else packed.digests.get(row) for row, known in enumerate(noted)]
+    return pd.Series(found, dtype="str")
 
 
-def _commit(root: Path, meta: Mapping[str, Any]) -> None:
-    """Makes the tables of a revision those of the dataset: with the one file that says so."""
-    for path in root.glob(f".*.{meta['revision']}.parquet"):
-        flush(path)
-    write_yaml(meta, root / DESCRIPTION)
-    settle(root)
+def write_arrow(table: pa.Table, path: Path) -> None:
+    """Writes a table, whole or not at all."""
+    with whole(path) as temporary:
+        pq.write_table(table, temporary)
 
 
-def settle(root: Path) -> None:
-    """Gives the tables of a dataset's revision their own names, and removes those of one that never was.
-
-    That is what is left to do when a process was killed while it replaced them. What else it left goes as well.
-
-    Args:
-        root: The dataset's folder, which nobody else writes into now.
-
-    Raises:
-        AulightError: When ``dataset.yaml`` is damaged.
-    """
-    for folder in (root, root / "videos"):
-        remove_leftovers(folder)
-    revision = read_description(root).get("revision", 0)
-    for path in sorted(root.glob(".*.parquet")):
-        match = re.fullmatch(r"\.(videos|frames|labels)\.([0-9]+)\.parquet", path.name)
-        if match is None:
-            continue
-        place = root / f"{match[1]}.parquet"
-        if int(match[2]) != revision:
-            path.unlink()
-        elif match[1] == "labels" and not pq.read_metadata(path).num_rows:  # what is read as none
-            place.unlink(missing_ok=True)
-            path.unlink()
-        else:
-            path.replace(place)
+def write_runs(runs: npt.NDArray[np.int64], path: Path) -> None:
+    """Writes ``runs.parquet``: ``(runs, 3)``, of each its video, start and stop."""
+    write_arrow(pa.table([pa.array(column, pa.int32()) for column in runs.T], schema=_RUNS), path)

@@ -63,7 +63,8 @@ def _is_text(kind: pa.DataType) -> bool:
 def _is_plain(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return bool(_is_text(kind) or pa.types.is_primitive(kind) or pa.types.is_null(kind))
+    plain = pa.types.is_primitive(kind) or pa.types.is_null(kind) or pa.types.is_fixed_size_binary(kind)
+    return bool(_is_text(kind) or plain)
 
 
 def _bytes_of_texts(path: Path, columns: list[str], most: int) -> int:

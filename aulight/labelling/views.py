@@ -157,7 +157,7 @@ class Views:
         return found
 
     def _frames(self, row: int, places: Sequence[int] | npt.NDArray[np.int64]) -> Frames:
-        reader = self._readers.get(self._data.path(row), frames=self._lengths[row])
+        reader = self._readers.get(self._data.file(row), frames=self._lengths[row])
         return reader.read(places)
 
 

@@ -12,7 +12,7 @@ from aulight.facs import MAX_INTENSITY
 from aulight.nets.backbone import vector_norm
 
 
-def mlp(inputs: int, hidden: int, outputs: int, norm: str = "batch") -> nn.Sequential:
+def mlp(inputs: int, hidden: int, outputs: int, norm: str = "batch", free: bool = False) -> nn.Sequential:
     """Return Linear-norm-ReLU-Linear-norm on `(N, inputs)`; the last norm has no scale and shift of its own.
 
     Args:
@@ -20,14 +20,11 @@ def mlp(inputs: int, hidden: int, outputs: int, norm: str = "batch") -> nn.Seque
         hidden: Channels between the two layers.
         outputs: Channels of the output.
         norm: `batch`, or `group`, which is layer norm here.
+        free: Whether the last norm is left out.
     """
-    return nn.Sequential(
-        nn.Linear(inputs, hidden, bias=False),
-        vector_norm(norm, hidden),
-        nn.ReLU(),
-        nn.Linear(hidden, outputs, bias=False),
-        vector_norm(norm, outputs, affine=False),
-    )
+    layers = [nn.Linear(inputs, hidden, bias=False), vector_norm(norm, hidden), nn.ReLU()]
+    layers += [nn.Linear(hidden, outputs, bias=False)]
+    return nn.Sequential(*layers, *([] if free else [vector_norm(norm, outputs, affine=False)]))
 
 
 def _apply_to_rows(net: nn.Module, x: Tensor) -> Tensor:
@@ -37,18 +34,19 @@ def _apply_to_rows(net: nn.Module, x: Tensor) -> Tensor:
 
 
 class Projector(nn.Module):
-    """Maps embeddings `(..., channels)` to keys `(..., outputs)` for the contrastive loss.
+    """Maps embeddings `(..., channels)` to the vectors `(..., outputs)` that stage one compares.
 
     Args:
         channels: Channels of the embeddings.
         hidden: See `mlp`.
-        outputs: Channels of the keys.
+        outputs: Channels of the vectors.
         norm: See `mlp`.
+        free: See `mlp`.
     """
 
-    def __init__(self, channels: int, hidden: int, outputs: int, norm: str = "batch") -> None:
+    def __init__(self, channels: int, hidden: int, outputs: int, norm: str = "batch", free: bool = False) -> None:
         super().__init__()
-        self.net = mlp(channels, hidden, outputs, norm)
+        self.net = mlp(channels, hidden, outputs, norm, free)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `(..., outputs)` float32 for `x` `(..., channels)`."""
@@ -56,23 +54,32 @@ class Projector(nn.Module):
 
 
 class Predictors(nn.Module):
-    """One `mlp` for each horizon k, which predicts the key of step t + k from the features of step t.
+    """One `mlp` for each horizon k, which predicts the vector of step t + k from the features of step t.
 
     Args:
         horizons: Horizons in steps.
         channels: Channels of the features.
         hidden: See `mlp`.
-        outputs: Channels of the keys.
+        outputs: Channels of the vectors.
         norm: See `mlp`.
+        free: See `mlp`.
 
     Attributes:
         horizons: The horizons, in the order given.
     """
 
-    def __init__(self, horizons: Sequence[int], channels: int, hidden: int, outputs: int, norm: str = "batch") -> None:
+    def __init__(
+        self,
+        horizons: Sequence[int],
+        channels: int,
+        hidden: int,
+        outputs: int,
+        norm: str = "batch",
+        free: bool = False,
+    ) -> None:
         super().__init__()
         self.horizons = tuple(horizons)
-        self.nets = nn.ModuleDict({str(k): mlp(channels, hidden, outputs, norm) for k in self.horizons})
+        self.nets = nn.ModuleDict({str(k): mlp(channels, hidden, outputs, norm, free) for k in self.horizons})
 
     def forward(self, x: Tensor, horizon: int) -> Tensor:
         """Return the predictions `(..., outputs)` float32 at `horizon` from `x` `(..., channels)`."""

@@ -1,17 +1,18 @@
 """What is another in the raw videos than when a dataset was made."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
-from aulight.data.noted import DIGESTS, SOURCE_COLUMNS
+from aulight.data.noted import SOURCE_COLUMNS
+from aulight.data.places import Place, Segments
 from aulight.data.sources.raw import RawDataset, RawVideo
 from aulight.data.store import PreparedDataset
 from aulight.data.video.digest import digest, stamp
 from aulight.errors import VideoError
-from aulight.files import sha256
 from aulight.processes import Bar
 from aulight.workers.pump import LOST
 
@@ -43,6 +44,7 @@ def look(data: PreparedDataset, raw: RawDataset) -> Changes:
     The prepared ones are read: whether a disk or a copy has damaged them, nothing else tells.
     """
     there = {str(row["video_id"]): row for row in data.videos.to_dict("records")}
+    rows = {name: row for row, name in enumerate(there)}
     skipped, stamps = data.meta.get("skipped", {}), data.meta.get("skipped_stamps", {})
     found, unknown = Changes(), list[str]()
     for video in _shown(raw.videos):
@@ -65,8 +67,7 @@ def look(data: PreparedDataset, raw: RawDataset) -> Changes:
                     found.replaced.append(video)
                     continue
                 known = [now, *size_and_time]
-            made = there[name].get(DIGESTS[-1])
-            if not pd.isna(made) and sha256(data.root / str(there[name]["path"])) != made:
+            if _is_damaged(data.file(rows[name])):
                 found.damaged.append(video)
             found.sources[name] = dict(zip(SOURCE_COLUMNS, known, strict=True))
         except VideoError as error:
@@ -80,6 +81,17 @@ def look(data: PreparedDataset, raw: RawDataset) -> Changes:
             "nothing tells"
         )
     return found
+
+
+def _is_damaged(place: Place) -> bool:
+    """Whether a video in shards is another than was packed."""
+    assert isinstance(place, Segments)  # what is prepared now is in shards
+    try:
+        return not all(
+            hashlib.sha256(part.read()).hexdigest().startswith(str(part.part.digest)) for part in place.parts
+        )
+    except VideoError:  # cut off
+        return True
 
 
 def _shown(videos: Sequence[RawVideo]) -> Iterator[RawVideo]:

@@ -9,9 +9,10 @@ import pandas as pd
 from aulight.data.alignment import Alignment
 from aulight.data.description import DESCRIPTION, DatasetDescription, is_store
 from aulight.data.faces.model_file import model_file
+from aulight.data.revising import settle
 from aulight.data.sources import reading
 from aulight.data.sources.raw import RawDataset
-from aulight.data.writer import StoreWriter, settle
+from aulight.data.writer import StoreWriter, give_name, partial_folder
 from aulight.errors import AulightError
 from aulight.files import alone
 from aulight.preparation.changes import stamps
@@ -66,10 +67,15 @@ def prepare_dataset(
 
 
 def _restore(root: Path) -> None:
-    """Gives a dataset its name back, which 0.1.0 took away before it gave it to a longer one, and was killed."""
+    """Gives a dataset its name that a killed process had not given it yet.
+
+    0.1.0 took it away before it gave it to a longer one.
+    """
     before = root.with_name(f".{root.name}.old")
     if not root.exists() and is_store(before):
         before.rename(root)
+    if not root.exists() and is_store(partial_folder(root)):
+        give_name(root)
 
 
 def _make(
@@ -102,10 +108,7 @@ def _make(
         for path in store.videos.iterdir():
             if path.stem not in names:  # of an earlier try, when there were other videos
                 path.unlink()
-        made = (
-            Made(video, pd.read_parquet(part_of(store.folder, video.video_id)), f"videos/{video.video_id}.mp4")
-            for video in used
-        )
+        made = (Made(video, pd.read_parquet(part_of(store.folder, video.video_id))) for video in used)
         summary = describe(store, made, raw, skipped, twins)
         store.meta |= {"skipped": skipped, "skipped_stamps": stamps(raw, skipped)}
     clear(root)

@@ -9,10 +9,11 @@ import pandas as pd
 from aulight.data.faces.following import about_following
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.noted import FOLLOWING, NOTED
+from aulight.data.revising import StoreReviser
 from aulight.data.sources.placing import place_labels
 from aulight.data.sources.raw import RawDataset, RawVideo
 from aulight.data.video.raw import late_start
-from aulight.data.writer import StoreReviser, StoreWriter, label_rows
+from aulight.data.writer import StoreWriter, label_rows
 from aulight.errors import shorten, shorten_lines
 from aulight.preparation.summary import Summary
 
@@ -26,12 +27,10 @@ class Made(NamedTuple):
     Attributes:
         raw: What it was made from.
         table: Of its frames, as :func:`aulight.preparation.videos.part_of` has it.
-        path: Its file below the dataset.
     """
 
     raw: RawVideo
     table: pd.DataFrame
-    path: str
 
 
 def describe(
@@ -54,7 +53,7 @@ def describe(
     all_noted = list[Mapping[str, Any]]()
     lates = list[str]()
     frames = without = labelled = 0
-    for video, table, path in videos:
+    for video, table in videos:
         numbers, times = table["number"].to_numpy(), table["time_s"].to_numpy()
         confidence = table["face_confidence"].to_numpy()
         labels, about = place_labels(video, numbers, times)
@@ -70,7 +69,7 @@ def describe(
         subjects.add(video.subject)
         scores = {name: table[name].to_numpy() for name in BLENDSHAPES if name in table}
         columns = {**video.columns, **noted}
-        store.add(video.video_id, video.subject, rates[-1], numbers, confidence, times, labels, scores, path, **columns)
+        store.add(video.video_id, video.subject, rates[-1], numbers, confidence, times, labels, scores, **columns)
         frames += len(table)
         without += unseen
         labelled += 0 if labels is None else len(label_rows(video.video_id, labels))

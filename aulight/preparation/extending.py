@@ -1,6 +1,5 @@
 """A dataset that is there: its new and changed raw videos, its labels and subjects."""
 
-import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
@@ -10,21 +9,23 @@ from typing import Any, Literal, cast
 
 import pandas as pd
 
-from aulight.data.contents import LENGTH, shown
+from aulight.data.contents import shown
 from aulight.data.description import DatasetDescription, Plain
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.noted import DIGESTS, FOLLOWING, NOTED, SOURCE_COLUMNS
+from aulight.data.revising import StoreReviser, replace_labels
 from aulight.data.sources.raw import RawDataset
 from aulight.data.store import BLENDSHAPE, PreparedDataset
-from aulight.data.writer import StoreReviser, partial_folder, replace_labels
+from aulight.data.writer import notes_of, partial_folder
+from aulight.datasets import DIGITS
 from aulight.errors import AulightError, shorten, shorten_lines
-from aulight.files import whole
 from aulight.preparation.changes import Changes, look, stamps
 from aulight.preparation.describing import Made, counted, describe, of_following
 from aulight.preparation.recipe import SETTINGS, Recipe
 from aulight.preparation.relabelling import Replaceable, placed, refuse_loss
 from aulight.preparation.summary import Summary
 from aulight.preparation.twins import digests_of_likely, of_one_subject
+from aulight.preparation.upgrading import drop_unused, upgraded
 from aulight.preparation.videos import digests_in, make_videos, part_of, video_of
 from aulight.workers.hiring import Workers
 
@@ -55,9 +56,11 @@ def extend(
         AulightError: When it was made with other settings or from videos that are not there any more, or when labels or
             subjects would be lost.
     """
+    drop_unused(root)  # before anything is refused: of what is not in it any more no byte must stay
     data = PreparedDataset(root)
     recipe.refuse_other(root, data.meta.get("source") or {})
     _refuse_gone(data, raw, recipe)
+    data = upgraded(data)  # no command for another dataset changes this one
     there, changes = set(data.videos["video_id"]), look(data, raw)
     contents = _contents(data, changes)
     known, twins = _of_one_subject(raw, there, contents)
@@ -84,7 +87,7 @@ def extend(
     meta |= {"aus": list(raw.aus), "source": recipe.record(), "skipped": unread, "skipped_stamps": stamps(raw, unread)}
     skipped |= changes.hopeless
     if made:
-        contents |= {video: {name[:LENGTH] for name in digests_in(part_of(folder, video))} for video in made}
+        contents |= {video: {name[:DIGITS] for name in digests_in(part_of(folder, video))} for video in made}
         raw, twins = _of_one_subject(raw, there | made, contents)
         changes.notes += twins
         summary = _lengthen(data, raw, meta, made, changes, skipped)
@@ -112,8 +115,9 @@ def extend(
 def _contents(data: PreparedDataset, changes: Changes) -> dict[str, Collection[str]]:
     """By what the videos of a dataset are known again, also of raw videos whose content was not remembered so far."""
     known = shown(data)
-    now = {video: {str(source[DIGESTS[0]])[:LENGTH]} for video, source in changes.sources.items()}
-    return {name: content | now.get(name, set()) for name, content in zip(known.videos, known.contents, strict=True)}
+    now = {video: {str(source[DIGESTS[0]])[:DIGITS]} for video, source in changes.sources.items()}
+    of_video = zip(known.videos, known.contents.astype(str).tolist(), strict=True)
+    return {name: ({*content} - {""}) | now.get(name, set()) for name, content in of_video}
 
 
 def _of_one_subject(
@@ -158,25 +162,19 @@ def _lengthen(
     skipped: Mapping[str, str],
 ) -> Summary:
     """Puts the videos that were made now beside the others, and describes all of them."""
-    folder, root = partial_folder(data.root), data.root
+    folder = partial_folder(data.root)
     there = {str(row["video_id"]): cast(Plain, row) for row in data.videos.to_dict("records")}
     damaged = sorted(made & {video.video_id for video in changes.damaged})
     replaced = sorted(made & there.keys() - {*damaged})
-    taken = set(data.videos["path"])
-    revision = data.meta.get("revision", 0) + 1
     tables = data.frames_of(video.video_id for video in raw.videos if video.video_id not in made)
 
     def of_all() -> Iterator[Made]:
         for video in raw.videos:
             name = video.video_id
             if name in made:
-                path = f"videos/{name}.mp4"
-                path = f"videos/{name}~{revision}.mp4" if path in taken else path  # who reads the old one still can
-                _put(video_of(folder, name), root / path)
-                yield Made(video, pd.read_parquet(part_of(folder, name)), path)
+                yield Made(video, pd.read_parquet(part_of(folder, name)))
             else:
-                part = _part(next(tables), there[name], changes.sources.get(name))
-                yield Made(video, part, str(there[name]["path"]))
+                yield Made(video, _part(next(tables), there[name], changes.sources.get(name)))
 
     notes = list(changes.notes)
     if replaced:
@@ -186,7 +184,8 @@ def _lengthen(
         )
     if damaged:
         notes.append(f"prepared anew, since what was prepared had been damaged: {shorten(damaged)}")
-    with closing(tables), StoreReviser(data, meta) as store:
+    files = {name: video_of(folder, name) for name in made}
+    with closing(tables), StoreReviser(data, meta, files) as store:
         return describe(store, of_all(), raw, skipped, notes)
 
 
@@ -198,15 +197,6 @@ def _part(frames: pd.DataFrame, video: Mapping[str, Any], source: Mapping[str, A
     return frames.rename(columns=columns).drop(columns=["video_id", "frame"]).assign(fps=video["fps"], **noted)
 
 
-def _put(path: Path, place: Path) -> None:
-    """Gives a prepared video a second name, under which it is there whole or not at all."""
-    with whole(place) as copy:
-        try:
-            copy.hardlink_to(path)
-        except OSError:  # a file system without links
-            shutil.copyfile(path, copy)
-
-
 def clear(root: Path) -> None:
     """Removes what was left while a dataset was made that is there now, and videos that it has no more.
 
@@ -216,12 +206,7 @@ def clear(root: Path) -> None:
     if (root / SETTINGS).is_file():  # it has just got its name
         shutil.rmtree(root / "parts", ignore_errors=True)
         (root / SETTINGS).unlink()
-    folder = partial_folder(root)
-    if not folder.is_dir():
-        return
-    used = {Path(path).name for path in PreparedDataset(root).videos["path"]}
-    made = {path.stem for path in (folder / "videos").glob("*.mp4")}
-    for path in (root / "videos").glob("*.mp4"):
-        if path.name not in used and re.sub(r"~[0-9]+$", "", path.stem) in made:
-            path.unlink()
-    shutil.rmtree(folder)
+    shutil.rmtree(notes_of(root), ignore_errors=True)  # of shards that are not to be
+    drop_unused(root)
+    if (folder := partial_folder(root)).is_dir():
+        shutil.rmtree(folder)

@@ -19,8 +19,8 @@ SETTINGS = "settings.yaml"
 LABELS_ONLY = ("drop_untracked",)
 """Settings of readers that change labels and no frame."""
 
-CODING = ("gop",)
-"""Settings of how videos are encoded: those that are there may stay as they are."""
+MAY_DIFFER = ("gop", "networks")
+"""How videos are encoded, and who runs the networks: those that are there may stay as they are."""
 
 CHOSEN = ("plus",)
 """Settings of readers that come with ``data=``, which is given every time."""
@@ -60,6 +60,8 @@ class Recipe:
         crop_size: Side of the pictures in pixels.
         finding: How faces are found; ``None`` where pictures are taken as they are.
         gop: Frames from one key frame of the prepared videos to the next.
+        device: Where faces are found: ``cpu`` by LiteRT, ``torch`` on the CPU by torch, else as torch names it.
+        was_by_torch: Whether some videos that are there were made by torch.
     """
 
     format: str
@@ -70,6 +72,13 @@ class Recipe:
     crop_size: int
     finding: Finding | None
     gop: int = GOP
+    device: str = "cpu"
+    was_by_torch: bool = False
+
+    @property
+    def by_torch(self) -> bool:
+        """Whether torch runs the networks."""
+        return self.finding is not None and self.device != "cpu"
 
     def record(self) -> dict[str, object]:
         """The recipe in plain values: ``source`` in ``dataset.yaml``."""
@@ -84,6 +93,8 @@ class Recipe:
             "faces": "none" if self.finding is None else "mediapipe",
             **({} if self.finding is None else vars(self.finding)),
             **({} if self.gop == GOP else {"gop": self.gop}),  # as it always was before it was said
+            # Of all videos or of some; what it finds is .001 pixels from what LiteRT finds.
+            **({"networks": "torch"} if self.by_torch or self.was_by_torch else {}),
         }
 
     def remembering(self, root: Path, typed: Collection[str] | None = None) -> tuple["Recipe", list[str]]:
@@ -101,7 +112,7 @@ class Recipe:
             AulightError: When the record of the one before is damaged, or a table that it names is gone.
         """
         before = _record_of(root)
-        recipe, notes = self, []
+        recipe, notes = replace(self, was_by_torch=before.networks == "torch"), list[str]()
         if self.labels is None and before.labels is not None:
             recipe = replace(recipe, labels=tuple(Path(_there(path, "labels", root)) for path in before.labels))
             notes.append(f"{root}: labels={before.labels}, as before")
@@ -183,6 +194,7 @@ class _Record(BaseModel):
     blendshapes: bool | None = None
     max_faces: int | None = None
     smooth_s: int | float | None = None
+    networks: Literal["torch"] | None = None
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -220,7 +232,7 @@ def _there(path: str, key: str, root: Path) -> str:
 
 def _of_frames(record: Mapping[str, Any]) -> dict[str, object]:
     """What of a record decides the frames."""
-    settings = {key: value for key, value in _settings(record).items() if key not in CODING}
+    settings = {key: value for key, value in _settings(record).items() if key not in MAY_DIFFER}
     return {key: value for key, value in settings.items() if key.partition(".")[2] not in LABELS_ONLY}
 
 

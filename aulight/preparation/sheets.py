@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from aulight.data.marks import MARK, STRIP
 from aulight.data.store import PreparedDataset
-from aulight.data.video.prepared import Reader
+from aulight.data.video.prepared import open_video
 from aulight.data.video.types import Frames
 from aulight.files import told_of
 from aulight.processes import Bar
@@ -43,7 +43,7 @@ def pictures(data: PreparedDataset, drawn: pd.DataFrame, folder: Path) -> None:
     with Bar(len(drawn), "Pictures", "frame") as bar:
         for video_id, mine in drawn.groupby("video_id", sort=False):
             row = row_of[video_id]
-            reader = Reader(data.path(row), frames=len(source[video_id]))
+            reader = open_video(data.file(row), frames=len(source[video_id]))
             for frame, time_s in zip(mine["frame"], mine["time_s"], strict=True):
                 number += 1
                 around = np.arange(frame - NEIGHBOURS, frame + NEIGHBOURS + 1)

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from aulight.data.faces.aligner import FaceAligner
 from aulight.data.faces.crop import AlignedFrame, squares
+from aulight.data.faces.model_file import model_file
 from aulight.data.faces.pose import BLENDSHAPES
 from aulight.data.marks import CROPS
 from aulight.data.noted import DIGESTS, ELSEWHERE, FOLLOWING, SOURCE_COLUMNS
@@ -143,7 +144,7 @@ def _expected(video: RawVideo) -> RawInfo:
 
 
 class VideoMaker:
-    """Makes prepared videos, one after another.
+    """Makes prepared videos; several threads may do so at once, and share the networks where torch runs them.
 
     Args:
         recipe: What the dataset is made with.
@@ -155,6 +156,14 @@ class VideoMaker:
 
     def __init__(self, recipe: Recipe, folder: Path, landmarker: Path | None, sharing: int) -> None:
         self._recipe, self._folder, self._landmarker = recipe, folder, landmarker
+        self._shared = None
+        if recipe.by_torch:
+            import torch
+
+            from aulight.data.faces.batched.networks import SharedNetworks  # with torch
+
+            torch.set_num_threads(1)  # by their number the last bits differ, and beside others they wait for each other
+            self._shared = SharedNetworks(model_file(landmarker), "cpu" if recipe.device == "torch" else recipe.device)
         self._side_by_side = cpus() >= 2 * sharing
 
     def __call__(self, video: RawVideo, report: Callable[[int], object]) -> str | None:
@@ -203,7 +212,8 @@ class VideoMaker:
         finding = self._recipe.finding
         if finding is None:
             return nullcontext()
-        return FaceAligner(self._recipe.crop_size, **vars(finding), model=self._landmarker)
+        networks = None if self._shared is None else self._shared.of_a_video()
+        return FaceAligner(self._recipe.crop_size, **vars(finding), model=self._landmarker, networks=networks)
 
     def _table(self, seen: list[AlignedFrame], fps: float) -> pd.DataFrame:
         table = pd.DataFrame(

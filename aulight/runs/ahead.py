@@ -4,6 +4,7 @@ from pathlib import Path
 
 from aulight import protocol
 from aulight.data.contents import shown
+from aulight.data.labelled import frames_with_labels
 from aulight.data.opening import open_dataset
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
@@ -83,14 +84,15 @@ def check_ahead(settings: TrainingSettings, looked: Looked | None = None) -> Non
     data = looked.data(settings.data)
     if not isinstance(settings, FinetuneSettings) and not (data.root / "labels.parquet").is_file():
         return
-    subjects = protocol.labelled_subjects(data.labels, data.frames, data.videos)
+    frames = frames_with_labels(data)
+    subjects = protocol.labelled_subjects(data.labels, frames, data.videos)
     chosen = settings.data.protocol.model_dump()
     split = protocol.split(data.videos, data.name, fold=settings.fold, labelled=subjects, **chosen)
     protocol.check_contents(looked.shown(settings.data), split)
     if checkpoint is not None and (seen := looked.seen_by(checkpoint)) is not None:
         protocol.check_stage_one(seen, looked.shown(settings.data), split)
     if isinstance(settings, FinetuneSettings):
-        candidates = protocol.usable_labels(data.labels, data.frames, data.videos, split.train)
+        candidates = protocol.usable_labels(data.labels, frames, data.videos, split.train)
         protocol.draw_labels(candidates, settings.label_seed, settings.label_fraction, settings.label_count)
 
 

@@ -23,6 +23,9 @@ RECORD = "run.yaml"
 LAST = "predictions_last.parquet"
 """There as well: what the last checkpoint predicts for test subjects; ``predictions.parquet`` is by the chosen one."""
 
+MOST_NAMES = 10_000
+"""Subjects that a record names of stage one, whose checkpoint names all: a YAML file of very many cannot be read."""
+
 ADVICE = "move the run directory away, or run it under another name="
 """What to do about a record that cannot be used."""
 
@@ -65,7 +68,7 @@ class ProtocolRecord(_Part):
         test: Who was scored.
         name: Of the protocol; ``None`` for a stage one without.
         fold: Which of its folds.
-        stage_one: Whose videos stage one saw.
+        stage_one: Whose videos stage one saw; ``None`` as well where they are more than :data:`MOST_NAMES`.
     """
 
     train: list[str] | None = None

@@ -28,6 +28,14 @@ class PrepareFacesSettings(Group):
     max_faces: int = Field(ge=1, description="People looked for in a frame; one of them is followed")
     smooth_s: float = Field(ge=0, description="Over how many seconds the place of the crop is smoothed; 0: not at all")
     model: FilePath | None = Field(description="face_landmarker.task; null: the one in the cache")
+    device: Annotated[
+        str,
+        Field(pattern=r"^(auto|cpu|torch|cuda(:[0-9]+)?)$"),
+        Needed(
+            "auto, cpu, torch, cuda, or one of several GPUs as cuda:1 is needed",
+            ("auto", "cpu", "torch", "cuda", "cuda:<number>"),
+        ),
+    ] = Field(description="Where the networks run; auto: on a GPU where there is one; torch: on the CPU by torch")
 
 
 class PrepareSettings(Group):
@@ -81,4 +89,6 @@ class PrepareSettings(Group):
             raise missing("data.source", "no value given; add data.source=<folder of the raw data>")
         if (wrong_workers := unfit(self.executor, self.cluster, self.workers)) is not None:
             raise wrong_workers
+        if self.executor != "local" and self.faces.device != "cpu":
+            raise mistake("faces.device", "only with executor=local; the workers of a cluster find faces on their CPUs")
         return self

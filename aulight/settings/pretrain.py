@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from aulight.settings.group import Group, Seed, mistake
 from aulight.settings.model import NetworkSettings
-from aulight.settings.objective import ObjectiveSettings
+from aulight.settings.objective import ChosenObjective, MaskedSettings
 from aulight.settings.training import LoaderSettings, OptimSettings, TrainingSettings
 
 
@@ -22,7 +22,7 @@ class ProbeSettings(Group):
 class PretrainSettings(TrainingSettings):
     """``conf/pretrain.yaml``: stage one."""
 
-    objective: ObjectiveSettings = Field(description="What stage one is asked")
+    objective: ChosenObjective = Field(description="What stage one is asked")
     subject_fraction: float = Field(gt=0, le=1, description="Share of the subjects it may see, drawn at random")
     keep_every_epochs: int = Field(ge=1, description="Epochs after which a checkpoint is kept for good")
     loader: LoaderSettings = Field(description="How clips are read")
@@ -33,14 +33,15 @@ class PretrainSettings(TrainingSettings):
     def _fits(self) -> Self:
         if not isinstance(self.model, NetworkSettings):
             raise mistake("model", "has no network, so no stage one; for finetune alone", shown=self.model.arm)
-        if self.objective.spatial and not self.model.keeps_map:
+        if self.objective.keeps_map and not self.model.keeps_map:
             problem = f"model.temporal={self.model.temporal} keeps no map; use model.temporal=convgru"
             raise mistake("objective.spatial", problem)
-        context, furthest = self.objective.context, max(self.objective.horizons)
-        if context + furthest >= self.clip.length:
-            raise mistake("clip.length", f"too short for objective.context={context} and horizons up to {furthest}")
-        moments = self.clip.length - context - furthest
-        if self.model.norm == "batch" and not self.objective.spatial and self.loader.batch_size * moments == 1:
+        if isinstance(self.objective, MaskedSettings) and self.model.temporal == "none":
+            raise mistake("model.temporal", "hidden frames are found from others by a recurrence: gru or convgru")
+        if (needs := self.objective.too_short(self.clip.length)) is not None:
+            raise mistake("clip.length", f"too short for {needs}")
+        moments = self.clip.length - self.objective.ahead
+        if self.model.norm == "batch" and not self.objective.keeps_map and self.loader.batch_size * moments == 1:
             problem = "one clip with one moment to predict has no mean: more are needed, or model.norm=group"
             raise mistake("loader.batch_size", problem)
         return self

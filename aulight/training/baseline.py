@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from aulight import protocol
+from aulight.data.labelled import frames_of, frames_with_labels
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.facs import MAX_INTENSITY
@@ -55,7 +56,7 @@ def regress(
     Raises:
         AulightError: For validation subjects without labels, or a dataset without blendshape scores.
     """
-    known = protocol.usable_labels(data.labels, data.frames, data.videos, split.validation)
+    known = protocol.usable_labels(data.labels, frames_with_labels(data), data.videos, split.validation)
     if known.empty:
         raise AulightError("model.penalties: the validation subjects have no labelled frames to choose one by")
     drawn, unseen = (
@@ -104,7 +105,8 @@ def features(data: PreparedDataset, subjects: Sequence[str], relative: bool) -> 
         AulightError: When there are no scores, or a frame with a face has none.
     """
     videos = data.videos.loc[data.videos["subject"].isin(list(subjects)), ["video_id", "subject"]]
-    faces = data.frames.loc[data.frames["face_confidence"] > 0, _KEY].merge(videos, on="video_id")
+    frames = frames_of(data, videos["video_id"])
+    faces = frames.loc[frames["face_confidence"] > 0, _KEY].merge(videos, on="video_id")
     table = faces.merge(data.blendshapes, on=_KEY, validate="one_to_one").set_index(_KEY)
     subject = table.pop("subject")
     scores = table.astype(np.float64)

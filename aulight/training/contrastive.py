@@ -1,24 +1,20 @@
 """Stage one: learn how faces look and move, from videos without labels."""
 
-from typing import Any
-
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from aulight.data.batches import ClipBatch
-from aulight.nets.encoder import Encoder
 from aulight.nets.heads import Predictors, Projector
 from aulight.protocol import TrainedOn
 from aulight.settings.model import NetworkSettings
-from aulight.settings.objective import ObjectiveSettings
+from aulight.settings.objective import ContrastiveSettings
 from aulight.settings.training import OptimSettings
 from aulight.training.candidates import ClipIds, weigh
 from aulight.training.losses import InfoNCE, gather_with_grad, info_nce
-from aulight.training.optim import one_cycle
+from aulight.training.pretraining import Pretraining, places
 
 
-class ContrastiveStage(pl.LightningModule):
+class Contrastive(Pretraining):
     """Contrastive learning on clips, in one form that covers the objectives of ``conf/objective``.
 
     Every clip comes in one or two views. Two terms, both InfoNCE (van den Oord et al., 2018) against all moments (and,
@@ -32,11 +28,10 @@ class ContrastiveStage(pl.LightningModule):
     identity, and ``other_subjects`` turns them down, as :func:`aulight.training.candidates.weigh` tells.
 
     Args:
-        encoder: The network.
-        objective: What it is asked; it goes together with the network and with the length of clips, as
-            :class:`aulight.settings.pretrain.PretrainSettings` sees to.
-        optim: Of :func:`one_cycle`.
-        trained_on: Name of the ``dataset`` and ``subjects`` that it sees; the checkpoint tells them to stage two.
+        encoder: As of :class:`Pretraining`, as the next ones.
+        objective: Likewise.
+        optim: Likewise.
+        trained_on: Likewise.
         strangers: Whether every clip counts as one of a video and a subject of its own, whatever it is of: in runs that
             an earlier aulight began.
     """
@@ -44,18 +39,13 @@ class ContrastiveStage(pl.LightningModule):
     def __init__(
         self,
         encoder: NetworkSettings,
-        objective: ObjectiveSettings,
+        objective: ContrastiveSettings,
         optim: OptimSettings,
         trained_on: TrainedOn | None = None,
         strangers: bool = False,
     ) -> None:
-        super().__init__()
-        plain = {"encoder": encoder, "objective": objective, "optim": optim}
-        self.save_hyperparameters(  # plain values, which a checkpoint gives back without running code
-            {name: settings.model_dump() for name, settings in plain.items()} | {"trained_on": trained_on}
-        )
-        self.encoder = Encoder(encoder)
-        self.objective, self.optim, self.strangers = objective, optim, strangers
+        super().__init__(encoder, objective, optim, trained_on)
+        self.objective, self.strangers = objective, strangers
         norm, width, hidden = encoder.norm, objective.projection, objective.hidden
         self.projector = Projector(encoder.embedding, hidden, width, norm)
         self.predictors = Predictors(objective.horizons, self.encoder.temporal.channels, hidden, width, norm)
@@ -66,10 +56,9 @@ class ContrastiveStage(pl.LightningModule):
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
         """One step on clips ``(B, V, T, H, W, 3)`` uint8; logs the loss and top-1 accuracies beside chance."""
         views, horizons, skip = self.objective.views, self.objective.horizons, self.objective.context
-        clips = batch["clips"].transpose(0, 1).flatten(0, 1)  # (V * B, T, H, W, 3)
-        embedding = self.encoder.embed(self.encoder.normalise(clips))
+        embedding = self.encoder.embed(self.pixels(batch))
         context, _ = self.encoder.temporal(embedding)
-        vectors = self.projector(_places(embedding)).unflatten(0, (views, -1))  # (V, B, T, places, D)
+        vectors = self.projector(places(embedding)).unflatten(0, (views, -1))  # (V, B, T, places, D)
         steps = vectors.shape[2]
         keys = [gather_with_grad(view) for view in vectors]  # (B over ranks, T, places, D)
         ids = self._ids(batch)
@@ -82,7 +71,7 @@ class ContrastiveStage(pl.LightningModule):
             if self.objective.predictive:
                 for horizon in horizons:
                     past = context.unflatten(0, (views, -1))[source][:, skip : steps - horizon]
-                    queries = self.predictors(_places(past), horizon)
+                    queries = self.predictors(places(past), horizon)
                     terms["predictive"].append(self._nce(queries, target, ids, skip + horizon))
 
         loss = torch.zeros((), device=self.device)
@@ -120,13 +109,3 @@ class ContrastiveStage(pl.LightningModule):
             same_subject=self.objective.same_subject,
         )
         return info_nce(queries.flatten(0, 1), keys, candidates, self.objective.temperature)
-
-    def configure_optimizers(self) -> Any:
-        """AdamW with a one-cycle schedule over the whole run."""
-        steps = int(self.trainer.estimated_stepping_batches)
-        return one_cycle([{"params": list(self.parameters()), "lr": self.optim.lr}], steps, self.optim)
-
-
-def _places(features: Tensor) -> Tensor:
-    """``(B, T, C, h, w)`` to ``(B, T, h * w, C)``: a vector a place."""
-    return features.flatten(3).transpose(2, 3)

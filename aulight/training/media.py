@@ -7,7 +7,7 @@ import pandas as pd
 
 from aulight.data.marks import OVERLAY
 from aulight.data.store import PreparedDataset
-from aulight.data.video.prepared import Reader
+from aulight.data.video.prepared import open_video
 from aulight.data.video.write import write_video
 from aulight.drawing.expressive import best_stretch, most_expressive
 from aulight.drawing.names import percent
@@ -57,7 +57,7 @@ def draw(data: PreparedDataset, table: pd.DataFrame, record: BegunFinetune, fold
         style.save(against_truth.against_truth(line), curves[-1])
         if len(curves) == 1:
             part = mine.iloc[best_stretch(mine, truth, round(VIDEO_S * data.fps))]
-            faces = Reader(data.file(row)).read(part.index.to_numpy())
+            faces = open_video(data.file(row)).read(part.index.to_numpy())
             write_video(
                 video,
                 truth_video.overlay(faces, data.columns, part[preds].to_numpy(), part[truth].to_numpy()),

@@ -10,6 +10,7 @@ from pytorch_lightning.callbacks import Callback
 
 from aulight import protocol
 from aulight.data.batches import WholeVideos
+from aulight.data.labelled import frames_with_labels
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.nets.encoder import Encoder
@@ -18,7 +19,7 @@ from aulight.scoring.agreement import icc, mean
 from aulight.scoring.ridge import ridge
 from aulight.settings.data import OnError
 from aulight.settings.training import ClipSettings
-from aulight.training.contrastive import ContrastiveStage
+from aulight.training.pretraining import Pretraining
 
 CHUNK = 64
 """Frames at a time."""
@@ -62,7 +63,7 @@ class Probe(Callback):
         self.skipped: Counter[str] = Counter()
         self.every_epochs, self.penalty = every_epochs, penalty
         self._step_s, self._primed = clip.stride[0] / data.fps, clip.length - 1
-        train = protocol.usable_labels(data.labels, data.frames, data.videos, split.train)
+        train = protocol.usable_labels(data.labels, frames_with_labels(data), data.videos, split.train)
         drawn = protocol.draw_labels(train, label_seed, label_fraction)
         self._wanted = set(zip(drawn["video_id"], drawn["frame"], strict=True))
         fitted = data.videos["video_id"].isin(drawn["video_id"]).to_numpy().nonzero()[0]
@@ -72,7 +73,7 @@ class Probe(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Fits and scores, every ``every_epochs`` epochs."""
-        assert isinstance(pl_module, ContrastiveStage)
+        assert isinstance(pl_module, Pretraining)
         if (trainer.current_epoch + 1) % self.every_epochs or not trainer.is_global_zero:
             return
         encoder = pl_module.encoder

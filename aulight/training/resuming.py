@@ -10,6 +10,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
+from aulight.datasets import DIGITS
 from aulight.errors import AulightError, one_line, shorten, shown
 from aulight.files import whole
 from aulight.foreign.checkpoint import read_checkpoint
@@ -90,10 +91,12 @@ def _says_whose(trained_on: Plain) -> TypeGuard[TrainedOn]:
 def _says_what(trained_on: Any) -> bool:
     """Whether it says what was in the videos, or nothing of it as those of an earlier aulight, but nothing odd."""
     collection, contents = trained_on.get("collection", ""), trained_on.get("contents", [""])
-    whole = isinstance(contents, list) and contents and all(isinstance(content, str) for content in contents)
+    whole = isinstance(contents, str) and contents.isascii() and len(contents) % DIGITS == 0
+    if isinstance(contents, list):
+        whole = all(isinstance(content, str) and content.isascii() for content in contents)
     steps = trained_on.get("steps_s", [1.0, 1.0])
     timed = isinstance(steps, list) and len(steps) == 2 and all(isinstance(step, float) and step > 0 for step in steps)
-    return isinstance(collection, str) and bool(whole) and timed
+    return isinstance(collection, str) and bool(contents) and whole and timed
 
 
 def load_encoder(encoder: Encoder, weights: dict[str, Tensor], source: Path) -> None:

@@ -7,15 +7,16 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 
 from aulight import protocol
 from aulight.data.contents import forgotten, shown
+from aulight.data.labelled import frames_with_labels
 from aulight.data.loaders import ContrastiveData
 from aulight.data.opening import open_dataset
 from aulight.data.store import PreparedDataset
 from aulight.runs.former import as_begun, augmented_as_begun
-from aulight.runs.record import DatasetRecord, ProtocolRecord
+from aulight.runs.record import MOST_NAMES, DatasetRecord, ProtocolRecord
 from aulight.runs.run import Run
 from aulight.settings.data import ProtocolSettings
 from aulight.settings.pretrain import PretrainSettings
-from aulight.training.contrastive import ContrastiveStage
+from aulight.training.objectives import built
 from aulight.training.probe import Probe
 from aulight.training.progress import duration, report_skipped
 from aulight.training.resuming import LastMetrics
@@ -64,10 +65,12 @@ def learn(settings: PretrainSettings, folder: Path, typed: Sequence[str] = ()) -
             seed=settings.seed,
             dataset=DatasetRecord(name=data.name, fingerprint=data.fingerprint, videos=len(rows)),
             protocol=ProtocolRecord(
-                name=split.name if split else None, fold=split.fold if split else None, stage_one=subjects
+                name=split.name if split else None,
+                fold=split.fold if split else None,
+                stage_one=subjects if len(subjects) <= MOST_NAMES else None,
             ),
         )
-        stage = ContrastiveStage(
+        stage = built(
             settings.encoder,
             settings.objective,
             settings.optim,
@@ -124,7 +127,7 @@ def learn(settings: PretrainSettings, folder: Path, typed: Sequence[str] = ()) -
 def _split(data: PreparedDataset, labelled: bool, settings: ProtocolSettings, fold: int) -> protocol.Split | None:
     """The subjects' parts; ``None`` where nobody is to be tested: no labels, and no split of the dataset's own."""
     if labelled:
-        subjects = protocol.labelled_subjects(data.labels, data.frames, data.videos)
+        subjects = protocol.labelled_subjects(data.labels, frames_with_labels(data), data.videos)
         return protocol.split(data.videos, data.name, fold=fold, labelled=subjects, **settings.model_dump())
     if settings.name == "own" and "split" in data.videos:
         return protocol.split(data.videos, data.name, fold=fold, **settings.model_dump())

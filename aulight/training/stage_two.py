@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from aulight import protocol
 from aulight.data.contents import forgotten, shown
+from aulight.data.labelled import frames_of, frames_with_labels
 from aulight.data.loaders import RegressionData
 from aulight.data.opening import open_dataset
 from aulight.data.sources.cells import read_text
@@ -80,7 +81,8 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
         run.build_on(stage_one.network)
     data = open_dataset(settings.data)
     run.check_data(data.fingerprint)
-    subjects = protocol.labelled_subjects(data.labels, data.frames, data.videos)
+    frames = frames_with_labels(data)
+    subjects = protocol.labelled_subjects(data.labels, frames, data.videos)
     split = protocol.split(
         data.videos, data.name, fold=settings.fold, labelled=subjects, **settings.data.protocol.model_dump()
     )
@@ -95,7 +97,7 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
         run.say("stage one is of an earlier aulight and does not tell which videos it saw: names alone are compared")
     if stage_one is not None and (note := _other_steps(stage_one, settings.clip.stride[0], data.fps)):
         run.say(note)
-    candidates = protocol.usable_labels(data.labels, data.frames, data.videos, split.train)
+    candidates = protocol.usable_labels(data.labels, frames, data.videos, split.train)
     labels = protocol.draw_labels(candidates, settings.label_seed, settings.label_fraction, settings.label_count)
     protocol.assert_subjects(labels, split.train, "drawn labels")
     if settings.amplitude == "crossfit" and (people := labels["subject"].nunique()) < LEAST_SUBJECTS:
@@ -103,7 +105,7 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
             f"amplitude=crossfit: the drawn labels are of {people} subjects, and {LEAST_SUBJECTS} are needed; "
             "draw more labels, or take amplitude=none"
         )
-    chosen_on = protocol.usable_labels(data.labels, data.frames, data.videos, split.validation)
+    chosen_on = protocol.usable_labels(data.labels, frames, data.videos, split.validation)
     with run:
         prepare_process(settings.threads, settings.seed)
         run.write_table(labels, "labels_used.parquet")
@@ -325,7 +327,8 @@ def predictions(data: PreparedDataset, scored: dict[int, npt.NDArray[np.float32]
         part["frame"], part["fold"] = part.index, fold
         parts.append(part.join(pd.DataFrame(intensities, columns=[f"{au}_pred" for au in data.columns])))
     table = pd.concat(parts)
-    faces = data.frames.loc[data.frames["face_confidence"] > 0, ["video_id", "frame"]]
+    frames = frames_of(data, table["video_id"].unique())
+    faces = frames.loc[frames["face_confidence"] > 0, ["video_id", "frame"]]
     table = table.merge(faces, on=["video_id", "frame"])
     truth = data.labels.rename(columns={au: f"{au}_true" for au in data.columns})
     return table.merge(truth, on=["video_id", "frame"], how="left")

@@ -1,5 +1,6 @@
 """What the workers of a pump are, wherever they are, and what happens inside of one."""
 
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -53,7 +54,7 @@ class Order:
 
     Attributes:
         name: Unlike any other's.
-        begin: Called in every worker before its first job with ``given`` and the number of workers that share the CPUs
+        begin: Called in every process before its first job with ``given`` and the number of workers that share the CPUs
             of its machine. What it returns is called with each job and a :class:`Report`.
         given: As that.
     """
@@ -63,7 +64,8 @@ class Order:
     given: tuple[Any, ...]
 
 
-_hands: dict[str, Hand] = {}  # of this worker, by the names of orders: one, that of the last
+_hands: dict[str, Hand] = {}  # of this process, by the names of orders: one, that of the last
+_begins = threading.Lock()  # the workers of a process share it
 
 
 def do(order: Order, job: Any, sharing: int, tell: Callable[[int], bool]) -> tuple[Any, int]:
@@ -78,10 +80,11 @@ def do(order: Order, job: Any, sharing: int, tell: Callable[[int], bool]) -> tup
     Returns:
         The job's result and the frames that it has reported; ``(None, 0)`` where nobody waits for them any more.
     """
-    hand = _hands.get(order.name)
-    if hand is None:
-        _hands.clear()
-        hand = _hands[order.name] = order.begin(*order.given, sharing)
+    with _begins:
+        hand = _hands.get(order.name)
+        if hand is None:
+            _hands.clear()
+            hand = _hands[order.name] = order.begin(*order.given, sharing)
     report = Report(tell)
     try:
         return hand(job, report), report.frames

@@ -55,6 +55,7 @@ from typing import TYPE_CHECKING, Any
 from aulight import files
 from aulight.processes import cpus
 from aulight.runs.machine import processor
+from tests.data.formats import unpack
 
 # Nothing heavier here: a process begins with the peak memory of the one that started it.
 if TYPE_CHECKING:
@@ -273,8 +274,10 @@ def measure_loader(bench: Bench) -> Iterator[Row]:
         """The clips of an epoch of the loader."""
         choose = UnlabelledClips(data.segments, length, (stride, stride), batches * batch_size, 0)
         clips = [choose(0, index) for index in range(batches * batch_size)]
-        return [(str(data.path(clip.video)), clip.frames.tolist()) for clip in clips]
+        return [(files[clip.video], clip.frames.tolist()) for clip in clips]
 
+    unpacked = unpack(data.root, data.root.with_name(f"{data.root.name}_files"))
+    files = [str(unpacked / f"{name}.mp4") for name in data.videos["video_id"]]
     # Forked before anything here has run decord.
     with multiprocessing.get_context("fork").Pool(DECODERS) as pool:
 
@@ -285,7 +288,7 @@ def measure_loader(bench: Bench) -> Iterator[Row]:
         results = alternate(
             bench,
             {
-                "raw": shared(decode_files, [str(data.path(row)) for row in all_rows(data)]),
+                "raw": shared(decode_files, files),
                 "stride 1": loader("stride 1", 1, plain),
                 "bare stride 1": shared(decode_clips, chosen(1)),
                 "stride 4": loader("stride 4", 4, plain),
@@ -415,9 +418,9 @@ def stage_and_data(command: str, config: dict[str, Any], root: Path, steps: int)
     from aulight.settings.augment import AugmentSettings
     from aulight.settings.finetune import FinetuneOptimSettings
     from aulight.settings.model import NetworkSettings
-    from aulight.settings.objective import ObjectiveSettings
+    from aulight.settings.objective import ContrastiveSettings
     from aulight.settings.training import ClipSettings, OptimSettings
-    from aulight.training.contrastive import ContrastiveStage
+    from aulight.training.contrastive import Contrastive
     from aulight.training.regression import RegressionStage
 
     data, size = PreparedDataset(root), config["model"]["size"]
@@ -433,9 +436,9 @@ def stage_and_data(command: str, config: dict[str, Any], root: Path, steps: int)
     }
     if command == "pretrain":
         rows, views = data.rows(split.stage_one), config["objective"]["views"]
-        stage_one = ContrastiveStage(
+        stage_one = Contrastive(
             NetworkSettings(**config["model"]),
-            ObjectiveSettings(**config["objective"]),
+            ContrastiveSettings(**config["objective"]),
             OptimSettings(**config["optim"]),
         )
         return stage_one, ContrastiveData(data, rows, clip, augment, views=views, **common)
@@ -778,11 +781,12 @@ def make_data(bench: Bench) -> Iterator[Row]:
     generate(bench.data / "faces128", "smoke")
     data = PreparedDataset(bench.data / "faces64")
     rows = data.frames.groupby("video_id")
+    files = unpack(data.root, bench.data / "files")
     with StoreWriter(bench.data / "faces64_x10", data.meta) as store:
         for copy in range(10):
-            for place, video in enumerate(data.videos.itertuples()):
+            for video in data.videos.itertuples():
                 name, known = f"{copy}_{video.video_id}", rows.get_group(video.video_id)
-                link(data.path(place), store.videos / f"{name}.mp4")
+                link(files / f"{video.video_id}.mp4", store.videos / f"{name}.mp4")
                 source, face = known["source_frame"].to_numpy(), known["face_confidence"].to_numpy()
                 store.add(name, f"{copy}_{video.subject}", data.fps, source, face)
     yield Row("videos", len(data.videos), "")

@@ -63,7 +63,7 @@ def test_choices_that_are_typed_count(aulight: Command) -> None:
 
 def test_groups_list_their_choices(aulight: Command) -> None:
     shown = _words(aulight("pretrain", "--help").out)
-    assert "objective=instance_predictive dense, instance_predictive, predictive" in shown
+    assert "objective=instance_predictive byol, dense, instance_predictive, masked, predictive, vicreg" in shown
     assert "experiment=null" in shown
 
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -15,7 +16,9 @@ import yaml
 from omegaconf import OmegaConf
 
 from aulight.cli import main
+from aulight.data.store import PreparedDataset
 from aulight.runs.composed import OWN_CONF, conf_dir
+from tests.data.formats import spoil
 
 CONF = conf_dir()
 Command = Callable[..., Any]
@@ -404,7 +407,7 @@ def test_agreeing_model_is_accepted(
     assert outcome.status == 0, outcome.err
 
 
-@pytest.mark.parametrize("damage", ["tables", "description", "video missing", "labels"])
+@pytest.mark.parametrize("damage", ["tables", "description", "shard missing", "labels"])
 def test_damaged_dataset(
     damage: str, aulight: Command, tiny_finetune: list[str], smoke_data: Path, tmp_path: Path
 ) -> None:
@@ -412,12 +415,11 @@ def test_damaged_dataset(
     files = {
         "tables": "videos.parquet",
         "description": "dataset.yaml",
-        "video missing": "videos/test_00021.mp4",
+        "shard missing": "shards/000000.tar",
         "labels": "labels.parquet",
     }
     file = root / files[damage]
-    if damage == "video missing":
-        file = next((root / "videos").glob("test_*.mp4"))
+    if damage == "shard missing":
         file.unlink()
     else:
         _spoil(file, b"[")
@@ -431,9 +433,10 @@ def test_corrupt_video_is_named_or_skipped(
     part: str, workers: int, aulight: Command, tiny_finetune: list[str], smoke_data: Path, tmp_path: Path
 ) -> None:
     root = _copy(smoke_data, tmp_path / "copy")
-    videos = pd.read_parquet(root / "videos.parquet")
-    bad = root / str(videos.loc[videos["split"] == part, "path"].iloc[0])
-    _spoil(bad)
+    data = PreparedDataset(root)
+    row = int(np.flatnonzero(data.videos["split"] == part)[0])
+    bad = data.file(row)
+    spoil(data, row)
     where = ["data.synthetic=null", f"data.root={root}", f"root={tmp_path}/runs", "name=run", "label_fraction=1.0"]
     command = [*tiny_finetune, *where, f"loader.workers={workers}"]
     _refused(aulight(*command), str(bad), "not a readable video")
@@ -453,7 +456,7 @@ def test_corrupt_video_is_named_or_skipped(
     assert times == {"validation": 4, "test": 1}.get(part, times)  # once an epoch, of three; once at the end
     scored = pd.read_parquet(tmp_path / "runs/skipping/predictions.parquet")["video_id"]
     assert scored.nunique() == 3 - (part == "test")
-    assert bad.stem not in set(scored)
+    assert data.videos["video_id"].iat[row] not in set(scored)
 
 
 @pytest.mark.parametrize("part", ["unlabelled", "validation"])
@@ -461,9 +464,10 @@ def test_corrupt_video_in_stage_one(
     part: str, aulight: Command, tiny_pretrain: list[str], smoke_data: Path, tmp_path: Path
 ) -> None:
     root = _copy(smoke_data, tmp_path / "copy")
-    videos = pd.read_parquet(root / "videos.parquet")
-    bad = root / str(videos.loc[videos["split"] == part, "path"].iloc[0])
-    _spoil(bad)
+    data = PreparedDataset(root)
+    row = int(np.flatnonzero(data.videos["split"] == part)[0])
+    bad = data.file(row)
+    spoil(data, row)
     where = ["data.synthetic=null", f"data.root={root}", f"root={tmp_path}/runs"]
     _refused(aulight(*tiny_pretrain, *where, "name=run"), str(bad), "not a readable video")
     outcome = aulight(*tiny_pretrain, *where, "name=skipping", "data.on_error=skip")

@@ -1,6 +1,7 @@
 """A prepared dataset of eight videos whose every frame tells what it is, and the loaders of both stages on it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pandas as pd
 import torch
 
 from aulight import protocol
-from aulight.data.batches import Piece
+from aulight.data.augment import Augmentation
+from aulight.data.batches import ClipBatches, Piece, WholeVideos
+from aulight.data.clips import UnlabelledClips
 from aulight.data.loaders import ContrastiveData, RegressionData
 from aulight.data.store import PreparedDataset
 from aulight.settings.augment import AugmentSettings
@@ -122,3 +125,11 @@ def check_whole(pieces: Iterable[Piece], data: PreparedDataset, rows: list[int],
         at[video] += count
         assert piece["last"] == (at[video] == LENGTHS[video])
     assert at == {row: LENGTHS[row] for row in rows}
+
+
+def passing_over(data: PreparedDataset) -> list[Callable[[], Any]]:
+    """What reads clips of all videos, and all of each, as trainings do that pass over damaged ones."""
+    choose = UnlabelledClips(data.segments, 2, (1, 1), 16, seed=0)
+    clips = ClipBatches(data, choose, Augmentation(NONE), 1, 32, 0, "skip")
+    wholes = [WholeVideos(data, [row], 32, 4, "skip") for row in range(len(data.videos))]
+    return [partial(clips.__getitem__, [(0, index) for index in range(16)]), *(partial(list, w) for w in wholes)]

@@ -14,6 +14,7 @@ from aulight.data.video.write import write_video
 from aulight.data.writer import StoreWriter
 from tests.data.coded import Make
 from tests.data.coded import build as build_coded
+from tests.data.formats import point, spoil
 
 Frames = npt.NDArray[np.uint8]
 
@@ -68,10 +69,10 @@ def broken(data: PreparedDataset, tmp_path: Path) -> PreparedDataset:
     """Videos 0 (unlabelled), 2 (train) and 6 (test) are of no use; 6 is so from its last frames on only."""
     shutil.copytree(data.root, tmp_path / "coded")
     damaged = PreparedDataset(tmp_path / "coded")
-    damaged.path(0).write_text("not a video")
-    shutil.copy(damaged.path(1), damaged.path(2))  # of another length
-    damaged.path(6).write_bytes(b"")
-    return damaged
+    spoil(damaged, 0, b"not a video")
+    point(damaged, {2: 1})  # of another length
+    spoil(damaged, 6)
+    return PreparedDataset(damaged.root)
 
 
 @pytest.fixture

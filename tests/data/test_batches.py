@@ -100,8 +100,7 @@ def test_few_videos_are_open_and_memory_stays_however_many_are_read(data: Prepar
             clips[[(epoch, index) for _, index in batch]]
             assert len(clips.readers) <= clips.readers.limit
     assert used[-1] - used[2] < 16e6  # while 100 readers, some MB each, were opened and closed
-    mine = set(clips.paths)
-    assert len([file for file in process.open_files() if Path(file.path) in mine]) <= 3
+    assert len([file for file in process.open_files() if Path(file.path).is_relative_to(data.root)]) <= 3
 
 
 def test_targets_are_the_drawn_labels_of_the_frames_shown(data: PreparedDataset, decode: Decode) -> None:
@@ -153,5 +152,5 @@ def test_an_unlabelled_video_has_no_known_target(data: PreparedDataset) -> None:
 
 def test_when_nothing_is_readable_it_ends(broken: PreparedDataset) -> None:
     module = contrastive(broken, rows=np.array([0, 2]), on_error="skip")
-    with pytest.raises(VideoError, match=r"v[02]\.mp4: .*clips tried in its place were unreadable too"):
+    with pytest.raises(VideoError, match=r"\(v[02]\): .*clips tried in its place were unreadable too"):
         next(iter(module.train_dataloader()))

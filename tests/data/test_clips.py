@@ -1,5 +1,6 @@
 """Which frames make a clip: against slow loops, counts, and a chi-square test; and that nothing else decides."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable
 
@@ -95,6 +96,29 @@ def test_every_video_comes_equally_often_in_every_pass() -> None:
     passes = [order[start : start + 4] for start in range(0, 60, 4)]  # epochs need not be whole passes
     assert all(sorted(turn) == [0, 2, 5, 7] for turn in passes)
     assert len({tuple(turn) for turn in passes}) > 5, "every pass is shuffled anew"
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 1000])
+def test_a_pass_is_shuffled_as_it_always_was(count: int) -> None:
+    """Oracle: numpy's permutation of a number, which runs of an earlier aulight were begun with."""
+    for seed, turn in ((0, 0), (3, 17)):
+        wanted = np.random.default_rng([seed, turn]).permutation(count).tolist()
+        assert [clips._in_turn(seed, turn * count + place, count) for place in range(count)] == wanted
+
+
+def test_the_first_thousand_clips_stay_what_they_were() -> None:
+    """Oracle: their digest by the version before rows became smaller numbers."""
+    rng = np.random.default_rng(1)
+    start = rng.integers(0, 500, 3000)
+    runs = pd.DataFrame(
+        {"video": rng.integers(0, 800, 3000), "start": start, "stop": start + rng.integers(1, 900, 3000)}
+    )
+    rates = rng.choice([0.5, 1.0, 1.2], 800)
+    choose, digest = UnlabelledClips(runs, 16, (4, 8), 130, 5, rates), hashlib.sha256()
+    for place in range(1000):
+        clip = choose(*divmod(place, 130))
+        digest.update(np.array([clip.video, *clip.frames], np.int64).tobytes())
+    assert digest.hexdigest() == "c76a870159348801f4561616bfb8213c6aa5cdb4f2a132655612178e6e04a072"
 
 
 def test_every_possible_start_is_equally_likely() -> None:

@@ -1,4 +1,4 @@
-"""What is kept of a dataset: the oracle is what is found out without it."""
+"""What is kept of a dataset of format 1: the oracle is what is found out without it."""
 
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,12 @@ import pytest
 
 from aulight.data import kept
 from aulight.data.kept import Kept
+from aulight.data.revising import replace_labels
 from aulight.data.store import PreparedDataset
-from aulight.data.writer import label_rows, replace_labels
+from aulight.data.writer import label_rows
 from aulight.errors import AulightError
 from tests.data.coded import Make
+from tests.data.formats import as_format_1
 
 
 @pytest.fixture
@@ -25,7 +27,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def faces(tmp_path: Path, make_store: Make) -> PreparedDataset:
-    return make_store(tmp_path / "faces", [3, 5, 4], labels=[{1: [0, 1, 2], 12: [0, 0, 0]}, None, None], real=False)
+    labels = [{1: [0, 1, 2], 12: [0, 0, 0]}, None, None]
+    return as_format_1(make_store(tmp_path / "faces", [3, 5, 4], labels=labels, real=False).root)
 
 
 def looks(data: PreparedDataset) -> tuple[str, list[Any], list[Any]]:
@@ -38,7 +41,7 @@ def test_another_process_finds_it_and_reads_no_table_of_frames(
 ) -> None:
     expected = looks(PreparedDataset(faces.root))
     assert len(list(cache.glob("*.npy"))) == 3
-    for slow in ("_checked", "_runs", "_hashed"):
+    for slow in ("_looked_at", "_runs", "_hashed"):
         monkeypatch.setattr(PreparedDataset, slow, lambda _: pytest.fail("looked at anew"))
     assert looks(PreparedDataset(faces.root)) == expected
 
@@ -77,8 +80,9 @@ def test_what_has_changed_is_looked_at_anew(cache: Path, faces: PreparedDataset)
 
 
 def test_a_video_that_is_gone_is_missed(cache: Path, faces: PreparedDataset) -> None:
-    assert PreparedDataset(faces.root).path(1).is_file()
-    faces.path(1).unlink()
+    place = PreparedDataset(faces.root).file(1)
+    assert isinstance(place, Path)
+    place.unlink()
     with pytest.raises(AulightError, match=r"v1\.mp4: missing \(1 of 3 videos are\)"):
         PreparedDataset(faces.root)
 

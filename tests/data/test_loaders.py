@@ -161,7 +161,7 @@ def assert_named(loader: Any, *possible: str) -> None:
 
 
 def test_an_unreadable_file_is_named(broken: PreparedDataset) -> None:
-    first, second, third = (f"{broken.path(row)}: " for row in (0, 2, 6))
+    first, second, third = (f"{broken.file(row)}: " for row in (0, 2, 6))
     other_length = f"{second}has 30 frames, its table says 26"
     assert_named(contrastive(broken).train_dataloader(), f"{first}not a readable video", other_length)
     assert_named(regression(broken).train_dataloader(), other_length)
@@ -169,7 +169,7 @@ def test_an_unreadable_file_is_named(broken: PreparedDataset) -> None:
 
 
 def test_an_unreadable_file_is_named_in_one_line_from_a_worker(broken: PreparedDataset) -> None:
-    assert_named(regression(broken, workers=1).test_dataloader(), f"{broken.path(6)}: not a readable video")
+    assert_named(regression(broken, workers=1).test_dataloader(), f"{broken.file(6)}: not a readable video")
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -185,7 +185,7 @@ def test_skipping_keeps_batches_full_and_keeps_count(broken: PreparedDataset, de
         assert batch["clips"].shape == (4, 1, 4, 64, 64, 3)
     # two of five videos: two of five clips are unreadable, and so may be those tried in their place
     counts = {Path(message.split(":")[0]).name: times for message, times in module.skipped.items()}
-    assert counts.keys() == {"v0.mp4", "v2.mp4"}
+    assert counts.keys() == {"000000.tar (v0)", "000000.tar (v2)"}
     assert all(times >= 8 for times in counts.values())
     assert module.skipped.total() == sum(len(batch["skipped"]) for batch in stage.batches)
 
@@ -202,7 +202,7 @@ def test_an_unreadable_whole_video_is_skipped_and_counted(broken: PreparedDatase
     assert [(piece["video"], piece["start"]) for piece in errors] == [(6, 0)]
     check_whole([piece for piece in stage.pieces if not piece["error"]], broken, [5], decode)
     assert list(module.skipped.values()) == [1]
-    assert "v6.mp4: not a readable video" in next(iter(module.skipped))
+    assert "(v6): not a readable video" in next(iter(module.skipped))
 
 
 def test_an_unknown_answer_to_unreadable_files_is_named() -> None:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from aulight.data.store import PreparedDataset
+from tests.data.formats import members
 
 OPEN = (
     "import sys, pathlib\n"
@@ -28,4 +29,4 @@ def test_two_processes_at_once_make_the_synthetic_dataset_once(tmp_path: Path) -
     assert [job.returncode for job in jobs] == [0, 0], ends
     assert len({out for out, _ in ends}) == 1
     assert sorted("Drawing synthetic faces" in err for _, err in ends) == [False, True]
-    assert len(list((root / "videos").iterdir())) == len(PreparedDataset(root).videos)
+    assert len(members(root)) == len(PreparedDataset(root).videos)

@@ -25,6 +25,7 @@ from aulight.data.writer import StoreWriter
 from aulight.drawing.style import save
 from aulight.errors import AulightError
 from aulight.prediction.videos import find_videos
+from tests.data.formats import as_format_1, unpack
 
 Command = Callable[..., Any]
 Make = Callable[..., PreparedDataset]
@@ -56,15 +57,20 @@ def test_prepare_twice_in_the_folder_of_the_videos(
         assert outcome.status == 0, outcome.err
         assert "2 videos of 2 subjects, 12 frames" in outcome.out
     assert "passed over what aulight made: " in outcome.out
-    outcome = aulight(*command, "data.name=third", f"data.source={place}/mine/videos")
+    outcome = aulight(*command, "data.name=third", f"data.source={place}/mine/shards")
     assert outcome.status == 2
     assert f"lies in the prepared dataset {(videos / place / 'mine').resolve()}, whose videos would" in outcome.err
     assert not (videos / place / "third").exists()
 
 
 def test_links_lead_into_no_dataset(videos: Path, tmp_path: Path, make_store: Make) -> None:
-    data = make_store(tmp_path / "data" / "mine", [3], real=False)
-    links = {"whole": data.root, "inside": data.root / "videos", "one.mp4": data.path(0), "all": tmp_path / "data"}
+    data = as_format_1(make_store(tmp_path / "data" / "mine", [3], real=False).root)
+    links = {
+        "whole": data.root,
+        "inside": data.root / "videos",
+        "one.mp4": data.root / "videos" / "v0.mp4",
+        "all": tmp_path / "data",
+    }
     for name, place in links.items():
         (videos / name).symlink_to(place)
     (videos / "round").symlink_to(videos)
@@ -125,7 +131,7 @@ def test_what_aulight_drew_or_cut_out_is_known_wherever_it_lies(
     """An overlay without its record, and the crops of a dataset, among the raw videos of another."""
     prepare = ["prepare", "data.faces=none", "crop_size=64", "workers=1", f"data_dir={tmp_path}/data"]
     assert aulight(*prepare, "data.name=first", f"data.source={videos}").status == 0
-    crops = tmp_path / "data" / "first" / "videos"
+    crops = unpack(tmp_path / "data" / "first", tmp_path / "data" / "first" / "videos")
     assert {made_as(path) for path in crops.iterdir()} == {CROPS}
     assert made_as(videos / "a.mp4") is None
     assert _below(crops) == ["a.mp4", "day_two__b.mp4"], "who asks for the inside of a dataset gets it"

@@ -1,5 +1,7 @@
 """The prepared dataset on disk: what was written comes back, damage is named."""
 
+import hashlib
+import pickle
 import re
 import shutil
 from collections.abc import Callable
@@ -16,10 +18,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aulight.data import row_groups
+from aulight.data.index import SCHEMA
+from aulight.data.places import Files
+from aulight.data.revising import replace_labels
+from aulight.data.shards import Shards
 from aulight.data.store import PreparedDataset
-from aulight.data.writer import StoreWriter, label_rows, replace_labels
+from aulight.data.writer import StoreWriter, label_rows
 from aulight.errors import AulightError
 from aulight.files import write_table
+from tests.data.formats import as_format_1
 from tests.data.test_segments import slow_usual_step
 
 Make = Callable[..., PreparedDataset]
@@ -29,7 +36,7 @@ def test_what_was_written_comes_back(faces: PreparedDataset) -> None:
     faces = PreparedDataset(faces.root)
     assert (faces.name, faces.aus, faces.columns, faces.fps) == ("coded", (1, 12), ["AU01", "AU12"], 25.0)
     assert {key: faces.meta[key] for key in ("format", "videos", "frames", "subjects", "crop_size")} == {
-        "format": 1,
+        "format": 2,
         "videos": 3,
         "frames": 9,
         "subjects": 3,
@@ -38,17 +45,18 @@ def test_what_was_written_comes_back(faces: PreparedDataset) -> None:
     assert faces.videos.to_dict("list") == {
         "video_id": ["v0", "v1", "v2"],
         "subject": ["S0", "S1", "S2"],
-        "path": ["videos/v0.mp4", "videos/v1.mp4", "videos/v2.mp4"],
         "frames": [3, 4, 2],
         "fps": [25.0] * 3,
         "split": ["train", "unlabelled", "test"],
+        "file_sha256": [hashlib.sha256(b"").hexdigest()] * 3,
     }
     assert faces.frames["video_id"].tolist() == ["v0"] * 3 + ["v1"] * 4 + ["v2"] * 2
     assert faces.frames["frame"].tolist() == [0, 1, 2, 0, 1, 2, 3, 0, 1]
     assert faces.frames["source_frame"].tolist() == [5, 6, 9, 0, 1, 2, 3, 0, 2]
     np.testing.assert_allclose(faces.frames["time_s"], faces.frames["source_frame"] / 25)
     assert faces.frames["face_confidence"].tolist() == [1, 0, 0.5, 1, 1, 1, 1, 0.25, 1]
-    assert faces.path(1) == faces.root / "videos" / "v1.mp4"
+    assert str(faces.file(1)) == f"{faces.root}/shards/000000.tar (v1)"
+    assert len(faces.files) == 3
     assert faces.rows(["S2", "S0", "nobody"]).tolist() == [0, 2]
 
 
@@ -135,6 +143,15 @@ def _claim_rows(root: Path) -> None:
             writer.write_table(group)
 
 
+def _reindex(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[Path], None]:
+    def damage(root: Path) -> None:
+        path = root / "index.parquet"
+        table = pa.Table.from_pandas(change(pd.read_parquet(path)), SCHEMA, preserve_index=False)
+        pq.write_table(table, path)
+
+    return damage
+
+
 def _set(name: str, row: int, column: str, value: Any) -> Callable[[Path], None]:
     def change(table: pd.DataFrame) -> pd.DataFrame:
         table = table.astype({column: object})
@@ -169,7 +186,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no AUs": (_describe(aus="gone"), r"dataset\.yaml: has no 'aus'"),
     "no counts": (_describe(frames="gone"), r"dataset\.yaml: has no 'frames'"),
     "AUs are no numbers": (_describe(aus=["smile"]), r"dataset\.yaml: aus\.0: .*integer; restore it"),
-    "newer": (_describe(format=2), r"dataset\.yaml: format 2, this aulight reads up to 1; update aulight"),
+    "newer": (_describe(format=3), r"dataset\.yaml: format 3, this aulight reads up to 2; update aulight"),
     "other counts": (_describe(videos=4), r"videos\.parquet: 3 videos and 9 frames, dataset\.yaml says 4 and 9"),
     "no videos table": (lambda root: (root / "videos.parquet").unlink(), r"videos\.parquet: missing or damaged"),
     "videos cut": (_cut("videos.parquet"), r"videos\.parquet: missing or damaged"),
@@ -191,35 +208,13 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         _rewrite("videos", lambda t: t.assign(frames=["3", "4", "2"])),
         r"videos\.parquet: column frames is not a whole number in every row; restore it",
     ),
-    "a video elsewhere": (
-        _rewrite("videos", lambda t: t.assign(path=["../a.mp4", *t["path"][1:]])),
-        r"videos\.parquet: \.\./a\.mp4 is not in the dataset's folder; restore it",
-    ),
     "a video twice": (_set("videos", 1, "video_id", "v0"), r"videos\.parquet: video v0 is listed twice"),
+    "a video of no frames": (
+        _rewrite("videos", lambda t: t.assign(frames=[7, 0, 2])),
+        r"videos\.parquet: video v1 has no frames; restore it",
+    ),
     "no frames table": (lambda root: (root / "frames.parquet").unlink(), r"frames\.parquet: missing or damaged"),
     "frames cut": (_cut("frames.parquet"), r"frames\.parquet: missing or damaged"),
-    "frames garbled": (_garble("frames.parquet"), r"frames\.parquet: missing or damaged"),
-    "frames without names": (
-        _rewrite("frames", lambda t: t.drop(columns="video_id")),
-        r"frames\.parquet: column video_id is not a text in every row; restore it",
-    ),
-    "a frame lost": (_rewrite("frames", lambda t: t.iloc[1:]), r"frames\.parquet: does not have the 3 frames of .* v0"),
-    "a frame too many": (
-        _rewrite("frames", lambda t: pd.concat([t, t.iloc[-1:]])),
-        r"frames\.parquet: does not have the 2 frames of video v2",
-    ),
-    "frames of another video": (
-        _rewrite("frames", lambda t: pd.concat([t, t.iloc[-1:].assign(video_id="x")])),
-        r"frames\.parquet: video x is not in videos\.parquet",
-    ),
-    "frames of a video apart": (
-        _rewrite("frames", lambda t: t.iloc[[0, 1, 3, 4, 5, 6, 2, 7, 8]]),
-        r"frames\.parquet: frames of video v0 are not together; restore it",
-    ),
-    "no video file": (
-        lambda root: (root / "videos" / "v1.mp4").unlink(),
-        r"v1\.mp4: missing \(1 of 3 videos are\)",
-    ),
     "labels cut": (_cut("labels.parquet"), r"labels\.parquet: missing or damaged"),
     "labels of other AUs": (_describe(aus=[1]), r"labels\.parquet: columns \['AU01', 'AU12'\].* lists \['AU01'\]"),
     "labels without frames": (
@@ -228,12 +223,53 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "intensity of 6": (_set("labels", 0, "AU01", 6), r"labels\.parquet: intensities outside 0\.\.5"),
     "intensity of -1": (_set("labels", 0, "AU01", -1), r"labels\.parquet: intensities outside 0\.\.5"),
-    "frames without end": (_claim_rows, r"frames\.parquet: claims 8,000,000 rows, more than can be in .*; restore it"),
     "intensity of 1.5": (_set("labels", 0, "AU01", 1.5), r"labels\.parquet: intensities that are not whole numbers"),
     "label of no frame": (_set("labels", 2, "frame", 3), r"labels\.parquet: frame 3 of video v0 is not in the dataset"),
     "label before the video": (_set("labels", 0, "frame", -1), r"frame -1 of video v0 is not in the dataset"),
     "label of no video": (_set("labels", 0, "video_id", "x"), r"labels\.parquet: frame 0 of video x is not in the"),
     "a label twice": (_set("labels", 1, "frame", 0), r"labels\.parquet: frame 0 of video v0 is listed twice"),
+    "a frame lost": (_rewrite("frames", lambda t: t.iloc[1:]), r"frames\.parquet: 8 rows, dataset.yaml says 9 frames"),
+    "a frame too many": (
+        _rewrite("frames", lambda t: pd.concat([t, t.iloc[-1:]])),
+        r"frames\.parquet: 10 rows, dataset.yaml says 9 frames",
+    ),
+    "frames without end": (_claim_rows, r"frames\.parquet: 8000000 rows, dataset.yaml says 9 frames; restore it"),
+    "no index": (lambda root: (root / "index.parquet").unlink(), r"index\.parquet: missing or damaged"),
+    "index cut": (_cut("index.parquet"), r"index\.parquet: missing or damaged"),
+    "index garbled": (_garble("index.parquet"), r"index\.parquet: missing or damaged"),
+    "index without digests": (
+        _rewrite("index", lambda t: t.assign(digest="x")),
+        r"index\.parquet: column digest is not of 16 bytes in every row; restore it",
+    ),
+    "a segment lost": (
+        _reindex(lambda t: t[t["video"] != 1]),
+        r"index\.parquet: does not have the 4 frames of video v1; restore it",
+    ),
+    "a segment twice": (
+        _reindex(lambda t: t.iloc[[0, 1, 1, 2]]),
+        r"index\.parquet: does not have the 4 frames of video v1; restore it",
+    ),
+    "a segment that begins later": (
+        _reindex(lambda t: t.assign(first=1)),
+        r"index\.parquet: does not have the 3 frames of video v0; restore it",
+    ),
+    "segments out of order": (
+        _reindex(lambda t: t.iloc[::-1]),
+        r"index\.parquet: segments of no video, or not in order",
+    ),
+    "segments of no video": (
+        _reindex(lambda t: t.assign(video=[0, 1, 7])),
+        r"index\.parquet: segments of no video, or not in order; restore it",
+    ),
+    "a place that cannot be": (
+        _reindex(lambda t: t.assign(offset=-1)),
+        r"index\.parquet: places before the first byte; restore it",
+    ),
+    "no shard": (
+        lambda root: (root / "shards" / "000000.tar").unlink(),
+        r"shards/000000\.tar: missing \(1 of 1 shards are\); restore it",
+    ),
+    "no fingerprint": (_describe(fingerprint="x"), r"dataset\.yaml: fingerprint: .*; restore it"),
 }
 
 
@@ -248,6 +284,49 @@ def test_damage_is_named_in_one_line(faces: PreparedDataset, kind: str) -> None:
     assert not re.search("remove|delete", str(caught.value))
 
 
+FORMER: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a video elsewhere": (
+        _rewrite("videos", lambda t: t.assign(path=["../a.mp4", *t["path"][1:]])),
+        r"videos\.parquet: \.\./a\.mp4 is not in the dataset's folder; restore it",
+    ),
+    "frames of another video": (
+        _rewrite("frames", lambda t: pd.concat([t, t.iloc[-1:].assign(video_id="x")])),
+        r"frames\.parquet: video x is not in videos\.parquet",
+    ),
+    "frames of a video apart": (
+        _rewrite("frames", lambda t: t.iloc[[0, 1, 3, 4, 5, 6, 2, 7, 8]]),
+        r"frames\.parquet: frames of video v0 are not together; restore it",
+    ),
+    "no video file": (
+        lambda root: (root / "videos" / "v1.mp4").unlink(),
+        r"v1\.mp4: missing \(1 of 3 videos are\)",
+    ),
+    "frames without names": (
+        _rewrite("frames", lambda t: t.drop(columns="video_id")),
+        r"frames\.parquet: column video_id is not a text in every row; restore it",
+    ),
+    "frames garbled": (_garble("frames.parquet"), r"frames\.parquet: missing or damaged"),
+    "a frame lost": (_rewrite("frames", lambda t: t.iloc[1:]), r"frames\.parquet: does not have the 3 frames of .* v0"),
+    "a frame too many": (
+        _rewrite("frames", lambda t: pd.concat([t, t.iloc[-1:]])),
+        r"frames\.parquet: does not have the 2 frames of video v2",
+    ),
+    "frames without end": (_claim_rows, r"frames\.parquet: claims 8,000,000 rows, more than can be in .*; restore it"),
+}
+"""Of format 1."""
+
+
+@pytest.mark.parametrize("kind", FORMER)
+def test_damage_of_format_1_is_named_in_one_line(faces: PreparedDataset, kind: str) -> None:
+    as_format_1(faces.root)
+    damage, message = FORMER[kind]
+    damage(faces.root)
+    with pytest.raises(AulightError, match=message) as caught:
+        PreparedDataset(faces.root)
+    assert str(faces.root) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 FRAMES: dict[str, tuple[Callable[[Path], object], str]] = {
     "confidence of text": (
         _rewrite("frames", lambda t: t.assign(face_confidence="high")),
@@ -256,6 +335,15 @@ FRAMES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no numbers": (
         _rewrite("frames", lambda t: t.drop(columns="source_frame")),
         r"frames\.parquet: (has no column source_frame|column source_frame is not).*; restore it",
+    ),
+    "frames garbled": (_garble("frames.parquet"), r"frames\.parquet: missing or damaged"),
+    "frames without names": (
+        _rewrite("frames", lambda t: t.drop(columns="video_id")),
+        r"frames\.parquet: (has no column video_id|column video_id is not a text).*; restore it",
+    ),
+    "frames of a video apart": (
+        _rewrite("frames", lambda t: t.iloc[[0, 1, 3, 4, 5, 6, 2, 7, 8]]),
+        r"frames\.parquet: frames are not in the order of videos.parquet; restore it",
     ),
     "a number lost": (_set("frames", 2, "source_frame", None), r"frames\.parquet: column source_frame is not a whole"),
 }
@@ -269,10 +357,38 @@ def test_damage_that_opening_does_not_see_is_named_when_read(faces: PreparedData
     with pytest.raises(AulightError, match=message):
         _ = data.frames
     with pytest.raises(AulightError, match=message):
-        _ = data.segments
+        list(data.frames_of(data.videos["video_id"]))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FRAMES if "names" not in kind and "apart" not in kind])
+def test_damage_of_format_1_is_named_when_runs_are_looked_for(faces: PreparedDataset, kind: str) -> None:
+    as_format_1(faces.root)
+    damage, message = FRAMES[kind]
+    damage(faces.root)
+    with pytest.raises(AulightError, match=message):
+        _ = PreparedDataset(faces.root).segments
+
+
+RUNS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "none": (lambda root: (root / "runs.parquet").unlink(), r"runs\.parquet: missing or damaged; restore it"),
+    "garbled": (_garble("runs.parquet"), r"runs\.parquet: missing or damaged; restore it"),
+    "of text": (_rewrite("runs", lambda t: t.assign(stop="x")), r"runs\.parquet: column stop is not a whole number in"),
+    "of no video": (_rewrite("runs", lambda t: t.assign(video=3)), r"runs\.parquet: frames that no video has; restore"),
+    "too long": (_rewrite("runs", lambda t: t.assign(stop=5)), r"runs\.parquet: frames that no video has; restore it"),
+    "empty": (_rewrite("runs", lambda t: t.assign(stop=0)), r"runs\.parquet: frames that no video has; restore it"),
+}
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_damaged_runs_are_named(faces: PreparedDataset, kind: str) -> None:
+    damage, message = RUNS[kind]
+    damage(faces.root)
+    with pytest.raises(AulightError, match=message):
+        _ = PreparedDataset(faces.root).segments
 
 
 def test_frames_out_of_order_are_named(faces: PreparedDataset) -> None:
+    as_format_1(faces.root)
     _rewrite("frames", lambda t: t.iloc[[0, 1, 2, 3, 5, 4, 6, 7, 8]])(faces.root)
     with pytest.raises(
         AulightError, match=r"frames\.parquet: frames of video v1 are not numbered from 0, in order; rest"
@@ -289,6 +405,7 @@ def test_tables_that_were_replaced_meanwhile_are_not_mixed(faces: PreparedDatase
             getattr(early, table)
     with pytest.raises(AulightError, match="has changed it meanwhile; give the same command again"):
         list(early.frames_of(["v0"]))
+    assert early.meta["fingerprint"] != PreparedDataset(faces.root).fingerprint
     assert len(PreparedDataset(faces.root).labels) == 1
 
 
@@ -345,8 +462,10 @@ def test_segments_are_those_of_a_slow_loop(
         patch.setattr(row_groups, "ROWS", group)
         data = make_store(tmp_path / "faces", [len(video) for video in videos], confidence, source, real=False)
         found = data.segments
-    assert list(found.columns) == ["video", "start", "stop"]
-    assert list(found.itertuples(index=False, name=None)) == _slow_segments(confidence, source)
+        former = as_format_1(data.root).segments
+    for runs in (found, former):
+        assert list(runs.columns) == ["video", "start", "stop"]
+        assert list(runs.itertuples(index=False, name=None)) == _slow_segments(confidence, source)
 
 
 @pytest.mark.parametrize("numbers", [[0, 2, 4, 6, 8, 10], [1, 4, 7, 10, 13, 16], [0, 1, 3, 4, 6, 7]])
@@ -362,6 +481,31 @@ def test_a_run_does_not_go_on_from_one_video_to_the_next(tmp_path: Path, make_st
     assert data.segments.to_numpy().tolist() == [[0, 0, 4], [1, 0, 4]]
 
 
+def test_tables_that_were_changed_by_hand_have_another_fingerprint(faces: PreparedDataset) -> None:
+    """Whatever is noted; oracle: what is found where nothing is noted."""
+    root, first = faces.root, faces.fingerprint
+    described = (root / "dataset.yaml").read_text()
+    unnoted = yaml.safe_dump({k: v for k, v in yaml.safe_load(described).items() if k != "fingerprint"})
+    changes: dict[str, Callable[[], object]] = {
+        "labels": lambda: write_table(faces.labels.assign(AU01=0), root / "labels.parquet"),
+        "videos": lambda: write_table(faces.videos.assign(subject="S9"), root / "videos.parquet"),
+        "frames": lambda: write_table(
+            pd.read_parquet(root / "frames.parquet").assign(time_s=0.0), root / "frames.parquet"
+        ),
+    }
+    found = {first}
+    for name, change in changes.items():
+        change()
+        now = PreparedDataset(root).fingerprint
+        (root / "dataset.yaml").write_text(unnoted)
+        assert PreparedDataset(root).fingerprint == now, name
+        (root / "dataset.yaml").write_text(described)
+        found.add(now)
+    (root / "dataset.yaml").write_text(described.replace("name: coded", "name: other"))
+    found.add(PreparedDataset(root).fingerprint)
+    assert len(found) == 5
+
+
 def test_fingerprint_is_of_the_content_not_of_the_folder(tmp_path: Path, make_store: Make) -> None:
     def made(name: str, **changed: Any) -> str:
         arguments: dict[str, Any] = {"lengths": [3, 4], "labels": [{1: [0, 1, 2], 12: [0, 0, 0]}, None]}
@@ -372,6 +516,7 @@ def test_fingerprint_is_of_the_content_not_of_the_folder(tmp_path: Path, make_st
     (tmp_path / "one").rename(tmp_path / "moved")
     assert PreparedDataset(tmp_path / "moved").fingerprint == first
     described = yaml.safe_load((tmp_path / "two" / "dataset.yaml").read_text())
+    assert described.pop("fingerprint") == first, "noted, and else looked for"
     for source, same in (({"folder": "/elsewhere", "gop": 2}, True), ({"folder": "/elsewhere", "seed": 1}, False)):
         (tmp_path / "two" / "dataset.yaml").write_text(yaml.safe_dump(described | {"source": source}))
         assert (PreparedDataset(tmp_path / "two").fingerprint == first) == same
@@ -396,3 +541,30 @@ def test_a_table_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(pa.ArrowException):
         write_table(pd.DataFrame({"a": [{1, 2}, object()]}), tmp_path / "t.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "t.parquet"), table)
+
+
+def test_frames_are_compared_with_their_videos_stretch_by_stretch(
+    faces: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever one of them is of another video."""
+    path = faces.root / "frames.parquet"
+    whole = pd.read_parquet(path)
+    for rows in (1, 2, 4, 9, 100):
+        monkeypatch.setattr(row_groups, "ROWS", rows)
+        pd.testing.assert_frame_equal(PreparedDataset(faces.root).frames[list(whole)], whole, check_dtype=False)
+        for row in range(len(whole)):
+            wrong = whole.copy()
+            wrong.loc[row, "video_id"] = "v1" if wrong["video_id"][row] != "v1" else "v2"
+            wrong.to_parquet(path, index=False)
+            with pytest.raises(AulightError, match=r"frames are not in the order of videos\.parquet"):
+                _ = PreparedDataset(faces.root).frames
+        whole.to_parquet(path, index=False)
+
+
+def test_one_long_name_costs_no_more_than_its_letters(tmp_path: Path) -> None:
+    """As they are given to each loader process."""
+    names = [f"v{row}" for row in range(10_000)] + ["ä" * 100]
+    files = Files(Shards(tmp_path), pa.array(names, pa.large_string()), None)
+    sent = pickle.dumps(files)
+    assert len(sent) < 2 * (sum(len(name.encode()) for name in names) + 8 * len(names))
+    assert [pickle.loads(sent)[row] for row in (0, 9_999, 10_000)] == [tmp_path / names[row] for row in (0, 9_999, -1)]

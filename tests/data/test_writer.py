@@ -5,10 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+from aulight.data.revising import replace_labels
 from aulight.data.store import PreparedDataset
-from aulight.data.writer import StoreWriter, label_rows, replace_labels
+from aulight.data.writer import StoreWriter, label_rows
 from aulight.errors import AulightError
+from tests.data.formats import members
 
 
 def _write(root: Path, fail: BaseException | None = None, resume: bool = False, gone: str | None = None) -> None:
@@ -36,7 +39,8 @@ def test_what_a_killed_process_left_is_not_in_the_way(tmp_path: Path) -> None:
         PreparedDataset(tmp_path / "faces")
     _write(tmp_path / "faces")
     assert [path.name for path in tmp_path.iterdir()] == ["faces"]
-    assert [path.name for path in (tmp_path / "faces" / "videos").iterdir()] == ["a.mp4"]
+    assert list(members(tmp_path / "faces")) == ["a/00000.mp4"]
+    assert not (tmp_path / "faces" / "videos").exists()
 
 
 @pytest.mark.parametrize("gone", ["videos/a.mp4", "frames.parquet", "labels.parquet"])
@@ -81,3 +85,16 @@ def test_labels_and_subjects_are_replaced_and_nothing_else(faces: PreparedDatase
     replace_labels(again, {**again.meta, "aus": []}, None, again.videos)
     with pytest.raises(AulightError, match="has no labels"):
         _ = PreparedDataset(faces.root).labels
+
+
+def test_labels_of_no_frame_count_as_none(tmp_path: Path) -> None:
+    """The fingerprint that is noted is that of what is read: the oracle finds it out of the tables."""
+    root = tmp_path / "faces"
+    with StoreWriter(root, {"name": "n", "aus": [1], "fps": 25.0}) as writer:
+        (writer.videos / "a.mp4").touch()
+        writer.add("a", "S", 25.0, np.arange(3), np.ones(3, np.float32), labels={1: [pd.NA] * 3})
+    data = PreparedDataset(root)
+    noted = yaml.safe_load((root / "dataset.yaml").read_text())
+    assert (data.has_labels, data.fingerprint) == (False, noted.pop("fingerprint"))
+    (root / "dataset.yaml").write_text(yaml.safe_dump(noted))
+    assert PreparedDataset(root).fingerprint == data.fingerprint

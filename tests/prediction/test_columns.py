@@ -138,10 +138,10 @@ def test_the_table_alone_tells_which_face_is_which(aulight: Command, tmp_path: P
 
 
 def test_aligned_faces_say_of_presence_alone(
-    aulight: Command, finetuned: Path, smoke_data: Path, tmp_path: Path
+    aulight: Command, finetuned: Path, smoke_videos: Path, tmp_path: Path
 ) -> None:
     """What is not known has no column, and cannot be asked to choose by."""
-    video = next((smoke_data / "videos").glob("*.mp4"))
+    video = next(smoke_videos.glob("*.mp4"))
     command = ["predict", f"model={finetuned}", f"input={video}", f"output={tmp_path}", "coverage=null"]
     assert aulight(*command, ALL).status == 0
     names = list(_table(tmp_path, video.stem).columns[5:])

@@ -93,8 +93,8 @@ def test_photos_in_memory() -> None:
     np.testing.assert_allclose(back[units].iloc[0].astype(float), alone[units].iloc[0].astype(float), atol=1e-6)
 
 
-def test_several_videos_are_one_table(model: Model, smoke_data: Path) -> None:
-    videos = sorted((smoke_data / "videos").glob("test_*.mp4"))[:2]
+def test_several_videos_are_one_table(model: Model, smoke_videos: Path) -> None:
+    videos = sorted(smoke_videos.glob("test_*.mp4"))[:2]
     both = model.predict(videos)
     assert both["video"].unique().tolist() == [video.stem for video in videos]
     for video in videos:
@@ -102,9 +102,9 @@ def test_several_videos_are_one_table(model: Model, smoke_data: Path) -> None:
         pd.testing.assert_frame_equal(one, model.predict(str(video)))
 
 
-def test_parts_of_films(model: Model, smoke_data: Path) -> None:
+def test_parts_of_films(model: Model, smoke_videos: Path) -> None:
     """Rows that are a step of the recurrence apart are those of the whole film; numbers and times are, too."""
-    video = min((smoke_data / "videos").glob("test_*.mp4"))
+    video = min(smoke_videos.glob("test_*.mp4"))
     whole, stride = model.predict(video), model.stride
     for every in (stride, 2 * stride, 5 * stride):
         some = model.predict(video, every=every)
@@ -119,10 +119,10 @@ def test_parts_of_films(model: Model, smoke_data: Path) -> None:
 
 
 def test_the_command_takes_parts(
-    model: Model, finetuned: Path, smoke_data: Path, aulight: Command, tmp_path: Path
+    model: Model, finetuned: Path, smoke_videos: Path, aulight: Command, tmp_path: Path
 ) -> None:
     """As Python does; another part is done anew, the same is not."""
-    video = min((smoke_data / "videos").glob("test_*.mp4"))
+    video = min(smoke_videos.glob("test_*.mp4"))
     command = ["predict", str(video), f"model={finetuned}", f"output={tmp_path}", "format=parquet", "start=0.5"]
     parts: list[dict[str, Any]] = [{"every": 8}, {"rate": 5}]
     for part in parts:

@@ -98,7 +98,7 @@ def test_scores_are_those_of_finetune(
         expected = rows.sort_values("frame")[[f"{au}_pred" for au in model.columns]].to_numpy()
         assert expected.std(0).max() > 0.02
         (row,) = np.flatnonzero(data.videos["video_id"] == video)
-        scores = model.scorer(precision=precision).push(np.concatenate(list(stream_frames(data.path(int(row)), 64))))
+        scores = model.scorer(precision=precision).push(np.concatenate(list(stream_frames(data.file(int(row)), 64))))
         assert scores.dtype == np.float32
         np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-4)
 
@@ -401,9 +401,9 @@ def test_everybody_has_a_state_of_their_own(chunk: int, model: Model, faces: Fra
 COLUMNS = ["frame", "face_id", "timestamp", "confidence", "success", *(f"AU{au:02d}_r" for au in DISFA_AUS)]
 
 
-def test_predict_and_stream_of_aligned_faces(model: Model, smoke_data: Path) -> None:
+def test_predict_and_stream_of_aligned_faces(model: Model, smoke_videos: Path) -> None:
     """The oracle is the scorer on the decoded frames."""
-    video = next((smoke_data / "videos").glob("*.mp4"))
+    video = next(smoke_videos.glob("*.mp4"))
     frames = [frame.image for frame in raw_frames(video)]
     expected = model.scorer().push(np.stack(frames))
     table = model.predict(video, coverage=None)

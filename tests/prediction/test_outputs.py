@@ -32,9 +32,9 @@ def model(finetuned: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def clips(smoke_data: Path) -> list[Path]:
+def clips(smoke_videos: Path) -> list[Path]:
     """Two videos of people who differ."""
-    return sorted((smoke_data / "videos").glob("test*.mp4"))[:2]
+    return sorted(smoke_videos.glob("test*.mp4"))[:2]
 
 
 @pytest.fixture

@@ -99,14 +99,14 @@ def _note(path: Path) -> Any:
 
 @pytest.mark.precision
 def test_scores_are_those_of_finetune(
-    aulight: Command, finetuned: Path, smoke_data: Path, mixed: bool, tmp_path: Path
+    aulight: Command, finetuned: Path, smoke_data: Path, smoke_videos: Path, mixed: bool, tmp_path: Path
 ) -> None:
     """Of the same prepared videos, to 1e-4; the oracles are what the Trainer's own test wrote, and the tables."""
     data, tested = PreparedDataset(smoke_data), pd.read_parquet(finetuned / "predictions.parquet")
     videos = tmp_path / "videos"
     videos.mkdir()
     for video in tested["video_id"].unique():
-        os.link(smoke_data / "videos" / f"{video}.mp4", videos / f"{video}.mp4")
+        os.link(smoke_videos / f"{video}.mp4", videos / f"{video}.mp4")
     out = [tmp_path / "csv", tmp_path / "parquet"]
     common = ["predict", f"model={finetuned}", f"input={videos}", "precision=auto"]  # as the Trainer had it
     outcome = aulight(*common, f"output={out[0]}", "workers=1")
@@ -147,9 +147,9 @@ def test_scores_are_those_of_finetune(
     assert {"all", "decode", "landmarks", "network", "writing"} == note["seconds"].keys()
 
 
-def test_it_can_be_called_from_python(finetuned: Path, smoke_data: Path, tmp_path: Path) -> None:
+def test_it_can_be_called_from_python(finetuned: Path, smoke_videos: Path, tmp_path: Path) -> None:
     """Without Hydra; the oracle is the model's own table."""
-    video = next((smoke_data / "videos").glob("test*.mp4"))
+    video = next(smoke_videos.glob("test*.mp4"))
     settings = PredictSettings(
         faces=GivenFaces(find="none"),
         input=str(video),
@@ -323,11 +323,11 @@ PICTURES = ("overlay.mp4", "png")
 
 
 def test_a_second_call_does_only_what_is_missing(
-    aulight: Command, finetuned: Path, smoke_data: Path, tmp_path: Path
+    aulight: Command, finetuned: Path, smoke_videos: Path, tmp_path: Path
 ) -> None:
     given, out = tmp_path / "given", tmp_path / "out"
     (given / "sub").mkdir(parents=True)
-    sources = sorted((smoke_data / "videos").glob("test*.mp4"))
+    sources = sorted(smoke_videos.glob("test*.mp4"))
     for name, source in zip(("a.mp4", "sub/a.mp4", "A.mkv"), sources, strict=True):
         shutil.copyfile(source, given / name)
     load(finetuned).save(tmp_path / "model.aulight")
@@ -359,10 +359,10 @@ def test_a_second_call_does_only_what_is_missing(
 
 
 def test_what_the_version_before_has_done_is_done(
-    aulight: Command, finetuned: Path, smoke_data: Path, tmp_path: Path
+    aulight: Command, finetuned: Path, smoke_videos: Path, tmp_path: Path
 ) -> None:
     """Its companion did not say over how many seconds crops were smoothed, which was 0.1; other crops are made anew."""
-    video = next((smoke_data / "videos").glob("test*.mp4"))
+    video = next(smoke_videos.glob("test*.mp4"))
     load(finetuned).save(tmp_path / "model.aulight")
     settings = ["predict", f"model={tmp_path}/model.aulight", f"input={video}", f"output={tmp_path}", "columns=[]"]
     for faces, said in (("none", set()), ("mediapipe", {"smooth_s"})):
@@ -419,11 +419,11 @@ def test_names_are_kept_apart(tmp_path: Path) -> None:
 
 
 def test_what_is_broken_is_told_and_the_rest_is_done(
-    aulight: Command, finetuned: Path, smoke_data: Path, tmp_path: Path
+    aulight: Command, finetuned: Path, smoke_videos: Path, tmp_path: Path
 ) -> None:
     given, out = tmp_path / "given", tmp_path / "out"
     given.mkdir()
-    whole = next((smoke_data / "videos").glob("test*.mp4"))
+    whole = next(smoke_videos.glob("test*.mp4"))
     frames = [frame.image for frame in raw_frames(whole)]
     shutil.copyfile(whole, given / "good.mp4")
     (given / "empty.mp4").touch()
@@ -467,11 +467,11 @@ def test_what_is_broken_is_told_and_the_rest_is_done(
 
 @pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_interrupted_it_leaves_nothing_half_written_and_goes_on(
-    processes: int, aulight: Command, finetuned: Path, smoke_data: Path, tmp_path: Path
+    processes: int, aulight: Command, finetuned: Path, smoke_videos: Path, tmp_path: Path
 ) -> None:
     given, out = tmp_path / "given", tmp_path / "out"
     given.mkdir()
-    frames = [frame.image for frame in raw_frames(next((smoke_data / "videos").glob("test*.mp4")))]
+    frames = [frame.image for frame in raw_frames(next(smoke_videos.glob("test*.mp4")))]
     write_video(given / "short.mp4", frames[:5], 25)
     for name in ("long", "longer")[:processes]:
         write_video(given / f"{name}.mp4", frames * 25, 25)
@@ -702,13 +702,13 @@ def test_processes(videos: int, workers: int | None, usable: int, on_gpu: bool, 
 # ---- in constant memory -----------------------------------------------------------------------------------------
 
 
-def test_no_stage_is_far_ahead_of_the_next(finetuned: Path, smoke_data: Path) -> None:
+def test_no_stage_is_far_ahead_of_the_next(finetuned: Path, smoke_videos: Path) -> None:
     """Frames that are under way, however slow the last stage is."""
     with composed("predict", [f"model={finetuned}", "input=x"]) as config:
         settings = settings_from("predict", config)
     assert isinstance(settings, PredictSettings)
     pipeline = Pipeline(settings)
-    one = next(raw_frames(next((smoke_data / "videos").glob("*.mp4"))))
+    one = next(raw_frames(next(smoke_videos.glob("*.mp4"))))
     made = 0
 
     def many() -> Iterator[Any]:

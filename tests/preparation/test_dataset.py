@@ -1,6 +1,7 @@
 """`aulight prepare` on real files: every frame, its time and its labels, and what happens when something is wrong."""
 
 import hashlib
+import io
 import re
 import shutil
 import signal
@@ -24,7 +25,7 @@ from aulight.cli.commands.prepare import prepare
 from aulight.data.clips import LabelledClips, UnlabelledClips, timelines
 from aulight.data.loaders import ContrastiveData
 from aulight.data.store import PreparedDataset
-from aulight.data.video.prepared import Reader
+from aulight.data.video.prepared import open_video
 from aulight.data.video.write import write_video
 from aulight.preparation.dataset import prepare_dataset
 from aulight.preparation.recipe import Recipe
@@ -33,6 +34,7 @@ from aulight.settings.prepare import PrepareSettings
 from aulight.settings.training import ClipSettings
 from aulight.workers.hiring import Workers
 from tests.data.faces.astronaut import couple, painted, placed
+from tests.data.formats import MARK, mark, members, segments
 
 Command = Callable[..., Any]
 Frames = npt.NDArray[np.uint8]
@@ -67,7 +69,7 @@ IDS = ["a", "b", "day_two__c"]
 
 def _codes(data: PreparedDataset, decode: Callable[[Frames], list[tuple[int, int]]]) -> dict[str, Any]:
     return {
-        video: decode(Reader(data.path(row)).read(range(count)))
+        video: decode(open_video(data.file(row)).read(range(count)))
         for row, (video, count) in enumerate(zip(data.videos["video_id"], data.videos["frames"], strict=True))
     }
 
@@ -103,7 +105,7 @@ def test_every_frame_is_there_with_its_number_and_time(
     assert (data.meta["name"], data.meta["crop_size"], data.fps, data.aus) == ("folder", 64, 25.0, ())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "raw"]
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
-        "dataset.yaml", "frames.parquet", "videos", "videos.parquet",
+        "dataset.yaml", "frames.parquet", "index.parquet", "runs.parquet", "shards", "videos.parquet",
     ]  # fmt: skip
 
 
@@ -112,8 +114,8 @@ def test_number_of_processes_changes_nothing(aulight: Command, plain: list[str],
     assert aulight(*plain, "workers=2", f"data.root={tmp_path / 'other'}").status == 0
     one, other = PreparedDataset(tmp_path / "data"), PreparedDataset(tmp_path / "other")
     assert one.fingerprint == other.fingerprint
-    for row in range(3):
-        assert one.path(row).read_bytes() == other.path(row).read_bytes()
+    for name in ("index.parquet", "runs.parquet", "shards/000000.tar"):
+        assert (one.root / name).read_bytes() == (other.root / name).read_bytes()
 
 
 def test_an_unreadable_video_is_passed_over_and_named(
@@ -127,7 +129,7 @@ def test_an_unreadable_video_is_passed_over_and_named(
     data = PreparedDataset(tmp_path / "data")
     assert list(data.videos["video_id"]) == ["a", "day_two__c"]
     assert list(data.meta["skipped"]) == ["b"]
-    assert sorted(path.stem for path in (data.root / "videos").iterdir()) == ["a", "day_two__c"]
+    assert list(members(data.root)) == ["a/00000.mp4", "day_two__c/00000.mp4"]
 
 
 def test_a_video_cut_off_in_the_middle_is_not_taken_for_whole(
@@ -148,13 +150,13 @@ def test_on_error_raise_stops_and_the_same_command_goes_on(
     _refused(aulight(*plain, "on_error=raise"), "b.mp4")
     assert not (tmp_path / "data").exists()
     partial = tmp_path / ".data.partial" / "videos"
-    before = {path.name: path.stat().st_mtime_ns for path in partial.iterdir()}
-    assert set(before) == {"a.mp4", "day_two__c.mp4"}
+    assert {path.name for path in partial.iterdir()} == {"a.mp4", "day_two__c.mp4"}
+    mark(partial / "day_two__c.mp4")
     (raw / "b.mp4").write_bytes(good)
     assert aulight(*plain, "on_error=raise").status == 0
     data = PreparedDataset(tmp_path / "data")
     assert list(data.videos["video_id"]) == IDS
-    assert all((data.root / "videos" / name).stat().st_mtime_ns == made for name, made in before.items())
+    assert [segments(data, row)[0].endswith(MARK) for row in range(3)] == [False, False, True], "not made again"
 
 
 def test_what_was_begun_is_not_continued_with_other_settings(
@@ -197,11 +199,13 @@ def test_cut_off_anywhere_it_goes_on_and_ends_the_same(
     assert not (tmp_path / "data").exists()
     before = {path.stem: path.stat().st_mtime_ns for path in partial.glob("*.parquet")}
     assert 2 <= len(before) < 9
-    made = {name: (partial.parent / "videos" / f"{name}.mp4").stat().st_mtime_ns for name in before}
+    for name in before:
+        mark(partial.parent / "videos" / f"{name}.mp4")
     assert aulight(*plain).status == 0
     data = PreparedDataset(tmp_path / "data")
     assert len(data.videos) == 9
-    assert all((data.root / "videos" / f"{name}.mp4").stat().st_mtime_ns == at for name, at in made.items())
+    marked = {name for row, name in enumerate(data.videos["video_id"]) if segments(data, row)[0].endswith(MARK)}
+    assert marked == set(before), "not made again"
     assert aulight(*plain, f"data.root={tmp_path / 'other'}").status == 0
     assert PreparedDataset(tmp_path / "other").fingerprint == data.fingerprint
 
@@ -260,7 +264,7 @@ def test_labels_and_subjects_of_a_finished_dataset_can_be_replaced(
     aulight: Command, plain: list[str], raw: Path, tmp_path: Path
 ) -> None:
     assert aulight(*plain).status == 0
-    videos = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "data" / "videos").iterdir()}
+    shards = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "data" / "shards").iterdir()}
     rows = [("a", 3, 1, 0), ("a", 4, 2, 5), ("day two/c.mp4", 32, None, 4)]
     pd.DataFrame(rows, columns=["video", "frame", "AU06", "AU12"]).astype({"AU06": "Int8"}).to_csv(
         tmp_path / "labels.csv", index=False
@@ -282,7 +286,7 @@ def test_labels_and_subjects_of_a_finished_dataset_can_be_replaced(
         }
     )
     pd.testing.assert_frame_equal(data.labels, expected, check_dtype=False)
-    assert {path.name: path.stat().st_mtime_ns for path in (data.root / "videos").iterdir()} == videos
+    assert {path.name: path.stat().st_mtime_ns for path in (data.root / "shards").iterdir()} == shards
     # the same at once, in a new place
     outcome = aulight(*plain, *tables, f"data.root={tmp_path / 'other'}")
     assert outcome.status == 0, outcome.err
@@ -305,14 +309,15 @@ def test_new_videos_are_added_to_a_finished_dataset(
 ) -> None:
     (raw / "broken.mp4").write_bytes(b"")
     assert aulight(*plain).status == 0
-    made = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "data" / "videos").iterdir()}
+    made = (tmp_path / "data" / "shards" / "000000.tar").stat().st_mtime_ns
     write_video(raw / "new.mp4", coded(3, 20), 25)
     write_video(raw / "broken.mp4", coded(4, 20), 25)
     outcome = aulight(*plain)
     assert outcome.status == 0, outcome.err
     assert "5 videos of 5 subjects, 138 frames" in outcome.out
     data = PreparedDataset(tmp_path / "data")
-    assert {name: (data.root / "videos" / name).stat().st_mtime_ns for name in made} == made
+    assert (data.root / "shards" / "000000.tar").stat().st_mtime_ns == made
+    assert {path.name for path in (data.root / "shards").iterdir()} == {"000000.tar", "000001.tar"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "raw"]
     assert aulight(*plain, f"data.root={tmp_path / 'other'}").status == 0
     assert PreparedDataset(tmp_path / "other").fingerprint == data.fingerprint
@@ -351,7 +356,7 @@ def test_the_three_steps_as_readme_has_them(
     step = ["prepare", "data.name=mine", "data.source=raw", "workers=1"]
     first = aulight(*step, "subjects=subjects.csv", "data.faces=none", "crop_size=96", "data.reader.fps=10")
     assert first.status == 0, first.err
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "data" / "mine" / "videos").iterdir()}
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "data" / "mine" / "shards").iterdir()}
     assert aulight("sample", "data.name=mine", "label_count=3", "aus=[1,12]", "output=to_label").status == 0
     table = pd.read_csv(tmp_path / "to_label" / "to_label.csv").assign(AU01=1, AU12=3)
     table.to_csv(tmp_path / "to_label" / "to_label.csv", index=False)
@@ -501,7 +506,7 @@ def test_from_python_without_a_command_line(
         "subjects_replace": False,
         "crop_size": 64,
         "gop": 12,
-        "faces": {"blendshapes": True, "max_faces": 4, "smooth_s": 0.1, "model": None},
+        "faces": {"blendshapes": True, "max_faces": 4, "smooth_s": 0.1, "model": None, "device": "cpu"},
         "on_error": "skip",
         "workers": 1,
         "executor": "local",
@@ -524,7 +529,7 @@ def test_from_python_without_a_command_line(
     assert {fine.fingerprint} == fingerprints, "videos that are coded otherwise are the same dataset"
     assert prepare_dataset(tmp_path / "fine", "folder", recipe).was_there, "and need not be coded anew"
     for row in range(3):
-        with av.open(str(fine.path(row))) as container:
+        with av.open(io.BytesIO(segments(fine, row)[0]), "r") as container:
             assert all(packet.is_keyframe for packet in container.demux(video=0) if packet.size)
 
 

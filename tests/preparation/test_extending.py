@@ -1,10 +1,12 @@
 """A dataset that is there: what is new or another in its raw videos is made anew, and no kill loses any of it."""
 
 import os
+import resource
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +18,23 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from aulight.data import packing, revising
 from aulight.data.noted import NOTED
+from aulight.data.places import Segments
+from aulight.data.revising import StoreReviser
 from aulight.data.store import PreparedDataset
-from aulight.data.video.prepared import Reader
+from aulight.data.video.prepared import open_video
 from aulight.data.video.write import write_video
 from aulight.data.writer import partial_folder
-from aulight.errors import AulightError
+from aulight.errors import AulightError, VideoError
 from aulight.files import alone
 from aulight.preparation.dataset import prepare_dataset
 from aulight.preparation.recipe import Recipe
 from aulight.preparation.relabelling import Replaceable
 from aulight.preparation.summary import Summary
 from aulight.workers.hiring import Workers
+from tests.data.coded import passing_over
+from tests.data.formats import MARK, as_format_1, mark, members, segments, spoil
 from tests.preparation.killed import Killed, killed_at
 
 Frames = npt.NDArray[np.uint8]
@@ -55,7 +62,7 @@ def _prepare(folder: Path, name: str = "data", **changed: Any) -> Summary:
 
 def _codes(data: PreparedDataset, video: str, decode: Decode) -> list[tuple[int, int]]:
     row = list(data.videos["video_id"]).index(video)
-    return decode(Reader(data.path(row)).read(range(int(data.videos["frames"][row]))))
+    return decode(open_video(data.file(row)).read(range(int(data.videos["frames"][row]))))
 
 
 @pytest.fixture(scope="module")
@@ -82,15 +89,14 @@ def mine(made: Path, tmp_path: Path) -> Path:
 def _content(root: Path) -> dict[str, object]:
     """All that is in a dataset, but how often its tables were replaced, and when raw videos were changed."""
     data = PreparedDataset(root)
-    files = {path.name: path.read_bytes() for path in (root / "videos").iterdir()}
-    videos = data.videos.drop(columns="path").to_dict("list")
-    names = [files[Path(path).name] for path in data.videos["path"]]
+    packed = [content for row in range(len(data.videos)) for content in segments(data, row)]
+    assert len(members(root)) == len(packed), "no others"
+    assert not (root / "videos").exists()
     labels = data.labels.to_csv() if data.has_labels else ""
-    assert len(names) == len(files), "no other files"
     return {
         "print": data.fingerprint,
-        "videos": videos,
-        "files": names,
+        "videos": data.videos.to_dict("list"),
+        "files": packed,
         "frames": data.frames.to_csv(),
         "labels": labels,
     }
@@ -112,14 +118,14 @@ def test_nothing_is_written_when_nothing_has_changed(mine: Path) -> None:
 
 def test_a_replaced_video_is_made_anew_and_said(mine: Path, coded: Coded, decode: Decode) -> None:
     """As long as the one before, so that all of its labels would fit."""
-    before = (mine / "data" / "videos" / "b.mp4").stat().st_ino
+    before = segments(PreparedDataset(mine / "data"), 1)
     write_video(mine / "raw" / "a.mp4", coded(7, 6), 25)
     summary = _prepare(mine)
     assert any("prepared anew" in note and ": a;" in note for note in summary.notes), summary.notes
     data = PreparedDataset(mine / "data")
     assert _codes(data, "a", decode) == [(7, frame) for frame in range(6)]
     assert _codes(data, "b", decode) == [(1, frame) for frame in range(6)]
-    assert (data.root / "videos" / "b.mp4").stat().st_ino == before, "the others stay"
+    assert segments(data, 1) == before, "the others stay"
     _prepare(mine, "other")
     assert _content(mine / "data") == _content(mine / "other"), "as if made now"
     assert len(_prepare(mine).notes) == 1, "on the pictures"
@@ -128,13 +134,16 @@ def test_a_replaced_video_is_made_anew_and_said(mine: Path, coded: Coded, decode
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "empty"])
 def test_a_damaged_prepared_video_is_made_anew_and_said(mine: Path, decode: Decode, damage: str) -> None:
-    path = mine / "data" / "videos" / "a.mp4"
-    whole = path.read_bytes()
-    half = len(whole) // 2
-    path.write_bytes({"cut": whole[:half], "changed": whole[:half] + b"x" + whole[half + 1 :], "empty": b""}[damage])
-    before = PreparedDataset(mine / "data").labels
+    before, said = PreparedDataset(mine / "data").labels, "a, b, c" if damage == "cut" else "a"
+    content = segments(PreparedDataset(mine / "data"), 0)[0]
+    half = len(content) // 2
+    if damage == "cut":  # with all that comes after it in the shard
+        os.truncate(mine / "data" / "shards" / "000000.tar", half)
+    else:
+        changed = content[:half] + b"x" + content[half + 1 :]
+        spoil(PreparedDataset(mine / "data"), 0, changed if damage == "changed" else b"")
     summary = _prepare(mine)
-    assert "prepared anew, since what was prepared had been damaged: a" in summary.notes
+    assert f"prepared anew, since what was prepared had been damaged: {said}" in summary.notes
     assert not any("replaced" in note for note in summary.notes)
     data = PreparedDataset(mine / "data")
     assert _codes(data, "a", decode) == [(0, frame) for frame in range(6)]
@@ -144,9 +153,26 @@ def test_a_damaged_prepared_video_is_made_anew_and_said(mine: Path, decode: Deco
     assert not any("anew" in note for note in _prepare(mine).notes)
 
 
+def test_what_is_left_of_a_shard_that_is_cut_off_is_kept_where_no_raw_video_is(mine: Path) -> None:
+    """Of three videos the middle one has no raw video any more; oracle: the bytes before the cut, and its digest."""
+    whole = segments(PreparedDataset(mine / "data"), 1)[0]
+    place = PreparedDataset(mine / "data").file(1)
+    assert isinstance(place, Segments)
+    part, left = place.parts[0].part, 100
+    os.truncate(mine / "data" / part.shard, part.offset + left)
+    (mine / "raw" / "b.mp4").write_bytes(b"no video")
+    for _ in range(2):
+        summary = _prepare(mine)
+        assert "b: the raw video was replaced, and stays as it was before" in summary.notes
+        data = PreparedDataset(mine / "data")
+        assert segments(data, 1) == [whole[:left].ljust(len(whole), b"\0")]
+        now = data.file(1)
+        assert isinstance(now, Segments)
+        assert now.parts[0].part.digest == part.digest, "it goes on telling"
+
+
 def test_a_damaged_prepared_video_without_a_raw_one_is_told(mine: Path) -> None:
-    path = mine / "data" / "videos" / "a.mp4"
-    os.truncate(path, 100)
+    spoil(PreparedDataset(mine / "data"), 0)
     raw = mine / "raw" / "a.mp4"
     stamp = raw.stat()
     raw.write_bytes(bytes(stamp.st_size))  # in its old size and time: not noticed as another one
@@ -177,7 +203,107 @@ def test_a_replaced_video_of_the_same_size_and_one_replaced_again(mine: Path, co
         os.utime(path, ns=(video, video))  # back in time, as by cp -p
         assert any("prepared anew" in note for note in _prepare(mine).notes)
         assert _codes(PreparedDataset(mine / "data"), "a", decode) == [(video, frame) for frame in range(6)]
-    assert len(list((mine / "data" / "videos").iterdir())) == 3
+    assert len(members(mine / "data")) == 3
+
+
+def test_a_training_that_has_it_open_ends_where_its_videos_have_been_moved(mine: Path, coded: Coded) -> None:
+    """Those that are as they were, too: to pass over them would be to learn from fewer, and tell nobody."""
+    reads = passing_over(PreparedDataset(mine / "data"))
+    write_video(mine / "raw" / "d.mp4", coded(4, 6), 25)
+    _prepare(mine)
+    assert len(reads) == 4
+    for read in reads:
+        read()  # what is new is beside them
+    write_video(mine / "raw" / "b.mp4", coded(7, 6), 25)
+    _prepare(mine)
+    for read in reads:
+        with pytest.raises(AulightError, match="has changed it meanwhile; give the same command again") as refused:
+            read()
+        assert not isinstance(refused.value, VideoError)
+    for read in passing_over(PreparedDataset(mine / "data")):
+        read()
+
+
+def test_bytes_of_a_replaced_video_go_however_it_was_killed_and_whatever_is_refused_later(
+    mine: Path, coded: Coded
+) -> None:
+    """Killed at each step from the one on by which the dataset is the new one; then refused, as a video is gone."""
+    before = segments(PreparedDataset(mine / "data"), 1)[0]
+    write_video(mine / "raw" / "b.mp4", coded(7, 6), 25)
+    killed = 0
+    for operation in count(step=4):
+        folder = Path(shutil.copytree(mine, mine.with_name(str(operation))))
+        try:
+            with killed_at(operation):
+                _prepare(folder)
+            break
+        except Killed:
+            pass
+        if segments(PreparedDataset(folder / "data"), 1)[0] != before:
+            killed += 1
+            if killed % 2:  # by somebody who tidies up
+                shutil.rmtree(partial_folder(folder / "data"), ignore_errors=True)
+            (folder / "raw" / "c").rename(folder / "c")
+            with pytest.raises(AulightError, match="has videos that are not in"):
+                _prepare(folder, labels=(), subjects=None)
+            assert [path.name for path in (folder / "data" / "shards").iterdir()] == ["000001.tar"]
+        shutil.rmtree(folder)
+    assert killed > 1
+
+
+@pytest.mark.parametrize("former", [False, True])
+def test_a_full_disk_is_left_as_it_was(mine: Path, coded: Coded, monkeypatch: pytest.MonkeyPatch, former: bool) -> None:
+    """It is full at the second of two shards. Oracle: the system's own limit of a file's size."""
+    write_video(mine / "raw" / "d.mp4", coded(4, 300), 25)
+    if former:
+        _prepare(mine)
+        as_format_1(mine / "data")
+    before, pack = _all(mine / "data"), packing.pack
+
+    def limited(*given: Any) -> packing.Packed:
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, limit[1]))
+        try:
+            return pack(*given)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "SHARD_BYTES", 1)
+        patch.setattr(revising, "pack", limited)
+        if not former:
+            write_video(mine / "raw" / "b.mp4", coded(7, 6), 25)
+        with pytest.raises(OSError, match=r"shards/00000\d\.tar"):
+            _prepare(mine)
+    assert _all(mine / "data") == before
+    _prepare(mine)
+    _prepare(mine, "other")
+    assert _content(mine / "data") == _content(mine / "other")
+
+
+def test_stopped_by_hand_it_leaves_no_tables_and_packs_nothing_twice(
+    mine: Path, coded: Coded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(mine / "raw" / "b.mp4", coded(7, 6), 25)
+    before = _all(mine / "data")
+
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StoreReviser, "write", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            _prepare(mine)
+    assert _all(mine / "data").keys() - before.keys() == {"shards/000001.tar"}
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "_write", stopped)
+        _prepare(mine)
+    _prepare(mine, "other")
+    assert _content(mine / "data") == _content(mine / "other")
+
+
+def _all(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def test_labels_are_placed_on_the_frames_of_the_new_video(mine: Path, coded: Coded) -> None:
@@ -268,14 +394,14 @@ def test_a_video_that_is_replaced_while_a_dataset_is_begun(mine: Path, coded: Co
     with pytest.raises(AulightError, match=r"z\.mp4"):
         prepare_dataset(mine / "begun", "mine", recipe, None, "raise", Workers(1))
     assert {path.stem for path in (begun / "parts").iterdir()} == {"a", "b", "c"}
-    kept = (begun / "videos" / "b.mp4").stat().st_ino
+    mark(begun / "videos" / "b.mp4")
     write_video(mine / "raw" / "a.mp4", coded(7, 6), 25)
     (mine / "raw" / "z.mp4").unlink()
     (begun / "parts" / "c.parquet").write_bytes(b"damaged")
     prepare_dataset(mine / "begun", "mine", recipe, None, "raise", Workers(1))
     data = PreparedDataset(mine / "begun")
     assert [_codes(data, video, decode)[0] for video in "abc"] == [(7, 0), (1, 0), (2, 0)]
-    assert (data.root / "videos" / "b.mp4").stat().st_ino == kept
+    assert segments(data, 1)[0].endswith(MARK), "not made again"
 
 
 def test_the_tables_are_read_as_often_however_many_videos_there_are(
@@ -353,7 +479,14 @@ def test_labels_that_would_go_need_a_word_when_videos_are_added_too(mine: Path, 
 
 def test_all_labels_may_go(mine: Path) -> None:
     _prepare(mine, labels=(), may=Replaceable(labels=True))
-    assert _beside(mine / "data") == ["dataset.yaml", "frames.parquet", "videos", "videos.parquet"]
+    assert _beside(mine / "data") == [
+        "dataset.yaml",
+        "frames.parquet",
+        "index.parquet",
+        "runs.parquet",
+        "shards",
+        "videos.parquet",
+    ]
     with pytest.raises(AulightError, match="has no labels"):
         _ = PreparedDataset(mine / "data").labels
     assert _prepare(mine).labelled == 3

@@ -63,6 +63,21 @@ def test_how_videos_are_encoded_may_change_and_is_remembered(tmp_path: Path) -> 
     assert RECIPE.remembering(tmp_path, ["gop"])[0] == RECIPE
 
 
+def test_who_runs_the_networks_may_change_and_torch_is_remembered(tmp_path: Path) -> None:
+    """Where no faces are found, nobody does."""
+    by_torch = replace(RECIPE, device="torch")
+    assert by_torch.record() == RECIPE.record() | {"networks": "torch"}
+    RECIPE.refuse_other(tmp_path, by_torch.record())
+    by_torch.refuse_other(tmp_path, RECIPE.record())
+    assert replace(by_torch, finding=None).record() == replace(RECIPE, finding=None).record()
+    folder = tmp_path / ".data.partial"
+    folder.mkdir()
+    by_torch.leave_in(folder)
+    later, _ = RECIPE.remembering(tmp_path / "data", typed=[])
+    assert later.record()["networks"] == "torch"
+    assert later.device == "cpu"
+
+
 @pytest.mark.parametrize(
     ("other", "message"),
     [

@@ -333,7 +333,7 @@ def test_an_unreadable_video_is_named_and_nothing_stays(aulight: Command, tmp_pa
         store.add("a", "S", 25.0, np.arange(9), np.ones(9, np.float32))
     outcome = aulight("sample", f"data.root={root}", "label_count=3", f"output={tmp_path}/out/table")
     assert outcome.status == 2
-    assert str(root / "videos/a.mp4") in outcome.err.splitlines()[-1]
+    assert f"{root}/shards/000000.tar (a)" in outcome.err.splitlines()[-1]
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -429,10 +429,10 @@ def test_from_raw_videos_over_a_filled_table_to_a_trained_model(aulight: Command
     filled.loc[filled.index % 4 == 1, "AU05"] = pd.NA  # not seen by the coder
     filled.to_csv(output / "to_label.csv", index=False)
 
-    before = {path.name: path.read_bytes() for path in (root / "videos").iterdir()}
+    before = {path.name: path.read_bytes() for path in (root / "shards").iterdir()}
     outcome = aulight(*prepare, f"labels={output}/to_label.csv")
     assert outcome.status == 0, outcome.err
-    assert {path.name: path.read_bytes() for path in (root / "videos").iterdir()} == before
+    assert {path.name: path.read_bytes() for path in (root / "shards").iterdir()} == before
     data = PreparedDataset(root)
     assert data.aus == DISFA_AUS
     given = filled.rename(columns={"video": "video_id"}).drop(columns="time_s")

@@ -10,6 +10,7 @@ from aulight.errors import AulightError
 from aulight.runs.composed import composed, register_resolvers, settings_from
 from aulight.runs.former import as_begun, augmented_as_begun
 from aulight.runs.run import Run
+from aulight.settings.objective import ContrastiveSettings
 from aulight.settings.pretrain import PretrainSettings
 
 
@@ -49,6 +50,7 @@ def test_it_goes_on_as_it_began_also_a_second_time(tmp_path: Path) -> None:
         assert run.record.config["objective"] == config["objective"]
         goes_on, strangers = as_begun(settings, run.record.config)
         assert strangers
+        assert isinstance(goes_on.objective, ContrastiveSettings)
         assert goes_on.objective.other_subjects == pytest.approx(31 * 0.05)
         assert goes_on.model_copy(update={"objective": settings.objective}) == settings
         with pytest.raises(KeyboardInterrupt), run:

@@ -115,7 +115,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
 EXPERIMENTS = {  # runs of stage one and of stage two, with one seed
     "label_efficiency": (1, 2 * 6),
     "backbones": (4, 4 * 2),
-    "objectives": (3, 3),
+    "objectives": (6, 6),
     "pretraining_data": (4, 4),
     "reproduce": (1, 3 + 2 * 3),
     "reproduce-full": (1, 3 + 2 * 7),

@@ -20,6 +20,7 @@ from aulight.errors import AulightError
 from aulight.files import write_table
 from aulight.scoring.agreement import icc
 from aulight.training.baseline import features, regress
+from tests.data.formats import spoil
 
 Command = Callable[..., Any]
 NAMES = [f"shape{i}" for i in range(8)]
@@ -207,9 +208,10 @@ def runs(
     command = [*tiny_finetune, "data.synthetic=null", f"data.root={with_scores}", f"runs={folder}", "label_seed=3"]
     outcome = aulight(*command)
     assert outcome.status == 0, outcome.err
-    for path in (with_scores / "videos").iterdir():
-        path.unlink()
-        path.write_text(f"not a video, {path.name}")  # each is another: of equal ones it is refused to split them
+    data = PreparedDataset(with_scores)
+    for row, name in enumerate(data.videos["video_id"]):
+        # each is another: of equal ones it is refused to split them
+        spoil(data, row, f"not a video, {name}".encode())
     outcome = aulight(*command, "model=blendshapes")
     assert outcome.status == 0, outcome.err
     return folder / "finetune"

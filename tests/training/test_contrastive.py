@@ -5,87 +5,29 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-import yaml
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 from aulight.data.batches import ClipBatch
 from aulight.errors import AulightError
-from aulight.runs.composed import composed, conf_dir, register_resolvers, settings_from
+from aulight.runs.composed import composed, register_resolvers, settings_from
 from aulight.settings.model import NetworkSettings
-from aulight.settings.objective import ObjectiveSettings
+from aulight.settings.objective import ContrastiveSettings
 from aulight.settings.reading import read
 from aulight.settings.training import OptimSettings
-from aulight.training.contrastive import ContrastiveStage
+from aulight.training.contrastive import Contrastive
 from tests.training.slow import Sums, weights
-
-OPTIM = OptimSettings(lr=1e-3, weight_decay=0.0, warmup=0.1)
-
-
-def _encoder(temporal: str = "gru", norm: str = "group", size: int = 32) -> NetworkSettings:
-    plain = {
-        "backbone": "resnet_tiny",
-        "temporal": temporal,
-        "size": size,
-        "embedding": 32,
-        "hidden": 16,
-        "skip": True,
-        "norm": norm,
-        "small_input": False,
-        "mean": [0.5, 0.5, 0.5],
-        "std": [0.25, 0.25, 0.25],
-    }
-    return read(NetworkSettings, plain)
+from tests.training.stages import OPTIM, Alone, batch_of, encoder_of, objective_of, part_of
 
 
-def _objective(name: str, **changes: Any) -> dict[str, Any]:
-    """A file of conf/objective, with those it builds on."""
-    file = yaml.safe_load((conf_dir() / "objective" / f"{name}.yaml").read_text())
-    bases = [base for base in file.pop("defaults", []) if base != "_self_"]
-    merged: dict[str, Any] = {}
-    for base in bases:
-        merged |= _objective(base)
-    merged |= file
-    return merged | {"projection": 16, "hidden": 32} | changes
-
-
-class _Stage(ContrastiveStage):
-    """Without a Trainer: the rank comes from the process group, and logs go into a dict."""
-
-    logged: dict[str, float]
-
-    @property
-    def global_rank(self) -> int:
-        return dist.get_rank() if dist.is_initialized() else 0
-
-    def log(self, name: str, value: Any, **_: Any) -> None:  # type: ignore[override]
-        self.__dict__.setdefault("logged", {})[name] = float(value)
-
-    def log_dict(self, values: Any, **_: Any) -> None:  # type: ignore[override]
-        for name, value in values.items():
-            self.log(name, value)
-
-    def forward(self, batch: ClipBatch) -> Tensor:
-        return self.training_step(batch, 0)
+class _Stage(Alone, Contrastive):
+    pass
 
 
 def _stage(temporal: str, objective: dict[str, Any], norm: str = "group") -> _Stage:
     torch.manual_seed(0)
-    return _Stage(_encoder(temporal, norm), read(ObjectiveSettings, objective), OPTIM)
-
-
-def _batch(batch: int, views: int, steps: int, size: int = 32) -> ClipBatch:
-    """Clips of random pictures; of four, two are of one video, and the third is of another video of that person."""
-    generator = torch.Generator().manual_seed(1)
-    begin, stride = torch.tensor([[0, 8, 0, 3], [4, 2, 4, 5]])[:, :batch, None]
-    return {
-        "clips": torch.randint(0, 256, (batch, views, steps, size, size, 3), dtype=torch.uint8, generator=generator),
-        "video": torch.tensor([6, 6, 2, 9][:batch]),
-        "subject": torch.tensor([1, 1, 1, 0][:batch]),
-        "frames": begin + stride * torch.arange(steps),
-        "skipped": [],
-    }
+    return _Stage(encoder_of(temporal, norm), read(ContrastiveSettings, objective), OPTIM)
 
 
 @torch.no_grad()
@@ -144,20 +86,20 @@ def _oracle(stage: _Stage, given: ClipBatch) -> dict[str, float]:
 
 
 CASES = [
-    ("gru", _objective("instance_predictive"), 4),
-    ("gru", _objective("instance_predictive", same_subject=0.5), 4),
-    ("gru", _objective("instance_predictive", instance=0.3, predictive=0.7, horizons=[2], context=0), 4),
-    ("gru", _objective("predictive"), 4),
-    ("none", _objective("predictive", horizons=[1], other_subjects=3.0), 1),
-    ("convgru", _objective("instance_predictive", spatial=True), 4),
-    ("convgru", _objective("dense"), 4),
+    ("gru", objective_of("instance_predictive"), 4),
+    ("gru", objective_of("instance_predictive", same_subject=0.5), 4),
+    ("gru", objective_of("instance_predictive", instance=0.3, predictive=0.7, horizons=[2], context=0), 4),
+    ("gru", objective_of("predictive"), 4),
+    ("none", objective_of("predictive", horizons=[1], other_subjects=3.0), 1),
+    ("convgru", objective_of("instance_predictive", spatial=True), 4),
+    ("convgru", objective_of("dense"), 4),
 ]
 
 
 @pytest.mark.parametrize(("temporal", "objective", "clips"), CASES)
 def test_loss_equals_slow_loops(temporal: str, objective: dict[str, Any], clips: int) -> None:
     stage = _stage(temporal, objective)
-    batch = _batch(clips, objective["views"], 5)
+    batch = batch_of(clips, objective["views"], 5)
     loss = stage(batch).item()
     expected = _oracle(stage, batch)
     assert stage.logged == pytest.approx(expected, abs=2e-5)
@@ -167,10 +109,10 @@ def test_loss_equals_slow_loops(temporal: str, objective: dict[str, Any], clips:
 
 def test_clips_of_a_run_that_was_begun_before_are_of_strangers() -> None:
     """An earlier aulight gave each frame of another clip the weight .05, whatever it was of: the loop that it had."""
-    objective = _objective("instance_predictive", other_subjects=0.05 * 3)
+    objective = objective_of("instance_predictive", other_subjects=0.05 * 3)
     torch.manual_seed(0)
-    stage = _Stage(_encoder(), read(ObjectiveSettings, objective), OPTIM, strangers=True)
-    batch = _batch(4, 2, 5)
+    stage = _Stage(encoder_of(), read(ContrastiveSettings, objective), OPTIM, strangers=True)
+    batch = batch_of(4, 2, 5)
     loss = stage(batch).item()
     apart: ClipBatch = {**batch, "video": torch.arange(4), "subject": torch.arange(4)}
     assert loss == pytest.approx(_oracle(stage, apart)["train/loss"], abs=2e-5)
@@ -182,9 +124,9 @@ def test_clips_of_a_run_that_was_begun_before_are_of_strangers() -> None:
 
 @pytest.mark.parametrize("name", ["instance_predictive", "predictive", "dense"])
 def test_each_objective_learns_a_few_clips_by_heart(name: str) -> None:
-    objective = _objective(name)
+    objective = objective_of(name)
     stage = _stage("convgru" if name == "dense" else "gru", objective, norm="batch")
-    batch = _batch(3, objective["views"], 6)
+    batch = batch_of(3, objective["views"], 6)
     optimizer = torch.optim.AdamW(stage.parameters(), lr=2e-3)
     losses = []
     for _ in range(25):
@@ -212,12 +154,6 @@ def test_objective_and_encoder_must_go_together(typed: list[str], message: str) 
         settings_from("pretrain", config)
 
 
-def _part(batch: ClipBatch, rank: int) -> ClipBatch:
-    """Of two ranks."""
-    parts: Any = {name: value.chunk(2)[rank] for name, value in batch.items() if isinstance(value, Tensor)}
-    return {**parts, "skipped": []}  # type: ignore[typeddict-item]
-
-
 UNASKED = ("predictors.", "encoder.temporal.")
 """What has no part in the instance term."""
 
@@ -229,7 +165,7 @@ def _joint(rank: int, folder: Path, batch: ClipBatch, temporal: str, objective: 
     net: nn.Module = DistributedDataParallel(stage)
     for _ in range(2):  # DDP misses what had no part in a step as the next one begins
         stage.zero_grad()
-        loss = net(_part(batch, rank))
+        loss = net(part_of(batch, rank))
         torch.autograd.backward(loss)
     grads = {name: parameter.grad for name, parameter in stage.named_parameters()}
     torch.save({"loss": loss.detach(), "grads": grads}, folder / f"{rank}.pt")
@@ -240,18 +176,18 @@ def _joint(rank: int, folder: Path, batch: ClipBatch, temporal: str, objective: 
 @pytest.mark.parametrize(
     ("temporal", "objective"),
     [
-        ("gru", _objective("instance_predictive")),
-        ("gru", _objective("instance_predictive", same_subject=0.5)),
-        ("convgru", _objective("dense")),
-        ("gru", _objective("instance_predictive", predictive=0.0)),
-        ("gru", _objective("instance_predictive", instance=0.0)),
+        ("gru", objective_of("instance_predictive")),
+        ("gru", objective_of("instance_predictive", same_subject=0.5)),
+        ("convgru", objective_of("dense")),
+        ("gru", objective_of("instance_predictive", predictive=0.0)),
+        ("gru", objective_of("instance_predictive", instance=0.0)),
     ],
 )
-def test_two_ranks_equal_one_with_the_joined_batch(
+def test_two_ranks_equal_one_with_the_joinedbatch_of(
     temporal: str, objective: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parents[2])  # spawned processes import this file by name
-    batch = _batch(4, objective["views"], 5)
+    batch = batch_of(4, objective["views"], 5)
     order = torch.tensor([0, 2, 1, 3])  # each rank has a clip of the video that two are of
     for name in ("clips", "video", "subject", "frames"):
         batch[name] = batch[name][order]
@@ -279,9 +215,9 @@ def test_checkpoint_is_plain_and_rebuilds_the_stage(pretrained: Path) -> None:
     saved = torch.load(pretrained / "checkpoints" / "last.ckpt", weights_only=True)
     settings = saved["hyper_parameters"]
     assert _plain(settings)
-    stage = ContrastiveStage(
+    stage = Contrastive(
         NetworkSettings(**settings["encoder"]),
-        ObjectiveSettings(**settings["objective"]),
+        ContrastiveSettings(**settings["objective"]),
         OptimSettings(**settings["optim"]),
     )
     stage.load_state_dict(saved["state_dict"], strict=True)

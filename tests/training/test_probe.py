@@ -15,9 +15,9 @@ from aulight.nets.stream import FrameStream
 from aulight.scoring.agreement import icc
 from aulight.scoring.ridge import ridge
 from aulight.settings.model import NetworkSettings
-from aulight.settings.objective import ObjectiveSettings
+from aulight.settings.objective import ContrastiveSettings
 from aulight.settings.training import ClipSettings, OptimSettings
-from aulight.training.contrastive import ContrastiveStage
+from aulight.training.contrastive import Contrastive
 from aulight.training.probe import Probe
 
 
@@ -26,7 +26,7 @@ def _probe(data: PreparedDataset, split: protocol.Split, **changes: Any) -> Prob
     return Probe(data, split, ClipSettings(length=6, stride=[4, 8]), size=64, **(settings | changes))
 
 
-def _run(probe: Probe, stage: ContrastiveStage) -> float:
+def _run(probe: Probe, stage: Contrastive) -> float:
     trainer: Any = SimpleNamespace(
         current_epoch=0,
         global_step=2,
@@ -40,25 +40,25 @@ def _run(probe: Probe, stage: ContrastiveStage) -> float:
     return values["probe/icc"]
 
 
-def _features(stage: ContrastiveStage, piece: Piece) -> npt.NDArray[np.float64]:
+def _features(stage: Contrastive, piece: Piece) -> npt.NDArray[np.float64]:
     stream = FrameStream(stage.encoder, lambda x: x.mean((-2, -1)), 4 / 25, 5)
     return stream.push(piece["clip"], np.array(piece["times"])).double().numpy()
 
 
 @pytest.fixture(scope="module")
-def stage(pretrained: Path) -> ContrastiveStage:
+def stage(pretrained: Path) -> Contrastive:
     saved = torch.load(pretrained / "checkpoints" / "last.ckpt", weights_only=True)
     settings = saved["hyper_parameters"]
-    stage = ContrastiveStage(
+    stage = Contrastive(
         NetworkSettings(**settings["encoder"]),
-        ObjectiveSettings(**settings["objective"]),
+        ContrastiveSettings(**settings["objective"]),
         OptimSettings(**settings["optim"]),
     )
     stage.load_state_dict(saved["state_dict"])
     return stage
 
 
-def test_score_equals_features_video_by_video(smoke_data: Path, stage: ContrastiveStage) -> None:
+def test_score_equals_features_video_by_video(smoke_data: Path, stage: Contrastive) -> None:
     data = PreparedDataset(smoke_data)
     split = protocol.own_split(data.videos, data.name)
     before = {name: value.clone() for name, value in stage.state_dict().items()}

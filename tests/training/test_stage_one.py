@@ -12,6 +12,9 @@ import yaml
 
 from aulight import protocol
 from aulight.data.store import PreparedDataset
+from aulight.foreign.yaml import MOST_VALUES, read_yaml
+from aulight.runs.record import MOST_NAMES
+from tests.data.formats import segments
 
 Command = Callable[..., Any]
 
@@ -38,6 +41,9 @@ def test_what_a_run_leaves_behind(pretrained: Path, smoke_data: Path) -> None:
     [
         ["objective=predictive"],
         ["objective=dense", "model=resnet_tiny_convgru"],
+        ["objective=vicreg"],
+        ["objective=byol", "objective.predictive=0.0"],
+        ["objective=masked", "model=resnet_tiny_convgru"],
         ["model=seresnet_tiny", "model.norm=group"],
         ["model.temporal=none", "objective=predictive"],
         ["augment=none"],
@@ -55,13 +61,13 @@ def test_the_checkpoint_says_whose_videos_it_saw(pretrained: Path, smoke_data: P
     data = PreparedDataset(smoke_data)
     saved = torch.load(pretrained / "checkpoints" / "last.ckpt", weights_only=True)["hyper_parameters"]
     seen = protocol.own_split(data.videos, data.name).stage_one
-    files = [data.path(int(row)).read_bytes() for row in data.rows(seen)]
+    files = [segments(data, int(row))[0] for row in data.rows(seen)]
     assert saved["trained_on"] == {
         "dataset": "synthetic",
         "collection": "synthetic",
         "subjects": sorted(seen),
         "steps_s": [4 / 25, 8 / 25],
-        "contents": sorted(hashlib.sha256(file).hexdigest()[:16] for file in files),
+        "contents": "".join(sorted(hashlib.sha256(file).hexdigest()[:16] for file in files)),
     }
     assert yaml.safe_load((pretrained / "run.yaml").read_text())["protocol"]["stage_one"] == list(seen)
 
@@ -81,3 +87,16 @@ def test_needs_no_labels(
     record = yaml.safe_load((tmp_path / "runs" / "run" / "run.yaml").read_text())
     assert len(record["protocol"]["stage_one"]) == record["dataset"]["videos"] == subjects
     assert "probe/icc" not in pd.read_csv(tmp_path / "runs" / "run" / "metrics.csv")
+
+
+def test_a_record_names_no_more_people_than_can_be_read(
+    aulight: Command, tiny_pretrain: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint, by which stage two refuses to test on them, names all; most can be read, by their number."""
+    assert MOST_NAMES < MOST_VALUES / 2
+    monkeypatch.setattr("aulight.training.stage_one.MOST_NAMES", 17)
+    outcome = aulight(*tiny_pretrain, f"root={tmp_path}", "name=run")
+    assert outcome.status == 0, outcome.err
+    assert read_yaml(tmp_path / "run" / "run.yaml")["protocol"]["stage_one"] is None
+    saved = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert len(saved["hyper_parameters"]["trained_on"]["subjects"]) == 18

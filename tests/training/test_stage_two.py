@@ -415,7 +415,12 @@ def test_a_checkpoint_that_does_not_say_whom_it_saw_is_refused(
 
 
 @pytest.mark.parametrize(
-    "odd", [{"contents": None}, {"contents": []}, {"contents": [7]}, {"collection": ["disfa"]}, {"steps_s": [0.0]}]
+    "odd",
+    [
+        *({"contents": odd} for odd in (None, [], "", [7], ["\u00e9"], "0123456789abcdef0", 16 * "\u00e9")),
+        {"collection": ["disfa"]},
+        {"steps_s": [0.0]},
+    ],
 )
 def test_a_checkpoint_that_says_oddly_what_it_saw_is_refused(
     aulight: Command, tiny_finetune: list[str], pretrained: Path, tmp_path: Path, odd: dict[str, object]

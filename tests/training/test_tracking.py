@@ -23,13 +23,14 @@ import yaml
 from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]  # made at import
 
 from aulight.data.store import BLENDSHAPE, PreparedDataset
-from aulight.data.video.prepared import Reader
+from aulight.data.video.prepared import open_video
 from aulight.drawing.truth_video import SIDE
 from aulight.files import write_table
 from aulight.scoring import agreement
 from aulight.training import dashboard, tracking
 from aulight.training.progress import Progress
 from aulight.training.tracking import unreachable
+from tests.data.formats import spoil
 
 Command = Callable[..., Any]
 KEY = "k" * 40
@@ -231,7 +232,7 @@ def test_curves_and_face(sweep: list[Path], smoke_data: Path) -> None:
     strength = table.filter(like="_true").mean(axis=1).astype(float).groupby(table["video_id"]).mean()
     data = PreparedDataset(smoke_data)
     row = int(np.flatnonzero(data.videos["video_id"] == strength.idxmax())[0])
-    faces = Reader(data.path(row)).read(range(60))
+    faces = open_video(data.file(row)).read(range(60))
     (file,) = page.media("test/face")
     shown = _video(file)
     assert shown.shape[:2] == (60, SIDE)
@@ -243,17 +244,17 @@ def test_curves_and_face(sweep: list[Path], smoke_data: Path) -> None:
 def test_failed_run_and_its_second_try_are_one_page(
     aulight: Command, tiny_finetune: list[str], smoke_data: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(smoke_data, tmp_path / "data", copy_function=os.link)
+    shutil.copytree(smoke_data, tmp_path / "data")
     data = PreparedDataset(tmp_path / "data")
-    path = data.root / str(data.videos.loc[data.videos["split"] == "test", "path"].iat[0])
-    path.rename(tmp_path / "whole.mp4")
-    path.write_bytes(b"not a video")
+    shards = {path: path.read_bytes() for path in (data.root / "shards").iterdir()}
+    spoil(data, int(np.flatnonzero(data.videos["split"] == "test")[0]), b"not a video")
     command = [*tiny_finetune, "data.synthetic=null", f"data.root={data.root}", f"root={tmp_path}", "name=run"]
     outcome = aulight(*command, "logger=wandb")
     assert outcome.status == 2
     (failed,) = _pages(tmp_path / "run")
     assert failed.exit_code == 1
-    (tmp_path / "whole.mp4").replace(path)
+    for path, whole in shards.items():
+        path.write_bytes(whole)
     assert aulight(*command, "logger=wandb", "logger.media=false").status == 0
     _, done = _pages(tmp_path / "run")
     assert done.run.run_id == failed.run.run_id
@@ -414,9 +415,9 @@ def test_a_refused_run_leaves_no_page(
     mistake: str, aulight: Command, tiny_pretrain: list[str], smoke_data: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(smoke_data, tmp_path / "data", copy_function=os.link)
-    for path in (tmp_path / "data" / "videos").glob("*.mp4") if mistake == "a video" else ():
-        path.unlink()
-        path.write_bytes(b"not a video")
+    data = PreparedDataset(tmp_path / "data")
+    for row in range(len(data.videos)) if mistake == "a video" else ():
+        spoil(data, row)
     where = ["data.synthetic=null", f"data.root={tmp_path}/data", f"root={tmp_path}", "name=run", "logger=wandb"]
     outcome = aulight(*tiny_pretrain, *where, *([mistake] if mistake != "a video" else []))
     assert (outcome.status, len(outcome.err.splitlines())) == (2, 1), outcome.err

@@ -245,6 +245,24 @@ def test_killed_and_started_again_it_ends_as_if_undisturbed(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("objective", ["byol", "masked"])
+def test_a_teacher_goes_on_where_it_was(
+    objective: str,
+    start: Callable[..., subprocess.Popen[str]],
+    aulight: Command,
+    tiny_pretrain: list[str],
+    tmp_path: Path,
+) -> None:
+    settings = [*tiny_pretrain, f"root={tmp_path}", f"objective={objective}"]
+    assert aulight(*settings, "name=undisturbed").status == 0
+    process = start("after_saving", *settings, "name=run", "loader.workers=1")
+    _kill(process, psutil.Process(process.pid).children(recursive=True))
+    outcome = aulight(*settings, "name=run")
+    assert (outcome.status, "run: resumed at step 4\n" in outcome.out) == (0, True), outcome.err
+    _assert_same_run(tmp_path / "run", tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
 def test_killed_twice_keeps_all_metrics(
     start: Callable[..., subprocess.Popen[str]],
     aulight: Command,

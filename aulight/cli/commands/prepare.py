@@ -1,6 +1,7 @@
 """``aulight prepare``: raw videos to a prepared dataset of aligned faces."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from aulight.errors import say
@@ -27,13 +28,18 @@ def prepare(settings: PrepareSettings, typed: Sequence[str] | None = None) -> No
     recipe, notes = _recipe(settings).remembering(root, keys)
     for line in notes:
         say(line)
+    workers = hire(settings)
+    if recipe.by_torch:
+        from aulight.data.faces.batched.networks import AT_ONCE  # with torch
+
+        workers = replace(workers, each=AT_ONCE)
     summary = prepare_dataset(
         root,
         settings.raw.name,
         recipe,
         None if faces.model is None else Path(faces.model),
         settings.on_error,
-        hire(settings),
+        workers,
         Replaceable(settings.labels_replace, settings.subjects_replace),
         apart=(Path(settings.data_dir).expanduser(), root),
     )
@@ -45,6 +51,11 @@ def _recipe(settings: PrepareSettings) -> Recipe:
     data, faces, labels = settings.raw, settings.faces, settings.labels
     assert data.source is not None  # as the settings have checked
     finding = Finding(faces.blendshapes, faces.max_faces, faces.smooth_s) if data.faces == "mediapipe" else None
+    device = "cpu"
+    if finding is not None and faces.device != device:
+        from aulight.data.faces.batched.networks import found_device  # with torch
+
+        device = found_device(faces.device)
     return Recipe(
         data.format,
         Path(data.source).expanduser(),
@@ -54,6 +65,7 @@ def _recipe(settings: PrepareSettings) -> Recipe:
         settings.crop_size,
         finding,
         settings.gop,
+        device,
     )
 
 

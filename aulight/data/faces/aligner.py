@@ -16,6 +16,7 @@ from aulight.data.faces.crop import AlignedFrame, Present, crop_at
 from aulight.data.faces.finding import FaceFinder
 from aulight.data.faces.following import Company, Followed, Known, Picker, follow_live
 from aulight.data.faces.landmarker import Landmarker
+from aulight.data.faces.networks import FaceNetworks
 from aulight.data.faces.pose import Array, no_blendshapes
 from aulight.data.faces.sightings import Measure, Sighted, Sighting, Sightings, sighting
 from aulight.data.faces.steady import steadied
@@ -51,6 +52,7 @@ class FaceAligner:
         smooth_s: Standard deviation of the window that smooths the crop's movement, in seconds; 0: as found.
         model: Another file than :func:`model_file`'s.
         measure: What to measure of each face on its picture, for :attr:`AlignedFrame.measured`.
+        networks: As of :class:`Landmarker`.
 
     Raises:
         AulightError: When LiteRT or the face model is missing.
@@ -64,9 +66,10 @@ class FaceAligner:
         smooth_s: float,
         model: Path | None = None,
         measure: Measure | None = None,
+        networks: FaceNetworks | None = None,
     ) -> None:
         self.size, self.smooth_s, self._measure = size, smooth_s, measure
-        self._landmarker = Landmarker(blendshapes, max_faces, model)
+        self._landmarker = Landmarker(blendshapes, max_faces, model, networks)
         self._finder = FaceFinder(self._landmarker)
 
     def __enter__(self) -> "FaceAligner":

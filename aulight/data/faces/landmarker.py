@@ -25,7 +25,7 @@ from aulight.data.faces.detection import (
     widened,
 )
 from aulight.data.faces.model_file import model_file
-from aulight.data.faces.networks import DETECTOR_SIDE, MESH_SIDE, Networks
+from aulight.data.faces.networks import DETECTOR_SIDE, MESH_SIDE, FaceNetworks, Networks
 from aulight.data.faces.pose import Array, Face, no_blendshapes, pose_of
 from aulight.data.video.types import Frames
 
@@ -56,14 +56,17 @@ class Landmarker:
         blendshapes: Whether faces get scores of :data:`BLENDSHAPES`.
         max_faces: Most faces looked for in a picture.
         model: Another file than :func:`model_file`'s.
+        networks: Its networks, where others run them than LiteRT.
 
     Raises:
         AulightError: When LiteRT or the model is missing; from the methods, when the model is not a face landmarker.
     """
 
-    def __init__(self, blendshapes: bool, max_faces: int, model: Path | None = None) -> None:
+    def __init__(
+        self, blendshapes: bool, max_faces: int, model: Path | None = None, networks: FaceNetworks | None = None
+    ) -> None:
         self.blendshapes, self.max_faces = blendshapes, max_faces
-        self._networks = Networks(model_file(model))
+        self._networks = Networks(model_file(model)) if networks is None else networks
 
     def close(self) -> None:
         """Gives back the networks' memory; they are started anew when they are needed again."""
@@ -127,7 +130,7 @@ class Landmarker:
             picture, inside = window.cut(image, DETECTOR_SIDE, goes_on=False), self._inside(window, face)
             if mirrored:
                 picture, inside = picture[:, ::-1], inside * (-1, 1) + (DETECTOR_SIDE, 0)
-            said = self._networks.detect(picture.astype(np.float32) / np.float32(127.5) - 1)
+            said = self._networks.detect(picture)
             logits.append(evidence(*said, inside))
         return sum(logits) / len(logits) >= CLEAR
 
@@ -139,7 +142,7 @@ class Landmarker:
     def _detected(self, image: Frames) -> Detections:
         shown = whole(image)
         picture = shown.cut(image, DETECTOR_SIDE, goes_on=False)
-        return found(*self._networks.detect(picture.astype(np.float32) / np.float32(127.5) - 1), shown)
+        return found(*self._networks.detect(picture), shown)
 
     def _faces(self, image: Frames, regions: list[Region], sure: list[bool]) -> list[Face]:
         """Those of the regions in which there is a face, confirmed where it must be."""
@@ -155,7 +158,7 @@ class Landmarker:
     def _face(self, image: Frames, region: Region) -> Face | None:
         """The face in a region, if there is one."""
         picture = region.cut(image, MESH_SIDE, goes_on=True)
-        points, logit = self._networks.mesh(picture.astype(np.float32) / np.float32(255))
+        points, logit = self._networks.mesh(picture)
         if probability(logit) <= PROBABLE:
             return None
         matrix = region.matrix(MESH_SIDE)

@@ -11,13 +11,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from aulight.data.faces.model_file import DETECTOR, EXPRESSIONS, MESH, network
 from aulight.data.faces.pose import BLENDSHAPES
+from aulight.data.video.types import Frames
 from aulight.errors import AulightError
 
 Tensor = npt.NDArray[np.float32]
@@ -34,6 +35,48 @@ LANDMARKS, USED = 478, 146
 _ONE_AT_A_TIME = threading.Lock()
 
 
+def need_litert() -> None:
+    """Refuses to go on without LiteRT, which runs the networks and knows how their files are laid out.
+
+    Raises:
+        AulightError: When it is missing.
+    """
+    try:
+        import ai_edge_litert.interpreter  # noqa: F401
+    except (ImportError, OSError) as error:
+        raise AulightError(f'finding faces needs ai-edge-litert: pip install "aulight[faces]" ({error})') from error
+
+
+class FaceNetworks(Protocol):
+    """The three networks, whoever runs them; to be used by one thread at a time."""
+
+    def close(self) -> None:
+        """Gives back what they hold; they may be used again."""
+
+    def detect(self, picture: Frames) -> tuple[Tensor, Tensor]:
+        """What BlazeFace says of a picture.
+
+        Args:
+            picture: ``(128, 128, 3)`` uint8 RGB.
+
+        Returns:
+            Of every anchor a box and six points ``(896, 16)``, and the logit of there being a face ``(896,)``.
+        """
+
+    def mesh(self, picture: Frames) -> tuple[Tensor, Tensor]:
+        """The landmarks of the face in a picture.
+
+        Args:
+            picture: ``(256, 256, 3)`` uint8 RGB, the face upright and in the middle.
+
+        Returns:
+            x, y and depth of the landmarks in pixels ``(478, 3)``, and the logit of a face being there.
+        """
+
+    def blendshapes(self, points: Tensor) -> Tensor:
+        """The scores of :data:`BLENDSHAPES`, ``(52,)``, from 146 landmarks ``(146, 2)`` in pixels."""
+
+
 class Networks:
     """The three networks of one file, each started when it is first run; to be used by one thread at a time.
 
@@ -47,10 +90,7 @@ class Networks:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            import ai_edge_litert.interpreter  # noqa: F401
-        except (ImportError, OSError) as error:
-            raise AulightError(f'finding faces needs ai-edge-litert: pip install "aulight[faces]" ({error})') from error
+        need_litert()
         self.path = path
         self._started: dict[str, _Network] = {}
 
@@ -58,44 +98,30 @@ class Networks:
         """Gives back the memory; a network is started anew when it is needed again."""
         self._started.clear()
 
-    def detect(self, picture: Tensor) -> tuple[Tensor, Tensor]:
-        """What BlazeFace says of a picture.
-
-        Args:
-            picture: ``(128, 128, 3)`` from -1 to 1.
-
-        Returns:
-            Of every anchor a box and six points ``(896, 16)``, and the logit of there being a face ``(896,)``.
-        """
-        boxes, logits = self._run(DETECTOR, picture)
+    def detect(self, picture: Frames) -> tuple[Tensor, Tensor]:
+        """As of :class:`FaceNetworks`."""
+        boxes, logits = self._run(DETECTOR, picture.astype(np.float32) / np.float32(127.5) - 1)
         return boxes.reshape(BOXES, BOX_VALUES), logits.reshape(BOXES)
 
-    def mesh(self, picture: Tensor) -> tuple[Tensor, Tensor]:
-        """The landmarks of the face in a picture.
-
-        Args:
-            picture: ``(256, 256, 3)`` from 0 to 1, the face upright and in the middle.
-
-        Returns:
-            x, y and depth of the landmarks in pixels ``(478, 3)``, and the logit of a face being there.
-        """
-        points, logit, _ = self._run(MESH, picture)
+    def mesh(self, picture: Frames) -> tuple[Tensor, Tensor]:
+        """As of :class:`FaceNetworks`."""
+        points, logit, _ = self._run(MESH, picture.astype(np.float32) / np.float32(255))
         return points.reshape(LANDMARKS, 3), logit.reshape(())
 
     def blendshapes(self, points: Tensor) -> Tensor:
-        """The scores of :data:`BLENDSHAPES`, ``(52,)``, from 146 landmarks ``(146, 2)`` in pixels."""
+        """As of :class:`FaceNetworks`."""
         (scores,) = self._run(EXPRESSIONS, points)
         return scores
 
     def _run(self, name: str, values: Tensor) -> list[Tensor]:
         if name not in self._started:
-            self._started[name] = _Network(self.path, name, *_SHAPES[name])
+            self._started[name] = _Network(self.path, name, *SHAPES[name])
         return self._started[name].run(values)
 
 
 _Shape = tuple[int, ...]
 
-_SHAPES: dict[str, tuple[_Shape, list[_Shape]]] = {
+SHAPES: dict[str, tuple[_Shape, list[_Shape]]] = {
     DETECTOR: ((1, DETECTOR_SIDE, DETECTOR_SIDE, 3), [(1, BOXES, BOX_VALUES), (1, BOXES, 1)]),
     MESH: ((1, MESH_SIDE, MESH_SIDE, 3), [(1, 1, 1, 3 * LANDMARKS), (1, 1, 1, 1), (1, 1)]),
     EXPRESSIONS: ((1, USED, 2), [(len(BLENDSHAPES),)]),

@@ -19,7 +19,7 @@ PIECE = 2**23
 UNUSED_S = 7 * 24 * 3600
 """A copy of what has changed since is removed when nobody has opened it for so many seconds."""
 
-TABLES = ("videos", "frames", "labels")
+TABLES = ("videos", "frames", "labels", "index", "runs")
 """Names of the tables that there may be."""
 
 _TRIES = 3

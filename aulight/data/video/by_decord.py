@@ -1,6 +1,7 @@
 """Reads prepared videos by decord, as earlier versions did: the only file that imports it."""
 
 import functools
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aulight.data.places import Segment
 from aulight.data.video.scaling import averaged, fit_multiple
 from aulight.data.video.types import Frames
 from aulight.data.video.write import GOP
@@ -59,7 +61,7 @@ def _decord_reader() -> Any:
 
 
 class DecordReader:
-    """One open prepared video; it goes on decoding ahead in a thread of its own.
+    """One open prepared video, or a segment of one; it goes on decoding ahead in a thread of its own.
 
     Args:
         path: An mp4 as :func:`aulight.data.video.write.write_video` makes them.
@@ -70,18 +72,20 @@ class DecordReader:
         VideoError: When the file cannot be opened or holds another number of frames.
     """
 
-    def __init__(self, path: Path, size: int | None = None, frames: int | None = None) -> None:
+    def __init__(self, path: Path | Segment, size: int | None = None, frames: int | None = None) -> None:
         # Imported here: a fork of a process that has run decord can hang.
         import decord
 
         self.path = path
+        self._first = path.first if isinstance(path, Segment) else 0
         # Where decord cannot decode to a size, a multiple of it is decoded and averaged down.
         self._shrink = 1 if size is None else fit_multiple(size)
         side = -1 if size is None else self._shrink * size
-        if not path.is_file():
+        if isinstance(path, Path) and not path.is_file():
             raise VideoError(f"{path}: no such video")
+        source = str(path) if isinstance(path, Path) else io.BytesIO(path.read())
         try:
-            self._video = _decord_reader()(str(path), width=side, height=side, num_threads=1)
+            self._video = _decord_reader()(source, width=side, height=side, num_threads=1)
         except (RuntimeError, decord.DECORDError) as error:
             raise VideoError(f"{path}: not a readable video; {DAMAGED}") from error
         if frames is not None and len(self) != frames:
@@ -109,5 +113,6 @@ class DecordReader:
         try:
             frames: Frames = self._video.get_batch(unique.tolist()).asnumpy()
         except (RuntimeError, IndexError, decord.DECORDError) as error:
-            raise VideoError(f"{self.path}: damaged between frames {unique[0]} and {unique[-1]}; {DAMAGED}") from error
+            first, last = unique[0] + self._first, unique[-1] + self._first
+            raise VideoError(f"{self.path}: damaged between frames {first} and {last}; {DAMAGED}") from error
         return averaged(frames if np.array_equal(where, np.arange(len(unique))) else frames[where], self._shrink)

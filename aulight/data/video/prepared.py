@@ -10,15 +10,14 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from aulight.data.remote.shelf import RemoteFile
-from aulight.data.shards import Shards
+from aulight.data.places import Place, Segment, Segments, reading
+from aulight.data.remote.shelf import RemoteFile, RemoteShards
 from aulight.data.video.by_decord import DAMAGED, DecordReader, places_in
 from aulight.data.video.mp4 import Track, track_of
 from aulight.data.video.scaling import averaged, fit_multiple
@@ -129,7 +128,7 @@ class Decoders:
 
 
 class Reader:
-    """One prepared video.
+    """One prepared video, or a segment of one.
 
     Args:
         path: An mp4 as :func:`aulight.data.video.write.write_video` makes them.
@@ -143,15 +142,15 @@ class Reader:
 
     def __init__(
         self,
-        path: Path | RemoteFile,
+        path: Path | RemoteFile | Segment,
         size: int | None = None,
         frames: int | None = None,
         decoders: Decoders | None = None,
     ) -> None:
-        self.path = path
-        self._part = path.read if isinstance(path, RemoteFile) else partial(Shards(path.parent).read, path.name)
-        # errors that say too little: those of a bucket say what is wrong with which object
-        self._unclear = (ValueError,) if isinstance(path, RemoteFile) else (ValueError, VideoError)
+        self.path, self._part = path, reading(path)
+        self._first = path.first if isinstance(path, Segment) else 0
+        # errors that say too little: those of a bucket or a shard say what is wrong with which
+        self._unclear = (ValueError, VideoError) if isinstance(path, Path) else (ValueError,)
         self._decoders = decoders or Decoders(size)
         if isinstance(path, Path) and not path.is_file():
             raise VideoError(f"{path}: no such video")
@@ -181,7 +180,8 @@ class Reader:
         try:
             frames = decoder.decode(self._track, self._coded(needed), unique)
         except self._unclear as error:
-            raise VideoError(f"{self.path}: damaged between frames {unique[0]} and {unique[-1]}; {DAMAGED}") from error
+            first, last = unique[0] + self._first, unique[-1] + self._first
+            raise VideoError(f"{self.path}: damaged between frames {first} and {last}; {DAMAGED}") from error
         return frames if np.array_equal(where, np.arange(len(unique))) else frames[where]
 
     def _coded(self, needed: Places) -> list[tuple[int, bytes | memoryview]]:
@@ -212,17 +212,17 @@ def frames_needed(track: Track, wanted: Places, decoded: int = -1) -> Places:
 
 
 class ReaderCache:
-    """Keeps what is known of the last few videos, and their decoders; an unpickled one starts empty, like a new one.
+    """Keeps what is known of the last few videos or segments, and their decoders; an unpickled one starts empty.
 
     Args:
-        limit: Of how many videos. To know it of another takes a hundredth of the time that a clip takes.
+        limit: Of how many. To know it of another takes a hundredth of the time that a clip takes.
         size: Decode to ``size x size`` pixels.
         decord: Whether decord reads those of this machine. It decodes ahead in each that is open, so that one is.
     """
 
     def __init__(self, limit: int = 8, size: int | None = None, decord: bool = False) -> None:
         self.limit, self.size, self.decord = 1 if decord else limit, size, decord
-        self._open: OrderedDict[Path | RemoteFile, Reader | DecordReader] = OrderedDict()
+        self._open: OrderedDict[Path | RemoteFile | Segment, Reader | DecordReader] = OrderedDict()
         self._decoders = Decoders(size)
         self._pid = os.getpid()
 
@@ -232,15 +232,23 @@ class ReaderCache:
     def __len__(self) -> int:
         return len(self._open)
 
-    def get(self, path: Path | RemoteFile, frames: int | None = None) -> Reader | DecordReader:
-        """The reader of a video; raises as :class:`Reader` does."""
+    def get(self, place: Place, frames: int | None = None) -> "Reader | DecordReader | Joined":
+        """The reader of a video; raises as :class:`Reader` does, for segments when they are read."""
+        if not isinstance(place, Segments):
+            return self.opened(place, frames)
+        if frames is not None and len(place) != frames:
+            raise VideoError(f"{place}: has {len(place)} frames, its table says {frames}; {DAMAGED}")
+        return Joined(place, self)
+
+    def opened(self, path: Path | RemoteFile | Segment, frames: int | None = None) -> Reader | DecordReader:
+        """The reader of a file or of one segment; raises as :class:`Reader` does."""
         if self.decord and self._pid != os.getpid():  # its readers must not cross a fork
             self._open, self._pid = OrderedDict(), os.getpid()
         reader = self._open.pop(path, None)
         if reader is None:
             while len(self._open) >= self.limit:
                 self._open.popitem(last=False)
-            if self.decord and isinstance(path, Path):
+            if self.decord and not isinstance(path, RemoteFile):
                 reader = DecordReader(path, self.size, frames)
             else:
                 reader = Reader(path, self.size, frames, self._decoders)
@@ -248,14 +256,77 @@ class ReaderCache:
         return reader
 
 
+class Joined:
+    """A video in segments, of which no more are opened than are read.
+
+    Args:
+        place: The video.
+        cache: Has their readers.
+    """
+
+    def __init__(self, place: Segments, cache: ReaderCache) -> None:
+        self.path, self._cache = place, cache
+        self._first = np.array([part.first for part in place.parts], np.int64)
+
+    def __len__(self) -> int:
+        return len(self.path)
+
+    def read(self, indices: Sequence[int] | Places) -> Frames:
+        """Frames at any positions, in the order given, repeats allowed.
+
+        Returns:
+            ``(T, H, W, 3)`` uint8 RGB.
+
+        Raises:
+            VideoError: For a position outside the video or a damaged segment.
+        """
+        wanted = places_in(self.path, len(self), indices)
+        within = np.searchsorted(self._first, wanted, side="right") - 1
+        shown: Frames | None = None
+        for number in np.unique(within) if len(wanted) else [0]:
+            part, here = self.path.parts[number], within == number
+            frames = self._cache.opened(part, part.frames).read(wanted[here] - part.first)
+            if shown is None:
+                if len(frames) == len(wanted):
+                    return frames
+                shown = np.empty((len(wanted), *frames.shape[1:]), np.uint8)
+            elif frames.shape[1:] != shown.shape[1:]:
+                raise VideoError(f"{part}: pictures of another size than before; {DAMAGED}")
+            shown[here] = frames
+        assert shown is not None  # there is one segment at least
+        return shown
+
+
+def open_video(place: Place, size: int | None = None, frames: int | None = None) -> Reader | Joined:
+    """The reader of one video wherever it is; raises as :class:`Reader` does.
+
+    Args:
+        place: The video.
+        size: As for :class:`Reader`, as the next.
+        frames: How many it must have.
+    """
+    reader = ReaderCache(limit=2, size=size).get(place, frames)
+    assert not isinstance(reader, DecordReader)  # which was not asked for
+    return reader
+
+
 def stream_frames(
-    path: Path | RemoteFile, size: int | None = None, chunk: int = 64, frames: int | None = None
+    place: Place, size: int | None = None, chunk: int = 64, frames: int | None = None
 ) -> Iterator[Frames]:
     """A whole video once, in order, in pieces of at most ``chunk`` frames ``(n, H, W, 3)`` uint8 RGB.
 
     Raises:
         VideoError: As :class:`Reader` does.
     """
-    reader = Reader(path, size, frames)
+    reader = open_video(place, size, frames)
     for start in range(0, len(reader), chunk):
+        if isinstance(place, Segments):
+            _fetch_ahead(place, start, start + chunk)
         yield reader.read(range(start, min(start + chunk, len(reader))))
+
+
+def _fetch_ahead(place: Segments, start: int, stop: int) -> None:
+    """Has the segment after one at an URL fetched, where reading comes to that."""
+    for part, following in itertools.pairwise(place.parts):
+        if start <= part.first < stop and isinstance(following.shards, RemoteShards):
+            following.shards.ahead([following.part])

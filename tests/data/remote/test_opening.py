@@ -1,16 +1,23 @@
 """A dataset at an URL is the same as in its folder: tables, labels, clips and whole videos."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from aulight.data import packing
 from aulight.data.contents import shown
 from aulight.data.opening import open_remote
+from aulight.data.places import Segments
+from aulight.data.remote.shelf import RemoteFile
 from aulight.data.store import PreparedDataset
+from aulight.data.video.prepared import open_video
 from aulight.errors import AulightError, VideoError
-from tests.data.coded import assert_same, contrastive, regression
+from tests.data.coded import Make, assert_same, build, contrastive, regression
+from tests.data.formats import as_format_1
 from tests.data.remote.conftest import BUCKET, QUICK, Proxy
 
 URL = f"s3://{BUCKET}/set"
@@ -38,13 +45,14 @@ def test_tables_are_those_of_the_folder(uploaded: Any, data: PreparedDataset, tm
     pd.testing.assert_frame_equal(there.videos, data.videos)
     pd.testing.assert_frame_equal(there.labels, data.labels)
     pd.testing.assert_frame_equal(there.frames, data.frames)
-    assert shown(there) == shown(data)
+    assert shown(there).trained_on() == shown(data).trained_on()
+    np.testing.assert_array_equal(shown(there).contents, shown(data).contents)
 
 
 def test_tables_are_copied_once(uploaded: Any, proxy: Proxy, tmp_path: Path) -> None:
     at_url(tmp_path)
     got = [asked for asked in proxy.asked if asked[0] == "GET" and asked[2]]
-    assert len(got) == 4
+    assert len(got) == 6
     at_url(tmp_path)
     assert [asked for asked in proxy.asked if asked[0] == "GET" and asked[2]] == got
 
@@ -53,7 +61,12 @@ def test_tables_that_changed_are_copied_anew(
     uploaded: Any, data: PreparedDataset, proxy: Proxy, tmp_path: Path
 ) -> None:
     before = at_url(tmp_path)
-    changed = (data.root / "dataset.yaml").read_text().replace("name: coded", "name: other")
+    changed = (
+        (data.root / "dataset.yaml")
+        .read_text()
+        .replace("name: coded", "name: other")
+        .replace("fingerprint:", "former:")
+    )
     uploaded.put_object(Key="set/dataset.yaml", Body=changed.encode())
     after = at_url(tmp_path)
     assert (before.name, after.name) == ("coded", "other")
@@ -80,13 +93,54 @@ def test_whole_videos_are_those_of_the_folder(uploaded: Any, data: PreparedDatas
     assert_same(list(regression(at_url(tmp_path)).val_dataloader()), list(regression(data).val_dataloader()))
 
 
-def test_a_missing_video_is_told_or_passed_over(uploaded: Any, data: PreparedDataset, tmp_path: Path) -> None:
-    uploaded.Object("set/videos/v1.mp4").delete()
+def test_of_format_1_files_are_read_in_blocks(bucket: Any, data: PreparedDataset, tmp_path: Path) -> None:
+    upload(bucket, as_format_1(Path(shutil.copytree(data.root, tmp_path / "former"))).root)
     there = at_url(tmp_path)
-    line = r"s3://faces/set/videos/v1.mp4: not there; upload it"
+    assert isinstance(there.file(0), RemoteFile)
+    assert there.fingerprint == data.fingerprint
+    assert_same(list(contrastive(there).train_dataloader()), list(contrastive(data).train_dataloader()))
+    assert_same(list(regression(there).val_dataloader()), list(regression(data).val_dataloader()))
+
+
+@pytest.fixture
+def many(bucket: Any, make_store: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The same with a shard for each video."""
+    monkeypatch.setattr(packing, "SHARD_BYTES", 1)
+    upload(bucket, build(make_store, tmp_path / "many").root)
+    return bucket
+
+
+def test_no_shards_are_asked_for_but_those_that_are_read(many: Any, proxy: Proxy, tmp_path: Path) -> None:
+    there = at_url(tmp_path)
+    proxy.asked.clear()
+    open_video(there.file(3)).read([0, 20])
+    place = there.file(3)
+    assert isinstance(place, Segments)
+    (part,) = (segment.part for segment in place.parts)
+    asked = [(name, bytes_) for method, name, bytes_ in proxy.asked if method == "GET"]
+    assert asked == [(f"/{BUCKET}/set/shards/000003.tar", f"bytes={part.offset}-{part.offset + part.size - 1}")]
+
+
+def test_a_damaged_shard_is_told_when_it_arrives(many: Any, tmp_path: Path) -> None:
+    key = "set/shards/000002.tar"
+    content = bytearray(many.Object(key).get()["Body"].read())
+    content[700] ^= 1
+    many.put_object(Key=key, Body=bytes(content))
+    there = at_url(tmp_path)
+    with pytest.raises(
+        VideoError, match=r"^s3://faces/set/shards/000002\.tar: damaged: bytes \d+ to \d+ are not those"
+    ):
+        open_video(there.file(2)).read([0])
+    open_video(there.file(1)).read([0])
+
+
+def test_a_missing_shard_is_told_or_passed_over(many: Any, tmp_path: Path) -> None:
+    many.Object("set/shards/000001.tar").delete()
+    there = at_url(tmp_path)
+    line = r"s3://faces/set/shards/000001.tar: not there; upload it"
     with pytest.raises(VideoError, match=f"^{line}"):
         list(contrastive(there).train_dataloader())
     batches = list(contrastive(there, on_error="skip").train_dataloader())
     skipped = {said for batch in batches for said in batch["skipped"]}
     assert len(skipped) == 1
-    assert skipped.pop().startswith("s3://faces/set/videos/v1.mp4: not there")
+    assert skipped.pop().startswith("s3://faces/set/shards/000001.tar: not there")

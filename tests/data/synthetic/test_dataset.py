@@ -39,7 +39,7 @@ def test_smoke_is_a_whole_prepared_dataset(smoke: PreparedDataset) -> None:
 
 def test_every_file_holds_the_frames_of_its_table(smoke: PreparedDataset) -> None:
     for row, video in smoke.videos.iterrows():
-        frames = np.concatenate(list(stream_frames(smoke.path(int(str(row))))))
+        frames = np.concatenate(list(stream_frames(smoke.file(int(str(row))))))
         assert frames.shape == (video["frames"], 64, 64, 3), video["video_id"]
         assert (smoke.frames["video_id"] == video["video_id"]).sum() == video["frames"]
 
@@ -55,7 +55,7 @@ def test_labels_are_the_rounded_intensities_of_the_drawn_video(smoke: PreparedDa
         frames, intensities = dataset.render_video((3, int(index)), frames=60)
         rows = smoke.labels[smoke.labels["video_id"] == labelled.loc[index, "video_id"]]
         np.testing.assert_array_equal(rows[smoke.columns].to_numpy(int), np.round(intensities))
-        decoded = np.concatenate(list(stream_frames(smoke.path(int(index)))))
+        decoded = np.concatenate(list(stream_frames(smoke.file(int(index)))))
         # Compression loses a little; another subject's video is five times as far away.
         assert np.abs(decoded.astype(int) - frames).mean() < 8
 
@@ -69,7 +69,7 @@ def test_same_seed_same_bytes_on_any_number_of_workers(tmp_path: Path, monkeypat
         root = tmp_path / name
         dataset.generate(root, "tiny", seed=seed, workers=workers)
         contents[name] = {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-    assert len(contents["one"]) == 6 + 4
+    assert len(contents["one"]) == 7
     assert contents["one"] == contents["three"]
     assert contents["one"].keys() == contents["other"].keys()
     videos = [path for path in contents["one"] if path.suffix == ".mp4"]

@@ -35,8 +35,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def clips(smoke_data: Path) -> list[Path]:
-    return sorted((smoke_data / "videos").glob("test*.mp4"))[:2]
+def clips(smoke_videos: Path) -> list[Path]:
+    return sorted(smoke_videos.glob("test*.mp4"))[:2]
 
 
 @pytest.fixture

@@ -1,0 +1,92 @@
+"""Stage one without negatives: find what a slow copy of the network says of the other view."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.optim import Optimizer
+
+from aulight.data.batches import ClipBatch
+from aulight.nets.heads import Predictors, Projector
+from aulight.protocol import TrainedOn
+from aulight.settings.model import NetworkSettings
+from aulight.settings.objective import ByolSettings
+from aulight.settings.training import OptimSettings
+from aulight.training.pretraining import Pretraining, centred, places
+from aulight.training.teacher import Teacher
+
+
+class Byol(Pretraining):
+    """Bootstrap your own latent (Grill et al., 2020, https://arxiv.org/abs/2006.07733) on clips.
+
+    - *instance*: from a frame of one view, what the teacher says of the same frame of the other.
+    - *predictive*: from the recurrent context at time t, what it says of the other view's frame at t + k.
+
+    Both are squared distances of vectors of length 1. With ``within`` they count without their clip's mean, so that
+    to know who is seen is of no help.
+
+    Args:
+        encoder: As of :class:`Pretraining`, as the next ones.
+        objective: Likewise.
+        optim: Likewise.
+        trained_on: Likewise.
+    """
+
+    def __init__(
+        self,
+        encoder: NetworkSettings,
+        objective: ByolSettings,
+        optim: OptimSettings,
+        trained_on: TrainedOn | None = None,
+    ) -> None:
+        super().__init__(encoder, objective, optim, trained_on)
+        self.objective, norm, width, hidden = objective, encoder.norm, objective.projection, objective.hidden
+        self.projector = Projector(encoder.embedding, hidden, width, norm)
+        self.predictor = Projector(width, hidden, width, norm)
+        self.predictors = Predictors(objective.horizons, self.encoder.temporal.channels, hidden, width, norm)
+        self.teacher = Teacher(self.encoder, self.projector, objective.momentum)
+        if not objective.predictive:
+            self.encoder.temporal.requires_grad_(False)
+            self.predictors.requires_grad_(False)
+        if not objective.instance:
+            self.projector.requires_grad_(False)
+            self.predictor.requires_grad_(False)
+
+    def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
+        """One step on clips ``(B, 2, T, H, W, 3)`` uint8; logs the loss and its terms."""
+        asked, pixels = self.objective, self.pixels(batch)
+        embedding = self.encoder.embed(pixels)
+        one, two = self.teacher(pixels).chunk(2)  # (B, T, places, D)
+        terms = {}
+        if asked.instance:
+            found = self.predictor(self.projector(places(embedding))).chunk(2)
+            terms["instance"] = torch.stack(
+                [apart(mine, theirs, asked.within) for mine, theirs in zip(found, (two, one), strict=True)]
+            ).mean()
+        if asked.predictive:
+            context, _ = self.encoder.temporal(embedding)
+            parts = []
+            for past, target in zip(context.chunk(2), (two, one), strict=True):
+                for horizon in asked.horizons:
+                    seen = past[:, asked.context : past.shape[1] - horizon]
+                    predicted = self.predictors(places(seen), horizon)
+                    parts.append(apart(predicted, target[:, asked.context + horizon :], asked.within))
+            terms["predictive"] = torch.stack(parts).mean()
+        return self.summed(terms, asked.weights)
+
+    def on_before_zero_grad(self, optimizer: Optimizer) -> None:
+        """The teacher follows, before each step."""
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        self.teacher.follow(self.encoder, self.projector, self.global_step / steps)
+
+
+def apart(mine: Tensor, theirs: Tensor, within: bool) -> Tensor:
+    """Mean squared distance of vectors ``(B, T, places, D)`` of length 1, scalar.
+
+    Args:
+        mine: What was found.
+        theirs: What was to be found.
+        within: Whether they count without their clip's mean.
+    """
+    if within:
+        mine, theirs = centred(mine), centred(theirs)
+    return (2 - 2 * F.cosine_similarity(mine, theirs, dim=-1)).mean()

@@ -1,0 +1,81 @@
+"""Stage one by filling gaps: frames are hidden, and found from those before and after them."""
+
+import copy
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from aulight.data.batches import ClipBatch
+from aulight.nets.heads import Projector
+from aulight.protocol import TrainedOn
+from aulight.settings.model import NetworkSettings
+from aulight.settings.objective import MaskedSettings
+from aulight.settings.training import OptimSettings
+from aulight.training.pretraining import Pretraining, centred, places
+from aulight.training.teacher import Teacher
+
+
+class Masked(Pretraining):
+    """Masked frames, found in the space of a teacher (as data2vec, Baevski et al., 2022, does with parts of pictures).
+
+    Of some frames the embedding is replaced by one that is learned, the same for all. The encoder's recurrence goes
+    through the clip as it always does, a second one like it from the end, and from both comes what the teacher says of
+    the hidden frames, of the other view if there are two. What is compared has length 1; with ``within`` it counts
+    without its clip's mean.
+
+    Args:
+        encoder: As of :class:`Pretraining`, as the next ones.
+        objective: Likewise.
+        optim: Likewise.
+        trained_on: Likewise.
+    """
+
+    def __init__(
+        self,
+        encoder: NetworkSettings,
+        objective: MaskedSettings,
+        optim: OptimSettings,
+        trained_on: TrainedOn | None = None,
+    ) -> None:
+        super().__init__(encoder, objective, optim, trained_on)
+        self.objective, norm, width, hidden = objective, encoder.norm, objective.projection, objective.hidden
+        self.backwards = copy.deepcopy(self.encoder.temporal)
+        self.token = nn.Parameter(torch.zeros(encoder.embedding, 1, 1))
+        self.predictor = Projector(2 * self.encoder.temporal.channels, hidden, width, norm)
+        # a random map at first, and a running mean of it ever after: it has nothing to learn from
+        self.projector = Projector(encoder.embedding, hidden, width, norm).requires_grad_(False)
+        self.teacher = Teacher(self.encoder, self.projector, objective.momentum)
+
+    def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
+        """One step on clips ``(B, V, T, H, W, 3)`` uint8; logs the loss."""
+        asked, pixels = self.objective, self.pixels(batch)
+        hidden = self._hidden(len(pixels), pixels.shape[1], batch_idx).to(self.device)
+        embedding = torch.where(hidden[:, :, None, None, None], self.token, self.encoder.embed(pixels))
+        before, _ = self.encoder.temporal(embedding)
+        after, _ = self.backwards(embedding.flip(1))
+        found = self.predictor(places(torch.cat([before, after.flip(1)], 2)))
+        target = self.teacher(pixels).roll(len(pixels) // asked.views, 0)  # the other view's
+        if asked.within:
+            found, target = centred(found), centred(target)
+        apart = 2 - 2 * F.cosine_similarity(found, target, dim=-1)  # (V B, T, places)
+        return self.summed({"masked": apart[hidden].mean()}, {"masked": 1.0})
+
+    def _hidden(self, clips: int, steps: int, batch_idx: int) -> Tensor:
+        """Which frames ``(clips, steps)`` are hidden: of each clip as many, of all its frames alike.
+
+        They are drawn by the place of the batch alone, for the clips of all ranks: what else draws changes nothing.
+        """
+        views, own = self.objective.views, clips // self.objective.views
+        begin, everybody = own * self.global_rank, own * (dist.get_world_size() if dist.is_initialized() else 1)
+        place = torch.Generator().manual_seed(1_000_003 * self.current_epoch + batch_idx)
+        drawn = torch.rand(views, everybody, steps, generator=place)[:, begin : begin + own].flatten(0, 1)
+        count = min(steps - 1, max(1, round(self.objective.share * steps)))
+        return drawn.argsort(1).argsort(1) < count
+
+    def on_before_zero_grad(self, optimizer: Optimizer) -> None:
+        """The teacher follows, before each step."""
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        self.teacher.follow(self.encoder, self.projector, self.global_step / steps)
