@@ -47,9 +47,7 @@ def shown(data: PreparedDataset, rows: npt.NDArray[np.int64] | None = None) -> S
 
 def _noted(column: pd.Series) -> Digests:
     """Digests of a column; empty where there is none."""
-    if not pd.api.types.is_string_dtype(column):
-        return digests([""] * len(column))
-    return digests(column.str[:DIGITS].fillna("").tolist())
+    return digests([name[:DIGITS] if isinstance(name, str) else "" for name in column.tolist()])
 
 
 def _digest(place: Place) -> str:

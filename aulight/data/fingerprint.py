@@ -67,7 +67,8 @@ def known_by(meta: DatasetDescription, files: Mapping[str, str]) -> dict[str, st
 
 def described(meta: DatasetDescription) -> bytes:
     """What a description says of the content, and not of where that came from."""
-    places = ("folder", "labels", "subjects", "gop")  # the last is how videos are encoded
+    # how videos are encoded, and by what faces were found, where that is the same but for rounding
+    places = ("folder", "labels", "subjects", "gop", "networks")
     source = {key: value for key, value in dict(meta.get("source") or {}).items() if key not in places}
     # as it always was before it was said
     if (reader := dict(source.get("reader") or {})).get("pictures") == "auto":

@@ -84,7 +84,12 @@ def extend(
     made = {video.video_id for video in todo} - skipped.keys()
     unread = {video: reason for video, reason in (changes.hopeless | skipped).items() if video not in there}
     meta = data.meta.copy()
-    meta |= {"aus": list(raw.aus), "source": recipe.record(), "skipped": unread, "skipped_stamps": stamps(raw, unread)}
+    meta |= {
+        "aus": list(raw.aus),
+        "source": recipe.record(makes=bool(made)),
+        "skipped": unread,
+        "skipped_stamps": stamps(raw, unread),
+    }
     skipped |= changes.hopeless
     if made:
         contents |= {video: {name[:DIGITS] for name in digests_in(part_of(folder, video))} for video in made}

@@ -80,8 +80,12 @@ class Recipe:
         """Whether torch runs the networks."""
         return self.finding is not None and self.device != "cpu"
 
-    def record(self) -> dict[str, object]:
-        """The recipe in plain values: ``source`` in ``dataset.yaml``."""
+    def record(self, makes: bool = True) -> dict[str, object]:
+        """The recipe in plain values: ``source`` in ``dataset.yaml``.
+
+        Args:
+            makes: Whether any video is made by it, and not its labels alone.
+        """
         return {
             "format": self.format,
             "folder": str(self.folder.resolve()),
@@ -94,7 +98,7 @@ class Recipe:
             **({} if self.finding is None else vars(self.finding)),
             **({} if self.gop == GOP else {"gop": self.gop}),  # as it always was before it was said
             # Of all videos or of some; what it finds is .001 pixels from what LiteRT finds.
-            **({"networks": "torch"} if self.by_torch or self.was_by_torch else {}),
+            **({"networks": "torch"} if self.was_by_torch or (makes and self.by_torch) else {}),
         }
 
     def remembering(self, root: Path, typed: Collection[str] | None = None) -> tuple["Recipe", list[str]]:
@@ -111,8 +115,9 @@ class Recipe:
         Raises:
             AulightError: When the record of the one before is damaged, or a table that it names is gone.
         """
-        before = _record_of(root)
-        recipe, notes = replace(self, was_by_torch=before.networks == "torch"), list[str]()
+        before, begun = _record_of(root), partial_folder(root) / SETTINGS
+        by_torch = before.networks == "torch" or (begun.is_file() and _read_record(begun).networks == "torch")
+        recipe, notes = replace(self, was_by_torch=by_torch), list[str]()
         if self.labels is None and before.labels is not None:
             recipe = replace(recipe, labels=tuple(Path(_there(path, "labels", root)) for path in before.labels))
             notes.append(f"{root}: labels={before.labels}, as before")

@@ -82,7 +82,7 @@ def check_ahead(settings: TrainingSettings, looked: Looked | None = None) -> Non
     if settings.data.synthetic is not None and not Path(settings.data.root).expanduser().exists():
         return  # it makes itself
     data = looked.data(settings.data)
-    if not isinstance(settings, FinetuneSettings) and not (data.root / "labels.parquet").is_file():
+    if not isinstance(settings, FinetuneSettings) and not data.has_labels:
         return
     frames = frames_with_labels(data)
     subjects = protocol.labelled_subjects(data.labels, frames, data.videos)

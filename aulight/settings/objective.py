@@ -76,6 +76,11 @@ class _OfTwoViews(_Predictive):
     """Of those that compare two views, no more and no fewer."""
 
     views: int = Field(ge=2, le=2, description="Independently augmented views of each clip")
+    within: bool = Field(description="Whether vectors count without their clip's mean")
+
+    def too_short(self, length: int) -> str | None:
+        """See there. One moment alone is its clip's mean."""
+        return super().too_short(length - self.within)
 
 
 class VicregSettings(_OfTwoViews):
@@ -83,7 +88,6 @@ class VicregSettings(_OfTwoViews):
 
     variance: float = Field(ge=0, description="Weight of the variance term")
     covariance: float = Field(ge=0, description="Weight of the covariance term")
-    within: bool = Field(description="Whether vectors count without their clip's mean")
 
     @property
     def weights(self) -> dict[str, float]:
@@ -95,7 +99,6 @@ class ByolSettings(_OfTwoViews):
     """A teacher that is a slow copy of the network."""
 
     momentum: float = Field(ge=0, lt=1, description="What the teacher keeps of itself in the first step; 1 in the last")
-    within: bool = Field(description="Whether vectors count without their clip's mean")
 
     @property
     def weights(self) -> dict[str, float]:

@@ -40,9 +40,9 @@ class Byol(Pretraining):
     ) -> None:
         super().__init__(encoder, objective, optim, trained_on)
         self.objective, norm, width, hidden = objective, encoder.norm, objective.projection, objective.hidden
-        self.projector = Projector(encoder.embedding, hidden, width, norm)
-        self.predictor = Projector(width, hidden, width, norm)
-        self.predictors = Predictors(objective.horizons, self.encoder.temporal.channels, hidden, width, norm)
+        self.projector = Projector(encoder.embedding, hidden, width, norm, free=True)
+        self.predictor = Projector(width, hidden, width, norm, free=True)
+        self.predictors = Predictors(objective.horizons, self.encoder.temporal.channels, hidden, width, norm, free=True)
         self.teacher = Teacher(self.encoder, self.projector, objective.momentum)
         if not objective.predictive:
             self.encoder.temporal.requires_grad_(False)

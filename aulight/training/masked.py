@@ -2,8 +2,8 @@
 
 import copy
 
+import numpy as np
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -52,7 +52,7 @@ class Masked(Pretraining):
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
         """One step on clips ``(B, V, T, H, W, 3)`` uint8; logs the loss."""
         asked, pixels = self.objective, self.pixels(batch)
-        hidden = self._hidden(len(pixels), pixels.shape[1], batch_idx).to(self.device)
+        hidden = self._hidden(batch).to(self.device)
         embedding = torch.where(hidden[:, :, None, None, None], self.token, self.encoder.embed(pixels))
         before, _ = self.encoder.temporal(embedding)
         after, _ = self.backwards(embedding.flip(1))
@@ -63,17 +63,19 @@ class Masked(Pretraining):
         apart = 2 - 2 * F.cosine_similarity(found, target, dim=-1)  # (V B, T, places)
         return self.summed({"masked": apart[hidden].mean()}, {"masked": 1.0})
 
-    def _hidden(self, clips: int, steps: int, batch_idx: int) -> Tensor:
-        """Which frames ``(clips, steps)`` are hidden: of each clip as many, of all its frames alike.
+    def _hidden(self, batch: ClipBatch) -> Tensor:
+        """Which frames ``(V B, T)`` are hidden: of each clip as many, of all its frames alike.
 
-        They are drawn by the place of the batch alone, for the clips of all ranks: what else draws changes nothing.
+        They are drawn by the clip and the epoch alone, so that no number of processes changes them.
         """
-        views, own = self.objective.views, clips // self.objective.views
-        begin, everybody = own * self.global_rank, own * (dist.get_world_size() if dist.is_initialized() else 1)
-        place = torch.Generator().manual_seed(1_000_003 * self.current_epoch + batch_idx)
-        drawn = torch.rand(views, everybody, steps, generator=place)[:, begin : begin + own].flatten(0, 1)
+        steps = batch["frames"].shape[1]
         count = min(steps - 1, max(1, round(self.objective.share * steps)))
-        return drawn.argsort(1).argsort(1) < count
+        hidden = np.zeros((self.objective.views, len(batch["frames"]), steps), bool)
+        for place, (video, frames) in enumerate(zip(batch["video"].tolist(), batch["frames"].tolist(), strict=True)):
+            rng = np.random.default_rng([self.current_epoch, video, *frames])
+            for view in hidden:
+                view[place, rng.permutation(steps)[:count]] = True
+        return torch.from_numpy(hidden).flatten(0, 1)
 
     def on_before_zero_grad(self, optimizer: Optimizer) -> None:
         """The teacher follows, before each step."""

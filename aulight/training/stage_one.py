@@ -45,7 +45,7 @@ def learn(settings: PretrainSettings, folder: Path, typed: Sequence[str] = ()) -
         )
     data = open_dataset(settings.data)
     run.check_data(data.fingerprint)
-    labelled = (data.root / "labels.parquet").is_file()
+    labelled = data.has_labels
     split = _split(data, labelled, settings.data.protocol, settings.fold)
     subjects = list(split.stage_one) if split else sorted(set(data.videos["subject"].astype(str)))
     subjects = protocol.draw_subjects(subjects, settings.seed, settings.subject_fraction)

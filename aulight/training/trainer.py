@@ -122,12 +122,14 @@ class Layout(Callback):
         self._done = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Lays the encoder out, before training and not again before the tests that follow it."""
+        """Lays encoders out, also that of a teacher, before training and not again before the tests that follow it."""
         if not self._done:
-            encoder: Any = pl_module.encoder
-            encoder.lay_out(self.channels_last)
-            if self.compiled:
-                encoder.backbone.compile()
+            teacher: Any = getattr(pl_module, "teacher", None)
+            encoders: list[Any] = [pl_module.encoder, *([] if teacher is None else [teacher.encoder])]
+            for encoder in encoders:
+                encoder.lay_out(self.channels_last)
+                if self.compiled:
+                    encoder.backbone.compile()
         self._done = True
 
 

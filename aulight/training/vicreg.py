@@ -22,7 +22,8 @@ class Vicreg(Pretraining):
     - *variance*: each number of the vectors has a standard deviation of 1 or more.
     - *covariance*: no two numbers of them go together.
 
-    The latter two are over all moments of all clips of the batch, over all ranks. With ``within`` vectors count
+    The latter two are over all moments of all clips of the batch, over all ranks: the first of them the mean of both
+    views, the second their sum, as in the paper. With ``within`` vectors count
     without their clip's mean, so that the differences of people and places do not stand for those of moments.
 
     Args:
@@ -64,14 +65,16 @@ class Vicreg(Pretraining):
                     parts.append(F.mse_loss(predicted, target[:, asked.context + horizon :]))
             terms["predictive"] = torch.stack(parts).mean()
         spreads = [spread(gather_with_grad(view).flatten(0, -2)) for view in (one, two)]
-        terms["variance"], terms["covariance"] = torch.stack([torch.stack(pair) for pair in spreads]).mean(0)
+        (variance, covariance), (its_variance, its_covariance) = spreads
+        terms |= {"variance": (variance + its_variance) / 2, "covariance": covariance + its_covariance}
         return self.summed(terms, asked.weights)
 
 
 def spread(vectors: Tensor) -> tuple[Tensor, Tensor]:
     """The two terms that keep vectors ``(N, D)`` from becoming one: variance and covariance, scalars."""
-    rest = vectors - vectors.mean(0)
-    covariance = rest.T @ rest / (len(rest) - 1)
-    variances = covariance.diagonal()
-    alike = (covariance.square().sum() - variances.square().sum()) / vectors.shape[1]
-    return F.relu(1 - (variances + 1e-4).sqrt()).mean(), alike
+    with torch.autocast(vectors.device.type, enabled=False):  # sums over many vectors
+        rest = vectors.float() - vectors.float().mean(0)
+        covariance = rest.T @ rest / (len(rest) - 1)
+        variances = covariance.diagonal()
+        alike = (covariance.square().sum() - variances.square().sum()) / vectors.shape[1]
+        return F.relu(1 - (variances + 1e-4).sqrt()).mean(), alike

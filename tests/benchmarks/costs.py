@@ -27,7 +27,7 @@ SHARD, SEGMENT = 256e6, 504
 """Bytes of a shard, and most frames of a segment."""
 
 TABLE_BYTES = 6.4
-"""Of a frame in ``frames.parquet``, without blendshapes: ``make bench-scale``."""
+"""Of a frame in ``frames.parquet``, without blendshapes: of the simulated dataset."""
 
 BLENDSHAPES = 52 * 4
 """Bytes of a frame beside them."""

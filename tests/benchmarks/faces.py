@@ -1,4 +1,4 @@
-"""The first part of ``make bench-gpu``: what finding faces makes of a GPU.
+"""The second part of ``make bench-gpu``: what finding faces makes of a GPU.
 
 Each row is printed as it is measured, and says on what it ran:
 
@@ -46,7 +46,7 @@ def main() -> None:
     speed = gathered(device, 2 if arguments.quick else 500)
     print(f"| landmarks, gathered | {name} | {speed:,.0f} |", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        raw, count, frames = Path(folder) / "raw", *((2, 6) if arguments.quick else (4 * AT_ONCE, 250))
+        raw, count, frames = Path(folder) / "raw", *((2, 6) if arguments.quick else (min(4 * AT_ONCE, 2 * cpus()), 250))
         raw.mkdir()
         first = raw / "0.mp4"
         write_video(first, (frame.image for frame in film(frames)), 25)

@@ -1,9 +1,9 @@
-"""The second part of ``make bench-gpu``: what both stages make of a GPU.
+"""The first part of ``make bench-gpu``: what both stages make of a GPU.
 
 Each line of the table is a real run of ``aulight pretrain`` or ``aulight finetune`` in a process of its own: resnet18
 on 112x112 frames in bf16, on the `large` synthetic faces (made first, where they are missing), with and without
 torch.compile and channels_last; frames are augmented on the GPU, and once by the loader instead. Each row is printed
-as it is measured. A run is begun only while there is time for it to end within six and a half minutes (with the first
+as it is measured. A run is begun only while there is time for it to end within six and a half minutes (with the second
 part it makes eight): what is left out is said.
 
 - *frames/s*: through the encoder (the two views of a frame count twice), after the first third of the steps, in which

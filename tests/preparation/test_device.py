@@ -199,3 +199,21 @@ def test_on_error_raise_stops_at_the_damaged_one(command: list[str], tmp_path: P
     assert done.returncode == 2
     assert "cut.mp4: not a readable video" in done.stderr.splitlines()[-1]
     assert not root.exists()
+
+
+def test_a_device_that_makes_nothing_changes_nothing(
+    prepared: PreparedDataset, aulight: Command, raw: Path, tmp_path: Path
+) -> None:
+    """Nor is it noted; one that was at work before a kill is, whoever goes on."""
+    root, where = tmp_path / "data", [f"data.source={raw}", f"data.root={tmp_path / 'data'}", "workers=1"]
+    assert aulight("prepare", *where).status == 0
+    before = (root / "dataset.yaml").read_bytes()
+    assert aulight("prepare", *where, "faces.device=torch").status == 0
+    assert (root / "dataset.yaml").read_bytes() == before
+    begun = tmp_path / ".data.partial"
+    begun.mkdir()
+    source = yaml.safe_load(before)["source"]
+    (begun / "settings.yaml").write_text(yaml.safe_dump(source | {"networks": "torch"}))
+    assert aulight("prepare", *where).status == 0
+    assert yaml.safe_load((root / "dataset.yaml").read_text())["source"]["networks"] == "torch"
+    assert PreparedDataset(root).fingerprint == yaml.safe_load(before)["fingerprint"]

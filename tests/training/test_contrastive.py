@@ -146,6 +146,10 @@ def test_each_objective_learns_a_few_clips_by_heart(name: str) -> None:
         (["objective=dense", "model.temporal=gru"], "convgru"),
         (["objective.views=1"], r"objective\.views=2"),
         (["clip.length=3"], r"clip\.length=3"),
+        (["objective=byol", "clip.length=4"], r"clip\.length=4.*too short"),
+        (["objective=vicreg", "clip.length=4"], r"clip\.length=4.*too short"),
+        (["objective=masked", "clip.length=1"], r"clip\.length=1.*too short"),
+        (["objective=masked", "model.temporal=none"], r"model\.temporal=none: .*recurrence"),
     ],
 )
 def test_objective_and_encoder_must_go_together(typed: list[str], message: str) -> None:

@@ -17,8 +17,8 @@ from tests.training.stages import OPTIM, Alone, batch_of, encoder_of, objective_
 class _Stage(Alone, Masked):
     hidden: Tensor
 
-    def _hidden(self, clips: int, steps: int, batch_idx: int) -> Tensor:
-        self.__dict__["hidden"] = super()._hidden(clips, steps, batch_idx)
+    def _hidden(self, batch: ClipBatch) -> Tensor:
+        self.__dict__["hidden"] = super()._hidden(batch)
         return self.hidden
 
 
@@ -73,7 +73,12 @@ def test_loss_equals_slow_loops(views: int, changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("share", "count"), [(0.4, 4), (0.01, 1), (0.99, 9)])
 def test_as_many_frames_of_each_clip_are_hidden_and_all_alike(share: float, count: int) -> None:
     stage = _stage(objective_of("masked", share=share))
-    hidden = torch.cat([stage._hidden(200, 10, step) for step in range(10)])
+    frames = torch.arange(10) + torch.arange(1000)[:, None]
+    batch: Any = {"video": torch.arange(1000) % 7, "frames": frames}
+    hidden = stage._hidden(batch)
+    rest: Any = {name: value[500:] for name, value in batch.items()}
+    some = stage._hidden(rest)
+    torch.testing.assert_close(torch.cat([hidden[500:1000], hidden[1500:]]), some)
     assert (hidden.sum(1) == count).all()
     often = hidden.float().mean(0)
     assert torch.allclose(often, torch.full((10,), count / 10), atol=5 * math.sqrt(0.25 / 2000))
