@@ -170,7 +170,15 @@ def raw(tmp_path: Path, coded: Callable[..., Iterator[Frames]]) -> Path:
 def started(*words: object, where: Path) -> "subprocess.Popen[str]":
     """A command of aulight, in a folder."""
     command = [sys.executable, "-m", "aulight", *map(str, words)]
-    return subprocess.Popen(command, cwd=where, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        cwd=where,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # it may have been inherited deaf to Ctrl-C, from a shell's background job
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
 
 
 def same(one: Path, other: Path) -> None:
