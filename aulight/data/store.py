@@ -245,8 +245,10 @@ class PreparedDataset(Tables):
     def _hashed(self) -> npt.NDArray[np.uint8]:
         names = ("videos", "frames", *(["labels"] if self.has_labels else []))
         found = self.meta.get("fingerprint")
-        files = {name: self.read(name, sha256) for name in names}
-        if found is None or self.meta.get("tables") != fingerprint.known_by(self.meta, files):
+        if found is not None:
+            files = {name: self.read(name, sha256) for name in names}
+            found = found if self.meta.get("tables") == fingerprint.known_by(self.meta, files) else None
+        if found is None:
             found = fingerprint.of(self.meta, (self.read(name, fingerprint.content) for name in names))
         return np.frombuffer(found.encode(), np.uint8)
 
