@@ -1,5 +1,6 @@
 """``conf/objective``: what stage one is asked."""
 
+from abc import abstractmethod
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -24,9 +25,9 @@ class _Objective(Group):
         """Samples of a clip that are passed over: before the first prediction, and from there to what is predicted."""
         return 0
 
+    @abstractmethod
     def too_short(self, length: int) -> str | None:
         """What clips of a length are too short for; ``None`` where they are not."""
-        raise NotImplementedError  # each has its own
 
 
 class _Predictive(_Objective):
