@@ -1,9 +1,7 @@
 """Stage one without negatives: find what a slow copy of the network says of the other view."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.optim import Optimizer
 
 from aulight.data.batches import ClipBatch
 from aulight.nets.heads import Predictors, Projector
@@ -11,11 +9,11 @@ from aulight.protocol import TrainedOn
 from aulight.settings.model import NetworkSettings
 from aulight.settings.objective import ByolSettings
 from aulight.settings.training import OptimSettings
-from aulight.training.pretraining import Pretraining, centred, places
-from aulight.training.teacher import Teacher
+from aulight.training.pretraining import places, predictive
+from aulight.training.teacher import Taught, Teacher, apart
 
 
-class Byol(Pretraining):
+class Byol(Taught):
     """Bootstrap your own latent (Grill et al., 2020, https://arxiv.org/abs/2006.07733) on clips.
 
     - *instance*: from a frame of one view, what the teacher says of the same frame of the other.
@@ -45,8 +43,7 @@ class Byol(Pretraining):
         self.predictors = Predictors(objective.horizons, self.encoder.temporal.channels, hidden, width, norm, free=True)
         self.teacher = Teacher(self.encoder, self.projector, objective.momentum)
         if not objective.predictive:
-            self.encoder.temporal.requires_grad_(False)
-            self.predictors.requires_grad_(False)
+            self.leave_out_recurrence(self.predictors)
         if not objective.instance:
             self.projector.requires_grad_(False)
             self.predictor.requires_grad_(False)
@@ -59,34 +56,12 @@ class Byol(Pretraining):
         terms = {}
         if asked.instance:
             found = self.predictor(self.projector(places(embedding))).chunk(2)
-            terms["instance"] = torch.stack(
-                [apart(mine, theirs, asked.within) for mine, theirs in zip(found, (two, one), strict=True)]
-            ).mean()
+            terms["instance"] = torch.stack(list(map(self.apart, found, (two, one)))).mean()
         if asked.predictive:
             context, _ = self.encoder.temporal(embedding)
-            parts = []
-            for past, target in zip(context.chunk(2), (two, one), strict=True):
-                for horizon in asked.horizons:
-                    seen = past[:, asked.context : past.shape[1] - horizon]
-                    predicted = self.predictors(places(seen), horizon)
-                    parts.append(apart(predicted, target[:, asked.context + horizon :], asked.within))
-            terms["predictive"] = torch.stack(parts).mean()
+            terms["predictive"] = predictive(self.predictors, context, (two, one), asked.context, self.apart)
         return self.summed(terms, asked.weights)
 
-    def on_before_zero_grad(self, optimizer: Optimizer) -> None:
-        """The teacher follows, before each step."""
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
-        self.teacher.follow(self.encoder, self.projector, self.global_step / steps)
-
-
-def apart(mine: Tensor, theirs: Tensor, within: bool) -> Tensor:
-    """Mean squared distance of vectors ``(B, T, places, D)`` of length 1, scalar.
-
-    Args:
-        mine: What was found.
-        theirs: What was to be found.
-        within: Whether they count without their clip's mean.
-    """
-    if within:
-        mine, theirs = centred(mine), centred(theirs)
-    return (2 - 2 * F.cosine_similarity(mine, theirs, dim=-1)).mean()
+    def apart(self, mine: Tensor, theirs: Tensor) -> Tensor:
+        """How far what was found is from what was to be found, ``(B, T, places, D)`` each: the mean."""
+        return apart(mine, theirs, self.objective.within).mean()

@@ -49,9 +49,8 @@ class Contrastive(Pretraining):
         norm, width, hidden = encoder.norm, objective.projection, objective.hidden
         self.projector = Projector(encoder.embedding, hidden, width, norm)
         self.predictors = Predictors(objective.horizons, self.encoder.temporal.channels, hidden, width, norm)
-        if not objective.predictive:  # nothing is asked of these, and DDP would wait for their gradients
-            self.encoder.temporal.requires_grad_(False)
-            self.predictors.requires_grad_(False)
+        if not objective.predictive:
+            self.leave_out_recurrence(self.predictors)
 
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
         """One step on clips ``(B, V, T, H, W, 3)`` uint8; logs the loss and top-1 accuracies beside chance."""

@@ -4,9 +4,7 @@ import copy
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from aulight.data.batches import ClipBatch
 from aulight.nets.heads import Projector
@@ -14,11 +12,11 @@ from aulight.protocol import TrainedOn
 from aulight.settings.model import NetworkSettings
 from aulight.settings.objective import MaskedSettings
 from aulight.settings.training import OptimSettings
-from aulight.training.pretraining import Pretraining, centred, places
-from aulight.training.teacher import Teacher
+from aulight.training.pretraining import places
+from aulight.training.teacher import Taught, Teacher, apart
 
 
-class Masked(Pretraining):
+class Masked(Taught):
     """Masked frames, found in the space of a teacher (as data2vec, Baevski et al., 2022, does with parts of pictures).
 
     Of some frames the embedding is replaced by one that is learned, the same for all. The encoder's recurrence goes
@@ -58,10 +56,7 @@ class Masked(Pretraining):
         after, _ = self.backwards(embedding.flip(1))
         found = self.predictor(places(torch.cat([before, after.flip(1)], 2)))
         target = self.teacher(pixels).roll(len(pixels) // asked.views, 0)  # the other view's
-        if asked.within:
-            found, target = centred(found), centred(target)
-        apart = 2 - 2 * F.cosine_similarity(found, target, dim=-1)  # (V B, T, places)
-        return self.summed({"masked": apart[hidden].mean()}, {"masked": 1.0})
+        return self.summed({"masked": apart(found, target, asked.within)[hidden].mean()}, {"masked": 1.0})
 
     def _hidden(self, batch: ClipBatch) -> Tensor:
         """Which frames ``(V B, T)`` are hidden: of each clip as many, of all its frames alike.
@@ -76,8 +71,3 @@ class Masked(Pretraining):
             for view in hidden:
                 view[place, rng.permutation(steps)[:count]] = True
         return torch.from_numpy(hidden).flatten(0, 1)
-
-    def on_before_zero_grad(self, optimizer: Optimizer) -> None:
-        """The teacher follows, before each step."""
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
-        self.teacher.follow(self.encoder, self.projector, self.global_step / steps)

@@ -1,6 +1,6 @@
 """What all objectives of stage one have in common: an encoder, clips in views, and terms that are summed up."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from aulight.data.batches import ClipBatch
 from aulight.nets.encoder import Encoder
+from aulight.nets.heads import Predictors
 from aulight.protocol import TrainedOn
 from aulight.settings.model import NetworkSettings
 from aulight.settings.objective import ObjectiveSettings
@@ -56,6 +57,11 @@ class Pretraining(pl.LightningModule):
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
 
+    def leave_out_recurrence(self, predictors: Predictors) -> None:
+        """Trains neither it nor what predicts from it: nothing is asked of them, and DDP would wait for gradients."""
+        self.encoder.temporal.requires_grad_(False)
+        predictors.requires_grad_(False)
+
     def configure_optimizers(self) -> Any:
         """AdamW with a one-cycle schedule over the whole run."""
         steps = int(self.trainer.estimated_stepping_batches)
@@ -65,6 +71,30 @@ class Pretraining(pl.LightningModule):
 def places(features: Tensor) -> Tensor:
     """``(B, T, C, h, w)`` to ``(B, T, h * w, C)``: a vector a place."""
     return features.flatten(3).transpose(2, 3)
+
+
+def predictive(
+    predictors: Predictors,
+    context: Tensor,
+    targets: Iterable[Tensor],
+    skip: int,
+    apart: Callable[[Tensor, Tensor], Tensor],
+) -> Tensor:
+    """How far what is predicted is from what comes, scalar: the mean over two views and all horizons.
+
+    Args:
+        predictors: One for each horizon.
+        context: ``(2 B, T, C, h, w)`` of the recurrence, the views one after another.
+        targets: For each of the two what it is to find, ``(B, T, places, D)``.
+        skip: Samples seen before the first prediction.
+        apart: How far vectors are from others, scalar.
+    """
+    parts = []
+    for past, target in zip(context.chunk(2), targets, strict=True):
+        for horizon in predictors.horizons:
+            seen = past[:, skip : past.shape[1] - horizon]
+            parts.append(apart(predictors(places(seen), horizon), target[:, skip + horizon :]))
+    return torch.stack(parts).mean()
 
 
 def centred(vectors: Tensor) -> Tensor:

@@ -4,11 +4,13 @@ import copy
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from aulight.nets.encoder import Encoder
 from aulight.nets.heads import Projector
-from aulight.training.pretraining import places
+from aulight.training.pretraining import Pretraining, centred, places
 
 
 class Teacher(nn.Module):
@@ -49,3 +51,33 @@ class Teacher(nn.Module):
         theirs |= {f"projector.{name}": value for name, value in projector.named_parameters()}
         for name, mine in self.named_parameters():
             mine.lerp_(theirs[name].to(mine.dtype), 1 - keep)
+
+
+class Taught(Pretraining):
+    """An encoder that learns from its own slow copy; arguments as of :class:`Pretraining`.
+
+    Attributes:
+        projector: Of the encoder's embeddings.
+        teacher: Of both.
+    """
+
+    projector: Projector
+    teacher: Teacher
+
+    def on_before_zero_grad(self, optimizer: Optimizer) -> None:
+        """The teacher follows, before each step."""
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        self.teacher.follow(self.encoder, self.projector, self.global_step / steps)
+
+
+def apart(mine: Tensor, theirs: Tensor, within: bool) -> Tensor:
+    """Squared distances ``(B, T, places)`` of vectors ``(B, T, places, D)`` that are brought to length 1.
+
+    Args:
+        mine: What was found.
+        theirs: What was to be found.
+        within: Whether they count without their clip's mean.
+    """
+    if within:
+        mine, theirs = centred(mine), centred(theirs)
+    return 2 - 2 * F.cosine_similarity(mine, theirs, dim=-1)

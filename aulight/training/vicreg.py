@@ -11,7 +11,7 @@ from aulight.settings.model import NetworkSettings
 from aulight.settings.objective import VicregSettings
 from aulight.settings.training import OptimSettings
 from aulight.training.losses import gather_with_grad
-from aulight.training.pretraining import Pretraining, centred, places
+from aulight.training.pretraining import Pretraining, centred, places, predictive
 
 
 class Vicreg(Pretraining):
@@ -23,8 +23,8 @@ class Vicreg(Pretraining):
     - *covariance*: no two numbers of them go together.
 
     The latter two are over all moments of all clips of the batch, over all ranks: the first of them the mean of both
-    views, the second their sum, as in the paper. With ``within`` vectors count
-    without their clip's mean, so that the differences of people and places do not stand for those of moments.
+    views, the second their sum, as in the paper. With ``within`` vectors count without their clip's mean, so that the
+    differences of people and places do not stand for those of moments.
 
     Args:
         encoder: As of :class:`Pretraining`, as the next ones.
@@ -45,8 +45,7 @@ class Vicreg(Pretraining):
         self.projector = Projector(encoder.embedding, hidden, width, norm, free=True)
         self.predictors = Predictors(objective.horizons, self.encoder.temporal.channels, hidden, width, norm, free=True)
         if not objective.predictive:
-            self.encoder.temporal.requires_grad_(False)
-            self.predictors.requires_grad_(False)
+            self.leave_out_recurrence(self.predictors)
 
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
         """One step on clips ``(B, 2, T, H, W, 3)`` uint8; logs the loss and its terms."""
@@ -57,13 +56,7 @@ class Vicreg(Pretraining):
         terms = {"instance": F.mse_loss(one, two)}
         if asked.predictive:
             context, _ = self.encoder.temporal(embedding)
-            parts = []
-            for past, target in zip(context.chunk(2), (two, one), strict=True):
-                for horizon in asked.horizons:
-                    seen = past[:, asked.context : past.shape[1] - horizon]
-                    predicted = self.predictors(places(seen), horizon)
-                    parts.append(F.mse_loss(predicted, target[:, asked.context + horizon :]))
-            terms["predictive"] = torch.stack(parts).mean()
+            terms["predictive"] = predictive(self.predictors, context, (two, one), asked.context, F.mse_loss)
         spreads = [spread(gather_with_grad(view).flatten(0, -2)) for view in (one, two)]
         (variance, covariance), (its_variance, its_covariance) = spreads
         terms |= {"variance": (variance + its_variance) / 2, "covariance": covariance + its_covariance}
