@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -109,16 +111,14 @@ def pack(videos: Sequence[Loose], root: Path, notes: Path, first: int = 0) -> Pa
                 with whole(noted) as temporary:
                     pq.write_table(found, temporary)
             else:
-                bar.update(_videos_in(found))
-            begins = [place == 0 for place in found["first"].to_pylist()]
-            rows, begun = list[int](), done - 1
-            for is_first, digest in zip(begins, found["sha256"].to_pylist(), strict=True):
-                begun += is_first
-                rows.append(videos[begun].row)
-                digests[rows[-1]] = digest
+                bar.update(len(_begins(found)))
+            lengths = np.diff(_begins(found), append=len(found))
+            here = videos[done : done + len(lengths)]
+            rows = np.repeat([video.row for video in here], lengths)
+            digests |= zip(rows.tolist(), found["sha256"].to_pylist(), strict=True)
             columns = {"video": pa.array(rows, pa.int32()), "shard": pa.array([number] * len(rows), pa.int32())}
             tables.append(pa.table({**{name: found[name] for name in SCHEMA.names if name not in columns}, **columns}))
-            done, number = begun + 1, number + 1
+            done, number = done + len(here), number + 1
     return Packed(pa.concat_tables(table.select(SCHEMA.names).cast(SCHEMA) for table in tables), digests)
 
 
@@ -132,8 +132,9 @@ def _refuse_full(root: Path, wanted: int) -> None:
         )
 
 
-def _videos_in(noted: pa.Table) -> int:
-    return sum(place == 0 for place in noted["first"].to_pylist())
+def _begins(noted: pa.Table) -> npt.NDArray[np.int64]:
+    """Of each video in a shard the row of its first segment."""
+    return np.flatnonzero(noted["first"].to_numpy() == 0)
 
 
 def _noted(path: Path, shard: Path, videos: Sequence[Loose], done: int) -> pa.Table | None:
@@ -143,20 +144,16 @@ def _noted(path: Path, shard: Path, videos: Sequence[Loose], done: int) -> pa.Ta
         size = shard.stat().st_size
     except (OSError, ValueError, pa.ArrowException, AulightError):
         return None
-    rows = table.to_pylist()
-    here = videos[done : done + _videos_in(table)]
+    rows, begins = table.to_pylist(), _begins(table)
+    here = videos[done : done + len(begins)]
     end = rows[-1]["offset"] + rows[-1]["bytes"] if rows else 0
     is_full = end + -end % tarfile.BLOCKSIZE > SHARD_BYTES
     if not rows or size != _end(end) or not (is_full or done + len(here) == len(videos)):
         return None
-    known = [(row["name"], row["source"]) for row in rows if row["first"] == 0]
-    lengths = [rows[i]["first"] + rows[i]["frames"] for i in range(len(rows)) if _is_last(rows, i)]
+    known = [(rows[place]["name"], rows[place]["source"]) for place in begins]
+    lengths = [rows[place - 1]["first"] + rows[place - 1]["frames"] for place in (*begins[1:], len(rows))]
     wanted = [(video.name, video.stamp()) for video in here]
     return table if (known, lengths) == (wanted, [video.frames for video in here]) else None
-
-
-def _is_last(rows: list[dict[str, int]], place: int) -> bool:
-    return place + 1 == len(rows) or rows[place + 1]["first"] == 0
 
 
 def _write(shard: Path, videos: Sequence[Loose], done: int, bar: Bar) -> pa.Table:
