@@ -1,5 +1,6 @@
 """Stages one without a Trainer, on a few clips of random pictures."""
 
+import math
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from aulight.settings.model import NetworkSettings
 from aulight.settings.reading import read
 from aulight.settings.training import OptimSettings
 from aulight.training.pretraining import Pretraining
+from aulight.training.teacher import Taught
 
 OPTIM = OptimSettings(lr=1e-3, weight_decay=0.0, warmup=0.1)
 
@@ -83,3 +85,21 @@ def part_of(batch: ClipBatch, rank: int) -> ClipBatch:
     """Of two ranks."""
     parts: Any = {name: value.chunk(2)[rank] for name, value in batch.items() if isinstance(value, Tensor)}
     return {**parts, "skipped": []}  # type: ignore[typeddict-item]
+
+
+def learned(stage: Alone, batch: ClipBatch, steps: int) -> list[float]:
+    """The losses of so many steps on one batch; all that is trained has a gradient, and a teacher follows."""
+    trained = [parameter for parameter in stage.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=2e-3)
+    losses = []
+    for step in range(steps):
+        optimizer.zero_grad()
+        loss = stage(batch)
+        torch.autograd.backward(loss)
+        assert all(parameter.grad is not None for parameter in trained)
+        if isinstance(stage, Taught):
+            stage.teacher.follow(stage.encoder, stage.projector, step / steps)
+        optimizer.step()
+        losses.append(loss.item())
+    assert all(map(math.isfinite, losses))
+    return losses

@@ -1,6 +1,5 @@
 """Oracles: loops over views, clips and moments in float64; the running mean by hand."""
 
-import math
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from aulight.data.batches import ClipBatch
 from aulight.settings.objective import ByolSettings
 from aulight.settings.reading import read
 from aulight.training.byol import Byol
-from tests.training.stages import OPTIM, Alone, batch_of, encoder_of, objective_of
+from tests.training.stages import OPTIM, Alone, batch_of, encoder_of, learned, objective_of
 
 
 class _Stage(Alone, Byol):
@@ -101,16 +100,7 @@ def test_learns_a_few_clips_by_heart_and_vectors_do_not_become_one() -> None:
     torch.manual_seed(0)
     stage = _Stage(encoder_of("gru", "batch"), read(ByolSettings, objective_of("byol", momentum=0.5)), OPTIM)
     batch = batch_of(3, 2, 6)
-    optimizer = torch.optim.AdamW([p for p in stage.parameters() if p.requires_grad], lr=2e-3)
-    losses = []
-    for step in range(40):
-        optimizer.zero_grad()
-        loss = stage(batch)
-        torch.autograd.backward(loss)
-        stage.teacher.follow(stage.encoder, stage.projector, step / 40)
-        optimizer.step()
-        losses.append(loss.item())
-    assert all(map(math.isfinite, losses))
+    losses = learned(stage, batch, 40)
     assert losses[-1] < 0.7 * losses[0]
     taught = stage.teacher(stage.pixels(batch))  # (V B, T, places, D)
     assert taught.std(1).mean().item() > 0.1

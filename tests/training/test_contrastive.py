@@ -1,4 +1,3 @@
-import math
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from aulight.settings.reading import read
 from aulight.settings.training import OptimSettings
 from aulight.training.contrastive import Contrastive
 from tests.training.slow import Sums, weights
-from tests.training.stages import OPTIM, Alone, batch_of, encoder_of, objective_of, part_of
+from tests.training.stages import OPTIM, Alone, batch_of, encoder_of, learned, objective_of, part_of
 
 
 class _Stage(Alone, Contrastive):
@@ -127,15 +126,7 @@ def test_each_objective_learns_a_few_clips_by_heart(name: str) -> None:
     objective = objective_of(name)
     stage = _stage("convgru" if name == "dense" else "gru", objective, norm="batch")
     batch = batch_of(3, objective["views"], 6)
-    optimizer = torch.optim.AdamW(stage.parameters(), lr=2e-3)
-    losses = []
-    for _ in range(25):
-        optimizer.zero_grad()
-        loss = stage(batch)
-        torch.autograd.backward(loss)
-        optimizer.step()
-        losses.append(loss.item())
-    assert all(math.isfinite(loss) for loss in losses)
+    losses = learned(stage, batch, 25)
     assert losses[-1] < 0.7 * losses[0]
     assert all(parameter.grad is not None for parameter in stage.parameters())
 

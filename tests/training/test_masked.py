@@ -11,7 +11,7 @@ from aulight.data.batches import ClipBatch
 from aulight.settings.objective import MaskedSettings
 from aulight.settings.reading import read
 from aulight.training.masked import Masked
-from tests.training.stages import OPTIM, Alone, batch_of, encoder_of, objective_of
+from tests.training.stages import OPTIM, Alone, batch_of, encoder_of, learned, objective_of
 
 
 class _Stage(Alone, Masked):
@@ -98,15 +98,5 @@ def test_what_is_hidden_is_not_seen() -> None:
 
 def test_learns_a_few_clips_by_heart() -> None:
     stage, batch = _stage(objective_of("masked", momentum=0.9), "batch"), batch_of(3, 2, 6)
-    trained = [parameter for parameter in stage.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=2e-3)
-    losses = []
-    for step in range(40):
-        optimizer.zero_grad()
-        loss = stage(batch)
-        torch.autograd.backward(loss)
-        assert all(parameter.grad is not None for parameter in trained)
-        stage.teacher.follow(stage.encoder, stage.projector, step / 40)
-        optimizer.step()
-        losses.append(loss.item())
+    losses = learned(stage, batch, 40)
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])

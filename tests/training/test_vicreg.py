@@ -15,7 +15,7 @@ from aulight.data.batches import ClipBatch
 from aulight.settings.objective import VicregSettings
 from aulight.settings.reading import read
 from aulight.training.vicreg import Vicreg, spread
-from tests.training.stages import OPTIM, Alone, batch_of, encoder_of, objective_of, part_of
+from tests.training.stages import OPTIM, Alone, batch_of, encoder_of, learned, objective_of, part_of
 
 
 class _Stage(Alone, Vicreg):
@@ -123,14 +123,7 @@ def test_what_all_moments_of_a_clip_share_is_of_no_help_within() -> None:
 
 def test_learns_a_few_clips_by_heart() -> None:
     stage, batch = _stage("gru", objective_of("vicreg")), batch_of(3, 2, 6)
-    optimizer = torch.optim.AdamW(stage.parameters(), lr=2e-3)
-    losses = []
-    for _ in range(25):
-        optimizer.zero_grad()
-        loss = stage(batch)
-        torch.autograd.backward(loss)
-        optimizer.step()
-        losses.append(loss.item())
+    losses = learned(stage, batch, 25)
     assert losses[-1] < 0.7 * losses[0]
     assert all(parameter.grad is not None for parameter in stage.parameters())
 
