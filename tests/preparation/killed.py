@@ -2,8 +2,11 @@
 
 import contextlib
 import os
+import shutil
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from aulight import files
@@ -54,3 +57,23 @@ def killed_at(operation: int) -> Iterator[None]:
             os.close(lock)
         files._held.clear()
         files._looked_at.clear()  # another process looks anew
+
+
+def killed_everywhere(start: Path, command: Callable[[Path], object], step: int = 1) -> Iterator[tuple[int, Path]]:
+    """Copies of a folder, in each of which a command was killed at another change of files, until it ends by itself.
+
+    Args:
+        start: The folder; copies lie beside each other in one of their own, and are removed once they were looked at.
+        command: Called with the copy.
+        step: From one change to the next.
+    """
+    for operation in range(0, 1000, step):
+        with tempfile.TemporaryDirectory(dir=start.parent) as place:
+            folder = Path(shutil.copytree(start, Path(place) / start.name))
+            try:
+                with killed_at(operation):
+                    command(folder)
+                return
+            except Killed:
+                pass
+            yield operation, folder

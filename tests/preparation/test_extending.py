@@ -6,7 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import count
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from aulight.preparation.summary import Summary
 from aulight.workers.hiring import Workers
 from tests.data.coded import passing_over
 from tests.data.formats import MARK, as_format_1, mark, members, segments, spoil
-from tests.preparation.killed import Killed, killed_at
+from tests.preparation.killed import killed_everywhere
 
 Frames = npt.NDArray[np.uint8]
 Coded = Callable[..., Iterator[Frames]]
@@ -231,14 +231,7 @@ def test_bytes_of_a_replaced_video_go_however_it_was_killed_and_whatever_is_refu
     before = segments(PreparedDataset(mine / "data"), 1)[0]
     write_video(mine / "raw" / "b.mp4", coded(7, 6), 25)
     killed = 0
-    for operation in count(step=4):
-        folder = Path(shutil.copytree(mine, mine.with_name(str(operation))))
-        try:
-            with killed_at(operation):
-                _prepare(folder)
-            break
-        except Killed:
-            pass
+    for _, folder in killed_everywhere(mine, _prepare, step=4):
         if segments(PreparedDataset(folder / "data"), 1)[0] != before:
             killed += 1
             if killed % 2:  # by somebody who tidies up
@@ -247,7 +240,6 @@ def test_bytes_of_a_replaced_video_go_however_it_was_killed_and_whatever_is_refu
             with pytest.raises(AulightError, match="has videos that are not in"):
                 _prepare(folder, labels=(), subjects=None)
             assert [path.name for path in (folder / "data" / "shards").iterdir()] == ["000001.tar"]
-        shutil.rmtree(folder)
     assert killed > 1
 
 
@@ -563,14 +555,7 @@ def test_killed_anywhere_while_a_dataset_is_extended_nothing_is_lost(begun: Path
     _prepare(whole)
     wanted, beside = _content(whole / "data"), _beside(whole)
     stood = list[str]()
-    for operation in range(0, 1000, step):
-        folder = Path(shutil.copytree(begun, tmp_path / str(operation)))
-        try:
-            with killed_at(operation):
-                _prepare(folder)
-            break
-        except Killed:
-            pass
+    for operation, folder in killed_everywhere(begun, _prepare, step):
         data = PreparedDataset(folder / "data")
         stood.append("before" if data.fingerprint == before["print"] else "after")
         assert data.fingerprint == (before if stood[-1] == "before" else wanted)["print"]
@@ -578,7 +563,6 @@ def test_killed_anywhere_while_a_dataset_is_extended_nothing_is_lost(begun: Path
         _prepare(folder)
         assert _content(folder / "data") == wanted, operation
         assert _beside(folder) == beside, operation
-        shutil.rmtree(folder)
     assert stood == sorted(stood, reverse=True), "one step"
     assert stood.count("before") > 10 // step
     assert stood.count("after") > 5 // step
@@ -591,21 +575,13 @@ def test_killed_anywhere_while_labels_are_replaced_nothing_is_lost(mine: Path, t
     whole = Path(shutil.copytree(mine, tmp_path / "whole"))
     _prepare(whole, may=may)
     before, wanted = _content(mine / "data"), _content(whole / "data")
-    for operation in range(1000):
-        folder = Path(shutil.copytree(mine, tmp_path / str(operation)))
-        try:
-            with killed_at(operation):
-                _prepare(folder, may=may)
-            break
-        except Killed:
-            pass
+    for _, folder in killed_everywhere(mine, partial(_prepare, may=may)):
         now = _content(folder / "data")
         assert now in (before, wanted)
         stood.append("before" if now == before else "after")
         _prepare(folder, may=may)
         assert _content(folder / "data") == wanted
         assert _beside(folder / "data") == _beside(whole / "data")
-        shutil.rmtree(folder)
     assert stood == sorted(stood, reverse=True), "one step"
     assert {*stood} == {"before", "after"}
 
@@ -625,14 +601,8 @@ def test_killed_anywhere_while_a_dataset_gets_its_name_the_same_command_finishes
     whole = Path(shutil.copytree(first, tmp_path / "whole"))
     _prepare(whole, "new")
     wanted, made = _content(whole / "new"), 0
-    for operation in range(0, 1000, step):
-        folder = Path(shutil.copytree(first, tmp_path / str(operation)))
-        try:
-            with killed_at(operation):
-                _prepare(folder, "new")
-            break
-        except Killed:
-            made += (folder / "new").exists()
+    for operation, folder in killed_everywhere(first, partial(_prepare, name="new"), step):
+        made += (folder / "new").exists()
         bare = Recipe("folder", folder / "raw", None, None, {"fps": 25.0, "pictures": "film"}, 64, None)
         recipe, notes = bare.remembering(folder / "new", typed=["data.source"])
         assert [line.split(": ")[1].split("=")[0] for line in notes] == ["labels", "subjects"], operation
@@ -640,7 +610,6 @@ def test_killed_anywhere_while_a_dataset_gets_its_name_the_same_command_finishes
         assert _content(folder / "new") == wanted, operation
         assert _beside(folder) == _beside(whole), operation
         assert _beside(folder / "new") == _beside(whole / "new"), operation
-        shutil.rmtree(folder)
     assert 0 < made < operation
 
 

@@ -26,7 +26,7 @@ from aulight.preparation.upgrading import upgraded
 from aulight.workers.hiring import Workers
 from tests.data.coded import passing_over
 from tests.data.formats import as_format_1, members, segments
-from tests.preparation.killed import Killed, killed_at
+from tests.preparation.killed import killed_everywhere
 
 Frames = npt.NDArray[np.uint8]
 Coded = Callable[..., Iterator[Frames]]
@@ -201,14 +201,7 @@ def test_killed_anywhere_it_is_a_whole_dataset_and_goes_on(former: Path, tmp_pat
     before = PreparedDataset(former / "data")
     _prepare(whole)
     wanted, formats = _files(whole / "data"), list[int]()
-    for operation in range(0, 1000, step):
-        folder = Path(shutil.copytree(former, tmp_path / str(operation)))
-        try:
-            with killed_at(operation):
-                _prepare(folder)
-            break
-        except Killed:
-            pass
+    for operation, folder in killed_everywhere(former, _prepare, step):
         formats.append(read_description(folder / "data")["format"])
         data = PreparedDataset(folder / "data")
         assert data.fingerprint == before.fingerprint
@@ -218,7 +211,6 @@ def test_killed_anywhere_it_is_a_whole_dataset_and_goes_on(former: Path, tmp_pat
         for name in set(wanted) - {"dataset.yaml"}:
             assert _files(folder / "data")[name] == wanted[name], (operation, name)
         assert not list(folder.glob(".*")), operation
-        shutil.rmtree(folder)
     assert formats == sorted(formats), "one step"
     assert {*formats} == {1, 2}
 
