@@ -1,5 +1,6 @@
 """A LightningDataModule for each stage."""
 
+import math
 import shutil
 import signal
 import sys
@@ -17,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from aulight.data.augment import Augmentation
 from aulight.data.batches import ClipBatch, ClipBatches, EpochBatches, Piece, WholeVideos, augmented
-from aulight.data.clips import LabelledClips, UnlabelledClips, timelines
+from aulight.data.clips import LabelledClips, MixedClips, UnlabelledClips, timelines
 from aulight.data.draws import DRAWN_BYTES
 from aulight.data.labelled import frames_of
 from aulight.data.store import PreparedDataset
@@ -253,23 +254,33 @@ class RegressionData(_StreamingData):
         decord: bool = False,
     ) -> None:
         super().__init__(batch_size, batches_per_epoch, workers, on_error)
-        self._frames = clip.length
+        self._frames, self._seed, self._clip, self._steps = clip.length, seed, clip, batches_per_epoch
         self._names = pd.Index(data.videos["video_id"])
+        self._data, self._rows, self._size, self._chunk = data, {"validation": validation, "test": test}, size, chunk
+        self._labels = labels
+        choose = self._choose(labels, batch_size * batches_per_epoch, seed)
+        self._train = ClipBatches(data, choose, Augmentation(augment), 1, size, seed, self.on_error, decord)
+
+    def _choose(self, labels: pd.DataFrame, clips_per_epoch: int, seed: int, alone: bool = False) -> LabelledClips:
         drawn = labels.assign(video=self._names.get_indexer(labels["video_id"]))
         row_of = dict(zip(drawn["video_id"], drawn["video"].tolist(), strict=True))
-        frames = frames_of(data, row_of)
-        choose = LabelledClips(
-            drawn,
-            data.columns,
-            {row_of[video]: timeline for video, timeline in timelines(frames, data.elsewhere).items()},
-            clip.length,
-            clip.stride,
-            data.fps,
-            batch_size * batches_per_epoch,
-            seed,
-        )
-        self._train = ClipBatches(data, choose, Augmentation(augment), 1, size, seed, self.on_error, decord)
-        self._data, self._rows, self._size, self._chunk = data, {"validation": validation, "test": test}, size, chunk
+        frames = frames_of(self._data, row_of)
+        videos = {row_of[video]: timeline for video, timeline in timelines(frames, self._data.elsewhere).items()}
+        length, stride, fps = self._clip.length, self._clip.stride, self._data.fps
+        return LabelledClips(drawn, self._data.columns, videos, length, stride, fps, clips_per_epoch, seed, alone)
+
+    def add(self, pseudo: pd.DataFrame, share: float) -> None:
+        """Has training see pseudo-labels as well, one in a clip, as there mostly is of the drawn ones.
+
+        Args:
+            pseudo: Rows as of the drawn labels.
+            share: Of the clips that end at a drawn label.
+        """
+        clips = self.batch_size * self._steps
+        true = math.floor(clips * share + 1e-9)
+        drawn = self._choose(self._labels, true, self._seed)
+        predicted = self._choose(pseudo, clips - true, self._seed + 1, alone=True)
+        self._train.choose = MixedClips(drawn, predicted, share)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of :class:`ClipBatches` with one view."""

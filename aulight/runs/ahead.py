@@ -9,6 +9,7 @@ from aulight.data.opening import open_dataset
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.runs.record import PretrainRecord, read_record
+from aulight.runs.teachers import teachers_of
 from aulight.settings.data import DataSettings
 from aulight.settings.finetune import FinetuneSettings
 from aulight.settings.group import is_url
@@ -93,7 +94,8 @@ def check_ahead(settings: TrainingSettings, looked: Looked | None = None) -> Non
         protocol.check_stage_one(seen, looked.shown(settings.data), split)
     if isinstance(settings, FinetuneSettings):
         candidates = protocol.usable_labels(data.labels, frames, data.videos, split.train)
-        protocol.draw_labels(candidates, settings.label_seed, settings.label_fraction, settings.label_count)
+        labels = protocol.draw_labels(candidates, settings.label_seed, settings.label_fraction, settings.label_count)
+        teachers_of(settings.pseudo.runs or (), data.fingerprint, split, labels)
 
 
 def checkpoint_of(path: Path) -> Path:

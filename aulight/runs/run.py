@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 RECORDS: dict[str, type[Record]] = {"pretrain": PretrainRecord, "finetune": FinetuneRecord}
 
-TABLES = ("labels_used.parquet", "validation.parquet", "predictions.parquet", LAST)
+PSEUDO = "pseudo_labels.parquet"
+"""Of stage two as well, where finished runs are its teachers."""
+
+TABLES = ("labels_used.parquet", PSEUDO, "validation.parquet", "predictions.parquet", LAST)
 """Of stage two, in the run directory."""
 
 

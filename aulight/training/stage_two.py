@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from aulight import protocol
@@ -19,9 +20,19 @@ from aulight.data.sources.cells import read_text
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.files import sha256
+from aulight.foreign.parquet import checked
 from aulight.runs.former import augmented_as_begun
-from aulight.runs.record import LAST, DatasetRecord, ProtocolRecord, TestRecord, ValidationRecord
-from aulight.runs.run import Run, typed_network
+from aulight.runs.record import (
+    LAST,
+    DatasetRecord,
+    ProtocolRecord,
+    PseudoRecord,
+    TeacherRecord,
+    TestRecord,
+    ValidationRecord,
+)
+from aulight.runs.run import PSEUDO, Run, typed_network
+from aulight.runs.teachers import teachers_of
 from aulight.scoring.agreement import mean as mean_of
 from aulight.scoring.amplitude import LEAST_SUBJECTS
 from aulight.scoring.scores import named, scores, summary
@@ -31,6 +42,7 @@ from aulight.training.amplitude import labelled_frames, recorded, set_amplitude
 from aulight.training.baseline import regress
 from aulight.training.boxed import boxed
 from aulight.training.progress import duration, report_skipped
+from aulight.training.pseudo import pseudo_labels
 from aulight.training.regression import RegressionStage
 from aulight.training.resuming import StageOne, load_encoder, read_stage_one, step_of
 from aulight.training.tracking import Tracker
@@ -105,6 +117,7 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
             f"amplitude=crossfit: the drawn labels are of {people} subjects, and {LEAST_SUBJECTS} are needed; "
             "draw more labels, or take amplitude=none"
         )
+    teachers = teachers_of(settings.pseudo.runs or (), data.fingerprint, split, labels)
     chosen_on = protocol.usable_labels(data.labels, frames, data.videos, split.validation)
     with run:
         prepare_process(settings.threads, settings.seed)
@@ -134,7 +147,7 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
         )
         with Tracker(run, settings.logger) as tracker:
             if settings.model.kind == "network":
-                task = Task(run, settings, data, split, labels, candidates, mean.tolist(), std.tolist())
+                task = Task(run, settings, data, split, labels, candidates, mean.tolist(), std.tolist(), teachers)
                 fitted = _train(task, stage_one, tracker)
             else:
                 fit = regress(data, labels, split, settings.model.relative, settings.model.penalties)
@@ -197,6 +210,7 @@ class Task(NamedTuple):
         candidates: What they were drawn from.
         mean: ``(AUs,)`` mean of the drawn labels.
         std: ``(AUs,)`` standard deviation of the drawn labels.
+        teachers: Directories of finished runs, whose predictions are labels for videos without.
     """
 
     run: Run
@@ -207,6 +221,7 @@ class Task(NamedTuple):
     candidates: pd.DataFrame
     mean: list[float]
     std: list[float]
+    teachers: list[Path]
 
 
 def _described(data: PreparedDataset) -> DatasetRecord:
@@ -265,6 +280,8 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
         enable_version_counter=False,
     )
     trainer = make_trainer(run, settings, [best], tracker)
+    if task.teachers:
+        module.add(_taught(task, trainer, module), settings.pseudo.true_share)
     fit(trainer, stage, module, run, settings)
     steps = int(trainer.global_step)
     amplitude = None
@@ -296,6 +313,22 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
         found = scores(predictions(data, validated, task.split.fold), data.columns)
         validation_icc, chosen = float(mean_of(found["icc"])), named("val", found, data.columns)
     return Fitted(predicted, last, validated, validation_icc, chosen, steps, about)
+
+
+def _taught(task: Task, trainer: pl.Trainer, module: RegressionData) -> pd.DataFrame:
+    """The pseudo-labels; those that the run has kept, where it goes on from a checkpoint."""
+    run = task.run
+    if run.last is None:
+        apart = task.settings.pseudo.apart * np.array(task.std)
+        table = pseudo_labels(trainer, module, task.data, task.split, task.teachers, task.labels, apart)
+        run.write_table(table, PSEUDO)
+        files = [teacher / "checkpoints" / "best.ckpt" for teacher in task.teachers]
+        by = [TeacherRecord(run=str(file.parent.parent), sha256=sha256(file)) for file in files]
+        run.update(pseudo=PseudoRecord(teachers=by, frames=len(table), subjects=table["subject"].nunique()))
+    else:
+        table = pd.read_parquet(checked(run.folder / PSEUDO))
+    protocol.assert_subjects(table, task.split.stage_one, "pseudo-labels")
+    return table
 
 
 def _best_validation(file: Path) -> dict[str, float]:

@@ -119,18 +119,16 @@ class Layout(Callback):
 
     def __init__(self, channels_last: bool, compiled: bool) -> None:
         self.channels_last, self.compiled = channels_last, compiled
-        self._done = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Lays encoders out, also that of a teacher, before training and not again before the tests that follow it."""
-        if not self._done:
+        """Lays encoders out, also that of a teacher, before training and not before the tests that follow it."""
+        if stage == "fit":
             teacher: Any = getattr(pl_module, "teacher", None)
             encoders: list[Any] = [pl_module.encoder, *([] if teacher is None else [teacher.encoder])]
             for encoder in encoders:
                 encoder.lay_out(self.channels_last)
                 if self.compiled:
                     encoder.backbone.compile()
-        self._done = True
 
 
 def make_trainer(

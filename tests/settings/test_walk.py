@@ -219,7 +219,7 @@ def test_what_may_differ_between_runs() -> None:
     )  # fmt: skip
     for cls in (PretrainSettings, FinetuneSettings):
         assert marked(cls, CHANGES_NO_RESULT) == changes_nothing
-    names = {"seed", "label_seed", "fold", "pretrained", "stage_one_run"}
+    names = {"seed", "label_seed", "fold", "pretrained", "pseudo.runs", "stage_one_run"}
     assert set(marked(FinetuneSettings, NAMES_THE_RUN)) == names
     assert set(marked(FinetuneSettings, CHANGES_NO_RESULT, NAMES_THE_RUN)) == names | set(changes_nothing)
 

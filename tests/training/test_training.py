@@ -1,6 +1,7 @@
 """Runs that are cut off at the worst moments, and run twice: the oracle is always the undisturbed run."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -260,6 +261,29 @@ def test_a_teacher_goes_on_where_it_was(
     outcome = aulight(*settings, "name=run")
     assert (outcome.status, "run: resumed at step 4\n" in outcome.out) == (0, True), outcome.err
     _assert_same_run(tmp_path / "run", tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+def test_a_student_goes_on_with_the_labels_it_was_given(
+    start: Callable[..., subprocess.Popen[str]],
+    aulight: Command,
+    tiny_finetune: list[str],
+    finetuned: Path,
+    tmp_path: Path,
+) -> None:
+    """Whatever its teacher would say by then."""
+    teacher = tmp_path / "teacher"
+    shutil.copytree(finetuned, teacher)
+    settings = [*tiny_finetune, "loader.batch_size=4", f"root={tmp_path}", f"pseudo.runs=[{teacher}]"]
+    assert aulight(*settings, "name=undisturbed").status == 0
+    process = start("after_saving", *settings, "name=run", "loader.workers=1")
+    _kill(process, psutil.Process(process.pid).children(recursive=True))
+    (teacher / "checkpoints/best.ckpt").write_text("another")
+    outcome = aulight(*settings, "name=run")
+    assert (outcome.status, "run: resumed at step 4\n" in outcome.out) == (0, True), outcome.err
+    _assert_same_run(tmp_path / "run", tmp_path / "undisturbed")
+    one, other = (pd.read_parquet(tmp_path / name / "pseudo_labels.parquet") for name in ("run", "undisturbed"))
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
 @pytest.mark.slow
