@@ -130,7 +130,7 @@ STAGE = [
 ]  # fmt: skip
 SMALL = {
     "pretrain": [*STAGE, "clip.length=6", "model.size=32", "probe=null"],
-    "finetune": [*STAGE, "clip.length=2"],
+    "finetune": [*STAGE, "clip.length=2", "pseudo.true_share=0.5"],
     "prepare": ["workers=1"],
     "sample": ["label_count=24"],
     "label": ["label_count=24", "browser=false"],

@@ -132,32 +132,6 @@ class AmplitudeRecord(_Part):
     subjects: int
 
 
-class TeacherRecord(_Part):
-    """A finished run whose predictions were labels for others.
-
-    Attributes:
-        run: What it is called.
-        sha256: Of its checkpoint.
-    """
-
-    run: str
-    sha256: str
-
-
-class PseudoRecord(_Part):
-    """Labels that were predicted.
-
-    Attributes:
-        teachers: By whom.
-        frames: How many frames have one.
-        subjects: How many people they show.
-    """
-
-    teachers: list[TeacherRecord]
-    frames: int
-    subjects: int
-
-
 class HardwareRecord(_Part):
     """What a run computes on.
 
@@ -284,7 +258,8 @@ class FinetuneRecord(RunRecord):
         steps: Of the optimiser.
         penalty: Of model=blendshapes: the chosen one.
         amplitude: Of amplitude=crossfit: what was done to each action unit of the chosen checkpoint, by its column.
-        pseudo: Of pseudo.runs: what labels they gave.
+        teachers: Of pseudo.runs: SHA-256 of the checkpoint of each run directory.
+        pseudo_frames: Likewise, how many frames they have labelled.
         skipped: Videos that could not be read: the message, and how often it was met.
         validation: Scores on validation subjects.
         test: Scores on test subjects.
@@ -310,7 +285,8 @@ class FinetuneRecord(RunRecord):
     steps: int | None = None
     penalty: float | None = None
     amplitude: dict[str, AmplitudeRecord] | None = None
-    pseudo: PseudoRecord | None = None
+    teachers: dict[str, str] | None = None
+    pseudo_frames: int | None = None
     skipped: dict[str, int] | None = None
     validation: ValidationRecord | None = None
     test: TestRecord | None = None

@@ -22,15 +22,7 @@ from aulight.errors import AulightError
 from aulight.files import sha256
 from aulight.foreign.parquet import checked
 from aulight.runs.former import augmented_as_begun
-from aulight.runs.record import (
-    LAST,
-    DatasetRecord,
-    ProtocolRecord,
-    PseudoRecord,
-    TeacherRecord,
-    TestRecord,
-    ValidationRecord,
-)
+from aulight.runs.record import LAST, DatasetRecord, ProtocolRecord, TestRecord, ValidationRecord
 from aulight.runs.run import PSEUDO, Run, typed_network
 from aulight.runs.teachers import teachers_of
 from aulight.scoring.agreement import mean as mean_of
@@ -322,9 +314,8 @@ def _taught(task: Task, trainer: pl.Trainer, module: RegressionData) -> pd.DataF
         apart = task.settings.pseudo.apart * np.array(task.std)
         table = pseudo_labels(trainer, module, task.data, task.split, task.teachers, task.labels, apart)
         run.write_table(table, PSEUDO)
-        files = [teacher / "checkpoints" / "best.ckpt" for teacher in task.teachers]
-        by = [TeacherRecord(run=str(file.parent.parent), sha256=sha256(file)) for file in files]
-        run.update(pseudo=PseudoRecord(teachers=by, frames=len(table), subjects=table["subject"].nunique()))
+        by = {str(teacher): sha256(teacher / "checkpoints" / "best.ckpt") for teacher in task.teachers}
+        run.update(teachers=by, pseudo_frames=len(table))
     else:
         table = pd.read_parquet(checked(run.folder / PSEUDO))
     protocol.assert_subjects(table, task.split.stage_one, "pseudo-labels")
