@@ -234,6 +234,9 @@ class RegressionData(_StreamingData):
         seed: Of clips and augmentation.
         on_error: ``raise`` or ``skip`` an unreadable video.
         decord: Whether decord reads the clips.
+
+    Attributes:
+        predicted: Rows of the videos that a prediction is of; at first those of the test subjects.
     """
 
     def __init__(
@@ -257,7 +260,7 @@ class RegressionData(_StreamingData):
         self._frames, self._seed, self._clip, self._steps = clip.length, seed, clip, batches_per_epoch
         self._names = pd.Index(data.videos["video_id"])
         self._data, self._rows, self._size, self._chunk = data, {"validation": validation, "test": test}, size, chunk
-        self._labels = labels
+        self._labels, self.predicted = labels, test
         choose = self._choose(labels, batch_size * batches_per_epoch, seed)
         self._train = ClipBatches(data, choose, Augmentation(augment), 1, size, seed, self.on_error, decord)
 
@@ -305,5 +308,5 @@ class RegressionData(_StreamingData):
         return self.whole_videos(self._rows["test"])
 
     def predict_dataloader(self) -> DataLoader[Any]:
-        """The same."""
-        return self.whole_videos(self._rows["test"])
+        """Pieces of those that are ``predicted``."""
+        return self.whole_videos(self.predicted)

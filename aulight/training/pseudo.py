@@ -100,9 +100,10 @@ def pseudo_labels(
     Returns:
         ``video_id, frame, subject, AU..`` float32, NaN where they are not sure; no row without an AU.
     """
-    ensemble = Ensemble(runs)
-    rows = data.rows(split.stage_one)
-    trainer.predict(ensemble, module.whole_videos(rows), return_predictions=False)
+    ensemble, tested = Ensemble(runs), module.predicted
+    module.predicted = data.rows(split.stage_one)
+    trainer.predict(ensemble, module, return_predictions=False)
+    module.predicted = tested
     ensemble.gather()
     parts = []
     for row in sorted(ensemble.mean):

@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -213,3 +215,14 @@ def test_settings_that_do_not_fit(
     assert outcome.status == 2
     assert re.search(rf"^aulight: {said}", outcome.err.splitlines()[-1]), outcome.err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_label_as_one_does(student: Path, aulight: Command, taught: list[str], tmp_path: Path) -> None:
+    command = [*taught, f"root={tmp_path}", "name=run", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+    start = [sys.executable, "-m", "aulight"]
+    done = subprocess.run([*start, *command], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert yaml.safe_load((tmp_path / "run/run.yaml").read_text())["hardware"]["processes"] == 2
+    one, other = (pd.read_parquet(run / "pseudo_labels.parquet") for run in (student, tmp_path / "run"))
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
