@@ -27,7 +27,7 @@ class Clip:
 
     Attributes:
         video: Row of the dataset's videos.
-        frames: ``(T,)`` positions in the video, in time order.
+        frames: ``(T,)`` positions in the video, in time order; in front of them those for a reference, if any.
         targets: ``(T, AUs)`` float32 intensities, NaN where unknown or not drawn; ``None`` in stage one.
     """
 
@@ -163,6 +163,8 @@ class LabelledClips:
         fps: That rate, in frames per second.
         clips_per_epoch: How many indices make an epoch.
         seed: Of all draws.
+        reference: How many frames with a face come in front of each clip, from anywhere in its video, without labels
+            (:mod:`aulight.nets.reference`).
     """
 
     def __init__(
@@ -175,6 +177,7 @@ class LabelledClips:
         fps: float,
         clips_per_epoch: int,
         seed: int,
+        reference: int = 0,
     ) -> None:
         check_stride(stride)
         self.length, self.stride, self.clips_per_epoch, self.seed = length, stride, clips_per_epoch, seed
@@ -183,6 +186,8 @@ class LabelledClips:
         self._frame = labels["frame"].to_numpy(np.int64)
         self._values = labels[columns].astype("Float32").to_numpy(np.float32, na_value=np.nan)
         self._row = {place: row for row, place in enumerate(zip(self._video, self._frame, strict=True))}
+        self._reference = reference
+        self._faces = {video: np.flatnonzero(of.faces) for video, of in videos.items()} if reference else {}
         self._times = {video: of.times for video, of in videos.items()}
         self._held = {video: held(of.times, of.faces, stride[0] / fps, of.anew) for video, of in videos.items()}
 
@@ -203,4 +208,9 @@ class LabelledClips:
             row = None if repeated else self._row.get((video, int(frame)))
             if row is not None:
                 targets[t] = self._values[row]
+        if self._reference:
+            there = self._faces[video]
+            others = rng.choice(there, self._reference, replace=len(there) < self._reference)
+            frames = np.concatenate([np.sort(others), frames])
+            targets = np.concatenate([np.full((self._reference, targets.shape[1]), np.nan, np.float32), targets])
         return Clip(video, frames, targets)

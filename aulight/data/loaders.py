@@ -233,6 +233,7 @@ class RegressionData(_StreamingData):
         seed: Of clips and augmentation.
         on_error: ``raise`` or ``skip`` an unreadable video.
         decord: Whether decord reads the clips.
+        reference: Frames in front of each clip, as :class:`LabelledClips` takes it.
     """
 
     def __init__(
@@ -251,9 +252,10 @@ class RegressionData(_StreamingData):
         seed: int,
         on_error: OnError,
         decord: bool = False,
+        reference: int = 0,
     ) -> None:
         super().__init__(batch_size, batches_per_epoch, workers, on_error)
-        self._frames = clip.length
+        self._frames = reference + clip.length
         self._names = pd.Index(data.videos["video_id"])
         drawn = labels.assign(video=self._names.get_indexer(labels["video_id"]))
         row_of = dict(zip(drawn["video_id"], drawn["video"].tolist(), strict=True))
@@ -267,6 +269,7 @@ class RegressionData(_StreamingData):
             data.fps,
             batch_size * batches_per_epoch,
             seed,
+            reference,
         )
         self._train = ClipBatches(data, choose, Augmentation(augment), 1, size, seed, self.on_error, decord)
         self._data, self._rows, self._size, self._chunk = data, {"validation": validation, "test": test}, size, chunk

@@ -80,6 +80,7 @@ class Wanted(BaseModel):
         columns: Groups of columns beside the AUs; an earlier aulight had none, and did not say, as the next two.
         present_from: Intensity from which an AU is present, where there are columns of that.
         min_quality: Quality below which nothing is said of AUs.
+        reference: Seconds from and to in which faces are at rest; an earlier aulight did not ask.
     """
 
     model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
@@ -106,6 +107,7 @@ class Wanted(BaseModel):
     columns: tuple[str, ...] = ()
     present_from: float | None = None
     min_quality: float | None = None
+    reference: tuple[float, float] | None = None
 
     def with_pictures_of(self, before: "Wanted") -> "Wanted":
         """The same with the pictures that are there already: they are not in the way."""

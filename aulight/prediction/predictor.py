@@ -25,6 +25,7 @@ from aulight.files import Taken, alone, scratch
 from aulight.prediction.after.make import Picture, asked_of, endings, make_after, refresh
 from aulight.prediction.after.moments import Moments, by_time
 from aulight.prediction.after.records import ELAN, EVENTS, FACES
+from aulight.prediction.after.reference import take_references_away
 from aulight.prediction.after.table import read_table, take_rest_away
 from aulight.prediction.clock import Clock
 from aulight.prediction.companion import Companion, Wanted, make_room, put, read_companion
@@ -254,8 +255,9 @@ class Predictor:
         wanted = self._wanted_of(apart)
         clock, begin, tally = Clock(), time.perf_counter(), Tally()
         folder, stem = (self.output / video.name).parent, Path(video.name).name
-        table, overlay = self._table(apart), Overlay(self.pipeline.columns, self.note, wanted.explain)
-        later = wanted.overlay and wanted.baseline == "person"  # a person's rest is known at the end
+        relates = self.pipeline.relates(live, apart)
+        table, overlay = self._table(apart, relates), Overlay(self.pipeline.columns, self.note, wanted.explain)
+        later = wanted.overlay and (relates or wanted.baseline == "person")  # a person's rest is known at the end
         pictures = (wanted.overlay and not later) or show is not None
         moments = Moments(self.pipeline.columns, apart) if self._shows_faces else None
         with closing(self.pipeline.scored(film, clock, report, pictures, live, apart)) as stream:
@@ -308,6 +310,8 @@ class Predictor:
                             else:
                                 deque(written(rows), maxlen=0)
                         tally.crowded, tally.emptied = self.pipeline.crowded, table.emptied
+                        if relates:
+                            take_references_away(file, self.pipeline.references())
                         rest = self._level(file) if wanted.baseline == "person" else {}
                         if later:
                             draw(overlay.after((frame for frame in film() if not frame.between), file))
@@ -345,14 +349,16 @@ class Predictor:
                 return Found(problem=str(taken), taken=True)
         return Found(tally, _told(problems), apart, notes=tuple(notes))
 
-    def _table(self, photos: bool) -> Table:
+    def _table(self, photos: bool, own: bool = False) -> Table:
         pipeline = self.pipeline
-        return Table(pipeline.columns, pipeline.intervals, self._settings.coverage, photos, pipeline.beside)
+        return Table(pipeline.columns, pipeline.intervals, self._settings.coverage, photos, pipeline.beside, own)
 
     def _wanted_of(self, photos: bool) -> Wanted:
         if not photos:
             return self._wanted
-        return self._wanted.model_copy(update={"pictures": "photos", "baseline": "none", **dict.fromkeys(PART)})
+        return self._wanted.model_copy(
+            update={"pictures": "photos", "baseline": "none", "reference": None, **dict.fromkeys(PART)}
+        )
 
     def _level(self, file: Path) -> dict[str, dict[str, float]]:
         """Takes each person's own rest away from a table; what that is."""

@@ -44,6 +44,9 @@ class FinetuneSettings(TrainingSettings):
     amplitude: Literal["none", "crossfit"] = Field(
         description="Slope and offset of each AU after training, from drawn labels by subject; none: as it was learned"
     )
+    reference: int = Field(
+        default=0, ge=0, le=1000, description="Frames a clip that show its person's own rest, taken away; 0: none is"
+    )
     freeze: Literal["none", "backbone", "encoder"] = Field(description="What stays as it was loaded")
     label_std_floor: float = Field(ge=0, description="Least standard deviation that labels are divided by")
     loader: FinetuneLoaderSettings = Field(description="How clips and whole videos are read")
@@ -55,8 +58,21 @@ class FinetuneSettings(TrainingSettings):
             raise mistake("pretrained", "model=blendshapes has no network; drop one of the two")
         if self.amplitude != "none" and self.model.kind == "blendshapes":
             raise mistake("amplitude", "model=blendshapes has no network; none is needed")
+        if (problem := self.reference_problem) is not None:
+            raise mistake("reference", problem)
         if self.label_fraction is None and self.label_count is None:
             raise mistake("label_fraction", "a share is needed, or a number as label_count=")
         if self.label_fraction is not None and self.label_count is not None:
             raise mistake("label_count", f"given beside label_fraction={self.label_fraction}; set one of them to null")
         return self
+
+    @property
+    def reference_problem(self) -> str | None:
+        """Why there can be no reference with the model, which may be that of stage one."""
+        if not self.reference:
+            return None
+        if self.model.kind == "blendshapes":
+            return "model=blendshapes has no network; 0 is needed"
+        return (
+            "a model with skip=true is needed, or 0" if self.model.temporal != "none" and not self.model.skip else None
+        )

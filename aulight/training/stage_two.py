@@ -78,6 +78,8 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
     if stage_one is not None:
         _refuse_conflicts(settings.encoder, stage_one.network, typed_network(typed))
         settings = settings.model_copy(update={"model": stage_one.network})
+        if (problem := settings.reference_problem) is not None:
+            raise AulightError(f"reference={settings.reference}: {problem}")
         run.build_on(stage_one.network)
     data = open_dataset(settings.data)
     run.check_data(data.fingerprint)
@@ -237,6 +239,7 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
         freeze=settings.freeze,
         optim=settings.optim,
         ccc_share=settings.ccc_share,
+        reference=settings.reference,
     )
     if stage_one is not None:
         load_encoder(stage.encoder, stage_one.weights, stage_one.file)
@@ -255,6 +258,7 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
         seed=settings.seed,
         on_error=settings.data.on_error,
         decord=settings.loader.reader == "decord",
+        reference=settings.reference,
     )
     best = ModelCheckpoint(
         run.checkpoints,

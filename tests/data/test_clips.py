@@ -352,3 +352,26 @@ def test_indices_past_the_epoch_lead_to_other_videos(make: Callable[[int], Calla
         spares = [choose(0, index + 1_000_003 * spare) for spare in range(1, 40)]
         assert {clip.video for clip in spares} >= {0, 2, 5}
         assert len({(clip.video, *clip.frames.tolist()) for clip in spares}) > 15
+
+
+@pytest.mark.parametrize("count", [3, 40])
+def test_frames_for_a_reference_stand_in_front_of_the_clip(count: int) -> None:
+    """Of its video, with a face, without labels; all come, and the clip is the one that it is without them."""
+    labels = pd.DataFrame({"video": [0, 2, 5], "frame": [20, 40, 15], "AU01": [1, 2, None], "AU12": [0, 5, 3]})
+    plain, more = (
+        LabelledClips(labels, COLUMNS, TIMELINES, 4, (2, 4), FPS, 6, seed=1, reference=reference)
+        for reference in (0, count)
+    )
+    seen: dict[int, set[int]] = {}
+    for index in range(300):
+        clip, other = plain(0, index), more(0, index)
+        assert other.targets is not None
+        assert np.isnan(other.targets[:count]).all()
+        assert same(clip, Clip(other.video, other.frames[count:], other.targets[count:]))
+        assert same(other, more(0, index))
+        front = other.frames[:count].tolist()
+        there = set(np.flatnonzero(TIMELINES[clip.video].faces).tolist())
+        assert set(front) <= there
+        assert len(set(front)) == count or len(there) < count
+        seen.setdefault(clip.video, set()).update(front)
+    assert seen == {video: set(np.flatnonzero(TIMELINES[video].faces).tolist()) for video in (0, 2, 5)}

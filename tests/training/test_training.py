@@ -263,6 +263,22 @@ def test_a_teacher_goes_on_where_it_was(
 
 
 @pytest.mark.slow
+def test_a_reference_goes_on_where_it_was(
+    start: Callable[..., subprocess.Popen[str]],
+    aulight: Command,
+    tiny_finetune: list[str],
+    tmp_path: Path,
+) -> None:
+    settings = [*tiny_finetune, f"root={tmp_path}", "reference=3"]
+    assert aulight(*settings, "name=undisturbed").status == 0
+    process = start("after_saving", *settings, "name=run", "loader.workers=1")
+    _kill(process, psutil.Process(process.pid).children(recursive=True))
+    outcome = aulight(*settings, "name=run")
+    assert (outcome.status, "run: resumed at step 4\n" in outcome.out) == (0, True), outcome.err
+    _assert_same_run(tmp_path / "run", tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
 def test_killed_twice_keeps_all_metrics(
     start: Callable[..., subprocess.Popen[str]],
     aulight: Command,
