@@ -45,7 +45,7 @@ class FinetuneSettings(TrainingSettings):
         description="Slope and offset of each AU after training, from drawn labels by subject; none: as it was learned"
     )
     reference: int = Field(
-        default=0, ge=0, le=1000, description="Frames a clip that show its person's own rest, taken away; 0: none is"
+        ge=0, le=1000, description="Frames a clip that show its person's own rest, taken away; 0: none is"
     )
     freeze: Literal["none", "backbone", "encoder"] = Field(description="What stays as it was loaded")
     label_std_floor: float = Field(ge=0, description="Least standard deviation that labels are divided by")

@@ -81,7 +81,6 @@ class PredictSettings(Group):
     )
     reference: Annotated[list[float] | None, AsList, Needed("seconds from and to are needed, as [2,4], or null")] = (
         Field(
-            default=None,
             min_length=2,
             max_length=2,
             description="Of films: seconds from, to with faces at rest; null: all",

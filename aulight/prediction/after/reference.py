@@ -75,7 +75,9 @@ class References:
             levels: As :meth:`levels` gives them.
         """
         nothing = np.zeros(len(self._columns))
-        away = np.array([levels.get(int(person), nothing) for person in part["face_id"]]).reshape(len(part), -1)
+        away = np.array([levels.get(int(person), nothing) for person in part["face_id"]]).reshape(
+            len(part), len(nothing)
+        )
         said = part[[f"{au}_r" for au in self._columns]].to_numpy(np.float64)
         values = np.clip(said - away, 0, MAX_INTENSITY).astype(np.float32)
         new = {f"{au}_r": values[:, place] for place, au in enumerate(self._columns)}
