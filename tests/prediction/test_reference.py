@@ -79,7 +79,7 @@ def test_a_film_is_scored_by_all_of_it(model: Model, film: Path) -> None:
     assert expected.std(0).max() > 0.1
     table = model.predict(film)
     np.testing.assert_allclose(_intensities(model, table), expected, atol=1e-4)
-    assert not [name for name in table if name.endswith("_own")]
+    assert not [name for name in table if str(name).endswith("_own")]
     assert model.intervals is not None
     low, high = model.intervals.around(expected, 0.9)
     for end, ends in (("lo", low), ("hi", high)):

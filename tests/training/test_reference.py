@@ -28,7 +28,7 @@ ENCODER: dict[str, Any] = {
 OPTIM = FinetuneOptimSettings(lr=1e-2, encoder_lr_factor=0.3, weight_decay=0.0, warmup=0.1)
 
 
-def _stage(temporal: str, reference: int, skip: bool = True) -> RegressionStage:
+def _stage(temporal: Any, reference: int, skip: bool = True) -> RegressionStage:
     torch.manual_seed(0)
     encoder = NetworkSettings(**ENCODER, temporal=temporal, skip=skip)
     label_scale = [0.5, 1.0, 2.0], [0.5, 2.0, 1.0]
@@ -64,7 +64,7 @@ def test_what_is_learned_is_a_slow_loop(temporal: str, skip: bool) -> None:
             errors += error[~np.isnan(error)].tolist()
     assert loss.item() == pytest.approx(np.mean(errors), rel=1e-4)
     np.testing.assert_allclose(stage.regressor.usual, USUAL * np.mean(references, 0), rtol=1e-4, atol=1e-6)
-    loss.backward()
+    torch.autograd.backward(loss)
     assert all(parameter.grad is not None for parameter in stage.parameters())
 
 
