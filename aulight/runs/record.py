@@ -96,9 +96,15 @@ class OriginRecord(_Part):
 
 
 class ValidationRecord(_Part):
-    """How the chosen checkpoint did on validation subjects; ``icc`` as a mean over AUs, NaN where undefined."""
+    """How the chosen checkpoint did on validation subjects, as it is used: means over AUs, NaN where undefined.
+
+    An earlier aulight kept ``icc`` alone.
+    """
 
     icc: float
+    mae: float | None = None
+    mse: float | None = None
+    pearson: float | None = None
 
 
 class TestRecord(_Part):

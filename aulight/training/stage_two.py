@@ -22,6 +22,7 @@ from aulight.files import sha256
 from aulight.runs.former import augmented_as_begun
 from aulight.runs.record import LAST, DatasetRecord, ProtocolRecord, TestRecord, ValidationRecord
 from aulight.runs.run import Run, typed_network
+from aulight.scoring.agreement import METRICS
 from aulight.scoring.agreement import mean as mean_of
 from aulight.scoring.amplitude import LEAST_SUBJECTS
 from aulight.scoring.scores import named, scores, summary
@@ -149,10 +150,11 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
                 unchosen = predictions(data, fitted.last, split.fold)
                 run.write_table(unchosen, LAST)
                 run.update(last=TestRecord(**summary(scores(unchosen, data.columns), data.columns)))
+            errors = {name: fitted.scores.get(f"val/{name}") for name in METRICS if name != "icc"}
             run.update(
                 steps=fitted.steps,
                 **fitted.about,
-                validation=ValidationRecord(icc=fitted.validation_icc),
+                validation=ValidationRecord(icc=fitted.validation_icc, **errors),
                 test=TestRecord(**summary(tested, data.columns)),
             )
             logged = fitted.scores | named("test", tested, data.columns)

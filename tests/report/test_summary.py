@@ -27,7 +27,7 @@ from aulight.report.published import read_published
 from aulight.report.records import Command, Comparison, Side, Summary
 from aulight.report.records import read as read_summary
 from aulight.report.summary import shown_labels, summarise
-from aulight.report.tables import INTERVALS, VARIANTS, flat, remarks, tables_of
+from aulight.report.tables import INTERVALS, VALIDATED, VARIANTS, flat, remarks, tables_of
 from aulight.report.timelines import timelines_of
 from aulight.scoring import agreement
 from aulight.settings.reading import read
@@ -496,7 +496,47 @@ def test_runs_without_validation_predictions_have_no_coverage(tmp_path: Path, wr
     write_run("f1")
     summary = summarised(tmp_path)
     assert summary.records[0].coverage is None
+    assert summary.records[0].validation is None
     assert INTERVALS not in tables_of(summary)
+    assert VALIDATED not in tables_of(summary)
+
+
+def test_scores_on_validation_subjects_stand_beside_those_of_the_first(tmp_path: Path, write_run: WriteRun) -> None:
+    """Oracle: the training code's metric over the frames of both folds put together, seed by seed."""
+    noises = {("pretrained", 0): 0.8, ("pretrained", 1): 0.9, ("mine", 1): 0.5, ("mine", 0): 1.1, ("mine", 2): 0.1}
+    icc: dict[str, dict[int, float]] = {"pretrained": {}, "mine": {}}
+    whole: dict[str, list[Frames]] = {"pretrained": [], "mine": []}
+    for (arm, seed), noise in noises.items():
+        parts = []
+        for fold in SUBJECTS:
+            parts.append(frames(3 - fold, seed, noise))
+            folder = write_run(f"{arm}{seed}/f{fold}", arm=arm, seed=seed, fold=fold)
+            parts[-1].to_parquet(folder / "validation.parquet")
+        whole[arm].append(pd.concat(parts))
+        icc[arm][seed] = pooled_icc(whole[arm][-1])
+    summary = summarised(tmp_path)
+    for record in summary.records:
+        assert (of := record.validation) is not None
+        expected = [icc[record.arm][seed] for seed in record.seeds]
+        assert of.icc_per_seed == pytest.approx(expected, abs=1e-12)
+        assert of.icc_seed_sd == pytest.approx(np.std(expected, ddof=1), abs=1e-12)
+        assert of.subjects == 5
+        for name in agreement.METRICS:
+            each = [
+                float(getattr(agreement, name)(numbers(table, "pred"), numbers(table, "true")).mean())
+                for table in whole[record.arm]
+            ]
+            assert getattr(of, name) == pytest.approx(np.mean(each), abs=1e-12)
+    first, second = tables_of(summary)[VALIDATED].to_dict("records")
+    assert (first["Model"], first["Over the first"], first["Better seeds"]) == ("with stage one", "–", "–")
+    gain = np.mean([icc["mine"][seed] - icc["pretrained"][seed] for seed in (0, 1)])  # the seeds of both
+    assert (second["Model"], second["Over the first"], second["Better seeds"]) == ("mine", f"{gain:+.3f}", "1 of 2")
+    assert second["ICC(3,1)"] == formats.decimals(float(np.mean(list(icc["mine"].values()))))
+    assert second["Test ICC, chose nothing"] == formats.decimals(summary.records[1].icc)
+    whole_table, _ = flat(summary)
+    assert whole_table["validation_icc"].dropna().tolist() == pytest.approx(
+        [record.validation.icc for record in summary.records if record.validation], abs=1e-12
+    )
 
 
 def test_collect_lists_unfinished_runs_and_ignores_stage_one(tmp_path: Path, write_run: WriteRun) -> None:
