@@ -23,8 +23,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install check test test-precision test-slow test-faults test-slurm test-all bench bench-columns bench-clips \
-	bench-scale bench-gpu bench-stats reproduce reproduce-full reproduce-avatars smoke default-model default-model-score \
-	reproduce-disfa reproduce-bp4d rehearse-disfa rehearse-bp4d data faces readable report clean
+	bench-scale bench-gpu bench-stats reproduce reproduce-full reproduce-avatars smoke tries default-model \
+	default-model-score reproduce-disfa reproduce-bp4d rehearse-disfa rehearse-bp4d data faces readable report clean
 
 help: ## list the targets
 	@echo "usage: make <target>"
@@ -114,7 +114,7 @@ reproduce: data ## the main result: data, both stages, report; under 40 minutes 
 	$(both-stages)
 
 reproduce-full: EXPERIMENT := reproduce-full
-reproduce-full: data ## the same with more label fractions and five seeds of each; two hours on 2 such cores
+reproduce-full: data ## the same, more label fractions, five seeds, equal compute at all; four to five hours on 2 such cores
 	$(both-stages)
 
 reproduce-avatars: EXPERIMENT := avatars
@@ -125,6 +125,18 @@ smoke: EXPERIMENT := smoke
 smoke: SIZE := smoke
 smoke: data ## the same path, too small to learn anything; 2 minutes on 2 cores with bf16, 7 of CPU time without
 	$(both-stages)
+
+# What was tried in stage two and what it brought, on validation subjects: the lines of conf/experiment/tries.yaml.
+#   TRIES, FRACTIONS   folder of the tries and their report; RUNS is that of stage one, as `reproduce` makes it
+
+TRIES ?= runs/tries
+
+tries: EXPERIMENT := tries
+tries: RUNS := runs/reproduce
+tries: data ## what was tried in stage two, by validation subjects; 96 short runs, about an hour on 2 such cores
+	$(AULIGHT) pretrain $(SWEEP)
+	$(AULIGHT) finetune $(SWEEP) root=$(TRIES) $(SHARES)
+	$(AULIGHT) report runs=$(TRIES)
 
 # The model that is in the box, from nothing: faces are rendered, and what is there already is not drawn again.
 
