@@ -148,6 +148,7 @@ default-model-score: $(INSTALLED) ## read videos of both rigs with the default m
 
 # Real data. Stage one sees the videos of UNLABELLED, under the name of their folder, by which DISFA+ is refused for
 # DISFA; or else, fold by fold, those of the training subjects; never their labels.
+#   WEIGHTS   of timm's resnet18, as a file: for the baseline of a frozen ImageNet network
 #   PREPARE, PREPARE_UNLABELLED   settings of `aulight prepare`, for example PREPARE=data.reader.camera=both
 
 OTHER = $(notdir $(UNLABELLED:/=))
@@ -166,9 +167,11 @@ $(call timed,stage one,$(RUNS)/pretrain) $(AULIGHT) pretrain $(SWEEP) \
 @echo; echo "[3/5] stage two, on top of stage one and from scratch"
 $(call timed,stage two,$(RUNS)/finetune) $(AULIGHT) finetune $(SWEEP) $(SHARES) \
 	$(if $(UNLABELLED),stage_one_run='unlabelled-seed$${seed}')
-@echo; echo "[4/5] regression from blendshapes"
+@echo; echo "[4/5] regression from blendshapes$(if $(WEIGHTS), and from a frozen network)"
 $(call timed,blendshapes,$(RUNS)/finetune) $(AULIGHT) finetune $(filter-out model.%,$(SWEEP)) $(SHARES) \
 	model=blendshapes start=scratch
+$(if $(WEIGHTS),$(call timed,frozen network,$(RUNS)/finetune) $(AULIGHT) finetune $(filter-out model.%,$(SWEEP)) \
+	$(SHARES) model=frozen "model.weights=$(WEIGHTS)" start=scratch)
 @echo; echo "[5/5] report"
 $(call timed,report,$(RUNS)/report) $(AULIGHT) report runs=$(RUNS)
 endef

@@ -58,7 +58,7 @@ def of_checkpoint(file: Path, folder: Path) -> Model:
     run = complete(_record(folder), BegunFinetune, folder)
     check_settings(run, folder)
     if not run.is_network:
-        raise AulightError(f"{folder}: a run of model=blendshapes, which has no network; give one with another model=")
+        raise AulightError(f"{folder}: a run whose model= trained no network; give one with another model=")
     if not file.is_file():
         raise AulightError(f"{file}: missing; run `aulight finetune` again in another folder")
     saved = read_checkpoint(file)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 from textwrap import fill
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -153,16 +153,15 @@ def _curves(axes: Axes, summary: Summary, panel: Panel, narrow: bool) -> None:
             gap = np.nan_to_num(np.maximum([y - low, high - y], 0))
             # Hollow, so that a line's marker below it can be seen.
             fill = "none" if arm == EQUAL else look["color"]
-            bar: dict[str, Any] = {"capsize": 4, "markersize": 8, "markerfacecolor": fill, "markeredgewidth": 2}
-            axes.errorbar(x, y, gap, color=look["color"], marker=look["marker"], ls="none", zorder=4, **bar)
+            bar = partial(axes.errorbar, capsize=4, markersize=8, markerfacecolor=fill, markeredgewidth=2)
+            bar(x, y, gap, color=look["color"], marker=look["marker"], ls="none", zorder=4)
         else:
             axes.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
             axes.plot(x, y, **look, markersize=6, linewidth=2, zorder=3)
         for place, record in zip(x, records, strict=True):
             seeds = [_value(value) for value in record.icc_per_seed]
             if len(seeds) > 1:
-                dots: dict[str, Any] = {"color": look["color"], "markersize": 4, "alpha": 0.6, "zorder": 2}
-                axes.plot([place] * len(seeds), seeds, ".", **dots)
+                axes.plot([place] * len(seeds), seeds, ".", color=look["color"], markersize=4, alpha=0.6, zorder=2)
     axes.set_xscale("log")
     axes.set_xlim(fractions[0] / 1.35, fractions[-1] * 1.35)
     axes.xaxis.set_major_locator(FixedLocator(fractions))

@@ -12,7 +12,7 @@ from aulight.runs.record import PretrainRecord, read_record
 from aulight.settings.data import DataSettings
 from aulight.settings.finetune import FinetuneSettings
 from aulight.settings.group import is_url
-from aulight.settings.model import DEFAULT
+from aulight.settings.model import DEFAULT, FrozenSettings
 from aulight.settings.training import TrainingSettings
 
 
@@ -92,8 +92,24 @@ def check_ahead(settings: TrainingSettings, looked: Looked | None = None) -> Non
     if checkpoint is not None and (seen := looked.seen_by(checkpoint)) is not None:
         protocol.check_stage_one(seen, looked.shown(settings.data), split)
     if isinstance(settings, FinetuneSettings):
+        if settings.model.kind == "frozen":
+            weights_of(settings.model)
         candidates = protocol.usable_labels(data.labels, frames, data.videos, split.train)
         protocol.draw_labels(candidates, settings.label_seed, settings.label_fraction, settings.label_count)
+
+
+def weights_of(model: FrozenSettings) -> Path:
+    """The file of weights that ``model.weights=`` means.
+
+    Raises:
+        AulightError: When none is given, or it is not there.
+    """
+    if model.weights is None:
+        raise AulightError(f"model.weights=null: the file with the weights of timm's {model.timm} is needed")
+    file = Path(model.weights).expanduser()
+    if not file.is_file():
+        raise AulightError(f"model.weights={model.weights}: no such file; nothing is fetched")
+    return file
 
 
 def checkpoint_of(path: Path) -> Path:

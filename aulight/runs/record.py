@@ -262,12 +262,13 @@ class FinetuneRecord(RunRecord):
         stage_one_sha256: Of the checkpoint of stage one that it was built on; ``None`` from scratch.
         wandb_id: Of its page on Weights & Biases.
         steps: Of the optimiser.
-        penalty: Of model=blendshapes: the chosen one.
+        penalty: Of the baselines that train no network: the chosen one.
+        weights_sha256: Of model=frozen: that of the file of weights.
         amplitude: Of amplitude=crossfit: what was done to each action unit of the chosen checkpoint, by its column.
         skipped: Videos that could not be read: the message, and how often it was met.
         validation: Scores on validation subjects.
         test: Scores on test subjects.
-        last: Those of the last checkpoint, which was chosen by nobody; ``None`` for model=blendshapes.
+        last: Those of the last checkpoint, which was chosen by nobody; ``None`` where no network was trained.
     """
 
     stage: ClassVar[int] = 2
@@ -288,6 +289,7 @@ class FinetuneRecord(RunRecord):
     wandb_id: str | None = None
     steps: int | None = None
     penalty: float | None = None
+    weights_sha256: str | None = None
     amplitude: dict[str, AmplitudeRecord] | None = None
     skipped: dict[str, int] | None = None
     validation: ValidationRecord | None = None

@@ -51,10 +51,10 @@ class FinetuneSettings(TrainingSettings):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.pretrained is not None and self.model.kind == "blendshapes":
-            raise mistake("pretrained", "model=blendshapes has no network; drop one of the two")
-        if self.amplitude != "none" and self.model.kind == "blendshapes":
-            raise mistake("amplitude", "model=blendshapes has no network; none is needed")
+        if self.pretrained is not None and self.model.kind != "network":
+            raise mistake("pretrained", f"model={self.model.kind} trains no network; drop one of the two")
+        if self.amplitude != "none" and self.model.kind != "network":
+            raise mistake("amplitude", f"model={self.model.kind} trains no network; none is needed")
         if self.label_fraction is None and self.label_count is None:
             raise mistake("label_fraction", "a share is needed, or a number as label_count=")
         if self.label_fraction is not None and self.label_count is not None:

@@ -2,12 +2,14 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from aulight import protocol
@@ -19,6 +21,7 @@ from aulight.data.sources.cells import read_text
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.files import sha256
+from aulight.runs.ahead import weights_of
 from aulight.runs.former import augmented_as_begun
 from aulight.runs.record import LAST, DatasetRecord, ProtocolRecord, TestRecord, ValidationRecord
 from aulight.runs.run import Run, typed_network
@@ -27,10 +30,11 @@ from aulight.scoring.agreement import mean as mean_of
 from aulight.scoring.amplitude import LEAST_SUBJECTS
 from aulight.scoring.scores import named, scores, summary
 from aulight.settings.finetune import FinetuneSettings
-from aulight.settings.model import DEFAULT, NetworkSettings
+from aulight.settings.model import DEFAULT, FrozenSettings, NetworkSettings, RidgeSettings
 from aulight.training.amplitude import labelled_frames, recorded, set_amplitude
-from aulight.training.baseline import regress
+from aulight.training.baseline import Features, blendshapes, regress
 from aulight.training.boxed import boxed
+from aulight.training.frozen import FrozenFeatures
 from aulight.training.progress import duration, report_skipped
 from aulight.training.regression import RegressionStage
 from aulight.training.resuming import StageOne, load_encoder, read_stage_one, step_of
@@ -138,10 +142,7 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
                 task = Task(run, settings, data, split, labels, candidates, mean.tolist(), std.tolist())
                 fitted = _train(task, stage_one, tracker)
             else:
-                fit = regress(data, labels, split, settings.model.relative, settings.model.penalties)
-                chosen = named("val", fit.validation, data.columns)
-                about = {"penalty": fit.penalty}
-                fitted = Fitted(fit.predictions, None, fit.validated, fit.validation_icc, chosen, 0, about)
+                fitted = _regress(settings, settings.model, data, labels, split)
             run.write_table(predictions(data, fitted.validated, split.fold), "validation.parquet")
             table = predictions(data, fitted.predictions, split.fold)
             run.write_table(table, "predictions.parquet")
@@ -298,6 +299,26 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
         found = scores(predictions(data, validated, task.split.fold), data.columns)
         validation_icc, chosen = float(mean_of(found["icc"])), named("val", found, data.columns)
     return Fitted(predicted, last, validated, validation_icc, chosen, steps, about)
+
+
+def _regress(
+    settings: FinetuneSettings, model: RidgeSettings, data: PreparedDataset, labels: pd.DataFrame, split: protocol.Split
+) -> Fitted:
+    """Ridge regression from features that nothing is learned for."""
+    about: dict[str, object] = {}
+    features: Features = partial(blendshapes, data, relative=model.relative)
+    if isinstance(model, FrozenSettings):
+        cuda = settings.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+        on_error = settings.data.on_error
+        features = frozen = FrozenFeatures(data, model, settings.loader.chunk, "cuda" if cuda else "cpu", on_error)
+        about["weights_sha256"] = sha256(weights_of(model))
+    fit = regress(data, labels, split, features, model.penalties)
+    if isinstance(model, FrozenSettings):
+        about["skipped"] = dict(frozen.skipped)
+        report_skipped(frozen.skipped)
+    chosen = named("val", fit.validation, data.columns)
+    about["penalty"] = fit.penalty
+    return Fitted(fit.predictions, None, fit.validated, fit.validation_icc, chosen, 0, about)
 
 
 def _best_validation(file: Path) -> dict[str, float]:

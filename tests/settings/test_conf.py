@@ -29,6 +29,7 @@ def _choices() -> list[tuple[str, str]]:
 
 REFUSED = {
     ("pretrain", "model=blendshapes"),
+    ("pretrain", "model=frozen"),
     ("prepare", "data=synthetic"),
     ("prepare", "data=avatars"),
     ("pretrain", "debug=overfit"),

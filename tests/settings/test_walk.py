@@ -20,7 +20,7 @@ from aulight.settings.walk import Kind, Setting, groups, marked, walk
 NAMES = Path(__file__).with_name("names.txt")
 
 _DATA = [[f"data={name}"] for name in ("synthetic", "avatars", "disfa", "bp4d", "bp4d_plus", "affwild2", "folder")]
-_TRAINING = [["experiment=reproduce"], *_DATA, ["model=blendshapes"], ["logger=wandb"]]
+_TRAINING = [["experiment=reproduce"], *_DATA, ["model=blendshapes"], ["model=frozen"], ["logger=wandb"]]
 VARIANTS = {
     "pretrain": [*_TRAINING, *([f"objective={name}"] for name in ("vicreg", "byol", "masked"))],
     "finetune": _TRAINING,
