@@ -147,7 +147,8 @@ def _different(runs: Sequence[Run], values: Sequence[object]) -> int:
 
 
 def _spread(per_seed: Array) -> float | None:
-    return float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else None
+    """Standard deviation over seeds; None for one, and where one of them is undefined."""
+    return number(np.float64(np.std(per_seed, ddof=1))) if len(per_seed) > 1 else None
 
 
 def _validated(cell: Cell) -> Validated | None:

@@ -106,7 +106,7 @@ def test_no_arguments_and_version(aulight: Command) -> None:
         (["pretrain", "model={}"], ["model={}", "settings in it are needed"]),
         (["finetune", "++optim={ }"], ["optim={}", "settings in it are needed"]),
         (["pretrain", "optim.warmup=1"], ["optim.warmup=1", "less than 1"]),
-        (["pretrain", "model=null"], ["model=null", "one of blendshapes, resnet18"]),
+        (["pretrain", "model=null"], ["model=null", "one of blendshapes, frozen, resnet18"]),
         (["finetune", "logger=5"], ["logger=5", "one of csv, wandb"]),
         (["finetune", "seed=18446744073709551615"], ["seed=18446744073709551615", "at most 4294967295"]),
         (["finetune", "name=.."], ["name=..", "a folder can have"]),

@@ -501,6 +501,18 @@ def test_runs_without_validation_predictions_have_no_coverage(tmp_path: Path, wr
     assert VALIDATED not in tables_of(summary)
 
 
+def test_validation_subjects_without_a_defined_icc_are_said_to_have_none(tmp_path: Path, write_run: WriteRun) -> None:
+    constant = frames(1, 0, 1.0)
+    constant[[f"{au}_true" for au in AUS]] = 1
+    for seed in (0, 1):
+        constant.to_parquet(write_run(f"s{seed}", seed=seed) / "validation.parquet")
+    summary = summarised(tmp_path)
+    assert (of := summary.records[0].validation) is not None
+    assert (of.icc, of.icc_seed_sd, of.icc_per_seed, of.pearson) == (None, None, [None, None], None)
+    assert json.loads(summary.text())["records"][0]["validation"]["icc"] is None
+    assert tables_of(summary)[VALIDATED]["ICC(3,1)"].tolist() == ["–"]
+
+
 def test_scores_on_validation_subjects_stand_beside_those_of_the_first(tmp_path: Path, write_run: WriteRun) -> None:
     """Oracle: the training code's metric over the frames of both folds put together, seed by seed."""
     noises = {("pretrained", 0): 0.8, ("pretrained", 1): 0.9, ("mine", 1): 0.5, ("mine", 0): 1.1, ("mine", 2): 0.1}
