@@ -11,7 +11,6 @@ import pingouin
 import pytest
 import scipy.stats
 import torch
-import torch.distributed as dist
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -21,6 +20,7 @@ from aulight.scoring import agreement, scores
 from aulight.scoring import metrics as on_batches
 from aulight.scoring.agreement import icc, mae, mse, pearson
 from aulight.scoring.metrics import IntensityMetrics
+from tests.ranks import one_of_two
 
 NAN = float("nan")
 
@@ -167,13 +167,12 @@ def test_wrong_shapes() -> None:
 
 
 def _rank(rank: int, folder: Path) -> None:
-    dist.init_process_group("gloo", f"file://{folder / 'store'}", world_size=2, rank=rank)
     preds, target = _data(unknown=0.2)
     rows = slice(0, 13) if rank == 0 else slice(13, None)  # unequal shares
     metric = IntensityMetrics(3)
-    metric.update(preds[rows], target[rows])
-    torch.save(metric.compute(), folder / f"{rank}.pt")
-    dist.destroy_process_group()
+    with one_of_two(rank, folder):
+        metric.update(preds[rows], target[rows])
+        torch.save(metric.compute(), folder / f"{rank}.pt")
 
 
 def test_two_ranks_equal_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,8 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
-from torch.nn.parallel import DistributedDataParallel
 
 from aulight.data.batches import ClipBatch
 from aulight.errors import AulightError
@@ -16,6 +14,7 @@ from aulight.settings.objective import ContrastiveSettings
 from aulight.settings.reading import read
 from aulight.settings.training import OptimSettings
 from aulight.training.contrastive import Contrastive
+from tests.ranks import one_of_two, shared_gradients
 from tests.training.slow import Sums, weights
 from tests.training.stages import OPTIM, Alone, batch_of, encoder_of, learned, objective_of, part_of
 
@@ -154,17 +153,12 @@ UNASKED = ("predictors.", "encoder.temporal.")
 
 
 def _joint(rank: int, folder: Path, batch: ClipBatch, temporal: str, objective: dict[str, Any]) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", f"file://{folder / 'store'}", world_size=2, rank=rank)
-    stage = _stage(temporal, objective)
-    net: nn.Module = DistributedDataParallel(stage)
-    for _ in range(2):  # DDP misses what had no part in a step as the next one begins
-        stage.zero_grad()
-        loss = net(part_of(batch, rank))
-        torch.autograd.backward(loss)
+    with one_of_two(rank, folder):
+        stage = _stage(temporal, objective)
+        # DDP misses what had no part in a step as the next one begins
+        loss = shared_gradients(stage, lambda net: net(part_of(batch, rank)), steps=2)
     grads = {name: parameter.grad for name, parameter in stage.named_parameters()}
-    torch.save({"loss": loss.detach(), "grads": grads}, folder / f"{rank}.pt")
-    dist.destroy_process_group()
+    torch.save({"loss": loss, "grads": grads}, folder / f"{rank}.pt")
 
 
 @pytest.mark.slow

@@ -4,15 +4,14 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
-from torch.nn.parallel import DistributedDataParallel
 
 from aulight.errors import AulightError
 from aulight.training.candidates import Candidates, ClipIds, weigh
 from aulight.training.losses import gather_with_grad, info_nce, masked_regression
+from tests.ranks import one_of_two, shared_gradients
 from tests.training.slow import Sums, weights
 
 PEOPLE = [0, 0, 1, 1]
@@ -133,15 +132,12 @@ def _contrast(net: nn.Module, x: Tensor, ids: ClipIds, rank: int) -> Tensor:
 
 
 def _rank(rank: int, folder: Path, clips: Tensor) -> None:
-    dist.init_process_group("gloo", f"file://{folder / 'store'}", world_size=2, rank=rank)
-    rows = gather_with_grad(torch.tensor([[rank, 10.0 + rank]]))
-    net = DistributedDataParallel(_net())
-    ids = ClipIds(*(part.chunk(2)[rank] for part in JOINT))
-    loss = _contrast(net, clips.chunk(2)[rank], ids, rank)
-    torch.autograd.backward(loss)
+    net, ids = _net(), ClipIds(*(part.chunk(2)[rank] for part in JOINT))
+    with one_of_two(rank, folder):
+        rows = gather_with_grad(torch.tensor([[rank, 10.0 + rank]]))
+        loss = shared_gradients(net, lambda shared: _contrast(shared, clips.chunk(2)[rank], ids, rank))
     grads = [p.grad for p in net.parameters()]
-    torch.save({"rows": rows, "loss": loss.detach(), "grads": grads}, folder / f"{rank}.pt")
-    dist.destroy_process_group()
+    torch.save({"rows": rows, "loss": loss, "grads": grads}, folder / f"{rank}.pt")
 
 
 def test_two_ranks_equal_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,15 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from torch.multiprocessing.spawn import spawn
-from torch.nn.parallel import DistributedDataParallel
 
 from aulight.data.batches import ClipBatch
 from aulight.settings.objective import VicregSettings
 from aulight.settings.reading import read
 from aulight.training.vicreg import Vicreg, spread
+from tests.ranks import one_of_two, shared_gradients
 from tests.training.stages import OPTIM, Alone, batch_of, encoder_of, learned, objective_of, part_of
 
 
@@ -129,15 +128,11 @@ def test_learns_a_few_clips_by_heart() -> None:
 
 
 def _joint(rank: int, folder: Path, batch: ClipBatch) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", f"file://{folder / 'store'}", world_size=2, rank=rank)
-    stage = _stage("gru", objective_of("vicreg"))
-    net = DistributedDataParallel(stage)  # nothing is shared once it is gone
-    loss = net(part_of(batch, rank))
-    torch.autograd.backward(loss)
+    with one_of_two(rank, folder):
+        stage = _stage("gru", objective_of("vicreg"))
+        loss = shared_gradients(stage, lambda net: net(part_of(batch, rank)))
     grads = {name: parameter.grad for name, parameter in stage.named_parameters()}
-    torch.save({"loss": loss.detach(), "grads": grads}, folder / f"{rank}.pt")
-    dist.destroy_process_group()
+    torch.save({"loss": loss, "grads": grads}, folder / f"{rank}.pt")
 
 
 @pytest.mark.slow
