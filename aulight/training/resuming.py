@@ -114,11 +114,22 @@ def load_encoder(encoder: Encoder, weights: dict[str, Tensor], source: Path) -> 
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Writes beside the checkpoint and renames.
+    """Writes beside the checkpoint and renames, and reads it where it is now.
 
-    Lightning's own way goes through the system's temporary folder, which is a copy, not a rename, where that is on
-    another file system.
+    Lightning's own way to write goes through the system's temporary folder, which is a copy, not a rename, where that
+    is on another file system; and of a run whose folder has been moved it forgets which checkpoint was the best.
     """
+
+    def load_checkpoint(self, path: Any, *arguments: Any, **options: Any) -> Plain:
+        """Reads it, with other checkpoints of the run that it tells of beside it."""
+        checkpoint: Plain = super().load_checkpoint(path, *arguments, **options)
+        here = Path(path).resolve().parent
+        for state in checkpoint.get("callbacks", {}).values():
+            if "dirpath" in state:
+                paths = {key: _beside(here, state[key]) for key in state if key.endswith("_path")}
+                bests = {_beside(here, best): score for best, score in state["best_k_models"].items()}
+                state |= paths | {"best_k_models": bests, "dirpath": str(here)}
+        return checkpoint
 
     def save_checkpoint(self, checkpoint: Plain, path: Any, storage_options: Any = None) -> None:
         """Writes it whole."""
@@ -131,6 +142,10 @@ class AtomicCheckpoints(TorchCheckpointIO):
                     file.write(bytes(1 << 20))  # the system's own
                     os.fsync(file.fileno())
                 raise AulightError(f"{path}: cannot be written ({one_line(error)})") from error
+
+
+def _beside(here: Path, path: str) -> str:
+    return str(here / Path(path).name) if path else path
 
 
 class Reseed(Callback):

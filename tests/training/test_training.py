@@ -245,6 +245,28 @@ def test_killed_and_started_again_it_ends_as_if_undisturbed(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("moment", ["mid_epoch", "before_test"])
+def test_killed_and_moved_it_ends_as_if_undisturbed(
+    moment: str,
+    start: Callable[..., subprocess.Popen[str]],
+    aulight: Command,
+    tiny_finetune: list[str],
+    pretrained: Path,
+    finetuned: Path,
+    tmp_path: Path,
+) -> None:
+    """The best checkpoint is that of before, whose score is remembered, in the folder that the run is in now."""
+    settings = [*tiny_finetune, f"pretrained={pretrained}", "name=run"]
+    process = start(moment, *settings, f"root={tmp_path / 'before'}", "loader.workers=1")
+    _kill(process, psutil.Process(process.pid).children(recursive=True))
+    (tmp_path / "before").rename(tmp_path / "now")
+    outcome = aulight(*settings, f"root={tmp_path / 'now'}")
+    assert (outcome.status, "dirpath" in outcome.err) == (0, False), outcome.err
+    assert not (tmp_path / "before").exists()
+    _assert_same_run(tmp_path / "now/run", finetuned)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["byol", "masked"])
 def test_a_teacher_goes_on_where_it_was(
     objective: str,
