@@ -77,6 +77,9 @@ NOT_RUN = {
     "datasets.md": {
         "make reproduce-disfa DISFA=<raw dataset> [UNLABELLED=<folder of videos>]": Reason.MAKE,
         "make reproduce-bp4d BP4D=<raw dataset> [UNLABELLED=<folder of videos>]": Reason.MAKE,
+        "aulight prepare data=disfa data.source=<raw> data.reader.drop_untracked=true": Reason.THEIRS,
+        "aulight prepare data=bp4d_plus data.source=<raw>": Reason.THEIRS,
+        "aulight prepare data=affwild2 data.source=<raw>": Reason.THEIRS,
     },
     "labelling.md": {'pip install "aulight[label]"': Reason.INSTALL},
     "own-data.md": {"source .venv/bin/activate": Reason.INSTALL, 'pip install "aulight[label]"': Reason.INSTALL},

@@ -39,7 +39,7 @@ class DatasetRecord(_Part):
 
     Attributes:
         name: What it is called.
-        fingerprint: Of its labels, subjects and videos.
+        fingerprint: Of what it says of itself and of its tables.
         videos: How many of them stage one saw.
         aus: Numbers of its AUs, of stage two.
         fps: Frames per second, of stage two.
