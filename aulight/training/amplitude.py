@@ -6,14 +6,13 @@ checkpoints, so that everything that reads them afterwards has one and the same 
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytorch_lightning as pl
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from aulight import protocol
@@ -23,6 +22,7 @@ from aulight.foreign.checkpoint import read_all
 from aulight.nets.stream import FrameStream
 from aulight.runs.record import AmplitudeRecord
 from aulight.scoring.amplitude import Amplitude, crossfit
+from aulight.training.ranks import of_all
 from aulight.training.regression import RegressionStage
 from aulight.training.resuming import AtomicCheckpoints
 
@@ -119,10 +119,7 @@ class Embedder(pl.LightningModule):
 
     def gather(self) -> None:
         """Adds what other processes have seen, each of which has other videos."""
-        if self.trainer.world_size > 1:
-            parts: list[Any] = [None] * self.trainer.world_size
-            dist.all_gather_object(parts, self.features)
-            self.features = {place: values for part in parts for place, values in part.items()}
+        self.features = {place: values for part in of_all(self.features) for place, values in part.items()}
 
 
 def _pooled(features: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from aulight.settings.model import NetworkSettings
 from aulight.training.concordance import concordance_regression
 from aulight.training.losses import gather_with_grad, masked_regression
 from aulight.training.optim import one_cycle
+from aulight.training.ranks import of_all
 
 
 class RegressionStage(pl.LightningModule):
@@ -191,10 +192,7 @@ class RegressionStage(pl.LightningModule):
 
     def gather_predictions(self) -> None:
         """Adds the predictions of the other processes, each of which has scored other videos."""
-        if self.trainer.world_size > 1:
-            parts: list[Any] = [None] * self.trainer.world_size
-            dist.all_gather_object(parts, self.predictions)
-            self.predictions = {video: values for part in parts for video, values in part.items()}
+        self.predictions = {video: values for part in of_all(self.predictions) for video, values in part.items()}
 
     def _start_scoring(self) -> None:
         self.metrics.reset()

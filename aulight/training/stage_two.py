@@ -1,6 +1,7 @@
 """Stage two: from a checkpoint (or from scratch) and a few labels to scored test subjects."""
 
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +32,7 @@ from aulight.training.amplitude import labelled_frames, recorded, set_amplitude
 from aulight.training.baseline import regress
 from aulight.training.boxed import boxed
 from aulight.training.progress import duration, report_skipped
+from aulight.training.ranks import of_all
 from aulight.training.regression import RegressionStage
 from aulight.training.resuming import StageOne, load_encoder, read_stage_one, step_of
 from aulight.training.tracking import Tracker
@@ -280,12 +282,13 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
     trainer.test(stage, module, ckpt_path=best.best_model_path, verbose=False, weights_only=True)
     stage.gather_predictions()
     predicted = last = stage.predictions
-    skipped = dict(module.skipped)  # not once more for the same videos
+    skipped = dict(sum(of_all(module.skipped), Counter()))  # not once more for the same videos
     if step_of(Path(best.best_model_path)) < steps:
         trainer.predict(stage, module, ckpt_path=run.last, return_predictions=False, weights_only=True)
         stage.gather_predictions()
         last = stage.predictions
-    report_skipped(skipped)
+    if run.is_first:
+        report_skipped(skipped)
     validation_icc = float(best.best_model_score)  # type: ignore[arg-type]  # set once it has run
     if validation_icc == -float("inf"):  # Lightning's word for one that was never defined: too few labels
         validation_icc = float("nan")
