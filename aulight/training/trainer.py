@@ -16,6 +16,7 @@ from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy, StrategyRegistry
+from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 from torch.nn.parallel import DistributedDataParallel
 
 from aulight.errors import AulightError, one_line
@@ -109,6 +110,22 @@ class OneFolder(Callback):
             )
 
 
+class TogetherToTheEnd(Callback):
+    """Ends the processes that this one has started when it fails, for which they would wait in vain.
+
+    Lightning does so on Ctrl-C alone. Those of ``torchrun`` and ``srun`` are ended by these.
+    """
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Ends them at once: what is wrong is said by this process."""
+        launcher = trainer.strategy.launcher
+        if isinstance(launcher, _SubprocessScriptLauncher):
+            started = launcher.procs.copy()
+            launcher.procs.clear()  # Lightning's thread that sees one of these end would kill this process as well
+            for process in started:
+                process.kill()
+
+
 class Layout(Callback):
     """How the backbone lies in memory, and whether it is compiled; neither changes what a checkpoint holds.
 
@@ -157,6 +174,7 @@ def make_trainer(
         ModelCheckpoint(run.checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False),
         Layout(settings.trainer.channels_last, settings.trainer.compile),
         OneFolder(run.folder, before),
+        TogetherToTheEnd(),
         OnePrecision(),
         SameBuffers(),
         Reseed(settings.seed),
