@@ -4,13 +4,20 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import psutil
 import pytest
+import torch
 import yaml
 
 from aulight.data.store import PreparedDataset
+from aulight.errors import AulightError
+from aulight.training.divergence import Divergence
 from tests.data.formats import spoil
 
 WAIT_S = 400
@@ -40,3 +47,43 @@ def test_a_video_that_the_second_skips_is_told_of_once(
     skipped = yaml.safe_load((tmp_path / "run/run.yaml").read_text())["skipped"]
     assert skipped == {said.partition(": ")[2]: times}
     assert str(data.file(row)) in said
+
+
+@pytest.mark.slow
+def test_the_second_ends_with_a_first_that_fails_alone(
+    aulight: Callable[..., Any], tiny_pretrain: list[str], tmp_path: Path
+) -> None:
+    """Which alone reads ``metrics.csv``, as it goes on with a run."""
+    command = [*tiny_pretrain, "probe=null", "keep_every_epochs=1", "trainer.precision=32"]
+    assert aulight(*command, "loader.batch_size=4", f"root={tmp_path}", "name=run").status == 0
+    run = tmp_path / "run"
+    shutil.copyfile(run / "checkpoints/step000002.ckpt", run / "checkpoints/last.ckpt")
+    (run / "run.yaml").write_text((run / "run.yaml").read_text().replace("outcome: done", "outcome: interrupted"))
+    (run / "metrics.csv").write_text("step\n1,2,3\n")
+    done = _run(tmp_path, *command)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()  # and nothing of one that has lost the other
+    assert line.startswith(f"aulight: {run}/metrics.csv: not as aulight writes it")
+    assert yaml.safe_load((run / "run.yaml").read_text())["outcome"].startswith(f"failed: {run}/metrics.csv")
+    commands = (process.info["cmdline"] or () for process in psutil.process_iter(["cmdline"]))
+    assert not [command for command in commands if f"root={tmp_path}" in command]
+
+
+@pytest.mark.parametrize("bad", [False, True])
+def test_all_end_at_the_step_in_which_one_comes_to_nothing(bad: bool) -> None:
+    """This one's loss is finite; the strategy stands for another one's."""
+    asked = list[tuple[bool, bool]]()
+
+    def decide(own: bool, **how: bool) -> bool:
+        asked.append((own, how["all"]))
+        return own or bad
+
+    strategy = SimpleNamespace(reduce_boolean_decision=decide)
+    trainer: Any = SimpleNamespace(precision="32", global_step=7, strategy=strategy)
+    look = Divergence()
+    if bad:
+        with pytest.raises(AulightError, match="by step 7: the loss of another process is not a finite number"):
+            look.on_train_batch_end(trainer, torch.nn.Linear(1, 1), torch.ones(()), None, 0)  # type: ignore[arg-type]
+    else:
+        look.on_train_batch_end(trainer, torch.nn.Linear(1, 1), torch.ones(()), None, 0)  # type: ignore[arg-type]
+    assert asked == [(False, False)]
