@@ -176,7 +176,6 @@ def make_trainer(
         OneFolder(run.folder, before),
         TogetherToTheEnd(),
         OnePrecision(),
-        SameBuffers(),
         Reseed(settings.seed),
         Progress(settings.name, settings.progress_s),
     ]
@@ -189,7 +188,7 @@ def make_trainer(
             **arguments,
             max_epochs=settings.epochs,
             logger=[RunLogger(run.folder, before), *([] if tracker is None else [tracker])],
-            callbacks=[Divergence(), *callbacks, *ours],
+            callbacks=[Divergence(), SameBuffers(), *callbacks, *ours],  # a probe sees what is kept
             default_root_dir=run.folder,
             plugins=[AtomicCheckpoints()],
             use_distributed_sampler=False,  # the samplers here know their rank
