@@ -18,3 +18,16 @@ def of_all(value: Value) -> list[Value]:
     values: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(values, value)
     return values
+
+
+def to_first(value: Value) -> list[Value]:
+    """The same for the first process alone; none for the others.
+
+    Args:
+        value: As of :func:`of_all`.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return [value]
+    values: list[Any] = [None] * dist.get_world_size() if dist.get_rank() == 0 else []
+    dist.gather_object(value, values or None)
+    return values

@@ -10,15 +10,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import psutil
 import pytest
+import pytorch_lightning as pl
 import torch
 import yaml
 
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
+from aulight.runs.run import Run
 from aulight.training.divergence import Divergence
+from aulight.training.trainer import SameBuffers, make_trainer
 from tests.data.formats import spoil
+from tests.training.typed import finetune_settings
 
 WAIT_S = 400
 TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "loader.batch_size=4"]
@@ -50,6 +55,31 @@ def test_a_video_that_the_second_skips_is_told_of_once(
 
 
 @pytest.mark.slow
+def test_a_probe_whose_second_cannot_read_a_video_ends_both(
+    tiny_pretrain: list[str], smoke_data: Path, tmp_path: Path
+) -> None:
+    """Or, told to skip it, goes on."""
+    root = tmp_path / "copy"
+    shutil.copytree(smoke_data, root, copy_function=os.link)
+    data = PreparedDataset(root)
+    row = int(np.flatnonzero(data.videos["split"] == "validation")[1])
+    spoil(data, row)
+    command = [*tiny_pretrain, "data.synthetic=null", f"data.root={root}", "trainer.precision=32"]
+    done = _run(tmp_path, *command)
+    assert done.returncode == 2, done.stderr
+    assert {line.partition(": ")[0] for line in done.stderr.splitlines()} == {"aulight"}
+    assert all(str(data.file(row)) in line for line in done.stderr.splitlines())
+    run = tmp_path / "run"
+    assert yaml.safe_load((run / "run.yaml").read_text())["outcome"].startswith(f"failed: {data.file(row)}")
+    done = _run(tmp_path, *command, "data.on_error=skip")
+    assert done.returncode == 0, done.stderr
+    assert yaml.safe_load((run / "run.yaml").read_text())["skipped"] == {
+        done.stderr.strip().partition(": ")[2]: 3  # by the probe of every epoch
+    }
+    assert pd.read_csv(run / "metrics.csv")["probe/icc"].notna().sum() == 3
+
+
+@pytest.mark.slow
 def test_the_second_ends_with_a_first_that_fails_alone(
     aulight: Callable[..., Any], tiny_pretrain: list[str], tmp_path: Path
 ) -> None:
@@ -67,6 +97,15 @@ def test_the_second_ends_with_a_first_that_fails_alone(
     assert yaml.safe_load((run / "run.yaml").read_text())["outcome"].startswith(f"failed: {run}/metrics.csv")
     commands = (process.info["cmdline"] or () for process in psutil.process_iter(["cmdline"]))
     assert not [command for command in commands if f"root={tmp_path}" in command]
+
+
+def test_a_callback_at_the_end_of_an_epoch_sees_the_buffers_that_are_kept(tmp_path: Path) -> None:
+    """Lightning calls them in this order; the probe is one, and every process has its share of it."""
+    settings = finetune_settings("trainer.accelerator=cpu", "trainer.precision=32")
+    own = pl.Callback()
+    trainer: Any = make_trainer(Run(tmp_path, "finetune", {"name": "run"}), settings, [own])
+    (shared,) = (place for place, callback in enumerate(trainer.callbacks) if isinstance(callback, SameBuffers))
+    assert shared < trainer.callbacks.index(own)
 
 
 @pytest.mark.parametrize("bad", [False, True])
