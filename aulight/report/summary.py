@@ -6,6 +6,7 @@ import numpy as np
 
 from aulight.drawing.names import arm_rank, model_name
 from aulight.errors import AulightError
+from aulight.processes import Bar
 from aulight.report.collect import BOXED, Run
 from aulight.report.labels import Labels
 from aulight.report.pool import Cell, cells_of
@@ -95,13 +96,16 @@ def _comparisons(
 ) -> list[Comparison]:
     """Of each two arms with the same labels, and of each arm with all that have the most."""
     largest = max(records[key].label_fraction for key in cells)
-    order, found = list(cells), []
+    order, pairs = list(cells), []
     for i, key in enumerate(order):
-        pairs = [other for other in order[i + 1 :] if other[1] == key[1]]
+        pairs += [(key, other) for other in order[i + 1 :] if other[1] == key[1]]
         if records[key].label_fraction < largest:
-            pairs += [other for other in order if records[other].label_fraction == largest]
-        sides = [(records[other], cells[other]) for other in pairs]
-        found += [_compared((records[key], cells[key]), side, how) for side in sides]
+            pairs += [(key, other) for other in order if records[other].label_fraction == largest]
+    found = []
+    with Bar(len(pairs), "Comparing", "comparison", delay=2) as bar:
+        for key, other in pairs:
+            found.append(_compared((records[key], cells[key]), (records[other], cells[other]), how))
+            bar.update()
     return found
 
 
