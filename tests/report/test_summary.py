@@ -603,6 +603,26 @@ def test_warns_of_missing_folds_and_of_mixed_settings(tmp_path: Path, write_run:
     ]
 
 
+def test_warns_where_a_video_was_skipped(tmp_path: Path, write_run: WriteRun) -> None:
+    """By pooled runs as by compared ones; oracle: the labels of the two subjects, counted in the table."""
+    whole = frames(1, 0, 1.0)
+    gone = (whole["subject"] == "S1") & (whole["frame"] < 10) | (whole["subject"] == "S3") & (whole["frame"] >= 20)
+    labels = whole[[f"{au}_true" for au in AUS]].notna().sum(axis=1)
+    there, left = (int(labels[whole["subject"].isin(["S1", "S3"]) & which].sum()) for which in (True, ~gone))
+    write_run("whole", whole)
+    write_run("seed", whole[~gone], seed=1)
+    write_run("arm", whole[(whole["subject"] != "S2") & ~gone], arm="pretrained", label_fraction=1.0)
+    said = (
+        f"scored {left} of the {there} labels that others scored of the same 2 test subjects; was a video skipped that "
+        "could not be read?"
+    )
+    assert sorted(summarised(tmp_path).warnings) == [
+        f"made, from scratch, 2% labels, seed 1: {said}",
+        "made, with stage one, 100% labels, seed 0: 2 of 3 test subjects (only fold 1)",
+        f"made, with stage one, 100% labels, seed 0: {said}",
+    ]
+
+
 def test_says_where_stage_one_was(tmp_path: Path, write_run: WriteRun) -> None:
     own = {"dataset": "made", "own_frames": True, "subjects": 9, "unlabelled_subjects": 4}
     other = {"dataset": "videos of a lab", "own_frames": False, "subjects": 70, "unlabelled_subjects": 70}
