@@ -89,7 +89,7 @@ def _pooled(cell: Cell, level: float, predictor: str, arm: str) -> Pooled:
         steps=sorted({run.record.steps for run in cell.runs}),
         seeds=cell.seeds,
         test_subjects=int(cell.tested.any(0).sum()),
-        icc_seed_sd=float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else None,
+        icc_seed_sd=number(np.float64(np.std(per_seed, ddof=1))) if len(per_seed) > 1 else None,
         icc_per_seed=[number(value) for value in per_seed],
         per_au={au: _scores(sums[..., i : i + 1], level) for i, au in enumerate(first.aus)},
         undefined_aus=[au for i, au in enumerate(first.aus) if np.isnan(pooled[:, i]).any()],

@@ -255,6 +255,18 @@ def test_baselines_of_known_value(tmp_path: Path, write_run: WriteRun) -> None:
     assert zero.undefined_aus == mean.undefined_aus == []
 
 
+def test_seeds_whose_icc_is_undefined_have_no_deviation(tmp_path: Path, write_run: WriteRun) -> None:
+    for seed in (0, 1):
+        table = frames(1, seed, 1.0)
+        for au in ("AU01", "AU12", "AU25"):
+            table[f"{au}_true"] = pd.array([0] * len(table), dtype="Int8")
+        write_run(f"run{seed}", table, seed=seed)
+    summary = summarised(tmp_path)
+    (record,) = summary.records
+    assert (record.icc, record.icc_seed_sd, record.icc_per_seed) == (None, None, [None, None])
+    assert json.loads(summary.text())["records"][0]["icc_seed_sd"] is None
+
+
 def test_undefined_icc_is_none_named_and_left_out_of_the_mean(tmp_path: Path, write_run: WriteRun) -> None:
     table = frames(1, 0, 1.0)
     table["AU12_true"] = pd.array([0] * len(table), dtype="Int8")
