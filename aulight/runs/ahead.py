@@ -15,6 +15,9 @@ from aulight.settings.group import is_url
 from aulight.settings.model import DEFAULT
 from aulight.settings.training import TrainingSettings
 
+LAST = "last.ckpt"
+"""The checkpoint with which a run goes on, and that stage two loads."""
+
 
 class Looked:
     """What was looked at before: datasets and stages one, each once however many runs of a sweep build on it."""
@@ -96,6 +99,11 @@ def check_ahead(settings: TrainingSettings, looked: Looked | None = None) -> Non
         protocol.draw_labels(candidates, settings.label_seed, settings.label_fraction, settings.label_count)
 
 
+def meant_by(path: Path) -> Path:
+    """The checkpoint that a path means, be it there or not: the last one of a run directory, or else itself."""
+    return path / "checkpoints" / LAST if path.is_dir() else path
+
+
 def checkpoint_of(path: Path) -> Path:
     """The checkpoint that ``pretrained=`` means.
 
@@ -103,9 +111,23 @@ def checkpoint_of(path: Path) -> Path:
         path: The checkpoint, or a run directory that has ``checkpoints/last.ckpt``.
 
     Raises:
-        AulightError: When it is not there.
+        AulightError: When it is not there, or is the last one so far of a stage one that is not done.
     """
-    file = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
+    file = meant_by(path)
     if not file.is_file():
         raise AulightError(f"pretrained={path}: no checkpoint at {file}; give a stage-one run directory or .ckpt file")
+    if file.name == LAST and (outcome := _unfinished(file.parent.parent)) is not None:
+        raise AulightError(
+            f"pretrained={path}: stage one is not done there ({outcome}); the same `aulight pretrain` goes on with it; "
+            "a copy of the checkpoint under another name is taken as it is"
+        )
     return file
+
+
+def _unfinished(folder: Path) -> str | None:
+    """What became of a stage one that is not done; ``None`` where it is done, or does not say."""
+    try:
+        record = read_record(folder)
+    except AulightError:
+        return None
+    return None if not isinstance(record, PretrainRecord) or record.done else str(record.outcome)

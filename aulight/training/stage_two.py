@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pytorch_lightning.callbacks import ModelCheckpoint
+import pytorch_lightning as pl
 
 from aulight import protocol
 from aulight.data.contents import forgotten, shown
@@ -32,7 +32,7 @@ from aulight.training.baseline import regress
 from aulight.training.boxed import boxed
 from aulight.training.progress import duration, report_skipped
 from aulight.training.regression import RegressionStage
-from aulight.training.resuming import StageOne, load_encoder, read_stage_one, step_of
+from aulight.training.resuming import Best, StageOne, load_encoder, read_stage_one, step_of
 from aulight.training.tracking import Tracker
 from aulight.training.trainer import fit, make_trainer, prepare_process
 
@@ -256,15 +256,9 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
         on_error=settings.data.on_error,
         decord=settings.loader.reader == "decord",
     )
-    best = ModelCheckpoint(
-        run.checkpoints,
-        "best",
-        monitor="val/icc",
-        mode="max",
-        save_on_train_epoch_end=False,
-        enable_version_counter=False,
-    )
+    best = Best(run.checkpoints)
     trainer = make_trainer(run, settings, [best], tracker)
+    _refuse_without_validation(trainer)
     fit(trainer, stage, module, run, settings)
     steps = int(trainer.global_step)
     amplitude = None
@@ -286,9 +280,9 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
         stage.gather_predictions()
         last = stage.predictions
     report_skipped(skipped)
-    validation_icc = float(best.best_model_score)  # type: ignore[arg-type]  # set once it has run
-    if validation_icc == -float("inf"):  # Lightning's word for one that was never defined: too few labels
-        validation_icc = float("nan")
+    validation_icc = float("nan") if best.score is None else best.score
+    if best.score is None:
+        run.say("labels of validation subjects do not vary: they cannot choose a checkpoint, and the last one is taken")
     chosen = _best_validation(run.folder / "metrics.csv")
     about: dict[str, object] = {"skipped": skipped}
     if amplitude is not None:  # not the network as it was while it was trained
@@ -298,12 +292,25 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
     return Fitted(predicted, last, validated, validation_icc, chosen, steps, about)
 
 
+def _refuse_without_validation(trainer: pl.Trainer) -> None:
+    """Raises where settings that go to Lightning as they are leave no validation that could choose a checkpoint."""
+    every, epochs = trainer.check_val_every_n_epoch, trainer.max_epochs
+    if trainer.limit_val_batches == 0:
+        raise AulightError("trainer.limit_val_batches=0: a validation is needed, which chooses the checkpoint")
+    if every is not None and epochs is not None and every > epochs:
+        raise AulightError(
+            f"trainer.check_val_every_n_epoch={every}: training has {epochs} epochs (steps / steps_per_epoch), and a "
+            "validation is needed, which chooses the checkpoint"
+        )
+
+
 def _best_validation(file: Path) -> dict[str, float]:
     """The scores in ``metrics.csv`` of the epoch whose weights were kept, be it from before a resume."""
     table = pd.read_csv(io.StringIO(read_text(file)))
     table = table[[name for name in table if str(name).startswith("val/")]].astype(float)
     scored = table.dropna(subset="val/mae")
-    best = int(scored["val/icc"].fillna(-np.inf).to_numpy().argmax()) if len(scored) else -1
+    known = scored["val/icc"].notna().any()
+    best = int(scored["val/icc"].fillna(-np.inf).to_numpy().argmax()) if known else -1  # else the last one was kept
     return {str(name): float(value) for name, value in (scored if len(scored) else table).iloc[best].items()}
 
 

@@ -10,12 +10,14 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy, StrategyRegistry
+from pytorch_lightning.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 from torch.nn.parallel import DistributedDataParallel
 
 from aulight.errors import AulightError, one_line
@@ -173,7 +175,7 @@ def make_trainer(
             logger=[RunLogger(run.folder, before), *([] if tracker is None else [tracker])],
             callbacks=[Divergence(), *callbacks, *ours],
             default_root_dir=run.folder,
-            plugins=[AtomicCheckpoints()],
+            plugins=[AtomicCheckpoints(), *_slurm()],
             use_distributed_sampler=False,  # the samplers here know their rank
             num_sanity_val_steps=0,
             enable_progress_bar=False,
@@ -182,6 +184,10 @@ def make_trainer(
         _check_processes(made)
     except (RuntimeError, TypeError, ValueError, MisconfigurationException) as error:
         raise AulightError(f"trainer: {one_line(error)}") from error
+    if isinstance(made.strategy.launcher, _MultiProcessingLauncher):
+        raise AulightError(
+            f"trainer.strategy={settings.trainer.strategy}: starts processes that give nothing back; ddp is needed"
+        )
     if isinstance(made.accelerator, CPUAccelerator) and str(arguments["precision"]).startswith("16"):
         raise AulightError("trainer.precision=16-mixed: a CPU does not compute in float16; use bf16-mixed or 32")
     if made.world_size > 1 and settings.encoder.norm == "batch" and not arguments["sync_batchnorm"]:
@@ -190,6 +196,16 @@ def make_trainer(
             "them); model.norm=group needs none"
         )
     return made
+
+
+def _slurm() -> list[SLURMEnvironment]:
+    """Slurm's processes, where there are any, without Lightning's own requeueing.
+
+    It would write a checkpoint in the middle of an epoch, whose rest would begin with other clips.
+    """
+    if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
+        return []
+    return [SLURMEnvironment(auto_requeue=False)]
 
 
 def _check_processes(trainer: pl.Trainer) -> None:
