@@ -19,6 +19,11 @@ def printable(text: object) -> str:
     return _UNPRINTED.sub(lambda sign: sign[0].encode("unicode_escape").decode(), str(text))
 
 
+def encodable(text: object) -> str:
+    """A text that UTF-8 has: names of files may hold bytes that are none, which become their numbers."""
+    return str(text).encode(errors="backslashreplace").decode()
+
+
 def say(text: object, error: bool = False) -> None:
     """Prints one line, whatever is in the names of files that it tells of.
 

@@ -15,11 +15,9 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import yaml
+from typing import TYPE_CHECKING
 
 from aulight.errors import AulightError
 
@@ -384,12 +382,6 @@ def sha256(path: Path) -> str:
     """Hex SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_yaml(content: Mapping[str, Any], path: Path) -> None:
-    """Writes plain values as YAML, in ASCII, keys in their order."""
-    with whole(path) as temporary:
-        temporary.write_text(yaml.safe_dump(dict(content), sort_keys=False))
 
 
 def write_table(table: "pd.DataFrame", path: Path) -> None:

@@ -29,8 +29,8 @@ from aulight.files import (
     whole,
     whole_folder,
     write_table,
-    write_yaml,
 )
+from aulight.foreign.yaml import write_yaml
 
 LONGEST = "é" * 125 + ".csv"  # 254 bytes, of the 255 that a name may have
 

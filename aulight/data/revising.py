@@ -28,7 +28,8 @@ from aulight.data.store import PreparedDataset
 from aulight.data.tables import next_table
 from aulight.data.writer import FILE, Describer, files_of, notes_of, write_arrow, write_runs
 from aulight.errors import AulightError
-from aulight.files import ROOM, flush, remove_leftovers, write_table, write_yaml
+from aulight.files import ROOM, flush, remove_leftovers, write_table
+from aulight.foreign.yaml import write_yaml
 
 _NO_LABELS = pd.DataFrame({"video_id": pd.Series(dtype="string"), "frame": pd.Series(dtype="int64")})
 

@@ -23,7 +23,8 @@ from aulight.data.row_groups import GroupWriter
 from aulight.data.store import BLENDSHAPE
 from aulight.errors import AulightError
 from aulight.facs import column
-from aulight.files import flush, remove_leftovers, rename_flushed, whole, write_table, write_yaml
+from aulight.files import flush, remove_leftovers, rename_flushed, whole, write_table
+from aulight.foreign.yaml import write_yaml
 
 FILE = DIGESTS[-1]
 """The column of ``videos.parquet`` with the digest of each video's file, as it was before it was packed."""

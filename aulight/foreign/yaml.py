@@ -1,12 +1,16 @@
-"""YAML that anybody may have written: small files of plain values grow into gigabytes if their aliases are followed."""
+"""YAML that anybody may have written: small files of plain values grow into gigabytes if their aliases are followed.
 
-from collections.abc import Iterable
+What is written here can be read here, or there is no file.
+"""
+
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from aulight.errors import AulightError, one_line, shown
+from aulight.errors import AulightError, encodable, one_line, shown
+from aulight.files import whole
 from aulight.foreign.whole_file import read_bytes
 
 MOST_BYTES = 16 * 2**20
@@ -44,11 +48,46 @@ def read_yaml(path: Path) -> Any:
     """
     data = read_bytes(path, MOST_BYTES)
     try:
-        text = data.decode("utf-8-sig")
-        _check(yaml.parse(text, _LOADER))
-        return yaml.load(text, _LOADER)
+        return _values(data)
     except _ERRORS as error:
         raise AulightError(_not_readable(path, error)) from error
+
+
+def _values(data: bytes) -> Any:
+    text = data.decode("utf-8-sig")
+    _check(yaml.parse(text, _LOADER))
+    return yaml.load(text, _LOADER)
+
+
+def write_yaml(content: Mapping[str, Any], path: Path) -> None:
+    """Writes plain values as YAML, in ASCII, keys in their order; what is no UTF-8 in texts becomes its numbers.
+
+    Raises:
+        AulightError: When it could not be read again, as :func:`read_yaml` has it; what was there stays.
+    """
+    with whole(path) as temporary:
+        temporary.write_text(yaml.safe_dump(_encodable(dict(content)), sort_keys=False))
+        try:
+            _values(read_bytes(temporary, MOST_BYTES))
+        except _ERRORS as error:
+            raise AulightError(_not_readable(path, error)) from error
+
+
+def _encodable(value: Any) -> Any:
+    """The same with texts that UTF-8 has, which is all that libyaml reads; what is there twice stays one."""
+    made: dict[int, Any] = {}
+
+    def of(value: Any) -> Any:
+        if isinstance(value, str):
+            return value if value.isascii() else encodable(value)
+        if not (isinstance(value, dict | list | tuple) and value):
+            return value
+        if id(value) not in made:
+            items = {of(key): of(item) for key, item in value.items()} if isinstance(value, dict) else [*map(of, value)]
+            made[id(value)] = items
+        return made[id(value)]
+
+    return of(value)
 
 
 def refuse_too_much(path: Path) -> None:

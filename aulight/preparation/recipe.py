@@ -11,7 +11,7 @@ from aulight.data.description import DESCRIPTION, read_description, read_plain
 from aulight.data.video.write import GOP
 from aulight.data.writer import partial_folder
 from aulight.errors import AulightError, one_line
-from aulight.files import write_yaml
+from aulight.foreign.yaml import write_yaml
 
 SETTINGS = "settings.yaml"
 """Beside a dataset that is not whole yet: the record of its recipe."""

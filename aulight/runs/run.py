@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aulight.data.opening import open_dataset
 from aulight.errors import AulightError, reason, say
-from aulight.files import alone, remove_leftovers, sha256, write_table, write_yaml
+from aulight.files import alone, remove_leftovers, sha256, write_table
+from aulight.foreign.yaml import write_yaml
 from aulight.runs.ahead import meant_by
 from aulight.runs.compared import differences
 from aulight.runs.former import AUGMENTED, WEIGHED, formerly_augmented, formerly_weighed

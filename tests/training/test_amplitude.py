@@ -17,7 +17,8 @@ from torch import nn
 
 from aulight import protocol
 from aulight.data.store import PreparedDataset
-from aulight.files import write_table, write_yaml
+from aulight.files import write_table
+from aulight.foreign.yaml import write_yaml
 from aulight.nets.heads import IntensityRegressor
 from aulight.prediction.of_run import of_run
 from aulight.scoring.agreement import mean

@@ -15,7 +15,8 @@ from aulight import protocol
 from aulight.cli.commands.finetune import finetune
 from aulight.data.batches import WholeVideos
 from aulight.data.store import PreparedDataset
-from aulight.files import write_table, write_yaml
+from aulight.files import write_table
+from aulight.foreign.yaml import write_yaml
 from aulight.nets.stream import FrameStream
 from aulight.runs.composed import composed, register_resolvers, settings_from
 from aulight.runs.record import read_record
