@@ -8,8 +8,8 @@ INTERRUPTED = 130
 """Exit status of a command that Ctrl-C ended: the shell's own."""
 
 
-_UNPRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""What moves a terminal's cursor, ends a line or turns its direction; names of files may hold any of it."""
+_UNPRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What moves a terminal's cursor, ends a line, turns its direction or is no UTF-8; names of files may have it."""
 
 _FROM_LOADER = "Traceback (most recent call last)"
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
-from aulight.errors import AulightError, encodable, one_line, shown
+from aulight.errors import AulightError, one_line, shown
 from aulight.files import whole
+from aulight.foreign.json import encodable_values
 from aulight.foreign.whole_file import read_bytes
 
 MOST_BYTES = 16 * 2**20
@@ -66,28 +67,11 @@ def write_yaml(content: Mapping[str, Any], path: Path) -> None:
         AulightError: When it could not be read again, as :func:`read_yaml` has it; what was there stays.
     """
     with whole(path) as temporary:
-        temporary.write_text(yaml.safe_dump(_encodable(dict(content)), sort_keys=False))
+        temporary.write_text(yaml.safe_dump(encodable_values(dict(content)), sort_keys=False))
         try:
             _values(read_bytes(temporary, MOST_BYTES))
         except _ERRORS as error:
             raise AulightError(_not_readable(path, error)) from error
-
-
-def _encodable(value: Any) -> Any:
-    """The same with texts that UTF-8 has, which is all that libyaml reads; what is there twice stays one."""
-    made: dict[int, Any] = {}
-
-    def of(value: Any) -> Any:
-        if isinstance(value, str):
-            return value if value.isascii() else encodable(value)
-        if not (isinstance(value, dict | list | tuple) and value):
-            return value
-        if id(value) not in made:
-            items = {of(key): of(item) for key, item in value.items()} if isinstance(value, dict) else [*map(of, value)]
-            made[id(value)] = items
-        return made[id(value)]
-
-    return of(value)
 
 
 def refuse_too_much(path: Path) -> None:

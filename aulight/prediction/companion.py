@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from aulight.data.own import refuse_foreign
 from aulight.errors import AulightError, VideoError
 from aulight.files import publish, remove_former, remove_leftovers, sha256, whole
-from aulight.foreign.json import read_json
+from aulight.foreign.json import encodable_values, read_json
 from aulight.prediction.after.records import ELAN, EVENTS, FACES, After
 from aulight.prediction.videos import OVERLAY, Source, Video
 from aulight.prediction.writing import PARTIAL
@@ -241,6 +241,7 @@ def put(made: Path, output: Path, name: str, record: Companion) -> None:
 
 
 def _write(record: Companion, path: Path) -> None:
-    text = json.dumps(record.model_dump(mode="json", exclude_unset=True), indent=1, ensure_ascii=False)
+    plain = encodable_values(record.model_dump(mode="json", exclude_unset=True))
+    text = json.dumps(plain, indent=1, ensure_ascii=False)
     with whole(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aulight.errors import AulightError, say, shorten
+from aulight.errors import AulightError, encodable, say, shorten
 from aulight.files import remove_leftovers
 from aulight.prediction.after.folder import clash, resolved
 from aulight.prediction.after.overview import PAGE, make_room_for_overview, write_overview
@@ -127,7 +127,11 @@ def _page(settings: PredictSettings, output: Path, results: Mapping[Video, Found
     if not settings.summary:
         return None
     nothing = {video: found for video, found in results.items() if found.problem and not found.tally.frames}
-    failed = {video.name: Failed(str(video.path), str(of.problem)) for video, of in nothing.items() if not of.taken}
+    failed = {
+        video.name: Failed(encodable(video.path), encodable(of.problem))
+        for video, of in nothing.items()
+        if not of.taken
+    }
     write_overview(output, failed, settings.thumbnails)
     return output / PAGE
 

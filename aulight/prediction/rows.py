@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from aulight.data.faces.crop import AlignedFrame
 from aulight.data.video.types import RawFrame
+from aulight.errors import encodable
 from aulight.foreign.tables import KEYS
 from aulight.prediction.columns import Columns
 from aulight.scoring.conformal import Intervals
@@ -168,7 +169,7 @@ class Table:
             if (ends := self.around(values)) is not None:
                 numbers += np.stack(ends, 1).ravel().tolist()
             keys = (
-                *([scored.frame.name] if self._files else []),
+                *([encodable(scored.frame.name)] if self._files else []),
                 self._count if place is None else place + 1,
                 person,
                 scored.frame.time_s,

@@ -14,7 +14,7 @@ from aulight.data.video.digest import digest, stamp
 from aulight.data.video.images import is_file, is_folder, no_file
 from aulight.data.video.part import Part
 from aulight.data.video.raw import raw_info
-from aulight.errors import AulightError, VideoError, shorten
+from aulight.errors import AulightError, VideoError, encodable, shorten
 
 OVERLAY = ".overlay.mp4"
 """What the names of videos with bars end with; in a folder of videos to score they are passed over."""
@@ -95,8 +95,7 @@ def find_videos(given: Path, output: Path | None) -> Listing:
 
 def fitting(name: str) -> str:
     """A name as text, and short enough for the longest ending; one that is cut has a mark of its own."""
-    name = name.encode(errors="backslashreplace").decode()  # bytes that are no UTF-8
-    *folders, last = name.split("/")
+    *folders, last = encodable(name).split("/")
     if len(last.encode()) > LONGEST:
         mark = hashlib.sha256(last.encode()).hexdigest()[:8]
         last = f"{last.encode()[: LONGEST - 9].decode(errors='ignore')}~{mark}"
@@ -150,7 +149,7 @@ class Source(BaseModel):
 
 
 def _text(path: Path) -> str:
-    return str(path.resolve()).encode(errors="backslashreplace").decode()
+    return encodable(path.resolve())
 
 
 def about(path: Path, whole: bool = False) -> Source:

@@ -146,3 +146,31 @@ def test_a_single_input_that_is_no_file(aulight: Command, tmp_path: Path, name: 
     assert (outcome.status, len(outcome.err.splitlines())) == (2, 1)
     assert str(tmp_path / name) in outcome.err
     assert not (tmp_path / "out").exists()
+
+
+def test_names_that_are_no_utf8_are_told_by_their_numbers(aulight: Command, face: Frames, tmp_path: Path) -> None:
+    """A film that is cut short, one that is none, a film of pictures, and photos; given twice, as they were scored."""
+    given, out, name, shown = tmp_path / "in", tmp_path / "out", os.fsdecode(b"caf\xe9"), "caf\\udce9"
+    film, album = given / f"film {name}", given / f"album {name}"
+    for folder in (film, album):
+        folder.mkdir(parents=True)
+    for number in range(3):
+        Image.fromarray(face).save(film / f"{number}.png")
+    for number, picture in enumerate((face, face[::-1, ::-1], face.swapaxes(0, 1)[:200])):
+        Image.fromarray(np.ascontiguousarray(picture)).save(album / f"{name}{'abc'[number]}.png")
+    whole = late(tmp_path / "clip.mkv", [face] * 30).read_bytes()
+    (given / f"cut {name}.mkv").write_bytes(whole[: len(whole) * 2 // 3])
+    (given / f"none {name}.mp4").write_bytes(b"no film")
+    for times in range(2):
+        outcome = aulight("predict", "model=table", f"input={given}", f"output={out}", "workers=1", "summary=true")
+        assert outcome.status == 1, outcome.err
+        assert "Traceback" not in outcome.err
+        assert f"none {shown}.mp4: not a readable video" in outcome.err
+        assert f"cut {shown}.mkv: " in outcome.err
+        assert f"film {shown}: pictures taken for a film of 3 frames" in outcome.out
+        assert (out / "index.html").is_file(), times
+    summary = pd.read_csv(out / "summary.csv").set_index("video")
+    assert shown in summary.loc[f"none {shown}", "problem"]
+    table = pd.read_csv(out / f"album {shown}.csv")
+    assert table["file"].tolist() == [f"{shown}{letter}.png" for letter in "abc"]
+    assert shown in json.loads((out / f"film {shown}.json").read_text())["notes"][0]
