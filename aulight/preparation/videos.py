@@ -1,6 +1,6 @@
 """Raw videos to prepared ones, each in a worker process."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from aulight.errors import AulightError, VideoError
 from aulight.files import whole, write_table
 from aulight.foreign.parquet import checked
 from aulight.preparation.recipe import Recipe
-from aulight.processes import Bar, Item, ahead, cpus
+from aulight.processes import Bar, ahead, cpus
 from aulight.workers.hiring import Workers
 from aulight.workers.pump import pump
 
@@ -177,26 +177,29 @@ class VideoMaker:
             Why it cannot be used, or ``None``.
         """
         place, seen, pictures = video_of(self._folder, video.video_id), list[AlignedFrame](), Pictures()
-        try:
-            source = source_columns(video.path)
-            fps = raw_info(video.path, video.fps).fps
-            # checked before it has its name: a worker that was taken for hung may have made the same file meanwhile
-            with whole(place) as path, ExitStack() as stack:
 
-                def aside(items: Iterator[Item], most: int) -> Iterator[Item]:
-                    return stack.enter_context(closing(ahead(items, most))) if self._side_by_side else items
+        def aligned() -> Generator[AlignedFrame, None, None]:
+            with ExitStack() as stack:  # of its own: it may be closed in another thread
 
                 def film() -> Iterator[RawFrame]:
                     nonlocal pictures
                     pictures = Pictures()  # of the last reading
-                    return aside(raw_frames(video.path, video.fps, stored=pictures.add), 4)
+                    frames = raw_frames(video.path, video.fps, stored=pictures.add)
+                    return stack.enter_context(closing(ahead(frames, 4))) if self._side_by_side else frames
 
                 aligner = stack.enter_context(self._aligner())
                 if aligner is None:
-                    aligned = _counted(squares(film(), self._recipe.crop_size), report)
+                    yield from _counted(squares(film(), self._recipe.crop_size), report)
                 else:
-                    aligned = (there[0] for _, there in aligner.follow(film, report))
-                count = write_video(path, _crops(aside(aligned, 8), seen), fps, made=CROPS, gop=self._recipe.gop)
+                    yield from (there[0] for _, there in aligner.follow(film, report))
+
+        try:
+            source = source_columns(video.path)
+            fps = raw_info(video.path, video.fps).fps
+            # checked before it has its name: a worker that was taken for hung may have made the same file meanwhile
+            all_faces = ahead(aligned(), 8) if self._side_by_side else aligned()
+            with whole(place) as path, closing(all_faces) as faces:
+                count = write_video(path, _crops(faces, seen), fps, made=CROPS, gop=self._recipe.gop)
                 written = sum(len(piece) for piece in stream_frames(path, frames=count))
                 if written != count:
                     raise VideoError(f"{video.path}: {count} frames were written and {written} can be read back")
