@@ -15,7 +15,8 @@ import skimage.data
 from PIL import Image
 
 from aulight.data.video.raw import raw_frames
-from aulight.data.video.write import write_video
+from aulight.data.video.write import LONGEST_SIDE, write_video
+from aulight.drawing.annotate import annotate
 from tests.data.video.films import added, encoded, late, mux
 
 Command = Callable[..., Any]
@@ -174,3 +175,19 @@ def test_names_that_are_no_utf8_are_told_by_their_numbers(aulight: Command, face
     table = pd.read_csv(out / f"album {shown}.csv")
     assert table["file"].tolist() == [f"{shown}{letter}.png" for letter in "abc"]
     assert shown in json.loads((out / f"film {shown}.json").read_text())["notes"][0]
+
+
+@pytest.mark.parametrize(("width", "height"), [(1001, 3), (17_000, 200)])
+def test_bars_beside_pictures_longer_than_a_video_may_be(
+    aulight: Command, face: Frames, tmp_path: Path, width: int, height: int
+) -> None:
+    """Panoramas of phones, and the rest of a picture; the oracle is the shape that is drawn, but for an even size."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    picture[:, : width // 2] = 200
+    Image.fromarray(picture).save(tmp_path / "wide.png")
+    outcome = aulight("predict", "model=table", f"input={tmp_path}/wide.png", f"output={tmp_path}/out", "overlay=true")
+    assert outcome.status == 0, outcome.err
+    (shown,) = raw_frames(tmp_path / "out" / "wide.overlay.mp4")
+    drawn = annotate(picture, [f"AU{au:02}" for au in range(12)], [], "")
+    assert drawn.shape[1] > shown.image.shape[1] == LONGEST_SIDE
+    assert shown.image.shape[0] == pytest.approx(drawn.shape[0] * LONGEST_SIDE / drawn.shape[1], rel=0.3)
