@@ -1,7 +1,9 @@
 """Whom to follow: who was seen beside whom, by hand; and films of one real face with cuts, zooms, cards and others."""
 
+import resource
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,6 +16,7 @@ from aulight.data.faces.following import Company, Known, about_following, follow
 from aulight.data.faces.pose import no_blendshapes
 from aulight.data.faces.sightings import Sighted, Sighting, Sightings
 from aulight.data.video.types import Frames, RawFrame
+from aulight.files import told_of
 from tests.data.faces.astronaut import SIZE, as_film, couple, painted, placed
 
 Stretch = tuple[int, tuple[int, ...]]
@@ -241,6 +244,28 @@ def test_what_was_seen_is_kept_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Non
                     np.testing.assert_array_equal(face.pose, other.pose)
                     np.testing.assert_array_equal(face.blendshapes, other.blendshapes)
                     assert face.inside == other.inside
+
+
+@pytest.mark.parametrize("count", [3, 300])
+def test_a_full_disk_for_what_was_seen_is_named(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is added, and when it is read; what is written for may lie on another disk."""
+    monkeypatch.setattr("aulight.data.faces.sightings.IN_MEMORY", 100)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def keep() -> None:
+        with told_of(Path("/out/a.csv")), Sightings() as kept:
+            try:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
+                for _ in range(count):
+                    kept.add({0: Sighting(np.zeros(4), no_blendshapes(), 1.0)})
+                list(kept)
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    with pytest.raises(OSError, match="File too large") as noted:
+        keep()
+    assert noted.value.filename == str(tmp_path)
 
 
 # ---- everybody: who is known again --------------------------------------------------------------------------------
