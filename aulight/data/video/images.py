@@ -20,6 +20,9 @@ from aulight.foreign.zip import UNREADABLE, read_member
 MOST_BYTES = 2**28
 """Of the file of a picture: more than one of :data:`aulight.data.video.types.MOST_PIXELS` has, be it hardly packed."""
 
+LARGEST_NUMBER = 2**63 - 1
+"""Of a picture, by its name: tables hold no larger ones."""
+
 NO_BYTES = (*UNREADABLE, AulightError)
 """What :func:`picture_bytes` raises."""
 
@@ -95,11 +98,19 @@ def _numbered(path: Path, images: list[Path]) -> list[tuple[int, str]]:
     parts = [re.fullmatch(r"(.*?)([0-9]+)", image.stem, re.DOTALL) for image in images]
     if len({part and part[1] for part in parts}) > 1 or parts[0] is None:
         return [(number, str(image)) for number, image in enumerate(images)]
+    if any(is_beyond(image) for image in images):
+        return [(number, str(image)) for number, image in enumerate(images)]
     numbered = sorted((int(part[2]), image) for part, image in zip(parts, images, strict=True) if part)
     for (number, image), (next_number, other) in itertools.pairwise(numbered):
         if number == next_number:
             raise VideoError(f"{path}: {image.name} and {other.name} are both frame {number}; rename one")
     return [(number, str(image)) for number, image in numbered]
+
+
+def is_beyond(image: Path) -> bool:
+    """Whether an image has a number beyond :data:`LARGEST_NUMBER`, so that those of its folder only say the order."""
+    digits = image.stem[len(image.stem.rstrip("0123456789")) :].lstrip("0")
+    return len(digits) > len(str(LARGEST_NUMBER)) or int(digits or 0) > LARGEST_NUMBER
 
 
 def _natural(image: Path) -> list[tuple[int, str]]:

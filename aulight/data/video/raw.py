@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from aulight.data.segments import mean_step
-from aulight.data.video.images import image_frames, image_rate, images_of
+from aulight.data.video.images import image_frames, image_rate, images_of, is_beyond
 from aulight.data.video.opened import Film, measured, opened
 from aulight.data.video.part import EARLY_S, Part
 from aulight.data.video.pictures import decoded, is_picture
@@ -36,7 +36,10 @@ def raw_info(path: Path, fps: float | None = None, exact: bool = True) -> RawInf
     images = images_of(path)
     if images is not None:
         numbers = np.array([number for number, _ in images[1]])
-        return RawInfo(image_rate(path, fps) / mean_step(numbers), len(numbers))
+        beyond = next((name for _, name in images[1] if is_beyond(Path(name))), None)
+        order = "its images are taken in the order of their names, as frames 0, 1, 2"
+        note = None if beyond is None else f"{path}: {Path(beyond).name} has too large a number for a table; {order}"
+        return RawInfo(image_rate(path, fps) / mean_step(numbers), len(numbers), note)
     if is_picture(path):
         return RawInfo(fps or USUAL_FPS, 1)
     if (several := several_at(path, fps)) is not None:
@@ -53,8 +56,8 @@ def raw_frames(
     """All frames of a raw video or a folder of images, once, in order, one at a time in memory.
 
     A video is turned upright as its file says and keeps its timestamps. Images are numbered by their names:
-    ``0643.jpg``, ``643.png`` and ``frame_0643.jpg`` are frame 643. Names that are not all of one such kind are put in
-    natural order and numbered from 0. A single picture is a video of one frame;
+    ``0643.jpg``, ``643.png`` and ``frame_0643.jpg`` are frame 643. Names that are not all of one such kind, or have
+    numbers beyond all tables, are put in natural order and numbered from 0. A single picture is a video of one frame;
     an animated png or webp, and a tiff of several pages, one of as many.
 
     Args:
