@@ -1,6 +1,7 @@
 """Raw videos, each read once, to a prepared dataset of aligned faces."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -8,7 +9,7 @@ import pandas as pd
 
 from aulight.data.alignment import Alignment
 from aulight.data.description import DESCRIPTION, DatasetDescription, is_store
-from aulight.data.faces.model_file import model_file
+from aulight.data.faces.model_file import digest_of_another, model_file
 from aulight.data.revising import settle
 from aulight.data.sources import reading
 from aulight.data.sources.raw import RawDataset
@@ -54,6 +55,7 @@ def prepare_dataset(
     """
     if recipe.finding is not None:
         landmarker = model_file(landmarker)  # before hours of work, not after
+        recipe = replace(recipe, landmarker=digest_of_another(landmarker))
     raw = reading.read(recipe.format, recipe.folder, recipe.labels or (), recipe.subjects, apart, **recipe.reader)
     root.parent.mkdir(parents=True, exist_ok=True)
     with alone(root, f"{root}: another process is preparing it"):
