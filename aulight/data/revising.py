@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aulight.data import fingerprint
-from aulight.data.description import DESCRIPTION, FORMAT, DatasetDescription, read_description
+from aulight.data.description import DESCRIPTION, FORMAT, MOST, DatasetDescription, read_description
 from aulight.data.index import SCHEMA
 from aulight.data.packing import Loose, Packed, pack, remove_unused
 from aulight.data.places import SHARDS, Segments
@@ -192,7 +192,7 @@ def _commit(root: Path, meta: Mapping[str, Any]) -> None:
     """Makes the tables of a revision those of the dataset: with the one file that says so."""
     for path in root.glob(f".*.{meta['revision']}.parquet"):
         flush(path)
-    write_yaml(meta, root / DESCRIPTION)
+    write_yaml(meta, root / DESCRIPTION, MOST)
     settle(root)
 
 

@@ -16,7 +16,7 @@ from aulight.data.sources.raw import RawDataset
 from aulight.data.writer import StoreWriter, give_name, partial_folder
 from aulight.errors import AulightError
 from aulight.files import alone
-from aulight.preparation.changes import stamps
+from aulight.preparation.changes import remembered, stamps
 from aulight.preparation.describing import Made, describe
 from aulight.preparation.extending import clear, extend
 from aulight.preparation.recipe import Recipe
@@ -112,6 +112,7 @@ def _make(
                 path.unlink()
         made = (Made(video, pd.read_parquet(part_of(store.folder, video.video_id))) for video in used)
         summary = describe(store, made, raw, skipped, twins)
-        store.meta |= {"skipped": skipped, "skipped_stamps": stamps(raw, skipped)}
+        unread = remembered(skipped)
+        store.meta |= {"skipped": unread, "skipped_stamps": stamps(raw, unread)}
     clear(root)
     return summary
