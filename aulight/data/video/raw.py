@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from aulight.data.segments import mean_step
+from aulight.data.video.avi import listed_frames
 from aulight.data.video.images import image_frames, image_rate, images_of, is_beyond
 from aulight.data.video.opened import Film, measured, opened
 from aulight.data.video.part import EARLY_S, Part
@@ -238,6 +239,8 @@ def _decoded(film: Film) -> Iterator[tuple[Any, float | None]]:
         "matroska,webm": (container.duration or 0) / 1e6,
     }
     said_s = lengths_s.get(kind, 0.0)
+    if kind == "avi" and said_s - end_s > 0.5 and 0 < stream.frames <= listed_frames(film.path, stream.index):
+        said_s = end_s  # the index is there to its end, and the frames that are missing are empty
     # half a second: what is said of a length is not always exact
     if (cut or damage is None) and (packets < listed or said_s - end_s > 0.5):
         raise EOFError(max(listed, round(said_s * film.fps))) from damage
