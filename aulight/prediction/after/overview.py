@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aulight.data.own import refuse_foreign
-from aulight.errors import AulightError
+from aulight.errors import AulightError, VideoError
 from aulight.files import alone, publish, remove_leftovers, scratch, sha256, whole
 from aulight.foreign.json import read_json
 from aulight.prediction.after.page import page
@@ -107,10 +107,9 @@ def write_overview(output: Path, failed: Mapping[str, Failed], thumbnails: bool)
         make_room_for_overview(output)
         before = read_overview(output)
         videos = dict(companions(output))
-        old = {
-            name: Failed(*told) for name, told in (before.failed if before else {}).items() if Path(told[0]).exists()
-        }
-        known = {name: told for name, told in {**old, **failed}.items() if name not in videos}
+        old = {name: Failed(*told) for name, told in (before.failed if before else {}).items()}
+        known = {name: told for name, told in old.items() if _still_fails(told, videos.get(name))} | dict(failed)
+        videos = {name: video for name, video in videos.items() if name not in known}  # of what was there before
         with scratch(output) as made:
             summary_table(videos, known).to_csv(made / SUMMARY, index=False)
             cooccurrence_table(videos).to_csv(made / COOCCURRENCE, index=False)
@@ -125,6 +124,16 @@ def write_overview(output: Path, failed: Mapping[str, Failed], thumbnails: bool)
             _write(record.model_copy(update={"sha256": both}), output)
             publish(made, output, FILES)
             _write(record, output)
+
+
+def _still_fails(told: Failed, scored: Companion | None) -> bool:
+    """Whether a video of which nothing could be scored once is there, and has not been scored since as it is now."""
+    if not Path(told.path).exists():
+        return False
+    try:
+        return scored is None or not scored.source.is_unchanged(Path(told.path))
+    except VideoError:
+        return True
 
 
 def _write(record: Overview, output: Path) -> None:

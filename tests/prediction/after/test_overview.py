@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -18,7 +19,7 @@ from aulight.prediction.after.page import page
 from aulight.prediction.after.records import After, Asked, Moment, OfUnit, Person
 from aulight.prediction.after.summary import Failed
 from aulight.prediction.companion import Companion, ScoredBy, Wanted
-from aulight.prediction.videos import Source
+from aulight.prediction.videos import Source, about
 
 AUS = [f"AU{number:02d}" for number in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 24, 25, 26, 28, 45)]
 
@@ -130,12 +131,38 @@ def test_who_failed_is_told_until_it_is_scored(folder: Path) -> None:
     )
     (folder / "dora.mp4").touch()
     assert "dora: damaged" in (folder / "index.html").read_text()
-    assert "anna: no" not in (folder / "index.html").read_text()
+    assert "anna: no" in (folder / "index.html").read_text()
     write_overview(folder, {}, True)
+    assert "anna: no" not in (folder / "index.html").read_text(), "it is not there"
     assert "dora: damaged" in (folder / "index.html").read_text()
     (folder / "dora.mp4").unlink()
     write_overview(folder, {}, True)
     assert "dora" not in (folder / "index.html").read_text()
+
+
+def test_what_was_scored_before_does_not_stand_for_a_video_that_fails_now(folder: Path) -> None:
+    """Oracle: the stamps of the files, which the companion has or has not."""
+    clip, record = folder / "anna.mp4", companion("anna")
+
+    def scored() -> None:
+        (folder / "anna.json").write_text(record.model_copy(update={"source": about(clip)}).model_dump_json())
+
+    def row() -> Any:
+        table = pd.read_csv(folder / "summary.csv").set_index("video")
+        return table.loc["anna", ["frames", "AU12_mean", "problem"]].astype(object).fillna("").tolist()
+
+    clip.write_bytes(b"one patient")
+    scored()
+    write_overview(folder, {}, True)
+    assert row() == [250, 1.0, ""]
+    clip.write_bytes(b"half of another")
+    write_overview(folder, {"anna": Failed(str(clip), "cut off")}, True)
+    assert row() == [0, "", "cut off"]
+    write_overview(folder, {}, True)
+    assert row() == [0, "", "cut off"], "nothing has been scored since"
+    scored()
+    write_overview(folder, {}, True)
+    assert row() == [250, 1.0, ""]
 
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
