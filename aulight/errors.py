@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 INTERRUPTED = 130
 """Exit status of a command that Ctrl-C ended: the shell's own."""
@@ -47,6 +48,10 @@ class AulightError(Exception):
 
 class VideoError(AulightError):
     """A video file that cannot be read as expected; ``data.on_error=skip`` passes over it."""
+
+    def of(self, path: Path) -> str:
+        """The message, with the video in front where it does not name it: who raised it may not know."""
+        return str(self) if str(self).startswith(printable(str(path))) else f"{path}: {self}"
 
 
 class RunsFailed(AulightError):

@@ -35,6 +35,7 @@ from aulight.prediction.untrained import FROM_REST_OF_FILM, NOTE, notes
 from aulight.prediction.useless import for_all, for_film, for_photos
 from aulight.prediction.videos import OVERLAY, Source, Video, about
 from aulight.prediction.writing import PARTIAL, Rows, of_one_size
+from aulight.processes import Item
 from aulight.scoring.conformal import SUBJECTS
 from aulight.settings.predict import PART, PredictSettings
 from aulight.version import __version__
@@ -214,9 +215,10 @@ class Predictor:
                 photo = photos.frames(problems)
                 return (replace(one, image=turned(one.image, self.part.degrees)) for one in photo)
             if self.part.whole:
-                return _until_damaged(raw_frames(video.path, self._settings.fps, self.pipeline.square), problems)
-            some = part_frames(video.path, self._settings.fps, self.pipeline.square, self.part, info.fps)
-            return _until_damaged(some, problems)
+                some = raw_frames(video.path, self._settings.fps, self.pipeline.square)
+            else:
+                some = part_frames(video.path, self._settings.fps, self.pipeline.square, self.part, info.fps)
+            return _until_damaged(some, problems, video.path)
 
         odd = [] if info.note is None else [info.note]
         if photos is None and is_folder(video.path) and self._settings.pictures == "auto":
@@ -258,7 +260,8 @@ class Predictor:
         later = wanted.overlay and wanted.baseline == "person"  # a person's rest is known at the end
         pictures = (wanted.overlay and not later) or show is not None
         moments = Moments(self.pipeline.columns, apart) if self._shows_faces else None
-        with closing(self.pipeline.scored(film, clock, report, pictures, live, apart)) as stream:
+        with closing(self.pipeline.scored(film, clock, report, pictures, live, apart)) as frames:
+            stream = _until_damaged(frames, problems, video.path)
             first = next(stream, None)
             if first is None:
                 return Found(problem=_told(problems) or f"{video.path}: no frames came")
@@ -317,6 +320,7 @@ class Predictor:
                         if wanted.plot:
                             self._plot(scores, made / f"{stem}.png", video.name, apart, strongest)
                         clock.seconds["writing"] += time.perf_counter() - start
+                        problems += [] if live else source.change(video.path)
                         if problems:
                             for path in list(made.iterdir()):
                                 path.rename(f"{path}{PARTIAL}")
@@ -378,9 +382,9 @@ def _told(problems: list[str]) -> str | None:
     return "; ".join(different[:MOST_TOLD]) + more if different else None
 
 
-def _until_damaged(frames: Iterator[RawFrame], problems: list[str]) -> Iterator[RawFrame]:
+def _until_damaged(frames: Iterator[Item], problems: list[str], path: Path) -> Iterator[Item]:
     """Ends where a video is damaged, and notes why: frames before that which are under way are not lost."""
     try:
         yield from frames
     except VideoError as error:
-        problems.append(str(error))
+        problems.append(error.of(path))

@@ -142,6 +142,16 @@ class Source(BaseModel):
         # a folder's digest knows nothing of the pictures' names, which are in the table of photos
         return not is_folder(video) and self._is_copy(video)
 
+    def change(self, video: Path) -> list[str]:
+        """What is wrong where the video is not any more what it was when this was noted."""
+        try:
+            now = about(video)
+        except VideoError as error:
+            return [str(error)]
+        if (self.bytes, self.modified_ns) == (now.bytes, now.modified_ns):
+            return []
+        return [f"{video}: was changed while it was read; give the same command again"]
+
     def _is_copy(self, video: Path) -> bool:
         now = about(video)
         if self.bytes != now.bytes:

@@ -204,7 +204,7 @@ class VideoMaker:
                     raise VideoError(f"{video.path}: was changed while it was read; give the same command again")
                 noted = source | dict(zip(DIGESTS[1:], (pictures.digest(), digest(path)), strict=True))
         except VideoError as error:
-            return str(error)
+            return error.of(video.path)
         write_table(self._table(seen, fps).assign(**noted), part_of(self._folder, video.video_id))
         return None
 

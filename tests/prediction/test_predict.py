@@ -25,7 +25,7 @@ from aulight.data.faces.aligner import FaceAligner
 from aulight.data.store import PreparedDataset
 from aulight.data.video.raw import raw_frames
 from aulight.data.video.write import write_video
-from aulight.prediction import estimator, webcam
+from aulight.prediction import estimator, predictor, webcam
 from aulight.prediction.clock import Clock
 from aulight.prediction.companion import read_companion
 from aulight.prediction.loading import load
@@ -607,6 +607,31 @@ def test_mistakes(
         assert part in line
     assert "Traceback" not in outcome.err
     assert _files(tmp_path) == before
+
+
+def test_a_video_that_grows_while_it_is_read_ends_no_batch(
+    aulight: Command, real: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One that is still being recorded: its second reading has a frame more than the first."""
+    given, output, readings = tmp_path / "given", tmp_path / "out", list[str]()
+    given.mkdir()
+    for name in ("grows", "stays"):
+        shutil.copyfile(real / "first.mp4", given / f"{name}.mp4")
+
+    def reading(path: Path, *how: Any) -> Iterator[Any]:
+        frames = list(raw_frames(path, *how))
+        readings.append(path.stem)
+        yield from frames if path.stem == "stays" or readings.count("grows") == 2 else frames[:-1]
+
+    monkeypatch.setattr(predictor, "raw_frames", reading)
+    outcome = aulight("predict", "model=table", f"input={given}", f"output={output}", "workers=1")
+    assert outcome.status == 1
+    assert f"{given}/grows.mp4: the video has become longer while it was read" in outcome.err
+    assert len(pd.read_csv(output / "stays.csv")) == 24
+    assert len(pd.read_csv(output / "grows.csv.partial")) >= 15
+    summary = pd.read_csv(output / "summary.csv").set_index("video")["problem"]
+    assert "has become longer" in summary["grows"]
+    assert pd.isna(summary["stays"])
 
 
 # ---- a webcam ---------------------------------------------------------------------------------------------------
