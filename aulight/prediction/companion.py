@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aulight.data.own import refuse_foreign
 from aulight.errors import AulightError, VideoError
-from aulight.files import publish, remove_former, remove_leftovers, sha256, whole
+from aulight.files import publish, remove_former, sha256, whole
 from aulight.foreign.json import read_json
 from aulight.prediction.after.records import ELAN, EVENTS, FACES, After
 from aulight.prediction.videos import OVERLAY, Source, Video
@@ -178,7 +179,7 @@ def read_companion(output: Path, name: str) -> Companion | None:
 
 
 def make_room(output: Path, video: Video, endings: Sequence[str]) -> None:
-    """Removes what killed processes left, and refuses to go on where there are files of another video, or not of ours.
+    """Refuses to go on where there are files of another video, or not of ours; removes what a killed 0.1.0 left of it.
 
     Args:
         output: As of :func:`read_companion`.
@@ -189,8 +190,8 @@ def make_room(output: Path, video: Video, endings: Sequence[str]) -> None:
         AulightError: Naming the file that is in the way.
     """
     folder, stem = (output / video.name).parent, Path(video.name).name
-    remove_leftovers(folder)
-    remove_former(folder, stem, rf"{re.escape(stem)}\..+")
+    if stem in _formers(folder.absolute()):
+        remove_former(folder, stem, rf"{re.escape(stem)}\..+")
     companion, record = folder / f"{stem}.json", read_companion(output, video.name)
     known: dict[str, Sequence[str] | None] = {}
     if record is not None:
@@ -202,6 +203,12 @@ def make_room(output: Path, video: Video, endings: Sequence[str]) -> None:
             raise AulightError(f"{companion}: is of another video, {record.source.path}; give another output=")
         known = {companion.name: None, **(dict.fromkeys(record.files) if record.sha256 is None else record.sha256)}
     refuse_foreign([companion, *(folder / name for name in _names(stem, endings))], known)
+
+
+@cache
+def _formers(folder: Path) -> frozenset[str]:
+    """Of which videos 0.1.0, killed, may have left something in a folder: it is listed once, however many there are."""
+    return frozenset(path.name[1:-9] for path in folder.glob(".*-????????"))
 
 
 def _names(stem: str, endings: Sequence[str]) -> list[str]:

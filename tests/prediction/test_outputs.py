@@ -326,3 +326,28 @@ def test_a_video_that_is_replaced_while_it_is_read_is_not_whole(
     assert predict(clips[1], tmp_path / "other").status == 0
     (other,) = (tmp_path / "other").glob("*[0-9].csv")
     assert (tmp_path / "out/clip.csv").read_bytes() == other.read_bytes()
+
+
+def test_a_folder_is_listed_once_for_all_its_videos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be a million; what 0.1.0 left of one is removed all the same."""
+    left = tmp_path / ".12-abcd1234"
+    left.mkdir()
+    (left / "12.csv").touch()
+    os.utime(left / "12.csv", (0, 0))
+    os.utime(left, (0, 0))
+    listed = list[str]()
+
+    def counted(list_it: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def told(path: Any) -> Any:
+            listed.append(str(path))
+            return list_it(path)
+
+        return told
+
+    for name in ("scandir", "listdir"):
+        monkeypatch.setattr(os, name, counted(getattr(os, name)))
+    for number in range(20):
+        make_room(tmp_path, Video(tmp_path / f"{number}.mp4", str(number)), (".csv", ".png"))
+    monkeypatch.undo()
+    assert not left.exists()
+    assert listed.count(str(tmp_path)) == 2, "one for all, and one for what was found"
