@@ -313,7 +313,7 @@ class Predictor:
                         tally.crowded, tally.emptied = self.pipeline.crowded, table.emptied
                         rest = self._level(file) if wanted.baseline == "person" else {}
                         if later:
-                            draw(overlay.after((frame for frame in film() if not frame.between), file))
+                            draw(overlay.after(_read_again(film(), report), file))
                         scores = read_table(file, ends=wanted.plot)
                         strongest = [] if moments is None else moments.chosen(scores)
                         after = make_after(scores, made, video, self.output, self._asked, strongest)
@@ -380,6 +380,14 @@ def _told(problems: list[str]) -> str | None:
     different = list(dict.fromkeys(problems))
     more = f"; and {len(different) - MOST_TOLD} more" if len(different) > MOST_TOLD else ""
     return "; ".join(different[:MOST_TOLD]) + more if different else None
+
+
+def _read_again(frames: Iterator[RawFrame], report: Callable[[int], Any]) -> Iterator[RawFrame]:
+    """Those that have rows; they have been counted, but who waits is told that there is progress."""
+    for frame in frames:
+        report(0)
+        if not frame.between:
+            yield frame
 
 
 def _until_damaged(frames: Iterator[Item], problems: list[str], path: Path) -> Iterator[Item]:
