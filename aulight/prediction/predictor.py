@@ -30,21 +30,19 @@ from aulight.prediction.clock import Clock
 from aulight.prediction.companion import Companion, Wanted, make_room, put, read_companion
 from aulight.prediction.overlay import Overlay
 from aulight.prediction.pipeline import Pipeline
+from aulight.prediction.problems import ENDS_LIVE, told, until_damaged
+from aulight.prediction.recording import recording
 from aulight.prediction.rows import Table, Tally
 from aulight.prediction.untrained import FROM_REST_OF_FILM, NOTE, notes
 from aulight.prediction.useless import for_all, for_film, for_photos
 from aulight.prediction.videos import OVERLAY, Source, Video, about
 from aulight.prediction.writing import PARTIAL, Rows, of_one_size
-from aulight.processes import Item
 from aulight.scoring.conformal import SUBJECTS
 from aulight.settings.predict import PART, PredictSettings
 from aulight.version import __version__
 
 PHOTOS_A_SECOND = 1.0
 """In the video with bars."""
-
-MOST_TOLD = 5
-"""Photos that are named when they cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +216,7 @@ class Predictor:
                 some = raw_frames(video.path, self._settings.fps, self.pipeline.square)
             else:
                 some = part_frames(video.path, self._settings.fps, self.pipeline.square, self.part, info.fps)
-            return _until_damaged(some, problems, video.path)
+            return until_damaged(some, problems, video.path)
 
         odd = [] if info.note is None else [info.note]
         if photos is None and is_folder(video.path) and self._settings.pictures == "auto":
@@ -261,10 +259,10 @@ class Predictor:
         pictures = (wanted.overlay and not later) or show is not None
         moments = Moments(self.pipeline.columns, apart) if self._shows_faces else None
         with closing(self.pipeline.scored(film, clock, report, pictures, live, apart)) as frames:
-            stream = _until_damaged(frames, problems, video.path)
+            stream = until_damaged(frames, problems, video.path, ENDS_LIVE if live else ())
             first = next(stream, None)
             if first is None:
-                return Found(problem=_told(problems) or f"{video.path}: no frames came")
+                return Found(problem=told(problems) or f"{video.path}: no frames came")
             late = None if self.part.start_s else late_start(video.path, first.frame.time_s, fps)
             for_others = for_photos(self._settings) if apart else for_film(self._settings, fps)
             notes = [*odd, *for_others, *([late] if late else [])]
@@ -302,7 +300,7 @@ class Predictor:
                     if not live and (found := self.done(video)) is not None:
                         return found  # by another process, meanwhile
                     self.make_room(video)
-                    with scratch(folder) as made:
+                    with recording(folder, stem) if live else scratch(folder) as made:
                         file = made / f"{stem}.{wanted.format}"
                         start = time.perf_counter()
                         with Rows(file, table.names) as rows:
@@ -327,7 +325,7 @@ class Predictor:
                         record = Companion(
                             source=source,
                             whole=not problems,
-                            problem=_told(problems),
+                            problem=told(problems),
                             files=sorted(path.name for path in made.iterdir()),
                             fps=fps,
                             notes=notes,
@@ -347,7 +345,7 @@ class Predictor:
                         put(made, self.output, video.name, record)
             except Taken as taken:
                 return Found(problem=str(taken), taken=True)
-        return Found(tally, _told(problems), apart, notes=tuple(notes))
+        return Found(tally, told(problems), apart, notes=tuple(notes))
 
     def _table(self, photos: bool) -> Table:
         pipeline = self.pipeline
@@ -375,24 +373,9 @@ class Predictor:
         save(timeline(table, self.pipeline.columns, title, self.note, unit, by_time(strongest)), picture)
 
 
-def _told(problems: list[str]) -> str | None:
-    """What was wrong, once, though a film may have been read twice; ``None`` where nothing was."""
-    different = list(dict.fromkeys(problems))
-    more = f"; and {len(different) - MOST_TOLD} more" if len(different) > MOST_TOLD else ""
-    return "; ".join(different[:MOST_TOLD]) + more if different else None
-
-
 def _read_again(frames: Iterator[RawFrame], report: Callable[[int], Any]) -> Iterator[RawFrame]:
     """Those that have rows; they have been counted, but who waits is told that there is progress."""
     for frame in frames:
         report(0)
         if not frame.between:
             yield frame
-
-
-def _until_damaged(frames: Iterator[Item], problems: list[str], path: Path) -> Iterator[Item]:
-    """Ends where a video is damaged, and notes why: frames before that which are under way are not lost."""
-    try:
-        yield from frames
-    except VideoError as error:
-        problems.append(error.of(path))

@@ -1,5 +1,6 @@
 """Tables and pictures of a video, written as its frames come."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,12 @@ class Rows:
     def _append(self) -> None:
         table = pd.DataFrame(self._waiting, columns=list(self._names))
         if self._parquet is None:
-            table.round(DIGITS).to_csv(self._file, index=False, header=False, mode="a")
+            before = self._file.stat().st_size
+            try:
+                table.round(DIGITS).to_csv(self._file, index=False, header=False, mode="a")
+            except OSError:
+                os.truncate(self._file, before)  # half a row is another one
+                raise
         else:
             import pyarrow
 
