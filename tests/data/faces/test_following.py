@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from typing import Any
 
 import cv2
 import numpy as np
@@ -304,3 +305,27 @@ def test_a_cut_to_another_view_of_the_same_two(aligner: FaceAligner) -> None:
     seen = [{person for person, face in there.items() if face.confidence} for there in faces]
     assert seen[2:15] + seen[24:] == [{0, 1}] * (13 + 8)
     assert sum(face.elsewhere for there in faces for face in there.values()) == 1
+
+
+def test_people_are_looked_for_anew_only_where_they_may_be_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: those who have seen the same and are asked for the first time."""
+    draw, looked, find = np.random.default_rng(3), list[int](), Company._find_people
+
+    def counted(of: Company, *state: Any) -> Any:
+        looked.append(1)
+        return find(of, *state)
+
+    groups = [(), (0,), (1,), (0, 1), (2,), (0, 2), (1, 2), (0, 1, 2), (3,), (1, 3)]
+    stretches = [(int(draw.integers(1, 9)), groups[draw.integers(len(groups))]) for _ in range(60)]
+    frames, one = list(sighted(stretches)), Company()
+    for count, (frame, faces) in enumerate(frames, 1):
+        one.see(frame, faces)
+        fresh = Company()
+        for seen in frames[:count] if count % 3 == 0 else ():
+            fresh.see(*seen)
+        if count % 3 == 0:
+            assert one.people() == fresh.people()
+    monkeypatch.setattr(Company, "_find_people", counted)
+    away = list(follow_live(sighted([(30, (0,)), (10, (0, 1)), (1000, (1,))])))
+    assert [found.others for found in away[-10:]] == [1] * 10
+    assert 1 <= len(looked) < 50
