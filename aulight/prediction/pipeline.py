@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aulight.data.faces.aligner import SMOOTH_S, FaceAligner, counted
+from aulight.data.faces.aligner import KNOWN, SMOOTH_S, FaceAligner, counted
 from aulight.data.faces.crop import Present, uncut
 from aulight.data.faces.model_file import digest_of_another, model_file
 from aulight.data.video.types import RawFrame
@@ -205,7 +205,8 @@ class Pipeline:
 
             def network(present: Iterator[Present]) -> Iterator[Scored]:
                 if self.model is None:
-                    return Untrained().score(present, self.from_rest and not apart)
+                    most = 2 * KNOWN if live else None  # nobody else is known again
+                    return Untrained().score(present, self.from_rest and not apart, most)
                 from aulight.prediction.estimator import CHUNK
 
                 return self.model.score(
