@@ -730,8 +730,13 @@ def test_a_recording_that_is_told_to_end_is_whole(recorded: Callable[..., Any], 
     """A closed terminal or a batch system does as Ctrl-C; afterwards the signal is what it was."""
     number, asked = getattr(signal, name), list[int]()
     before = signal.signal(number, lambda *_: asked.append(1))
+
+    def happens() -> bool:
+        os.kill(os.getpid(), number)
+        return True
+
     try:
-        outcome, table, ending = recorded(lambda: os.kill(os.getpid(), number) is None)
+        outcome, table, ending = recorded(happens)
         os.kill(os.getpid(), number)
     finally:
         signal.signal(number, before)
@@ -767,7 +772,8 @@ def test_a_recording_is_kept_where_its_disk_is_full(
 
     def full(table: pd.DataFrame, file: Any, **how: Any) -> None:
         if how.get("mode") != "a" or next(flushes) < 2:
-            return append(table, file, **how)
+            append(table, file, **how)
+            return
         with Path(file).open("a") as opened:
             opened.write("5,0,0.1")
         raise OSError(errno.ENOSPC, "No space left on device", str(file))
