@@ -126,7 +126,7 @@ class Untrained:
             for person, face in faces.items():
                 all_of_them = np.concatenate([intensities(face.blendshapes), sides(face.blendshapes)])
                 if from_rest and face.confidence > 0:
-                    rests[person] = rests.pop(person, None) or Rest(len(all_of_them))
+                    rests[person] = rests.pop(person) if person in rests else Rest(len(all_of_them))
                     all_of_them = rests[person].above(all_of_them)
                 values[person], both[person] = np.split(all_of_them, [len(AUS)])
             while most is not None and len(rests) > most:
