@@ -24,7 +24,7 @@ from aulight.facs import MAX_INTENSITY
 from aulight.files import Taken, alone, scratch
 from aulight.prediction.after.make import Picture, asked_of, endings, make_after, refresh
 from aulight.prediction.after.moments import Moments, by_time
-from aulight.prediction.after.records import ELAN, EVENTS, FACES
+from aulight.prediction.after.records import ELAN, EVENTS, FACES, MOST_PEOPLE
 from aulight.prediction.after.table import read_table, take_rest_away
 from aulight.prediction.clock import Clock
 from aulight.prediction.companion import Companion, Wanted, make_room, put, read_companion
@@ -40,6 +40,8 @@ from aulight.prediction.writing import PARTIAL, Rows, of_one_size
 from aulight.scoring.conformal import SUBJECTS
 from aulight.settings.predict import PART, PredictSettings
 from aulight.version import __version__
+
+MANY = f"{{:,}} people; of the {MOST_PEOPLE} seen longest numbers are summed up, the table has all"
 
 PHOTOS_A_SECOND = 1.0
 """In the video with bars."""
@@ -315,6 +317,10 @@ class Predictor:
                         scores = read_table(file, ends=wanted.plot)
                         strongest = [] if moments is None else moments.chosen(scores)
                         after = make_after(scores, made, video, self.output, self._asked, strongest)
+                        if after.more_people:
+                            notes.append(f"{video.path}: {MANY.format(len(after.people) + after.more_people)}")
+                        kept = {str(person.face_id) for person in after.people}
+                        rest = {person: level for person, level in rest.items() if person in kept}
                         if wanted.plot:
                             self._plot(scores, made / f"{stem}.png", video.name, apart, strongest)
                         clock.seconds["writing"] += time.perf_counter() - start

@@ -112,7 +112,8 @@ def _card(name: str, video: Companion, thumbnails: bool, output: Path) -> str:
     told = [] if photos else [_clock(after.seconds)]
     told += [f"{video.frames:,} {'photos' if photos else 'frames'}", f"face in {share:.0%}"]
     told += [f"quality {first.quality:.2f}"] if first is not None and first.quality is not None else []
-    told += [f"{len(after.people)} people"] if len(after.people) > 1 else []
+    people = len(after.people) + after.more_people
+    told += [f"{people:,} people"] if people > 1 else []
     parts = [f"<h3>{escape(name)}</h3>", f'<p class="quiet">{escape(" · ".join(told))}</p>']
     parts += [f'<p class="problem">{escape(video.problem)}</p>'] if video.problem else []
     pictures = next((file for file in video.files if FACES in file), None)

@@ -1,5 +1,6 @@
 """The files over all videos of a folder: how large they are, killed halfway, what is no longer there, in a browser."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,8 +149,8 @@ def test_what_was_scored_before_does_not_stand_for_a_video_that_fails_now(folder
         (folder / "anna.json").write_text(record.model_copy(update={"source": about(clip)}).model_dump_json())
 
     def row() -> Any:
-        table = pd.read_csv(folder / "summary.csv").set_index("video")
-        return table.loc["anna", ["frames", "AU12_mean", "problem"]].astype(object).fillna("").tolist()
+        table = pd.read_csv(folder / "summary.csv").astype(object).fillna("")
+        return table[table["video"] == "anna"][["frames", "AU12_mean", "problem"]].to_numpy().tolist()[0]
 
     clip.write_bytes(b"one patient")
     scored()
@@ -163,6 +164,19 @@ def test_what_was_scored_before_does_not_stand_for_a_video_that_fails_now(folder
     scored()
     write_overview(folder, {}, True)
     assert row() == [250, 1.0, ""]
+
+
+def test_a_record_that_is_too_large_is_not_passed_over_in_silence(folder: Path) -> None:
+    record = companion("anna").model_dump(mode="json", exclude_unset=True) | {"notes": ["x" * (1 << 22)]}
+    (folder / "anna.json").write_text(json.dumps(record))
+    write_overview(folder, {}, True)
+    table = pd.read_csv(folder / "summary.csv").fillna({"problem": ""})
+    problems = dict(zip(table["video"], table["problem"], strict=True))
+    assert "too large to be summed up" in problems["anna"]
+    assert problems["berta"] == ""
+    (folder / "anna.json").write_text(companion("anna").model_dump_json(exclude_unset=True))
+    write_overview(folder, {}, True)
+    assert pd.read_csv(folder / "summary.csv")["problem"].isna().all(), "it is not remembered"
 
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
