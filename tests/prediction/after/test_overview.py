@@ -84,6 +84,20 @@ def test_a_thousand_videos_are_one_page_of_some_megabytes(tmp_path: Path) -> Non
     assert "https://" not in text
 
 
+def test_a_page_shows_no_more_than_a_browser_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables and the numbers above have all of them."""
+    monkeypatch.setattr("aulight.prediction.after.page.MOST_CARDS", 3)
+    monkeypatch.setattr("aulight.prediction.after.page.MOST_FAILED", 2)
+    videos = {f"video {number}": companion(f"video {number}", number) for number in range(5)}
+    text = page(videos, {f"broken {number}": Failed("/a.mp4", "cut off") for number in range(1000)}, True, tmp_path)
+    assert text.count("<article") == 3
+    assert "The first 3 of 5 by name; summary.csv has all." in text
+    assert "5 videos" in text
+    assert text.count(": cut off") == 2
+    assert "and 998 more, which summary.csv has" in text
+    assert "The first" not in page(dict(list(videos.items())[:3]), {}, True, tmp_path)
+
+
 def test_pictures_are_known_as_aulights(tmp_path: Path) -> None:
     write_faces([np.zeros((96, 96, 3), np.uint8)] * 5, tmp_path / "a.faces.jpg")
     assert made_as(tmp_path / "a.faces.jpg") == FACE
