@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from aulight.data.own import without_own
 from aulight.data.video.pictures import decoded
 from aulight.data.video.several import SUFFIXES, moves
-from aulight.data.video.types import IMAGE_SUFFIXES, RawFrame, Stored
+from aulight.data.video.types import IMAGE_SUFFIXES, Frames, RawFrame, Stored
 from aulight.errors import AulightError, VideoError
 from aulight.foreign.whole_file import read_bytes
 from aulight.foreign.zip import UNREADABLE, read_member
@@ -150,9 +150,23 @@ def image_frames(
     with ExitStack() as stack:
         archive = None if file is None else stack.enter_context(zipfile.ZipFile(file))
         for number, name in numbered:
-            try:
-                data = picture_bytes(archive, name)
-            except NO_BYTES as error:
-                raise VideoError(f"{path}: image {Path(name).name} cannot be read ({error})") from error
-            image = decoded(data, f"{path}: image {Path(name).name}", stored)
-            yield RawFrame(number, (number - numbered[0][0]) / fps, image)
+            yield RawFrame(number, (number - numbered[0][0]) / fps, read_image(path, archive, name, stored))
+
+
+def read_image(path: Path, archive: zipfile.ZipFile | None, name: str, stored: Stored | None = None) -> Frames:
+    """One image ``(H, W, 3)``, uint8 RGB.
+
+    Args:
+        path: The folder, for messages.
+        archive: The zip file that holds it, if one does.
+        name: The image's path, in the zip file or on the disk.
+        stored: As of :func:`aulight.data.video.raw.raw_frames`.
+
+    Raises:
+        VideoError: When it cannot be read.
+    """
+    try:
+        data = picture_bytes(archive, name)
+    except NO_BYTES as error:
+        raise VideoError(f"{path}: image {Path(name).name} cannot be read ({error})") from error
+    return decoded(data, f"{path}: image {Path(name).name}", stored)
