@@ -1,10 +1,12 @@
 """Raw videos to prepared ones, each in a worker process."""
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -32,6 +34,11 @@ from aulight.workers.hiring import Workers
 from aulight.workers.pump import pump
 
 NO_PICTURE = np.empty((0, 0, 3), np.uint8)
+
+QUICK_S = 2
+"""Seconds of looking at videos up to which no bar is shown for it."""
+
+Found = TypeVar("Found")
 
 
 def video_of(folder: Path, video_id: str) -> Path:
@@ -88,19 +95,19 @@ def make_videos(
     """
     for kind in (video_of, part_of):
         kind(folder, "").parent.mkdir(exist_ok=True)
-    claims = {video.video_id: _expected(video) for video in videos}
-    frames = {name: claim.frames or 0 for name, claim in claims.items()}
-    missing = [video for video in videos if not _is_made(folder, video)]
+    made = _looked_at(videos, partial(_made, folder), "Looking")
+    missing = [video for video, there in zip(videos, made, strict=True) if there is None]
     if not missing:
         return {}
+    claims = dict(zip([video.video_id for video in missing], _looked_at(missing, _expected, "Opening"), strict=True))
+    frames = {name: claim.frames or 0 for name, claim in claims.items()}
     missing.sort(key=lambda video: -frames[video.video_id])  # the longest first, so that all processes end together
     given = (recipe, folder, landmarker)
-    total = sum(frames.values())
-    done = total - sum(frames[video.video_id] for video in missing)
+    done = sum(there or 0 for there in made)
     skipped: dict[str, str] = {}
     crew = workers.crew(len(missing), folder, [video.path for video in missing])
     with (
-        Bar(total, "Preparing", "frame", initial=done) as bar,
+        Bar(done + sum(frames.values()), "Preparing", "frame", initial=done) as bar,
         pump(missing, VideoMaker, given, crew, bar, _lost, workers.patience_s) as results,
     ):
         for video in missing:
@@ -120,19 +127,34 @@ def _lost(video: RawVideo, reason: str) -> str:
     return f"{video.path}: {reason}"
 
 
-def _is_made(folder: Path, video: RawVideo) -> bool:
-    """Whether a video is there, and was made from what its raw video is now."""
+def _looked_at(videos: list[RawVideo], look: Callable[[RawVideo], Found], what: str) -> list[Found]:
+    """What is found of each video; several are looked at at once, for on a network drive each keeps one waiting."""
+    threads, found = ThreadPoolExecutor(), list[Found]()
+    try:
+        with Bar(len(videos), what, "video", delay=QUICK_S) as bar:
+            for one in threads.map(look, videos):
+                found.append(one)
+                bar.update()
+    finally:
+        threads.shutdown(cancel_futures=True)
+    return found
+
+
+def _made(folder: Path, video: RawVideo) -> int | None:
+    """Frames of a video that is there, and was made from what its raw video is now; else ``None``."""
     part = part_of(folder, video.video_id)
     if not part.is_file() or not video_of(folder, video.video_id).is_file():
-        return False
+        return None
     try:
         with pq.ParquetFile(checked(part)) as file:
+            frames: int = file.metadata.num_rows
             if SOURCE_COLUMNS[0] not in file.schema_arrow.names:
-                return True  # of a version that did not note what it was made from
+                return frames  # of a version that did not note what it was made from
             before = file.read(list(SOURCE_COLUMNS)).slice(0, 1).to_pylist()[0]
-        return stamp(video.path) == tuple(before.values())[1:] or digest(video.path) == before[SOURCE_COLUMNS[0]]
+        same = stamp(video.path) == tuple(before.values())[1:] or digest(video.path) == before[SOURCE_COLUMNS[0]]
     except (OSError, ValueError, IndexError, pa.ArrowException, AulightError):
-        return False
+        return None
+    return frames if same else None
 
 
 def _expected(video: RawVideo) -> RawInfo:
