@@ -253,6 +253,8 @@ def _hold(lock: Path) -> int | None:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             os.close(descriptor)
+            if error.errno == errno.EBADF:  # NFS lets nobody lock alone what they may not write to
+                raise AulightError(f"{lock}: of another user; remove it once they are not at work there") from error
             raise
     if not _is_at(descriptor, lock):
         os.close(descriptor)
@@ -273,10 +275,9 @@ def _let_go(lock: Path, descriptor: int) -> None:
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    try:
+    with contextlib.suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
+    return False
 
 
 @contextlib.contextmanager
