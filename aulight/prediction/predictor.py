@@ -204,8 +204,8 @@ class Predictor:
         """
         problems: list[str] = []
         try:
-            photos, source = photos_at(video.path, self._settings.pictures), about(video.path, whole=True)
-            info = RawInfo(PHOTOS_A_SECOND, None) if photos else raw_info(video.path, self._settings.fps)
+            photos, source = photos_at(video.path, self._settings.pictures), about(video.path, True, report)
+            info = RawInfo(PHOTOS_A_SECOND, None) if photos else raw_info(video.path, self._settings.fps, report=report)
         except VideoError as error:
             return Found(problem=str(error))
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -153,12 +153,13 @@ def _text(path: Path) -> str:
     return str(path.resolve()).encode(errors="backslashreplace").decode()
 
 
-def about(path: Path, whole: bool = False) -> Source:
+def about(path: Path, whole: bool = False, report: Callable[[int], object] = int) -> Source:
     """What tells whether a video has changed, or is another.
 
     Args:
         path: The video.
         whole: Whether to read it for its digest.
+        report: As of :func:`aulight.data.video.digest.digest`.
 
     Raises:
         VideoError: When it cannot be read.
@@ -168,5 +169,5 @@ def about(path: Path, whole: bool = False) -> Source:
         path=_text(path),
         bytes=found.size,
         modified_ns=found.mtime_ns,
-        sha256=digest(path) if whole else None,
+        sha256=digest(path, report) if whole else None,
     )

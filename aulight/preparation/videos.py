@@ -51,14 +51,18 @@ def part_of(folder: Path, video_id: str) -> Path:
     return folder / "parts" / f"{video_id}.parquet"
 
 
-def source_columns(path: Path) -> dict[str, str | int]:
+def source_columns(path: Path, report: Callable[[int], object]) -> dict[str, str | int]:
     """What is remembered of a raw video: :data:`aulight.data.noted.SOURCE_COLUMNS`.
+
+    Args:
+        path: The video.
+        report: As of :func:`aulight.data.video.digest.digest`.
 
     Raises:
         VideoError: When it cannot be read.
     """
     size, mtime_ns = stamp(path)
-    return dict(zip(SOURCE_COLUMNS, (digest(path), size, mtime_ns), strict=True))
+    return dict(zip(SOURCE_COLUMNS, (digest(path, report), size, mtime_ns), strict=True))
 
 
 def digests_in(part: Path) -> set[str]:
@@ -200,8 +204,8 @@ class VideoMaker:
         """
         place, seen, pictures = video_of(self._folder, video.video_id), list[AlignedFrame](), Pictures()
         try:
-            source = source_columns(video.path)
-            fps = raw_info(video.path, video.fps).fps
+            source = source_columns(video.path, report)
+            fps = raw_info(video.path, video.fps, report=report).fps
             # checked before it has its name: a worker that was taken for hung may have made the same file meanwhile
             with whole(place) as path, ExitStack() as stack:
 
@@ -224,7 +228,7 @@ class VideoMaker:
                     raise VideoError(f"{video.path}: {count} frames were written and {written} can be read back")
                 if stamp(video.path) != (source["source_size"], source["source_mtime_ns"]):
                     raise VideoError(f"{video.path}: was changed while it was read; give the same command again")
-                noted = source | dict(zip(DIGESTS[1:], (pictures.digest(), digest(path)), strict=True))
+                noted = source | dict(zip(DIGESTS[1:], (pictures.digest(), digest(path, report)), strict=True))
         except VideoError as error:
             return str(error)
         write_table(self._table(seen, fps).assign(**noted), part_of(self._folder, video.video_id))

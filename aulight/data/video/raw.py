@@ -2,7 +2,7 @@
 
 import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,16 @@ from aulight.data.video.upright import Upright
 from aulight.errors import VideoError
 
 
-def raw_info(path: Path, fps: float | None = None, exact: bool = True) -> RawInfo:
+def raw_info(
+    path: Path, fps: float | None = None, exact: bool = True, report: Callable[[int], object] = int
+) -> RawInfo:
     """What a raw video says of itself, without decoding it.
 
     Args:
         path: As :func:`raw_frames` takes it.
         fps: Frames per second of images that are numbered one by one; a video file says its own.
         exact: Whether to read the times of all frames, where the header may be wrong about their rate.
+        report: Told of 0 more frames while they are read: that reading goes on.
 
     Raises:
         VideoError: When there is nothing to read.
@@ -43,7 +46,7 @@ def raw_info(path: Path, fps: float | None = None, exact: bool = True) -> RawInf
         return several.info()
     with opened(path) as film:
         said = film.stream.frames or round((film.container.duration or 0) / 1e6 * film.fps) or None
-        rate, frames = measured(film) if exact else (film.fps, said)
+        rate, frames = measured(film, report) if exact else (film.fps, said)
         return RawInfo(rate, frames or said, film.note)
 
 
