@@ -45,9 +45,10 @@ def candidates(data: PreparedDataset, unlabelled_only: bool) -> pd.DataFrame:
     people = dict(zip(data.videos["video_id"], data.people, strict=True))
     videos, counts = sorted(parts), [len(parts[video][0]) for video in sorted(parts)]
     row = np.repeat(np.arange(len(videos), dtype=np.int32), counts)
-    found = {"video_id": pd.Categorical.from_codes(row, videos)}
-    found |= {name: np.concatenate([parts[video][place] for video in videos]) for place, name in enumerate(names)}
-    return pd.DataFrame(found | {"person": np.array([people[video] for video in videos])[row]})
+    columns = {name: np.concatenate([parts[video][place] for video in videos]) for place, name in enumerate(names)}
+    found = pd.DataFrame(columns | {"person": np.array([people[video] for video in videos])[row]})
+    found.insert(0, "video_id", pd.Series(pd.Categorical.from_codes(row, pd.Index(videos))))
+    return found
 
 
 def labelled_times(data: PreparedDataset) -> dict[str, list[float]]:

@@ -35,7 +35,7 @@ def test_listing_a_folder_of_pictures_opens_each_of_them_twice(tmp_path: Path, m
 
 def test_what_has_changed_is_looked_at_anew(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
-    pictures = [Image.fromarray(picture) for picture in np.uint8([np.full((8, 8, 3), grey) for grey in (0, 90)])]
+    pictures = [Image.fromarray(np.full((8, 8, 3), grey, np.uint8)) for grey in (0, 90)]
     for number in (1, 2, 1):
         pictures[0].save(path, save_all=number > 1, append_images=pictures[1:number])
         assert moves(path) == (number > 1)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from aulight.data.sources.raw import RawVideo
+from aulight.data.video.raw import raw_info
 from aulight.data.video.types import Frames, RawInfo
 from aulight.data.video.write import write_video
 from aulight.preparation import videos
@@ -24,7 +25,7 @@ def test_only_what_is_missing_is_opened_when_a_command_goes_on(
     for number, video in enumerate(raw):
         write_video(video.path, coded(number, 5 + number), 25)
     recipe = Recipe("folder", tmp_path, None, None, {}, 64, None)
-    opened, plain = list[str](), videos.raw_info
+    opened, plain = list[str](), raw_info
 
     def counted(path: Path, fps: float | None = None, exact: bool = True) -> RawInfo:
         opened.append(path.stem)
