@@ -23,8 +23,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install check test test-precision test-slow test-faults test-slurm test-all bench bench-columns bench-clips \
-	bench-scale bench-gpu bench-stats reproduce reproduce-full reproduce-avatars smoke default-model default-model-score \
-	reproduce-disfa reproduce-bp4d rehearse-disfa rehearse-bp4d data faces readable report clean
+	bench-scale bench-gpu bench-stats reproduce reproduce-full reproduce-avatars smoke tries default-model \
+	default-model-score reproduce-disfa reproduce-bp4d rehearse-disfa rehearse-bp4d data faces readable report clean
 
 help: ## list the targets
 	@echo "usage: make <target>"
@@ -114,7 +114,7 @@ reproduce: data ## the main result: data, both stages, report; under 40 minutes 
 	$(both-stages)
 
 reproduce-full: EXPERIMENT := reproduce-full
-reproduce-full: data ## the same with more label fractions and five seeds of each; two hours on 2 such cores
+reproduce-full: data ## the same, more label fractions, five seeds, equal compute at all; four to five hours on 2 such cores
 	$(both-stages)
 
 reproduce-avatars: EXPERIMENT := avatars
@@ -126,6 +126,18 @@ smoke: SIZE := smoke
 smoke: data ## the same path, too small to learn anything; 2 minutes on 2 cores with bf16, 7 of CPU time without
 	$(both-stages)
 
+# What was tried in stage two and what it brought, on validation subjects: the lines of conf/experiment/tries.yaml.
+#   TRIES, FRACTIONS   folder of the tries and their report; RUNS is that of stage one, as `reproduce` makes it
+
+TRIES ?= runs/tries
+
+tries: EXPERIMENT := tries
+tries: RUNS := runs/reproduce
+tries: data ## what was tried in stage two, by validation subjects; 96 short runs, about an hour on 2 such cores
+	$(AULIGHT) pretrain $(SWEEP)
+	$(AULIGHT) finetune $(SWEEP) root=$(TRIES) $(SHARES)
+	$(AULIGHT) report runs=$(TRIES)
+
 # The model that is in the box, from nothing: faces are rendered, and what is there already is not drawn again.
 
 default-model: $(INSTALLED) ## make the default model anew from rendered faces; two to three hours on 2 CPU cores with bf16
@@ -136,6 +148,7 @@ default-model-score: $(INSTALLED) ## read videos of both rigs with the default m
 
 # Real data. Stage one sees the videos of UNLABELLED, under the name of their folder, by which DISFA+ is refused for
 # DISFA; or else, fold by fold, those of the training subjects; never their labels.
+#   WEIGHTS   of timm's resnet18, as a file: for the baseline of a frozen ImageNet network
 #   PREPARE, PREPARE_UNLABELLED   settings of `aulight prepare`, for example PREPARE=data.reader.camera=both
 
 OTHER = $(notdir $(UNLABELLED:/=))
@@ -154,9 +167,11 @@ $(call timed,stage one,$(RUNS)/pretrain) $(AULIGHT) pretrain $(SWEEP) \
 @echo; echo "[3/5] stage two, on top of stage one and from scratch"
 $(call timed,stage two,$(RUNS)/finetune) $(AULIGHT) finetune $(SWEEP) $(SHARES) \
 	$(if $(UNLABELLED),stage_one_run='unlabelled-seed$${seed}')
-@echo; echo "[4/5] regression from blendshapes"
+@echo; echo "[4/5] regression from blendshapes$(if $(WEIGHTS), and from a frozen network)"
 $(call timed,blendshapes,$(RUNS)/finetune) $(AULIGHT) finetune $(filter-out model.%,$(SWEEP)) $(SHARES) \
 	model=blendshapes start=scratch
+$(if $(WEIGHTS),$(call timed,frozen network,$(RUNS)/finetune) $(AULIGHT) finetune $(filter-out model.%,$(SWEEP)) \
+	$(SHARES) model=frozen "model.weights=$(WEIGHTS)" start=scratch)
 @echo; echo "[5/5] report"
 $(call timed,report,$(RUNS)/report) $(AULIGHT) report runs=$(RUNS)
 endef

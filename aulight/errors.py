@@ -3,13 +3,14 @@
 import re
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 INTERRUPTED = 130
 """Exit status of a command that Ctrl-C ended: the shell's own."""
 
 
-_UNPRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""What moves a terminal's cursor, ends a line or turns its direction; names of files may hold any of it."""
+_UNPRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What moves a terminal's cursor, ends a line, turns its direction or is no UTF-8; names of files may have it."""
 
 _FROM_LOADER = "Traceback (most recent call last)"
 
@@ -17,6 +18,11 @@ _FROM_LOADER = "Traceback (most recent call last)"
 def printable(text: object) -> str:
     """A text as one line that a terminal shows as it is: newlines and other control characters by their numbers."""
     return _UNPRINTED.sub(lambda sign: sign[0].encode("unicode_escape").decode(), str(text))
+
+
+def encodable(text: object) -> str:
+    """A text that UTF-8 has: names of files may hold bytes that are none, which become their numbers."""
+    return str(text).encode(errors="backslashreplace").decode()
 
 
 def say(text: object, error: bool = False) -> None:
@@ -47,6 +53,10 @@ class AulightError(Exception):
 
 class VideoError(AulightError):
     """A video file that cannot be read as expected; ``data.on_error=skip`` passes over it."""
+
+    def of(self, path: Path) -> str:
+        """The message, with the video in front where it does not name it: who raised it may not know."""
+        return str(self) if str(self).startswith(printable(str(path))) else f"{path}: {self}"
 
 
 class RunsFailed(AulightError):

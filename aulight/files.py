@@ -15,11 +15,9 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import yaml
+from typing import TYPE_CHECKING
 
 from aulight.errors import AulightError
 
@@ -253,6 +251,8 @@ def _hold(lock: Path) -> int | None:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             os.close(descriptor)
+            if error.errno == errno.EBADF:  # NFS lets nobody lock alone what they may not write to
+                raise AulightError(f"{lock}: of another user; remove it once they are not at work there") from error
             raise
     if not _is_at(descriptor, lock):
         os.close(descriptor)
@@ -273,10 +273,9 @@ def _let_go(lock: Path, descriptor: int) -> None:
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    try:
+    with contextlib.suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
+    return False
 
 
 @contextlib.contextmanager
@@ -384,12 +383,6 @@ def sha256(path: Path) -> str:
     """Hex SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_yaml(content: Mapping[str, Any], path: Path) -> None:
-    """Writes plain values as YAML, in ASCII, keys in their order."""
-    with whole(path) as temporary:
-        temporary.write_text(yaml.safe_dump(dict(content), sort_keys=False))
 
 
 def write_table(table: "pd.DataFrame", path: Path) -> None:

@@ -104,7 +104,7 @@ def split(
         _check_fold(name, fold, 1)
         return own_split(videos, dataset)
     subjects = sorted(set(videos["subject"].astype(str)))
-    usable = [subject for subject in subjects if labelled is None or subject in set(labelled)]
+    usable = subjects if labelled is None else sorted({*subjects} & {*labelled})
     notes = []
     if name in ("disfa", "bp4d"):
         known = datasets.DISFA_SUBJECTS if name == "disfa" else datasets.BP4D_SUBJECTS
@@ -121,7 +121,8 @@ def split(
         )
     tests = _tests(usable, dataset, name, folds, seed)
     _check_fold(name, fold, len(tests))
-    rest = [subject for subject in usable if subject not in tests[fold - 1]]
+    test = {*usable} & {*tests[fold - 1]}
+    rest = [subject for subject in usable if subject not in test]
     if len(rest) < 2:
         raise AulightError(
             f"dataset {dataset}: fold {fold} of protocol {name} leaves {len(rest)} labelled subjects that it does not "
@@ -134,8 +135,8 @@ def split(
         fold=fold,
         train=tuple(subject for subject in rest if subject not in drawn),
         validation=tuple(subject for subject in rest if subject in drawn),
-        test=tuple(subject for subject in usable if subject in tests[fold - 1]),
-        unlabelled=tuple(subject for subject in subjects if subject not in usable),
+        test=tuple(sorted(test)),
+        unlabelled=tuple(sorted({*subjects} - {*usable})),
         notes=tuple(notes),
     )
 

@@ -29,8 +29,8 @@ from aulight.files import (
     whole,
     whole_folder,
     write_table,
-    write_yaml,
 )
+from aulight.foreign.yaml import write_yaml
 
 LONGEST = "é" * 125 + ".csv"  # 254 bytes, of the 255 that a name may have
 
@@ -311,6 +311,35 @@ def test_one_is_alone_and_another_is_told_or_waits(tmp_path: Path) -> None:
     waiting.join()
     assert order == ["first", "second"]
     assert names(tmp_path) == []
+
+
+def test_a_lock_of_another_user_that_cannot_be_taken_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on NFS, which refuses to lock for one alone what is open for reading only; root may write to anything."""
+    opens, locks = os.open, fcntl.flock
+
+    def others(path: Any, flags: int, mode: int = 0o777) -> int:
+        if str(path).endswith(".lock") and flags & os.O_RDWR and Path(path).exists():
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return opens(path, flags, mode)
+
+    def flock(descriptor: int, how: int) -> None:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        locks(descriptor, how)
+
+    with alone(tmp_path / "a", "taken"):
+        (lock,) = tmp_path.iterdir()
+    lock.touch()
+    monkeypatch.setattr(os, "open", others)
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(AulightError) as caught, alone(tmp_path / "a", "taken"):
+        pass
+    assert str(caught.value) == f"{lock}: of another user; remove it once they are not at work there"
+    lock.unlink()
+    with alone(tmp_path / "a", "taken"):
+        pass
 
 
 def _stay(ready: Any) -> None:

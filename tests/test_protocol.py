@@ -127,6 +127,25 @@ def test_leave_one_out_goes_through_the_subjects_in_order() -> None:
     assert [fold_of(["c", "a", "b"], "loso", fold).test for fold in (1, 2, 3)] == [("a",), ("b",), ("c",)]
 
 
+def test_the_work_grows_with_the_subjects_and_not_with_their_square() -> None:
+    """The oracle is how often names are hashed."""
+    hashed = 0
+
+    class Name(str):
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            nonlocal hashed
+            hashed += 1
+            return super().__hash__()
+
+    names = [f"p{number:03}" for number in range(400)]
+    found = protocol.split(videos(names), "d", "kfold", 1, 4, 0.2, 0, [Name(name) for name in names[:300]])
+    assert len(found.test) == 75
+    assert found.unlabelled == tuple(names[300:])
+    assert hashed < 10 * len(names)
+
+
 def test_seeds_of_a_protocol_draw_other_subjects() -> None:
     subjects = [f"s{i:02d}" for i in range(30)]
     tests = [fold_of(subjects, "kfold", seed=seed).test for seed in range(5)]

@@ -17,7 +17,8 @@ import yaml
 from aulight.data.marks import MARK
 from aulight.data.noted import NOTED
 from aulight.data.video.write import write_video
-from aulight.files import write_table, write_yaml
+from aulight.files import write_table
+from aulight.foreign.yaml import write_yaml
 from tests.data.formats import as_format_1
 
 Command = Callable[..., Any]

@@ -49,13 +49,13 @@ def test_disfa(tmp_path: Path) -> None:
     assert "SN010_left: 36 frames but 35 rows of labels" in said
 
     runs = tmp_path / "runs"
-    arms, folds = ("blendshapes", "pretrained", "scratch"), (1, 2)
+    arms, folds = ("blendshapes", "pretrained", "scratch", "scratch_strong"), (1, 2)
     stage_two = records(runs, "finetune")
     assert sorted((r["fold"], r["arm"]) for r in stage_two) == [(fold, arm) for fold in folds for arm in arms]
     assert {record["dataset"]["name"] for record in records(runs, "pretrain")} == {"others"}
     summary = summary_of(runs)
     assert [(r["arm"], r["test_subjects"]) for r in summary["records"]] == [
-        (arm, 2) for arm in ("pretrained", "scratch", "blendshapes")
+        (arm, 2) for arm in ("pretrained", "scratch", "scratch_strong", "blendshapes")
     ]
     assert summary["notes"] == ["disfa, with stage one: stage one learned from others (3 subjects)"]
 
@@ -93,4 +93,4 @@ def test_bp4d(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     for record in records(runs, "finetune"):
         assert record["protocol"]["test"] == ["F002"]
-    assert [r["arm"] for r in summary_of(runs)["records"]] == ["pretrained", "scratch", "blendshapes"]
+    assert [r["arm"] for r in summary_of(runs)["records"]] == ["pretrained", "scratch", "scratch_strong", "blendshapes"]

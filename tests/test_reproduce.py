@@ -66,7 +66,7 @@ def test_disfa_fold_by_fold(disfa_tree: Tree, tmp_path: Path) -> None:
     assert sorted((r["fold"], r["arm"], r["label_fraction"]) for r in stage_two) == [
         (fold, arm, fraction)
         for fold in tests
-        for arm in ("blendshapes", "pretrained", "scratch")
+        for arm in ("blendshapes", "pretrained", "scratch", "scratch_strong")
         for fraction in (0.1, 1.0)
     ]
     for record in stage_two:
@@ -77,7 +77,9 @@ def test_disfa_fold_by_fold(disfa_tree: Tree, tmp_path: Path) -> None:
 
     summary = summary_of(runs)
     assert [(r["arm"], r["label_fraction"], r["test_subjects"], r["seeds"]) for r in summary["records"]] == [
-        (arm, fraction, 4, [0]) for fraction in (0.1, 1.0) for arm in ("pretrained", "scratch", "blendshapes")
+        (arm, fraction, 4, [0])
+        for fraction in (0.1, 1.0)
+        for arm in ("pretrained", "scratch", "scratch_strong", "blendshapes")
     ]
     assert summary["notes"] == [
         "disfa, with stage one: stage one learned from the training folds' own frames without labels"
@@ -118,7 +120,7 @@ def test_bp4d_with_stage_one_on_other_videos(bp4d_tree: Tree, folder_tree: Tree,
     assert {record["dataset"]["name"] for record in stage_one} == {"Lab videos"}
     stage_two = records(runs, "finetune")
     assert sorted((r["arm"], r["seed"]) for r in stage_two) == [
-        (arm, seed) for arm in ("blendshapes", "pretrained", "scratch") for seed in (0, 1)
+        (arm, seed) for arm in ("blendshapes", "pretrained", "scratch", "scratch_strong") for seed in (0, 1)
     ]
     for record in stage_two:
         assert record["protocol"]["test"] == ["F002", "M002"]
@@ -134,3 +136,21 @@ def test_bp4d_with_stage_one_on_other_videos(bp4d_tree: Tree, folder_tree: Tree,
     summary = summary_of(runs)
     assert summary["notes"] == ["bp4d, with stage one: stage one learned from Lab videos (3 subjects)"]
     assert summary["datasets"]["bp4d"]["aus"] == ["AU06", "AU10", "AU12", "AU14", "AU17"]
+
+
+@pytest.mark.slow
+def test_tries_are_set_side_by_side_on_validation_subjects(tmp_path: Path) -> None:
+    """Every line of ``conf/experiment/tries.yaml``, on stage one of ``reproduce``, in a folder of their own."""
+    lines = yaml.safe_load((ROOT / "conf/experiment/tries.yaml").read_text())["hydra"]["sweeper"]["finetune"]
+    names = [name for name, grid in lines.items() if grid is not None]
+    small = {"SIZE": "smoke", "SETTINGS": f"{TINY} data.size=smoke", "SEEDS": "0", "FRACTIONS": "0.5"}
+    done = make("tries", tmp_path, TRIES=tmp_path / "tries", **small)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [record["seed"] for record in records(tmp_path / "runs", "pretrain")] == [0]
+    assert not (tmp_path / "runs" / "finetune").exists()
+    folders = sorted((tmp_path / "tries").glob("*/run.yaml"))
+    assert sorted(yaml.safe_load(path.read_text())["arm"] for path in folders) == sorted(names)
+    printed = done.stdout.split("On validation subjects, by whom settings are chosen:")[1]
+    assert [line.split("|")[2].strip() for line in printed.splitlines() if line.startswith("| 50%")] == [
+        "with stage one", "from scratch", *sorted(set(names) - {"pretrained", "scratch"})
+    ]  # fmt: skip

@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "troubleshooting.md"
 
 RAISED = {
-    "AulightError", "VideoError", "VideosFailed", "RunsFailed", "Taken", "mistake", "missing", "Problem", "Needed",
+    "AulightError", "VideoError", "VideosFailed", "RunsFailed", "Taken", "Forbidden", "mistake", "missing", "Problem",
+    "Needed",
 }  # fmt: skip
 """What is called with a message that a user sees."""
 

@@ -77,6 +77,9 @@ NOT_RUN = {
     "datasets.md": {
         "make reproduce-disfa DISFA=<raw dataset> [UNLABELLED=<folder of videos>]": Reason.MAKE,
         "make reproduce-bp4d BP4D=<raw dataset> [UNLABELLED=<folder of videos>]": Reason.MAKE,
+        "aulight prepare data=disfa data.source=<raw> data.reader.drop_untracked=true": Reason.THEIRS,
+        "aulight prepare data=bp4d_plus data.source=<raw>": Reason.THEIRS,
+        "aulight prepare data=affwild2 data.source=<raw>": Reason.THEIRS,
     },
     "labelling.md": {'pip install "aulight[label]"': Reason.INSTALL},
     "own-data.md": {"source .venv/bin/activate": Reason.INSTALL, 'pip install "aulight[label]"': Reason.INSTALL},
@@ -130,7 +133,7 @@ STAGE = [
 ]  # fmt: skip
 SMALL = {
     "pretrain": [*STAGE, "clip.length=6", "model.size=32", "probe=null"],
-    "finetune": [*STAGE, "clip.length=2"],
+    "finetune": [*STAGE, "clip.length=2", "pseudo.true_share=0.5"],
     "prepare": ["workers=1"],
     "sample": ["label_count=24"],
     "label": ["label_count=24", "browser=false"],

@@ -25,7 +25,7 @@ LONGEST = 60
 
 NOT_FOR = {
     ("prepare", "data"): {"avatars", "synthetic"},
-    ("pretrain", "model"): {"blendshapes"},
+    ("pretrain", "model"): {"blendshapes", "frozen"},
     ("pretrain", "debug"): {"overfit"},
 }
 """Choices of a group that a command refuses, for they would do nothing there."""

@@ -4,7 +4,7 @@ So a clip is the same on any number of workers or ranks, and a run that was cut 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -27,7 +27,7 @@ class Clip:
 
     Attributes:
         video: Row of the dataset's videos.
-        frames: ``(T,)`` positions in the video, in time order.
+        frames: ``(T,)`` positions in the video, in time order; in front of them those for a reference, if any.
         targets: ``(T, AUs)`` float32 intensities, NaN where unknown or not drawn; ``None`` in stage one.
     """
 
@@ -66,6 +66,9 @@ def timelines(frames: pd.DataFrame, elsewhere: Mapping[str, Sequence[int]]) -> d
         found[str(video)] = Timeline(times, rows["face_confidence"].to_numpy(np.float64) > 0, anew)
     return found
 
+
+Choose = Callable[[int, int], Clip]
+"""Which clip is at a place of an epoch."""
 
 Numbers = npt.NDArray[np.int32]
 """Rows, frames: half the memory of Python's own size, and of a million videos each loader process has some."""
@@ -146,6 +149,24 @@ class UnlabelledClips:
         return Clip(int(self._videos[v]), begin + samples)
 
 
+class MixedClips:
+    """Clips of two kinds in a fixed share, spread evenly, so that each batch and each process has of both.
+
+    Args:
+        first: The clip at a place of an epoch that has ``share`` as many clips.
+        second: Likewise for the others.
+        share: Of the first kind, in (0, 1).
+    """
+
+    def __init__(self, first: Choose, second: Choose, share: float) -> None:
+        self.first, self.second, self.share = first, second, share
+
+    def __call__(self, epoch: int, index: int) -> Clip:
+        """The clip at a place of an epoch; an index past the epoch's end gives a spare clip."""
+        before, now = (math.floor(count * self.share + 1e-9) for count in (index, index + 1))
+        return self.first(epoch, before) if now > before else self.second(epoch, index - before)
+
+
 class LabelledClips:
     """Clips that end at a labelled frame, for stage two: every drawn label in turn.
 
@@ -163,6 +184,9 @@ class LabelledClips:
         fps: That rate, in frames per second.
         clips_per_epoch: How many indices make an epoch.
         seed: Of all draws.
+        reference: How many frames with a face come in front of each clip, from anywhere in its video, without labels
+            (:mod:`aulight.nets.reference`).
+        alone: Whether the last frame of a clip is the only one whose label counts, where all frames have one.
     """
 
     def __init__(
@@ -175,14 +199,19 @@ class LabelledClips:
         fps: float,
         clips_per_epoch: int,
         seed: int,
+        reference: int = 0,
+        alone: bool = False,
     ) -> None:
         check_stride(stride)
+        self.alone = alone
         self.length, self.stride, self.clips_per_epoch, self.seed = length, stride, clips_per_epoch, seed
         self._fps = fps
         self._video = labels["video"].to_numpy(np.int64)
         self._frame = labels["frame"].to_numpy(np.int64)
         self._values = labels[columns].astype("Float32").to_numpy(np.float32, na_value=np.nan)
         self._row = {place: row for row, place in enumerate(zip(self._video, self._frame, strict=True))}
+        self._reference = reference
+        self._faces = {video: np.flatnonzero(of.faces) for video, of in videos.items()} if reference else {}
         self._times = {video: of.times for video, of in videos.items()}
         self._held = {video: held(of.times, of.faces, stride[0] / fps, of.anew) for video, of in videos.items()}
 
@@ -199,8 +228,14 @@ class LabelledClips:
         frames = seen[np.maximum(near, first[last])]
         targets = np.full((self.length, self._values.shape[1]), np.nan, dtype=np.float32)
         for t, frame in enumerate(frames):
-            repeated = t + 1 < self.length and frames[t + 1] == frame  # count a repeated frame once
+            # count a repeated frame once
+            repeated = t + 1 < self.length and (self.alone or frames[t + 1] == frame)
             row = None if repeated else self._row.get((video, int(frame)))
             if row is not None:
                 targets[t] = self._values[row]
+        if self._reference:
+            there = self._faces[video]
+            others = rng.choice(there, self._reference, replace=len(there) < self._reference)
+            frames = np.concatenate([np.sort(others), frames])
+            targets = np.concatenate([np.full((self._reference, targets.shape[1]), np.nan, np.float32), targets])
         return Clip(video, frames, targets)

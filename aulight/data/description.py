@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypedDict
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aulight.errors import AulightError, one_line
-from aulight.foreign.yaml import read_yaml
+from aulight.foreign.yaml import MOST_BYTES, MOST_VALUES, USUAL, Most, read_yaml
 
 FORMAT = 2
 """Version of the layout that is written; a reader refuses a newer one. Format 1 has a file a video."""
@@ -16,6 +16,13 @@ DESCRIPTION = "dataset.yaml"
 
 RESTORE = "restore it from a backup, or prepare the raw videos under another data.name="
 """What to do about a dataset that is damaged: what is left of it may hold work that nobody has elsewhere."""
+
+
+MOST = Most(bytes=16 * MOST_BYTES, values=5 * MOST_VALUES)
+"""What ``dataset.yaml`` may have: it names the videos that could not be read."""
+
+MOST_SKIPPED = 100_000
+"""Videos that could not be read which it names, with six values each; more are tried again each time."""
 
 
 Plain = dict[str, Any]
@@ -102,7 +109,7 @@ def read_description(root: Path) -> DatasetDescription:
         if (root / "videos.parquet").is_file():
             raise AulightError(f"{path}: missing; {RESTORE}")
         raise AulightError(f"{root}: no prepared dataset there ({DESCRIPTION} is missing); run `aulight prepare`")
-    plain = read_plain(path, RESTORE)
+    plain = read_plain(path, RESTORE, MOST)
     try:
         checked = _Described.model_validate(plain)
     except ValidationError as error:
@@ -116,18 +123,19 @@ def read_description(root: Path) -> DatasetDescription:
     return described
 
 
-def read_plain(path: Path, advice: str) -> Plain:
+def read_plain(path: Path, advice: str, most: Most = USUAL) -> Plain:
     """Reads a YAML file of names and values.
 
     Args:
         path: The file.
         advice: What to do when it is damaged.
+        most: What it may have.
 
     Raises:
         AulightError: When it is empty, or anything else.
     """
     try:
-        plain = read_yaml(path)
+        plain = read_yaml(path, most)
     except AulightError as error:
         raise AulightError(f"{error}; {advice}") from error
     if not isinstance(plain, dict) or not all(isinstance(key, str) for key in plain):

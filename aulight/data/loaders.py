@@ -1,5 +1,6 @@
 """A LightningDataModule for each stage."""
 
+import math
 import shutil
 import signal
 import sys
@@ -17,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from aulight.data.augment import Augmentation
 from aulight.data.batches import ClipBatch, ClipBatches, EpochBatches, Piece, WholeVideos, augmented
-from aulight.data.clips import LabelledClips, UnlabelledClips, timelines
+from aulight.data.clips import LabelledClips, MixedClips, UnlabelledClips, timelines
 from aulight.data.draws import DRAWN_BYTES
 from aulight.data.labelled import frames_of
 from aulight.data.store import PreparedDataset
@@ -233,6 +234,10 @@ class RegressionData(_StreamingData):
         seed: Of clips and augmentation.
         on_error: ``raise`` or ``skip`` an unreadable video.
         decord: Whether decord reads the clips.
+        reference: Frames in front of each clip, as :class:`LabelledClips` takes it.
+
+    Attributes:
+        predicted: Rows of the videos that a prediction is of; at first those of the test subjects.
     """
 
     def __init__(
@@ -251,25 +256,46 @@ class RegressionData(_StreamingData):
         seed: int,
         on_error: OnError,
         decord: bool = False,
+        reference: int = 0,
     ) -> None:
         super().__init__(batch_size, batches_per_epoch, workers, on_error)
-        self._frames = clip.length
+        self._frames, self._seed, self._clip, self._steps = reference + clip.length, seed, clip, batches_per_epoch
+        self._reference = reference
         self._names = pd.Index(data.videos["video_id"])
+        self._data, self._rows, self._size, self._chunk = data, {"validation": validation, "test": test}, size, chunk
+        self._labels, self.predicted = labels, test
+        choose = self._choose(labels, batch_size * batches_per_epoch, seed)
+        self._train = ClipBatches(data, choose, Augmentation(augment), 1, size, seed, self.on_error, decord)
+
+    def _choose(self, labels: pd.DataFrame, clips_per_epoch: int, seed: int, alone: bool = False) -> LabelledClips:
         drawn = labels.assign(video=self._names.get_indexer(labels["video_id"]))
         row_of = dict(zip(drawn["video_id"], drawn["video"].tolist(), strict=True))
-        frames = frames_of(data, row_of)
-        choose = LabelledClips(
+        frames = frames_of(self._data, row_of)
+        return LabelledClips(
             drawn,
-            data.columns,
-            {row_of[video]: timeline for video, timeline in timelines(frames, data.elsewhere).items()},
-            clip.length,
-            clip.stride,
-            data.fps,
-            batch_size * batches_per_epoch,
+            self._data.columns,
+            {row_of[video]: timeline for video, timeline in timelines(frames, self._data.elsewhere).items()},
+            self._clip.length,
+            self._clip.stride,
+            self._data.fps,
+            clips_per_epoch,
             seed,
+            self._reference,
+            alone,
         )
-        self._train = ClipBatches(data, choose, Augmentation(augment), 1, size, seed, self.on_error, decord)
-        self._data, self._rows, self._size, self._chunk = data, {"validation": validation, "test": test}, size, chunk
+
+    def add(self, pseudo: pd.DataFrame, share: float) -> None:
+        """Has training see pseudo-labels as well, one in a clip, as there mostly is of the drawn ones.
+
+        Args:
+            pseudo: Rows as of the drawn labels.
+            share: Of the clips that end at a drawn label.
+        """
+        clips = self.batch_size * self._steps
+        true = math.floor(clips * share + 1e-9)
+        drawn = self._choose(self._labels, true, self._seed)
+        predicted = self._choose(pseudo, clips - true, self._seed + 1, alone=True)
+        self._train.choose = MixedClips(drawn, predicted, share)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of :class:`ClipBatches` with one view."""
@@ -294,5 +320,5 @@ class RegressionData(_StreamingData):
         return self.whole_videos(self._rows["test"])
 
     def predict_dataloader(self) -> DataLoader[Any]:
-        """The same."""
-        return self.whole_videos(self._rows["test"])
+        """Pieces of those that are ``predicted``."""
+        return self.whole_videos(self.predicted)

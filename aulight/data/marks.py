@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from aulight.data.remembered import remembered
+
 MARK = "made by aulight: "
 """What the comment in a file begins with that is no raw one; after it comes what it is."""
 
@@ -19,6 +21,10 @@ def made_as(path: Path) -> str | None:
     Raises:
         OSError: When it cannot be read.
     """
+    return remembered(path, _made_as)
+
+
+def _made_as(path: Path) -> str | None:
     with path.open("rb") as file:
         part = file.read(_BYTES)
         if not part.startswith(_PICTURES):

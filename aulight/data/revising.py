@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aulight.data import fingerprint
-from aulight.data.description import DESCRIPTION, FORMAT, DatasetDescription, read_description
+from aulight.data.description import DESCRIPTION, FORMAT, MOST, DatasetDescription, read_description
 from aulight.data.index import SCHEMA
 from aulight.data.packing import Loose, Packed, pack, remove_unused
 from aulight.data.places import SHARDS, Segments
@@ -28,7 +28,8 @@ from aulight.data.store import PreparedDataset
 from aulight.data.tables import next_table
 from aulight.data.writer import FILE, Describer, files_of, notes_of, write_arrow, write_runs
 from aulight.errors import AulightError
-from aulight.files import ROOM, flush, remove_leftovers, write_table, write_yaml
+from aulight.files import ROOM, flush, remove_leftovers, write_table
+from aulight.foreign.yaml import write_yaml
 
 _NO_LABELS = pd.DataFrame({"video_id": pd.Series(dtype="string"), "frame": pd.Series(dtype="int64")})
 
@@ -191,7 +192,7 @@ def _commit(root: Path, meta: Mapping[str, Any]) -> None:
     """Makes the tables of a revision those of the dataset: with the one file that says so."""
     for path in root.glob(f".*.{meta['revision']}.parquet"):
         flush(path)
-    write_yaml(meta, root / DESCRIPTION)
+    write_yaml(meta, root / DESCRIPTION, MOST)
     settle(root)
 
 

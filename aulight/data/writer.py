@@ -16,14 +16,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aulight.data import fingerprint, segments
-from aulight.data.description import DESCRIPTION, FORMAT, DatasetDescription, Plain, read_description
+from aulight.data.description import DESCRIPTION, FORMAT, MOST, DatasetDescription, Plain, read_description
 from aulight.data.noted import DIGESTS, SOURCE_COLUMNS
 from aulight.data.packing import Loose, Packed, pack, remove_unused
 from aulight.data.row_groups import GroupWriter
 from aulight.data.store import BLENDSHAPE
 from aulight.errors import AulightError
 from aulight.facs import column
-from aulight.files import flush, remove_leftovers, rename_flushed, whole, write_table, write_yaml
+from aulight.files import flush, remove_leftovers, rename_flushed, whole, write_table
+from aulight.foreign.yaml import write_yaml
 
 FILE = DIGESTS[-1]
 """The column of ``videos.parquet`` with the digest of each video's file, as it was before it was packed."""
@@ -197,7 +198,7 @@ class StoreWriter(Describer):
                 shutil.rmtree(notes_of(self.root))
                 for path in self.folder.glob("*.parquet"):
                     flush(path)
-                write_yaml(meta, self.folder / DESCRIPTION)  # from here on it is whole, but for its name
+                write_yaml(meta, self.folder / DESCRIPTION, MOST)  # from here on it is whole, but for its name
                 give_name(self.root)
         finally:
             if not self.resume:

@@ -2,7 +2,7 @@
 
 from aulight.facs import AU_NAMES, au_of, short_name
 
-ARMS = ("pretrained", "default_model", "scratch_equal_compute", "scratch", "blendshapes")
+ARMS = ("pretrained", "default_model", "scratch_equal_compute", "scratch", "scratch_strong", "blendshapes", "frozen")
 """Order of the known arms in tables and figures; others follow by name."""
 
 LABELS = {
@@ -10,7 +10,9 @@ LABELS = {
     "default_model": "from the default model",
     "scratch": "from scratch",
     "scratch_equal_compute": "from scratch, equal compute",
+    "scratch_strong": "from scratch, strong augmentation",
     "blendshapes": "regression from blendshapes",
+    "frozen": "regression from a frozen network",
     "all_zero": "always 0",
     "mean": "always the mean label",
 }

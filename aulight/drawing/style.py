@@ -32,11 +32,16 @@ _LOOKS: dict[str, Look] = {
     "scratch_equal_compute": {"color": "#009E73", "marker": "D", "linestyle": "-."},
     "blendshapes": {"color": "#CC79A7", "marker": "^", "linestyle": ":"},
     "default_model": {"color": "#E69F00", "marker": "v", "linestyle": (0, (5, 1))},
+    "scratch_strong": {"color": "#6a3d9a", "marker": "p", "linestyle": (0, (4, 2, 1, 2))},
+    "frozen": {"color": "#8c8c00", "marker": "*", "linestyle": (0, (2, 2))},
 }
 _MORE_LOOKS: tuple[Look, ...] = (
     {"color": "#56B4E9", "marker": "P", "linestyle": (0, (3, 1, 1, 1))},
     {"color": "#010101", "marker": "X", "linestyle": (0, (1, 1))},
     {"color": "#8a5a2b", "marker": "<", "linestyle": (0, (1, 3))},
+    {"color": "#a50026", "marker": "h", "linestyle": (0, (6, 2, 1, 1))},
+    {"color": "#66a61e", "marker": ">", "linestyle": (0, (6, 2))},
+    {"color": "#7570b3", "marker": "d", "linestyle": (0, (3, 2))},
 )
 INK, QUIET = "#1b1f24", "#555555"
 """Of text and lines, and of what is said beside a figure."""
@@ -59,6 +64,11 @@ _DARK = {
     "#e69f00": "#f0b93a",
     "#56b4e9": "#9bd7f5",
     "#8a5a2b": "#c9935a",
+    "#6a3d9a": "#b692e0",
+    "#8c8c00": "#cfcf4d",
+    "#a50026": "#ff6f7d",
+    "#66a61e": "#a3d95b",
+    "#7570b3": "#a9a4f0",
 }
 """Every colour of figures, and what it is on a dark page; two that differ in one look differ in the other."""
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -41,18 +42,39 @@ class Checkpoint(NamedTuple):
     step: int
 
 
-def read_all(file: Path) -> dict[str, Any]:
+def read_all(file: Path, wanted: str = "a checkpoint of aulight") -> dict[str, Any]:
     """All that is in a checkpoint, on the CPU.
+
+    Args:
+        file: As torch saved it.
+        wanted: What it is to be, for the message.
 
     Raises:
         AulightError: When it is none, or is damaged; the file's name comes first.
     """
-    with _refusing(file):
+    with _refusing(file, wanted):
         _check(file)
         saved = torch.load(file, map_location="cpu", weights_only=True)
         if not isinstance(saved, dict):
             raise _NoCheckpoint(f"{type(saved).__name__} in place of dict")
         return saved
+
+
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """Weights of somebody's network, on the CPU: of a ``.safetensors`` file, or a ``state_dict`` that torch saved.
+
+    Raises:
+        AulightError: When they are none, or damaged; the file's name comes first.
+    """
+    wanted = "weights of a network"
+    with _refusing(file, wanted):
+        if file.suffix == ".safetensors":
+            return safetensors.torch.load_file(file)
+    saved = read_all(file, wanted)
+    weights: dict[str, Tensor] = saved.get("state_dict", saved)  # among what else its training kept
+    if not all(isinstance(value, Tensor) for value in weights.values()):
+        raise AulightError(f"{file}: not weights of a network (not all of it is tensors)")
+    return weights
 
 
 def read_checkpoint(file: Path) -> Checkpoint:
@@ -84,12 +106,12 @@ class _NoCheckpoint(Exception):
 
 
 @contextmanager
-def _refusing(file: Path) -> Iterator[None]:
+def _refusing(file: Path, wanted: str = "a checkpoint of aulight") -> Iterator[None]:
     try:
         yield
     except Exception as error:  # torch has errors of all kinds
         why = one_line(error)[:200] if isinstance(error, _NoCheckpoint) else type(error).__name__
-        raise AulightError(f"{file}: not a checkpoint of aulight ({why})") from error
+        raise AulightError(f"{file}: not {wanted} ({why})") from error
 
 
 def _check(file: Path) -> None:

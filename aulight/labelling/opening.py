@@ -61,15 +61,16 @@ def open_sample(settings: LabelSettings, typed: Collection[str]) -> Opened:
         raise AulightError(f"sample={folder}: no folder of frames to code ({TABLE} is missing); give another sample=")
     sample = read_sample(folder, data)
     _refuse_other_sample(settings, sample, typed)
-    is_new = not (folder / FILE).is_file()
-    if is_new and settings.coder == CONSENSUS:
+    if settings.coder == CONSENSUS and not (folder / FILE).is_file():
         raise AulightError(f"coder={CONSENSUS}: nobody has coded frames of {folder} yet")
-    create(sample, settings.shared, settings.seed, settings.coders or [settings.coder])
+    coders = settings.coders or [settings.coder]
+    if create(sample, settings.shared, settings.seed, coders, settings.coder) and sample.given:
+        frames = len({key for key, _ in sample.given})
+        lines.append(f"{folder / TABLE}: what is filled in for {frames} frames counts as of {settings.coder}")
     store = Store(folder)
     try:
-        if is_new:
+        if store.fact(_ROOT) is None:
             store.keep(_ROOT, str(data.root.resolve()))
-            lines += _take_given(store, sample, settings.coder)
         lines += _join(store, sample, settings, typed)
     except BaseException:
         store.close()
@@ -114,14 +115,6 @@ def _refuse_other_sample(settings: LabelSettings, sample: Sample, typed: Collect
 def _typed(value: object) -> str:
     """A plain value as it is typed."""
     return json.dumps(value).strip('"')
-
-
-def _take_given(store: Store, sample: Sample, coder: str) -> list[str]:
-    """Takes what is filled in the table already for scores of the first coder."""
-    for (key, au), score in sample.given.items():
-        store.score(f"table {key[0]} {key[1]} {au}", coder, key, au, score, None)
-    frames = len({key for key, _ in sample.given})
-    return [f"{sample.folder / TABLE}: what is filled in for {frames} frames counts as of {coder}"] if frames else []
 
 
 def _join(store: Store, sample: Sample, settings: LabelSettings, typed: Collection[str]) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from aulight.data.sources.cells import (
     Problem,
     columns_found,
+    is_missing,
     parse_intensity,
     parse_whole_number,
     read_cells,
@@ -98,10 +99,12 @@ def read_sample(folder: Path, data: PreparedDataset) -> Sample:
         else:
             frames[key] = places[key]
         for name, au in aus.items():
-            value = parse_intensity(name, cells[name], table.decimal) if cells[name] else None
+            if cells[name] == "?" or is_missing(cells[name]):
+                continue
+            value = parse_intensity(name, cells[name], table.decimal)
             if isinstance(value, Problem):
                 problems.append((row, value))
-            elif value is not None:
+            else:
                 given[key, au] = value
     refuse_rows(path, problems)
     if not frames:

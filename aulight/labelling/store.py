@@ -46,6 +46,10 @@ CREATE TABLE rests (
 ) WITHOUT ROWID;
 """
 
+_STROKE = (
+    "INSERT OR IGNORE INTO strokes (id, coder, video, frame, au, score, at, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
 _PRESENT = """
 SELECT max(number), coder, video, frame, au, score, at, seconds FROM strokes
 WHERE undoes IS NULL AND number NOT IN (SELECT undoes FROM strokes WHERE undoes IS NOT NULL)
@@ -172,11 +176,7 @@ class Store:
             sqlite3.Error: When it cannot be written, as on a full disk; nothing of it is there then.
         """
         with self._writing() as connection:
-            connection.execute(
-                "INSERT OR IGNORE INTO strokes (id, coder, video, frame, au, score, at, seconds) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (stroke, coder, *key, au, score, _now(), seconds),
-            )
+            connection.execute(_STROKE, (stroke, coder, *key, au, score, _now(), seconds))
 
     def undo(self, stroke: str, coder: str) -> tuple[Key, int] | None:
         """Takes a coder's last keystroke back that is not taken back yet.
@@ -260,14 +260,18 @@ class Store:
                 raise
 
 
-def create(sample: Sample, share: float, seed: int, coders: Sequence[str]) -> None:
+def create(sample: Sample, share: float, seed: int, coders: Sequence[str], first: str) -> bool:
     """Makes the file of scores of a sample, all of it or nothing, where it is not there yet. What is there stays.
 
     Args:
-        sample: The frames.
+        sample: The frames, and what is filled in for them already.
         share: Of the frames that go to every coder.
         seed: Of the plan.
         coders: Among whom the others are divided.
+        first: The coder whose scores those are that are filled in.
+
+    Returns:
+        Whether it was made.
 
     Raises:
         sqlite3.Error: When it cannot be written.
@@ -278,14 +282,18 @@ def create(sample: Sample, share: float, seed: int, coders: Sequence[str]) -> No
     connection = _connect(sample.folder / FILE)
     try:
         connection.execute("BEGIN IMMEDIATE")
-        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:  # else it is made already
-            _fill(connection, sample, owner, facts)
+        is_new: bool = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+        if is_new:
+            _fill(connection, sample, owner, facts, first)
         connection.execute("COMMIT")
     finally:
         connection.close()
+    return is_new
 
 
-def _fill(connection: sqlite3.Connection, sample: Sample, owner: Mapping[Key, str], facts: Mapping[str, Any]) -> None:
+def _fill(
+    connection: sqlite3.Connection, sample: Sample, owner: Mapping[Key, str], facts: Mapping[str, Any], first: str
+) -> None:
     for statement in _TABLES.split(";\n"):
         connection.execute(statement)
     connection.executemany(
@@ -293,6 +301,9 @@ def _fill(connection: sqlite3.Connection, sample: Sample, owner: Mapping[Key, st
     )
     rows: Iterable[Any] = ((*key, of.time_s, of.subject, owner.get(key)) for key, of in sample.frames.items())
     connection.executemany("INSERT INTO frames VALUES (?, ?, ?, ?, ?)", rows)
+    given = sample.given.items()
+    strokes = ((f"table {key[0]} {key[1]} {au}", first, *key, au, score, _now(), None) for (key, au), score in given)
+    connection.executemany(_STROKE, strokes)
     connection.execute(f"PRAGMA application_id = {_APPLICATION}")
     connection.execute(f"PRAGMA user_version = {_FORMAT}")
 

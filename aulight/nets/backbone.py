@@ -7,7 +7,7 @@ They are written out here because torchvision has no wheel that works beside the
 
 import importlib
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -151,6 +151,25 @@ class _ResNet(Backbone):
         return features
 
 
+def import_timm(wanted_by: str) -> Any:
+    """The library timm.
+
+    Args:
+        wanted_by: The setting that needs it, for the message.
+
+    Raises:
+        AulightError: When it cannot be imported.
+    """
+    try:
+        return importlib.import_module("timm")
+    # A torchvision built for another torch fails inside timm's import with more than ImportError.
+    except Exception as error:
+        raise AulightError(
+            f"{wanted_by}: timm cannot be imported ({error}); install timm with a torchvision that matches torch, "
+            "or choose another network"
+        ) from error
+
+
 class _Timm(Backbone):
     """The last feature map of a network of timm (https://github.com/huggingface/pytorch-image-models)."""
 
@@ -158,14 +177,7 @@ class _Timm(Backbone):
         super().__init__()
         if re.fullmatch(r"\w[\w.-]*", name, re.ASCII) is None:  # timm downloads what is called `hf-hub:...`
             raise AulightError(f"backbone timm:{shown(name)}: the plain name of a network of timm is needed")
-        try:
-            timm = importlib.import_module("timm")
-        # A torchvision built for another torch fails inside timm's import with more than ImportError.
-        except Exception as error:
-            raise AulightError(
-                f"backbone timm:{name}: timm cannot be imported ({error}); install timm with a torchvision "
-                "that matches torch, or choose another backbone"
-            ) from error
+        timm = import_timm(f"backbone timm:{name}")
         try:
             self.net = timm.create_model(name, pretrained=False, features_only=True)
         except (RuntimeError, ValueError, AttributeError, TypeError) as error:

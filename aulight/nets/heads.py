@@ -89,27 +89,37 @@ class Predictors(nn.Module):
 class IntensityRegressor(nn.Module):
     """A linear map from features to the intensity of each action unit.
 
-    It is trained on labels standardised per action unit and starts at zero, which stands for the mean.
+    It is trained on labels standardised per action unit and starts at zero, which stands for the mean. With a
+    reference (:mod:`aulight.nets.reference`) there is a second map of the frame's own embedding, of which each person's
+    reference is taken away.
 
     Args:
         channels: Channels of the features.
         n_aus: Number of action units.
+        own: Channels of the embedding, the last ones of the features; 0: no reference.
 
     Attributes:
         mean: `(n_aus,)` float32, mean intensity of each action unit; saved with the weights.
         std: `(n_aus,)` float32, standard deviation of each; saved with the weights.
+        relative: The second map; `None` without a reference.
+        usual: `(n_aus,)` float32, the mean reference of training, standardised; saved with the weights.
     """
 
     mean: Tensor
     std: Tensor
+    usual: Tensor
 
-    def __init__(self, channels: int, n_aus: int) -> None:
+    def __init__(self, channels: int, n_aus: int, own: int = 0) -> None:
         super().__init__()
         self.linear = nn.Linear(channels, n_aus)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
         self.register_buffer("mean", torch.zeros(n_aus))
         self.register_buffer("std", torch.ones(n_aus))
+        self.relative = nn.Linear(own, n_aus, bias=False) if own else None
+        if self.relative is not None:
+            nn.init.zeros_(self.relative.weight)
+            self.register_buffer("usual", torch.zeros(n_aus))
 
     def set_scale(self, mean: Tensor, std: Tensor) -> None:
         """Set the mean and standard deviation `(n_aus,)` of the training labels.
@@ -125,6 +135,9 @@ class IntensityRegressor(nn.Module):
         """Have `slope intensity + offset`, each `(n_aus,)`, in the place of each intensity, by the linear map alone."""
         bias = slope * (self.std * self.linear.bias + self.mean) + offset
         self.linear.weight.mul_(slope[:, None])
+        if self.relative is not None:
+            self.relative.weight.mul_(slope[:, None])
+            self.usual.mul_(slope)
         self.linear.bias.copy_((bias - self.mean) / self.std)
 
     def standardise(self, labels: Tensor) -> Tensor:
@@ -132,14 +145,42 @@ class IntensityRegressor(nn.Module):
         return (labels.float() - self.mean) / self.std
 
     def intensities(self, pooled: Tensor) -> Tensor:
-        """Return intensities `(..., n_aus)` float32, not clipped, from features `(..., channels)` without places."""
-        return _apply_to_rows(self.linear, pooled) * self.std + self.mean
+        """Return intensities `(..., n_aus)` float32, not clipped, from features `(..., channels)` without places.
+
+        With a reference they are as for a face whose reference is 0.
+        """
+        return self._outputs(pooled) * self.std + self.mean
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return standardised outputs `(B, T, n_aus)` float32 from features `(B, T, channels, h, w)`."""
-        return _apply_to_rows(self.linear, features.float().mean((-2, -1)))
+        """Return standardised outputs `(B, T, n_aus)` float32 from features `(B, T, channels, h, w)`.
+
+        With a reference, as in `intensities`.
+        """
+        return self._outputs(features.float().mean((-2, -1)))
+
+    def own(self, features: Tensor) -> Tensor:
+        """Return what the reference is of, standardised, `(B, T, n_aus)` float32 from `(B, T, C, h, w)`.
+
+        It is a part of what `forward` returns; the features may be the embedding alone.
+        """
+        return self._own(features.float().mean((-2, -1)))
 
     def predict(self, features: Tensor) -> Tensor:
-        """Return intensities `(B, T, n_aus)` float32, clipped to 0..5, from `(B, T, channels, h, w)`."""
-        outputs: Tensor = self(features)
-        return (outputs * self.std + self.mean).clamp(0, MAX_INTENSITY)
+        """Return intensities `(B, T, n_aus)` float32, clipped to 0..5, from `(B, T, channels, h, w)`.
+
+        With a reference `(B, T, 2 n_aus)`: those of `intensities`, not clipped, and what the reference is of, as
+        `aulight.nets.reference.related` takes them.
+        """
+        pooled = features.float().mean((-2, -1))
+        said = self.intensities(pooled)
+        if self.relative is None:
+            return said.clamp(0, MAX_INTENSITY)
+        return torch.cat([said, self._own(pooled) * self.std], -1)
+
+    def _outputs(self, pooled: Tensor) -> Tensor:
+        outputs = _apply_to_rows(self.linear, pooled)
+        return outputs if self.relative is None else outputs + self._own(pooled)
+
+    def _own(self, pooled: Tensor) -> Tensor:
+        assert self.relative is not None
+        return _apply_to_rows(self.relative, pooled[..., -self.relative.in_features :])

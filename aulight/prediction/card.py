@@ -100,6 +100,7 @@ def model_card(about: ModelDescription) -> str:
         f"- Network: `{architecture.backbone}`, "
         + ("each frame alone" if recurrence == "none" else f"`{recurrence}` over frames {_apart(about)}")
         + f", on faces of {architecture.size}x{architecture.size} pixels.",
+        *([] if about.reference is None else [_REFERENCE]),
         f"- Faces are cut {about.crop_size} pixels wide, aligned: {about.alignment}"
         + (f"; their movement is smoothed over {about.smooth_s:g} s." if about.finds_faces else "."),
         f"- Frames per second of the training videos: {dataset.fps:g}.",
@@ -112,6 +113,12 @@ def model_card(about: ModelDescription) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+_REFERENCE = (
+    "- Each person's own reference, where their face lies at rest, is taken away: of films by all their frames, in "
+    "streams by those so far, so that the first seconds are less sure; a photo is read as of anybody."
+)
 
 
 def _apart(about: ModelDescription) -> str:

@@ -3,14 +3,15 @@
 import json
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aulight.data.own import refuse_foreign
 from aulight.errors import AulightError, VideoError
-from aulight.files import publish, remove_former, remove_leftovers, sha256, whole
-from aulight.foreign.json import read_json
+from aulight.files import publish, remove_former, sha256, whole
+from aulight.foreign.json import encodable_values, read_json
 from aulight.prediction.after.records import ELAN, EVENTS, FACES, After
 from aulight.prediction.videos import OVERLAY, Source, Video
 from aulight.prediction.writing import PARTIAL
@@ -80,6 +81,7 @@ class Wanted(BaseModel):
         columns: Groups of columns beside the AUs; an earlier aulight had none, and did not say, as the next two.
         present_from: Intensity from which an AU is present, where there are columns of that.
         min_quality: Quality below which nothing is said of AUs.
+        reference: Seconds from and to in which faces are at rest; an earlier aulight did not ask.
     """
 
     model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
@@ -106,6 +108,7 @@ class Wanted(BaseModel):
     columns: tuple[str, ...] = ()
     present_from: float | None = None
     min_quality: float | None = None
+    reference: tuple[float, float] | None = None
 
     def with_pictures_of(self, before: "Wanted") -> "Wanted":
         """The same with the pictures that are there already: they are not in the way."""
@@ -178,7 +181,7 @@ def read_companion(output: Path, name: str) -> Companion | None:
 
 
 def make_room(output: Path, video: Video, endings: Sequence[str]) -> None:
-    """Removes what killed processes left, and refuses to go on where there are files of another video, or not of ours.
+    """Refuses to go on where there are files of another video, or not of ours; removes what a killed 0.1.0 left of it.
 
     Args:
         output: As of :func:`read_companion`.
@@ -189,8 +192,8 @@ def make_room(output: Path, video: Video, endings: Sequence[str]) -> None:
         AulightError: Naming the file that is in the way.
     """
     folder, stem = (output / video.name).parent, Path(video.name).name
-    remove_leftovers(folder)
-    remove_former(folder, stem, rf"{re.escape(stem)}\..+")
+    if stem in _formers(folder.absolute()):
+        remove_former(folder, stem, rf"{re.escape(stem)}\..+")
     companion, record = folder / f"{stem}.json", read_companion(output, video.name)
     known: dict[str, Sequence[str] | None] = {}
     if record is not None:
@@ -202,6 +205,12 @@ def make_room(output: Path, video: Video, endings: Sequence[str]) -> None:
             raise AulightError(f"{companion}: is of another video, {record.source.path}; give another output=")
         known = {companion.name: None, **(dict.fromkeys(record.files) if record.sha256 is None else record.sha256)}
     refuse_foreign([companion, *(folder / name for name in _names(stem, endings))], known)
+
+
+@cache
+def _formers(folder: Path) -> frozenset[str]:
+    """Of which videos 0.1.0, killed, may have left something in a folder: it is listed once, however many there are."""
+    return frozenset(path.name[1:-9] for path in folder.glob(".*-????????"))
 
 
 def _names(stem: str, endings: Sequence[str]) -> list[str]:
@@ -241,6 +250,7 @@ def put(made: Path, output: Path, name: str, record: Companion) -> None:
 
 
 def _write(record: Companion, path: Path) -> None:
-    text = json.dumps(record.model_dump(mode="json", exclude_unset=True), indent=1, ensure_ascii=False)
+    plain = encodable_values(record.model_dump(mode="json", exclude_unset=True))
+    text = json.dumps(plain, indent=1, ensure_ascii=False)
     with whole(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")

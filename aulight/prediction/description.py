@@ -172,6 +172,8 @@ class ModelDescription(Part):
         primed: How often a stream sees the first frame of a track before it counts, as its clips did and as it was
             scored. Models of 0.1.0 were scored without, and are streamed so: 0.
         normalisation: What its inputs and outputs are scaled by.
+        reference: Of a network that each person's own reference is taken away from (:mod:`aulight.nets.reference`),
+            that of its training people, for somebody of whom nothing is known: a part of an intensity for each AU.
         crop_size: Side of the faces that it learned from, in pixels.
         alignment: How they lay in their pictures; another text, or ``None``, of a dataset that was made elsewhere.
         smooth_s: Seconds over which their crops' movement was smoothed, where they were found.
@@ -201,6 +203,7 @@ class ModelDescription(Part):
     step_s: float | None = Field(default=None, ge=1e-4, le=1e6)
     primed: int = Field(default=0, ge=0, le=10_000)
     normalisation: Normalisation
+    reference: tuple[float, ...] | None = None
     crop_size: int = Field(ge=1, le=8192)
     alignment: Annotated[Alignment | Line | None, Field(union_mode="left_to_right")] = None
     smooth_s: float = Field(default=0.1, ge=0, le=3600)  # 0.1 is what all models had before it was said
@@ -226,6 +229,8 @@ class ModelDescription(Part):
         for name in ("label_mean", "label_std"):
             if len(getattr(self.normalisation, name)) != len(self.aus):
                 raise ValueError(f"'normalisation.{name}' is not a number for each of {len(self.aus)} AUs")
+        if self.reference is not None and len(self.reference) != len(self.aus):
+            raise ValueError(f"'reference' is not a number for each of {len(self.aus)} AUs")
         if (of := self.intervals) is not None:
             if list(of.reach) != [column(au) for au in self.aus]:
                 raise ValueError("'intervals.reach' is not of these AUs, in their order")

@@ -17,11 +17,12 @@ from aulight.data.faces.crop import Present, uncut
 from aulight.data.video.photos import Pictures
 from aulight.data.video.types import USUAL_FPS, Frames, RawFrame
 from aulight.errors import AulightError, VideoError
+from aulight.prediction.after.reference import References
 from aulight.prediction.columns import USUAL, columns_of
 from aulight.prediction.given import Input, given, part_of, paths_of, picture
 from aulight.prediction.rows import Row, Scored, Table
 from aulight.scoring.conformal import Intervals
-from aulight.settings.predict import PRESENT_FROM
+from aulight.settings.predict import PRESENT_FROM, unusable
 
 CHUNK = 16
 """Frames of a video that go through a network together."""
@@ -49,6 +50,7 @@ class Estimator(ABC):
         step_s: Seconds in which its recurrence goes on; ``None`` where it has none.
         blendshapes: Whether it needs those of the landmarker.
         sides: Its columns of left and right, ``AU02_left``, ``AU02_right`` ...; none where it does not tell them apart.
+        relative: Whether each person's reference (:mod:`aulight.nets.reference`) is taken away.
     """
 
     aus: Sequence[int]
@@ -60,6 +62,7 @@ class Estimator(ABC):
     step_s: float | None = None
     blendshapes = False
     sides: Sequence[str] = ()
+    relative = False
 
     @abstractmethod
     def finds_faces(self, faces: str) -> bool:
@@ -82,6 +85,10 @@ class Estimator(ABC):
             precision: As there.
             apart: Whether each frame is a photo.
             baseline: As of :meth:`predict`.
+
+        Returns:
+            They, with references still to be taken away where ``relative`` is true and the frames are a film of which
+            several are scored together.
         """
 
     def predict(
@@ -106,6 +113,7 @@ class Estimator(ABC):
         precision: str = "32",
         progress: Progress | None = None,
         everybody: bool | None = None,
+        reference: tuple[float, float] | None = None,
     ) -> pd.DataFrame:
         """Intensities in every frame of a video, or in photos; words and defaults are those of ``aulight predict``.
 
@@ -133,6 +141,8 @@ class Estimator(ABC):
             precision: ``32``, ``bf16``, or ``auto``: the faster one here.
             progress: Told how many frames are done, and of about how many.
             everybody: Former word for ``all``.
+            reference: Of films, of a model with a reference: seconds from and to in which faces are at rest; ``None``:
+                all frames of each person tell where their face lies.
 
         Returns:
             A row for each face of each frame, in the columns of :mod:`aulight.prediction.rows`; of several videos with
@@ -143,6 +153,8 @@ class Estimator(ABC):
         """
         everybody = _renamed(everybody, all)
         how = _How(self, faces, everybody, max_faces, coverage, baseline, columns, min_quality, device, precision)
+        if reference is not None and (problem := unusable(reference, self.relative)) is not None:
+            raise AulightError(f"reference={reference}: {problem}")
         part = part_of(start, end, every, rate, rotate, self.step_s)
         paths = paths_of(video)
         several = {"": video} if paths is None else paths
@@ -154,6 +166,10 @@ class Estimator(ABC):
         for name, film in films.items():
             names, said = how.rows(film.film, CHUNK, film.photos, counting)
             table = pd.DataFrame(said, columns=names)
+            if how.relates(CHUNK, film.photos):
+                people = References(self.columns, reference, self.intervals, coverage, PRESENT_FROM)
+                people.add(table)
+                table = people.less(table, people.levels())
             if film.problems:
                 raise VideoError("; ".join(dict.fromkeys(film.problems)))
             if paths is not None:
@@ -245,6 +261,10 @@ class _How:
         if everybody and not self.find:
             raise AulightError("all=True: the model learned from faces as they came; add faces='mediapipe'")
 
+    def relates(self, chunk: int, photos: bool) -> bool:
+        """Whether references are to be taken away when all rows are there; arguments as of :meth:`rows`."""
+        return self._estimator.relative and chunk > 1 and not photos
+
     def rows(
         self, film: Callable[[], Iterable[RawFrame]], chunk: int, photos: bool, report: Callable[[int], object]
     ) -> tuple[list[str], Iterator[Row]]:
@@ -257,7 +277,8 @@ class _How:
             report: Told of so many more frames.
         """
         estimator = self._estimator
-        table = Table(estimator.columns, estimator.intervals, self._coverage, photos, self._beside)
+        own = self.relates(chunk, photos)
+        table = Table(estimator.columns, estimator.intervals, self._coverage, photos, self._beside, own)
 
         def said() -> Iterator[Row]:
             with ExitStack() as stack:

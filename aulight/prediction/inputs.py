@@ -63,9 +63,10 @@ def _matching(pattern: str, output: Path | None) -> Listing:
     plain = next(place for place, part in enumerate(parts) if _PATTERN.search(part))
     root = Path(*parts[:plain])
     found = [Path(path) for path in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207  # pathlib's shows hidden ones
-    folders = [path for path in found if is_folder(path) and path != root]
-    files = [path for path in found if is_file(path) and not any(folder in path.parents for folder in folders)]
-    inside = [folder for folder in folders if not any(other in folder.parents for other in folders)]
+    folders = {path for path in found if is_folder(path) and path != root}
+    outermost = [path for path in found if folders.isdisjoint(path.parents)]
+    files = [path for path in outermost if is_file(path)]
+    inside = [path for path in outermost if path in folders]
     videos, closed, others, overlays = list[Video](), dict[Path, str](), Counter[str](), list[Path]()
     for path in _raw(files, output):
         if path.suffix.lower() not in VIDEO_SUFFIXES | IMAGE_SUFFIXES:

@@ -15,6 +15,7 @@ from aulight.data.faces.crop import Present
 from aulight.errors import AulightError
 from aulight.facs import column
 from aulight.nets.precision import choose
+from aulight.nets.reference import RunningReference
 from aulight.prediction.card import in_short
 from aulight.prediction.description import ModelDescription
 from aulight.prediction.estimator import CHUNK, Baseline, Estimator
@@ -59,6 +60,7 @@ class Model(Estimator):
         self.step_s = None if description.architecture.temporal == "none" else description.seconds_a_step
         reach = description.intervals
         self.intervals = None if reach is None else from_plain(reach.model_dump())
+        self.relative = description.reference is not None
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -77,7 +79,8 @@ class Model(Estimator):
         """
         device, precision = self.settled(device, precision)
         about = self.description
-        return Scorer(self._start(device, precision), self.size, self.aus, about.dataset.fps, str(self.file))
+        own = None if about.reference is None else RunningReference(np.array(about.reference, np.float32))
+        return Scorer(self._start(device, precision), self.size, self.aus, about.dataset.fps, str(self.file), own)
 
     def settled(self, device: str, precision: str) -> tuple[str, str]:
         """What a device and a precision are here, of which either may be ``auto``.
@@ -107,7 +110,9 @@ class Model(Estimator):
             raise AulightError(
                 f"baseline={baseline}: only of the table; `aulight predict baseline=person` is for any scores"
             )
-        return self.score(frames, chunk, device, precision, apart=apart)
+        return self.score(
+            frames, chunk, device, precision, apart=apart, whole=self.relative and chunk > 1 and not apart
+        )
 
     def __repr__(self) -> str:
         """What it is, in a few lines."""
@@ -121,8 +126,9 @@ class Model(Estimator):
         precision: str = "32",
         explain: int | None = None,
         apart: bool = False,
+        whole: bool = False,
     ) -> Iterator[Scored]:
-        """Scores the people in the frames of one video, each with a recurrent state of their own.
+        """Scores the people in the frames of one video, each with a recurrent state and a reference of their own.
 
         It begins anew where a face was lost for longer than a moment (:mod:`aulight.nets.tracks`), or is elsewhere.
 
@@ -134,12 +140,14 @@ class Model(Estimator):
             precision: Likewise.
             explain: Number of an AU, to say as well where in the crops it was seen.
             apart: Whether each frame is a photo, and nobody is who they were in the one before.
+            whole: Of a model with a reference: whether that is left to be taken away once all frames are there.
         """
         scorers: dict[int, Scorer] = {}
         frames = iter(frames)
         while some := list(itertools.islice(frames, chunk)):
             values: list[dict[int, Intensities]] = [{} for _ in some]
             heat: list[dict[int, Intensities]] = [{} for _ in some]
+            own: list[dict[int, Intensities]] = [{} for _ in some]
             before, scorers = scorers, {}
             for person in sorted(set[int]().union(*(faces for _, faces in some))):
                 there = np.array([place for place, (_, faces) in enumerate(some) if person in faces])
@@ -154,7 +162,11 @@ class Model(Estimator):
                         np.array([face.confidence > 0 for face in seen]),
                         np.array([face.elsewhere for face in seen]),
                     )
-                    if explain is None:
+                    if whole:
+                        (scores, mine), where = np.split(scorer.parts(crops, when), 2, 1), None
+                        for row, place in enumerate(stay):
+                            own[place][person] = mine[row]
+                    elif explain is None:
                         scores, where = scorer.push(crops, when), None
                     else:
                         scores, where = scorer.explain(crops, explain, when)
@@ -165,7 +177,7 @@ class Model(Estimator):
                 if there[-1] == len(some) - 1:
                     scorers[person] = scorer
             for place, (frame, faces) in enumerate(some):
-                yield Scored(frame, faces, values[place], heat[place])
+                yield Scored(frame, faces, values[place], heat[place], own=own[place])
 
     def save(self, path: str | Path) -> None:
         """Writes the model as one ``.aulight`` file, under a temporary name that is changed when it is whole.

@@ -82,7 +82,8 @@ def build(about: ModelDescription, weights: dict[str, Tensor], source: Path) -> 
 
 def _network(about: ModelDescription) -> nn.ModuleDict:
     encoder = Encoder(about.encoder)
-    return nn.ModuleDict({"encoder": encoder, "regressor": IntensityRegressor(encoder.channels, len(about.aus))})
+    own = 0 if about.reference is None else about.architecture.embedding
+    return nn.ModuleDict({"encoder": encoder, "regressor": IntensityRegressor(encoder.channels, len(about.aus), own)})
 
 
 def _check_fit(claimed: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:

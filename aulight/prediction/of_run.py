@@ -58,7 +58,7 @@ def of_checkpoint(file: Path, folder: Path) -> Model:
     run = complete(_record(folder), BegunFinetune, folder)
     check_settings(run, folder)
     if not run.is_network:
-        raise AulightError(f"{folder}: a run of model=blendshapes, which has no network; give one with another model=")
+        raise AulightError(f"{folder}: a run whose model= trained no network; give one with another model=")
     if not file.is_file():
         raise AulightError(f"{file}: missing; run `aulight finetune` again in another folder")
     saved = read_checkpoint(file)
@@ -79,6 +79,7 @@ def of_checkpoint(file: Path, folder: Path) -> Model:
         "stride": saved.settings.get("stride"),
         **pace,
         "normalisation": normalisation,
+        **_reference(weights),
         **_faces(run, folder),
         "dataset": run.dataset.model_dump(include={"name", "fingerprint", "fps"}),
         "stage_one": run.stage_one and run.stage_one.model_dump(exclude_unset=True),
@@ -117,6 +118,12 @@ def _scale(weights: Mapping[str, Tensor], name: str, file: Path) -> list[float]:
         raise AulightError(f"{file}: not a checkpoint of `aulight finetune` (regressor.{name} is missing, or odd)")
     scale: list[float] = values.tolist()
     return scale
+
+
+def _reference(weights: Mapping[str, Tensor]) -> dict[str, object]:
+    """The usual reference in parts of intensities, where the network has one."""
+    usual = weights.get("regressor.usual")
+    return {} if usual is None else {"reference": (usual * weights["regressor.std"]).tolist()}
 
 
 def _faces(run: BegunFinetune, folder: Path) -> dict[str, object]:

@@ -25,7 +25,11 @@ MOST_STATE = 2**22
 
 
 class _OnnxStream:
-    """A graph of one frame over a video: ``(1, 3, size, size)`` uint8 and the state in, intensities and state out."""
+    """A graph of one frame over a video: ``(1, 3, size, size)`` uint8 and the state in, intensities and state out.
+
+    Of a network with a reference, what the reference is of stands behind the intensities, as
+    :func:`aulight.nets.reference.related` takes them.
+    """
 
     def __init__(self, session: Any, about: ModelDescription, path: Path) -> None:
         self._session, self._path = session, path
@@ -101,7 +105,7 @@ def _check_ends(session: Any, about: ModelDescription) -> None:
     size, recurrent = about.architecture.size, about.architecture.temporal != "none"
     frame, intensities = (
         ("frame", "tensor(uint8)", [1, 3, size, size]),
-        ("intensities", "tensor(float)", [1, len(about.aus)]),
+        ("intensities", "tensor(float)", [1, len(about.aus) * (1 if about.reference is None else 2)]),
     )
     inputs, outputs = (
         [(end.name, end.type, list(end.shape)) for end in ends]
@@ -118,7 +122,10 @@ def _check_ends(session: Any, about: ModelDescription) -> None:
 
 
 class _Step(nn.Module):
-    """One frame ``(1, 3, size, size)`` uint8 RGB and the state to intensities ``(1, AUs)`` and the new state."""
+    """One frame ``(1, 3, size, size)`` uint8 RGB and the state to intensities ``(1, AUs)`` and the new state.
+
+    With a reference they are ``(1, 2 AUs)``, as of :meth:`IntensityRegressor.predict`.
+    """
 
     def __init__(self, network: nn.ModuleDict) -> None:
         super().__init__()
@@ -138,7 +145,8 @@ def write_onnx(model: Model, path: Path) -> None:
     Whoever runs the graph keeps the states: zero at first, then that of the first frame of a face given ``primed``
     times over; from there on the frame at time t takes the state of the frame at t - ``step_s``. Both numbers are in
     the description, under ``aulight`` in the metadata, and :class:`Recurrence` does so. Without a recurrence there is
-    no state.
+    no state. Of a network with a reference, ``intensities`` is ``(1, 2 AUs)``: from the first half, the quantile of the
+    second half over the person's frames (:mod:`aulight.nets.reference`) is to be taken away before it is clipped.
 
     Raises:
         AulightError: When a package is missing, torch cannot make the graph, or the model has no torch modules.

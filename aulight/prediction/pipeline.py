@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aulight.data.faces.aligner import SMOOTH_S, FaceAligner, counted
+from aulight.data.faces.aligner import KNOWN, SMOOTH_S, FaceAligner, counted
 from aulight.data.faces.crop import Present, uncut
 from aulight.data.faces.model_file import digest_of_another, model_file
 from aulight.data.video.types import RawFrame
 from aulight.errors import AulightError
 from aulight.facs import column
+from aulight.prediction.after.reference import References
 from aulight.prediction.clock import Clock
 from aulight.prediction.columns import columns_of
 from aulight.prediction.companion import ScoredBy, Wanted
@@ -25,7 +26,7 @@ from aulight.prediction.rows import Scored
 from aulight.prediction.untrained import CROP, EMPTY, SIDES, TABLE, Untrained, notes
 from aulight.processes import Item, ahead, cpus
 from aulight.settings.model import DEFAULT
-from aulight.settings.predict import FoundFaces, PredictSettings
+from aulight.settings.predict import FoundFaces, PredictSettings, unusable
 
 if TYPE_CHECKING:  # it takes torch along, which is not needed with model=table
     from aulight.prediction.model import Model
@@ -89,6 +90,24 @@ class Pipeline:
         self.square = None if self.model is None or self.finds else self.model.size
         self.step_s = None if self.model is None else self.model.step_s
         self.crowded = 0
+        rest = settings.reference
+        if self.model is not None and rest is not None and (problem := unusable(rest, self.model.relative)) is not None:
+            raise AulightError(f"reference={rest}: {problem}")
+
+    def relates(self, live: bool, apart: bool) -> bool:
+        """Whether people's references are to be taken away when all frames are there.
+
+        Args:
+            live: As of :meth:`scored`, as the next.
+            apart: As there.
+        """
+        return self.model is not None and self.model.relative and self._explain is None and not (live or apart)
+
+    def references(self) -> References:
+        """What takes them away, of a film."""
+        settings = self._settings
+        how = self.intervals, settings.coverage, settings.present_from
+        return References(self.columns, settings.reference, *how)
 
     def _load(self, given: str) -> "Model":
         from aulight.prediction.loading import load
@@ -161,6 +180,7 @@ class Pipeline:
             columns=beside.groups,
             present_from=beside.present_from if beside.presence else None,
             min_quality=settings.min_quality,
+            reference=None if settings.reference is None else (settings.reference[0], settings.reference[1]),
         )
         return wanted.model_copy(update={"smooth_s": self.smooth_s}) if self.finds else wanted
 
@@ -205,11 +225,13 @@ class Pipeline:
 
             def network(present: Iterator[Present]) -> Iterator[Scored]:
                 if self.model is None:
-                    return Untrained().score(present, self.from_rest and not apart)
+                    most = 2 * KNOWN if live else None  # nobody else is known again
+                    return Untrained().score(present, self.from_rest and not apart, most)
                 from aulight.prediction.estimator import CHUNK
 
+                whole = self.relates(live, apart)
                 return self.model.score(
-                    present, 1 if live else CHUNK, self._device, self.precision, self._explain, apart
+                    present, 1 if live else CHUNK, self._device, self.precision, self._explain, apart, whole
                 )
 
             def decoded() -> Generator[RawFrame, None, None]:

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aulight.errors import AulightError, say, shorten
+from aulight.errors import AulightError, encodable, say, shorten
 from aulight.files import remove_leftovers
 from aulight.prediction.after.folder import clash, resolved
 from aulight.prediction.after.overview import PAGE, make_room_for_overview, write_overview
 from aulight.prediction.after.summary import Failed
 from aulight.prediction.inputs import find_inputs
 from aulight.prediction.predictor import Found, Predictor
+from aulight.prediction.recording import keep_recordings
 from aulight.prediction.videos import Video, expected
 from aulight.prediction.webcam import record_webcam
 from aulight.processes import Bar, cpus
@@ -63,6 +64,7 @@ def score_input(settings: PredictSettings) -> Predicted:
         settings = resolved(settings, 1, output)
         if settings.summary:
             make_room_for_overview(output)
+        keep_recordings(output)
         predictor = Predictor(settings)
         _tell(predictor)
         video, found = record_webcam(predictor, camera, settings.max_frames)
@@ -75,6 +77,7 @@ def score_input(settings: PredictSettings) -> Predicted:
         make_room_for_overview(output)
     for folder in {(output / video.name).parent for video in videos}:
         remove_leftovers(folder)
+        keep_recordings(folder)
     predictor = Predictor(settings)
     before = {video: predictor.done(video) for video in videos}
     missing = [video for video in videos if before[video] is None]
@@ -127,7 +130,11 @@ def _page(settings: PredictSettings, output: Path, results: Mapping[Video, Found
     if not settings.summary:
         return None
     nothing = {video: found for video, found in results.items() if found.problem and not found.tally.frames}
-    failed = {video.name: Failed(str(video.path), str(of.problem)) for video, of in nothing.items() if not of.taken}
+    failed = {
+        video.name: Failed(encodable(video.path), encodable(of.problem))
+        for video, of in nothing.items()
+        if not of.taken
+    }
     write_overview(output, failed, settings.thumbnails)
     return output / PAGE
 

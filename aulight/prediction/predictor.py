@@ -24,12 +24,15 @@ from aulight.facs import MAX_INTENSITY
 from aulight.files import Taken, alone, scratch
 from aulight.prediction.after.make import Picture, asked_of, endings, make_after, refresh
 from aulight.prediction.after.moments import Moments, by_time
-from aulight.prediction.after.records import ELAN, EVENTS, FACES
+from aulight.prediction.after.records import ELAN, EVENTS, FACES, MOST_PEOPLE
+from aulight.prediction.after.reference import take_references_away
 from aulight.prediction.after.table import read_table, take_rest_away
 from aulight.prediction.clock import Clock
 from aulight.prediction.companion import Companion, Wanted, make_room, put, read_companion
 from aulight.prediction.overlay import Overlay
 from aulight.prediction.pipeline import Pipeline
+from aulight.prediction.problems import ENDS_LIVE, told, until_damaged
+from aulight.prediction.recording import recording
 from aulight.prediction.rows import Table, Tally
 from aulight.prediction.untrained import FROM_REST_OF_FILM, NOTE, notes
 from aulight.prediction.useless import for_all, for_film, for_photos
@@ -39,11 +42,10 @@ from aulight.scoring.conformal import SUBJECTS
 from aulight.settings.predict import PART, PredictSettings
 from aulight.version import __version__
 
+MANY = f"{{:,}} people; of the {MOST_PEOPLE} seen longest numbers are summed up, the table has all"
+
 PHOTOS_A_SECOND = 1.0
 """In the video with bars."""
-
-MOST_TOLD = 5
-"""Photos that are named when they cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -204,8 +206,8 @@ class Predictor:
         """
         problems: list[str] = []
         try:
-            photos, source = photos_at(video.path, self._settings.pictures), about(video.path, whole=True)
-            info = RawInfo(PHOTOS_A_SECOND, None) if photos else raw_info(video.path, self._settings.fps)
+            photos, source = photos_at(video.path, self._settings.pictures), about(video.path, True, report)
+            info = RawInfo(PHOTOS_A_SECOND, None) if photos else raw_info(video.path, self._settings.fps, report=report)
         except VideoError as error:
             return Found(problem=str(error))
 
@@ -214,9 +216,10 @@ class Predictor:
                 photo = photos.frames(problems)
                 return (replace(one, image=turned(one.image, self.part.degrees)) for one in photo)
             if self.part.whole:
-                return _until_damaged(raw_frames(video.path, self._settings.fps, self.pipeline.square), problems)
-            some = part_frames(video.path, self._settings.fps, self.pipeline.square, self.part, info.fps)
-            return _until_damaged(some, problems)
+                some = raw_frames(video.path, self._settings.fps, self.pipeline.square)
+            else:
+                some = part_frames(video.path, self._settings.fps, self.pipeline.square, self.part, info.fps)
+            return until_damaged(some, problems, video.path)
 
         odd = [] if info.note is None else [info.note]
         if photos is None and is_folder(video.path) and self._settings.pictures == "auto":
@@ -254,14 +257,16 @@ class Predictor:
         wanted = self._wanted_of(apart)
         clock, begin, tally = Clock(), time.perf_counter(), Tally()
         folder, stem = (self.output / video.name).parent, Path(video.name).name
-        table, overlay = self._table(apart), Overlay(self.pipeline.columns, self.note, wanted.explain)
-        later = wanted.overlay and wanted.baseline == "person"  # a person's rest is known at the end
+        relates = self.pipeline.relates(live, apart)
+        table, overlay = self._table(apart, relates), Overlay(self.pipeline.columns, self.note, wanted.explain)
+        later = wanted.overlay and (relates or wanted.baseline == "person")  # a person's rest is known at the end
         pictures = (wanted.overlay and not later) or show is not None
         moments = Moments(self.pipeline.columns, apart) if self._shows_faces else None
-        with closing(self.pipeline.scored(film, clock, report, pictures, live, apart)) as stream:
+        with closing(self.pipeline.scored(film, clock, report, pictures, live, apart)) as frames:
+            stream = until_damaged(frames, problems, video.path, ENDS_LIVE if live else ())
             first = next(stream, None)
             if first is None:
-                return Found(problem=_told(problems) or f"{video.path}: no frames came")
+                return Found(problem=told(problems) or f"{video.path}: no frames came")
             late = None if self.part.start_s else late_start(video.path, first.frame.time_s, fps)
             for_others = for_photos(self._settings) if apart else for_film(self._settings, fps)
             notes = [*odd, *for_others, *([late] if late else [])]
@@ -299,7 +304,7 @@ class Predictor:
                     if not live and (found := self.done(video)) is not None:
                         return found  # by another process, meanwhile
                     self.make_room(video)
-                    with scratch(folder) as made:
+                    with recording(folder, stem) if live else scratch(folder) as made:
                         file = made / f"{stem}.{wanted.format}"
                         start = time.perf_counter()
                         with Rows(file, table.names) as rows:
@@ -308,22 +313,29 @@ class Predictor:
                             else:
                                 deque(written(rows), maxlen=0)
                         tally.crowded, tally.emptied = self.pipeline.crowded, table.emptied
+                        if relates:
+                            take_references_away(file, self.pipeline.references())
                         rest = self._level(file) if wanted.baseline == "person" else {}
                         if later:
-                            draw(overlay.after((frame for frame in film() if not frame.between), file))
+                            draw(overlay.after(_read_again(film(), report), file))
                         scores = read_table(file, ends=wanted.plot)
                         strongest = [] if moments is None else moments.chosen(scores)
                         after = make_after(scores, made, video, self.output, self._asked, strongest)
+                        if after.more_people:
+                            notes.append(f"{video.path}: {MANY.format(len(after.people) + after.more_people)}")
+                        kept = {str(person.face_id) for person in after.people}
+                        rest = {person: level for person, level in rest.items() if person in kept}
                         if wanted.plot:
                             self._plot(scores, made / f"{stem}.png", video.name, apart, strongest)
                         clock.seconds["writing"] += time.perf_counter() - start
+                        problems += [] if live else source.change(video.path)
                         if problems:
                             for path in list(made.iterdir()):
                                 path.rename(f"{path}{PARTIAL}")
                         record = Companion(
                             source=source,
                             whole=not problems,
-                            problem=_told(problems),
+                            problem=told(problems),
                             files=sorted(path.name for path in made.iterdir()),
                             fps=fps,
                             notes=notes,
@@ -343,16 +355,18 @@ class Predictor:
                         put(made, self.output, video.name, record)
             except Taken as taken:
                 return Found(problem=str(taken), taken=True)
-        return Found(tally, _told(problems), apart, notes=tuple(notes))
+        return Found(tally, told(problems), apart, notes=tuple(notes))
 
-    def _table(self, photos: bool) -> Table:
+    def _table(self, photos: bool, own: bool = False) -> Table:
         pipeline = self.pipeline
-        return Table(pipeline.columns, pipeline.intervals, self._settings.coverage, photos, pipeline.beside)
+        return Table(pipeline.columns, pipeline.intervals, self._settings.coverage, photos, pipeline.beside, own)
 
     def _wanted_of(self, photos: bool) -> Wanted:
         if not photos:
             return self._wanted
-        return self._wanted.model_copy(update={"pictures": "photos", "baseline": "none", **dict.fromkeys(PART)})
+        return self._wanted.model_copy(
+            update={"pictures": "photos", "baseline": "none", "reference": None, **dict.fromkeys(PART)}
+        )
 
     def _level(self, file: Path) -> dict[str, dict[str, float]]:
         """Takes each person's own rest away from a table; what that is."""
@@ -371,16 +385,9 @@ class Predictor:
         save(timeline(table, self.pipeline.columns, title, self.note, unit, by_time(strongest)), picture)
 
 
-def _told(problems: list[str]) -> str | None:
-    """What was wrong, once, though a film may have been read twice; ``None`` where nothing was."""
-    different = list(dict.fromkeys(problems))
-    more = f"; and {len(different) - MOST_TOLD} more" if len(different) > MOST_TOLD else ""
-    return "; ".join(different[:MOST_TOLD]) + more if different else None
-
-
-def _until_damaged(frames: Iterator[RawFrame], problems: list[str]) -> Iterator[RawFrame]:
-    """Ends where a video is damaged, and notes why: frames before that which are under way are not lost."""
-    try:
-        yield from frames
-    except VideoError as error:
-        problems.append(str(error))
+def _read_again(frames: Iterator[RawFrame], report: Callable[[int], Any]) -> Iterator[RawFrame]:
+    """Those that have rows; they have been counted, but who waits is told that there is progress."""
+    for frame in frames:
+        report(0)
+        if not frame.between:
+            yield frame

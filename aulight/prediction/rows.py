@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from aulight.data.faces.crop import AlignedFrame
 from aulight.data.video.types import RawFrame
+from aulight.errors import encodable
 from aulight.foreign.tables import KEYS
 from aulight.prediction.columns import Columns
 from aulight.scoring.conformal import Intervals
@@ -25,6 +26,9 @@ Values = npt.NDArray[np.float32]
 
 Row = dict[str, Any]
 """What is said of one face of one frame, by column."""
+
+OWN = "_own"
+"""End of the names of columns that what references are of stands in, until they are taken away."""
 
 FILE = "file"
 """Column of the names of photos."""
@@ -37,10 +41,12 @@ class Scored:
     Attributes:
         frame: The frame.
         faces: The people in it by their numbers, those included who are lost from sight (with confidence 0).
-        values: The intensities of each, ``(AUs,)`` float32 in 0..5; of no use where confidence is 0.
+        values: The intensities of each, ``(AUs,)`` float32 in 0..5; of no use where confidence is 0. With ``own``, as
+            they are before references are taken away, not clipped.
         heat: Where in the crop of each one AU was seen, ``(size, size)`` float32 in 0..1, if that was asked for.
         sides: The intensities of each on the left and the right, where what scores them tells these apart:
             :data:`aulight.prediction.untrained.SIDES`.
+        own: Of each, what their reference is of, ``(AUs,)`` float32, where it is to be taken away in the end.
     """
 
     frame: RawFrame
@@ -48,6 +54,7 @@ class Scored:
     values: dict[int, Values]
     heat: dict[int, Values] = field(default_factory=dict)
     sides: dict[int, Values] = field(default_factory=dict)
+    own: dict[int, Values] = field(default_factory=dict)
 
     @property
     def seen(self) -> list[int]:
@@ -104,6 +111,7 @@ class Table:
         coverage: Of the intervals; ``None`` for none.
         files: Whether the frames are photos, whose names are to be told.
         beside: What else is said of faces.
+        own: Whether there are columns for references, which are taken away in the end.
 
     Attributes:
         names: Of all columns, in order.
@@ -121,8 +129,9 @@ class Table:
         coverage: float | None,
         files: bool = False,
         beside: Columns = NOTHING_BESIDE,
+        own: bool = False,
     ) -> None:
-        self._columns, self._count = columns, 0
+        self._columns, self._count, self._own = columns, 0, own
         self.beside, self.emptied = beside, 0
         self._intervals = None if coverage is None else intervals
         self._coverage = coverage or 0.0
@@ -134,6 +143,8 @@ class Table:
         if self._intervals is not None:
             self.names += [f"{au}_{end}" for au in columns for end in ("lo", "hi")]
             self.around(np.full(len(columns), np.nan, np.float32))  # says what is wrong before the work
+        if own:
+            self.names += [f"{au}{OWN}" for au in columns]
 
     def around(self, values: Values) -> tuple[Values, Values] | None:
         """Both ends of the intervals around the intensities of one face, each ``(AUs,)``."""
@@ -167,8 +178,10 @@ class Table:
                 numbers += np.where(np.isnan(values), math.nan, present).tolist()
             if (ends := self.around(values)) is not None:
                 numbers += np.stack(ends, 1).ravel().tolist()
+            if self._own:
+                numbers += np.where(np.isnan(values), math.nan, scored.own.get(person, values)).tolist()
             keys = (
-                *([scored.frame.name] if self._files else []),
+                *([encodable(scored.frame.name)] if self._files else []),
                 self._count if place is None else place + 1,
                 person,
                 scored.frame.time_s,

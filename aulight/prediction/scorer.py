@@ -12,6 +12,7 @@ from torch.nn.functional import interpolate
 from aulight.data.video.types import Frames
 from aulight.errors import AulightError
 from aulight.facs import MAX_INTENSITY
+from aulight.nets.reference import RunningReference, related
 from aulight.nets.tracks import Times, Which
 from aulight.prediction.heat import over_crop
 
@@ -22,7 +23,10 @@ class Stream(Protocol):
     """One video through a network; :class:`FrameStream` is the one of torch."""
 
     def push(self, clip: Tensor, times: Times, faces: Which, anew: Which) -> Tensor:
-        """Frames ``(1, n, size, size, 3)`` uint8 to intensities ``(n, AUs)`` float32: :meth:`FrameStream.push`."""
+        """Frames ``(1, n, size, size, 3)`` uint8 to intensities ``(n, AUs)`` float32: :meth:`FrameStream.push`.
+
+        With a reference, ``(n, 2 AUs)`` as of :func:`aulight.nets.reference.related`.
+        """
 
     def explain(self, clip: Tensor, output: int, times: Times, faces: Which, anew: Which) -> tuple[Tensor, Tensor]:
         """The same, and the heat ``(n, h, w)`` float32 of one of them: :meth:`FrameStream.explain`."""
@@ -43,10 +47,22 @@ class Moments(NamedTuple):
 
 
 class Scorer:
-    """Scores the aligned faces of one person in one video, in order; :meth:`Model.scorer` makes it."""
+    """Scores the aligned faces of one person in one video, in order; :meth:`Model.scorer` makes it.
 
-    def __init__(self, stream: Stream, size: int, aus: Sequence[int], fps: float, name: str = "model") -> None:
+    With a reference, each frame is seen in the light of those so far; :meth:`parts` is for whoever knows them all.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        size: int,
+        aus: Sequence[int],
+        fps: float,
+        name: str = "model",
+        reference: RunningReference | None = None,
+    ) -> None:
         self._stream, self._size, self._aus, self._fps, self._name = stream, size, tuple(aus), fps, name
+        self._reference = reference
         self._next_s = 0.0
 
     def push(self, crops: Frames, when: Moments | None = None) -> Intensities:
@@ -61,7 +77,23 @@ class Scorer:
         """
         if not len(crops):
             return np.empty((0, len(self._aus)), np.float32)
+        moments = self._moments(crops, when)
+        return self._related(self._finite(self._stream.push(self._clip(crops), *moments)), moments).numpy()
+
+    def parts(self, crops: Frames, when: Moments | None = None) -> Intensities:
+        """In place of :meth:`push`, with a reference: ``(n, 2 AUs)``, from which it is still to be taken away.
+
+        Args:
+            crops: As of :meth:`push`, at least one; as the next.
+            when: As there.
+        """
         return self._finite(self._stream.push(self._clip(crops), *self._moments(crops, when))).numpy()
+
+    def _related(self, said: Tensor, moments: Moments) -> Tensor:
+        if self._reference is None:
+            return said
+        reference = self._reference.push(said.chunk(2, -1)[1].numpy(), moments.faces, moments.anew)
+        return related(said, torch.from_numpy(reference))
 
     def explain(
         self, crops: Frames, au: int, when: Moments | None = None
@@ -90,8 +122,9 @@ class Scorer:
         if not len(crops):
             return self.push(crops), np.empty(crops.shape[:3], np.float32)
         output = self._aus.index(au)
-        intensities, heat = self._stream.explain(self._clip(crops), output, *self._moments(crops, when))
-        self._finite(intensities)
+        moments = self._moments(crops, when)
+        said, heat = self._stream.explain(self._clip(crops), output, *moments)
+        intensities = self._related(self._finite(said), moments)
         heat = heat * (intensities[:, output] / MAX_INTENSITY)[:, None, None]
         return intensities.numpy(), over_crop(heat, self._size, crops.shape[1]).numpy()
 

@@ -9,7 +9,6 @@ AU02 1.3, AU07 1.5 and others less): what a person's own rest is, :class:`auligh
 cheekSquint and noseSneer do not move, whatever the face does: AU06 and AU09, which they stand for, have no scores.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -112,20 +111,24 @@ class Untrained:
     columns = [column(au) for au in AUS]  # noqa: RUF012  # as of a model
     intervals = None
 
-    def score(self, frames: Iterable[Present], from_rest: bool = False) -> Iterator[Scored]:
+    def score(self, frames: Iterable[Present], from_rest: bool = False, most: int | None = None) -> Iterator[Scored]:
         """Scores the people in the frames of one video, from the blendshapes of each.
 
         Args:
             frames: The frames and the people in them.
             from_rest: Whether to take each person's rest so far away: of each frame and those before it alone, so that
                 a camera and a file give the same.
+            most: Of how many people the rest is remembered, those that were seen last; ``None``: of all.
         """
-        rests: defaultdict[int, Rest] = defaultdict(lambda: Rest(len(AUS) + len(SIDES)))
+        rests = dict[int, Rest]()  # of who was seen last at the end
         for frame, faces in frames:
             values, both = dict[int, Values](), dict[int, Values]()
             for person, face in faces.items():
                 all_of_them = np.concatenate([intensities(face.blendshapes), sides(face.blendshapes)])
                 if from_rest and face.confidence > 0:
+                    rests[person] = rests.pop(person) if person in rests else Rest(len(all_of_them))
                     all_of_them = rests[person].above(all_of_them)
                 values[person], both[person] = np.split(all_of_them, [len(AUS)])
+            while most is not None and len(rests) > most:
+                del rests[next(iter(rests))]
             yield Scored(frame, faces, values, sides=both)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from aulight.data.video.digest import digest, stamp
 from aulight.data.video.images import is_file, is_folder, no_file
 from aulight.data.video.part import Part
 from aulight.data.video.raw import raw_info
-from aulight.errors import AulightError, VideoError, shorten
+from aulight.errors import AulightError, VideoError, encodable, shorten
 
 OVERLAY = ".overlay.mp4"
 """What the names of videos with bars end with; in a folder of videos to score they are passed over."""
@@ -95,8 +95,7 @@ def find_videos(given: Path, output: Path | None) -> Listing:
 
 def fitting(name: str) -> str:
     """A name as text, and short enough for the longest ending; one that is cut has a mark of its own."""
-    name = name.encode(errors="backslashreplace").decode()  # bytes that are no UTF-8
-    *folders, last = name.split("/")
+    *folders, last = encodable(name).split("/")
     if len(last.encode()) > LONGEST:
         mark = hashlib.sha256(last.encode()).hexdigest()[:8]
         last = f"{last.encode()[: LONGEST - 9].decode(errors='ignore')}~{mark}"
@@ -142,6 +141,16 @@ class Source(BaseModel):
         # a folder's digest knows nothing of the pictures' names, which are in the table of photos
         return not is_folder(video) and self._is_copy(video)
 
+    def change(self, video: Path) -> list[str]:
+        """What is wrong where the video is not any more what it was when this was noted."""
+        try:
+            now = about(video)
+        except VideoError as error:
+            return [str(error)]
+        if (self.bytes, self.modified_ns) == (now.bytes, now.modified_ns):
+            return []
+        return [f"{video}: was changed while it was read; give the same command again"]
+
     def _is_copy(self, video: Path) -> bool:
         now = about(video)
         if self.bytes != now.bytes:
@@ -150,15 +159,16 @@ class Source(BaseModel):
 
 
 def _text(path: Path) -> str:
-    return str(path.resolve()).encode(errors="backslashreplace").decode()
+    return encodable(path.resolve())
 
 
-def about(path: Path, whole: bool = False) -> Source:
+def about(path: Path, whole: bool = False, report: Callable[[int], object] = int) -> Source:
     """What tells whether a video has changed, or is another.
 
     Args:
         path: The video.
         whole: Whether to read it for its digest.
+        report: As of :func:`aulight.data.video.digest.digest`.
 
     Raises:
         VideoError: When it cannot be read.
@@ -168,5 +178,5 @@ def about(path: Path, whole: bool = False) -> Source:
         path=_text(path),
         bytes=found.size,
         modified_ns=found.mtime_ns,
-        sha256=digest(path) if whole else None,
+        sha256=digest(path, report) if whole else None,
     )

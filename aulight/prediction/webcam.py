@@ -17,10 +17,15 @@ import numpy as np
 from aulight.data.video.opencv import no_windows
 from aulight.data.video.part import turned
 from aulight.data.video.types import MOST_FPS, USUAL_FPS, Frames, RawFrame
-from aulight.errors import AulightError
+from aulight.errors import AulightError, VideoError, say, shorten
 from aulight.prediction.predictor import Found, Predictor
+from aulight.prediction.problems import ENDS_LIVE, until_damaged
 from aulight.prediction.videos import Source, Video
+from aulight.prediction.writing import PARTIAL
 from aulight.processes import Bar
+
+ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Signals that end a recording."""
 
 
 def open_camera(number: int) -> Any:
@@ -36,12 +41,15 @@ def open_camera(number: int) -> Any:
 
 
 def camera_frames(camera: Any, most: int | None, stop: threading.Event) -> Iterator[RawFrame]:
-    """What a camera sees until it ends, there are enough frames, or it is stopped; what comes too fast it drops.
+    """What a camera sees until there are enough frames, or it is stopped; what comes too fast it drops.
 
     Args:
         camera: As :func:`open_camera` gives it.
         most: Frames that are enough, or ``None``.
         stop: Stops it.
+
+    Raises:
+        VideoError: When it gives no more pictures.
     """
     import cv2
 
@@ -50,8 +58,10 @@ def camera_frames(camera: Any, most: int | None, stop: threading.Event) -> Itera
         there, image = camera.read()
         now = time.monotonic()
         begin = begin or now
-        if not there or stop.is_set():
+        if stop.is_set():
             return
+        if not there:
+            raise VideoError(f"the camera gave no more pictures after {now - begin:.1f} s; is it plugged in?")
         yield RawFrame(number, now - begin, np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8))
         if number + 1 == most:
             return
@@ -66,6 +76,9 @@ def no_window() -> str | None:
 
 def record_webcam(predictor: Predictor, camera: int, most: int | None) -> tuple[Video, Found]:
     """Scores what a webcam sees, until Q or Esc in the window, Ctrl-C, or there are enough frames.
+
+    It cannot be repeated: a terminal that is closed and a batch system's SIGTERM end it as Ctrl-C does, and what an
+    error ends is kept as far as it goes.
 
     Args:
         predictor: What scores and writes it.
@@ -88,22 +101,30 @@ def record_webcam(predictor: Predictor, camera: int, most: int | None) -> tuple[
         if cv2.waitKey(1) & 0xFF in (27, ord("q")):
             stop.set()
 
-    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in ENDING}
     try:
         predictor.pipeline.share_cpus(1)
         said = opened.get(cv2.CAP_PROP_FPS)
         fps = said if 0 < said < MOST_FPS else USUAL_FPS  # some say the unit of their clock, or less than nothing
         with Bar(most, "Recording", "frame") as bar:
             source = Source(path=f"webcam:{camera}")
-            seen = None if why else show
+            problems = list[str]()
 
             def film() -> Iterator[RawFrame]:
                 degrees = predictor.part.degrees
-                for frame in camera_frames(opened, most, stop):
+                seen = camera_frames(opened, most, stop)
+                for frame in until_damaged(seen, problems, video.path, ENDS_LIVE):
                     yield replace(frame, image=turned(frame.image, degrees))
 
-            found = predictor.write(video, film, fps, source, [], bar.update, live=True, show=seen)
+            found = predictor.write(
+                video, film, fps, source, problems, bar.update, live=True, show=None if why else show
+            )
+    except BaseException:
+        if kept := sorted(path.name for path in predictor.output.glob(f"{name}.*{PARTIAL}")):
+            say(f"kept of what was recorded, in {predictor.output}: {shorten(kept)}", error=True)
+        raise
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         opened.release()
     return video, found

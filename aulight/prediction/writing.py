@@ -1,5 +1,6 @@
 """Tables and pictures of a video, written as its frames come."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from aulight.data.video.types import Frames
+from aulight.data.video.write import LONGEST_SIDE
 from aulight.files import told_of
 from aulight.prediction.rows import FILE, Row
 
@@ -22,12 +24,15 @@ PARTIAL = ".partial"
 
 
 def of_one_size(pictures: Iterator[Frames]) -> Iterator[Frames]:
-    """Pictures of the size of the first, those of other shapes between black bars: those of a folder may differ."""
+    """Pictures of the size of the first, those of other shapes between black bars: those of a folder may differ.
+
+    Where the first is longer than :data:`aulight.data.video.write.LONGEST_SIDE`, it is shrunk to that.
+    """
     import cv2
 
     size: tuple[int, int] | None = None
     for picture in pictures:
-        size = size or (picture.shape[1], picture.shape[0])
+        size = size or _shrunk(picture.shape[1], picture.shape[0])
         height, width = picture.shape[:2]
         if (width, height) != size:
             times = min(size[0] / width, size[1] / height)
@@ -38,6 +43,12 @@ def of_one_size(pictures: Iterator[Frames]) -> Iterator[Frames]:
             black[top : top + fitting[1], left : left + fitting[0]] = scaled
             picture = black
         yield picture
+
+
+def _shrunk(width: int, height: int) -> tuple[int, int]:
+    """Width and height that a video may have; even, as those given."""
+    times = min(1.0, LONGEST_SIDE / max(width, height))
+    return max(2, 2 * round(times * width / 2)), max(2, 2 * round(times * height / 2))
 
 
 class Rows:
@@ -76,7 +87,12 @@ class Rows:
     def _append(self) -> None:
         table = pd.DataFrame(self._waiting, columns=list(self._names))
         if self._parquet is None:
-            table.round(DIGITS).to_csv(self._file, index=False, header=False, mode="a")
+            before = self._file.stat().st_size
+            try:
+                table.round(DIGITS).to_csv(self._file, index=False, header=False, mode="a")
+            except OSError:
+                os.truncate(self._file, before)  # half a row is another one
+                raise
         else:
             import pyarrow
 

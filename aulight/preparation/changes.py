@@ -1,12 +1,14 @@
 """What is another in the raw videos than when a dataset was made."""
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
+from aulight.data.description import MOST_SKIPPED
 from aulight.data.noted import SOURCE_COLUMNS
 from aulight.data.places import Place, Segments
 from aulight.data.sources.raw import RawDataset, RawVideo
@@ -100,6 +102,11 @@ def _shown(videos: Sequence[RawVideo]) -> Iterator[RawVideo]:
         for video in videos:
             yield video
             bar.update()
+
+
+def remembered(skipped: Mapping[str, str]) -> dict[str, str]:
+    """Of videos that cannot be read the reason, by their ids, as far as a description may name them."""
+    return dict(itertools.islice(skipped.items(), MOST_SKIPPED))
 
 
 def stamps(raw: RawDataset, skipped: Mapping[str, str]) -> dict[str, list[int]]:

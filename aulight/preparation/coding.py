@@ -11,7 +11,8 @@ import pandas as pd
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.facs import MAX_INTENSITY, column
-from aulight.files import alone, remove_former, remove_leftovers, told_of, whole_folder, write_yaml
+from aulight.files import alone, remove_former, remove_leftovers, told_of, whole_folder
+from aulight.foreign.yaml import write_yaml
 from aulight.preparation.sampling import USUAL_DISTANCES_S, Drawn, candidates, draw, labelled_times
 from aulight.preparation.sheets import pictures
 from aulight.settings.sample import DrawSettings

@@ -1,6 +1,7 @@
 """Raw videos, each read once, to a prepared dataset of aligned faces."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -8,14 +9,14 @@ import pandas as pd
 
 from aulight.data.alignment import Alignment
 from aulight.data.description import DESCRIPTION, DatasetDescription, is_store
-from aulight.data.faces.model_file import model_file
+from aulight.data.faces.model_file import digest_of_another, model_file
 from aulight.data.revising import settle
 from aulight.data.sources import reading
 from aulight.data.sources.raw import RawDataset
 from aulight.data.writer import StoreWriter, give_name, partial_folder
 from aulight.errors import AulightError
 from aulight.files import alone
-from aulight.preparation.changes import stamps
+from aulight.preparation.changes import remembered, stamps
 from aulight.preparation.describing import Made, describe
 from aulight.preparation.extending import clear, extend
 from aulight.preparation.recipe import Recipe
@@ -54,6 +55,7 @@ def prepare_dataset(
     """
     if recipe.finding is not None:
         landmarker = model_file(landmarker)  # before hours of work, not after
+        recipe = replace(recipe, landmarker=digest_of_another(landmarker))
     raw = reading.read(recipe.format, recipe.folder, recipe.labels or (), recipe.subjects, apart, **recipe.reader)
     root.parent.mkdir(parents=True, exist_ok=True)
     with alone(root, f"{root}: another process is preparing it"):
@@ -110,6 +112,7 @@ def _make(
                 path.unlink()
         made = (Made(video, pd.read_parquet(part_of(store.folder, video.video_id))) for video in used)
         summary = describe(store, made, raw, skipped, twins)
-        store.meta |= {"skipped": skipped, "skipped_stamps": stamps(raw, skipped)}
+        unread = remembered(skipped)
+        store.meta |= {"skipped": unread, "skipped_stamps": stamps(raw, unread)}
     clear(root)
     return summary

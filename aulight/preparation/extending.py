@@ -19,7 +19,7 @@ from aulight.data.store import BLENDSHAPE, PreparedDataset
 from aulight.data.writer import notes_of, partial_folder
 from aulight.datasets import DIGITS
 from aulight.errors import AulightError, shorten, shorten_lines
-from aulight.preparation.changes import Changes, look, stamps
+from aulight.preparation.changes import Changes, look, remembered, stamps
 from aulight.preparation.describing import Made, counted, describe, of_following
 from aulight.preparation.recipe import SETTINGS, Recipe
 from aulight.preparation.relabelling import Replaceable, placed, refuse_loss
@@ -82,7 +82,7 @@ def extend(
         ]
         refuse_loss(data, labels, known, recipe, may, {video.video_id for video in changes.replaced} - {*kept})
     made = {video.video_id for video in todo} - skipped.keys()
-    unread = {video: reason for video, reason in (changes.hopeless | skipped).items() if video not in there}
+    unread = remembered({name: reason for name, reason in (changes.hopeless | skipped).items() if name not in there})
     meta = data.meta.copy()
     meta |= {
         "aus": list(raw.aus),

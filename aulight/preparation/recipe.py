@@ -11,7 +11,7 @@ from aulight.data.description import DESCRIPTION, read_description, read_plain
 from aulight.data.video.write import GOP
 from aulight.data.writer import partial_folder
 from aulight.errors import AulightError, one_line
-from aulight.files import write_yaml
+from aulight.foreign.yaml import write_yaml
 
 SETTINGS = "settings.yaml"
 """Beside a dataset that is not whole yet: the record of its recipe."""
@@ -26,6 +26,7 @@ CHOSEN = ("plus",)
 """Settings of readers that come with ``data=``, which is given every time."""
 
 _KEYS = {"format": "data.format", "faces": "data.faces"}
+_KEYS["landmarker"] = "faces.model"
 _KEYS |= {key: f"faces.{key}" for key in ("blendshapes", "max_faces", "smooth_s")}
 _KEYS |= {f"reader.{key}": f"data.reader.{key}" for key in ("camera", "drop_untracked", "fps", "pictures", "plus")}
 
@@ -62,6 +63,7 @@ class Recipe:
         gop: Frames from one key frame of the prepared videos to the next.
         device: Where faces are found: ``cpu`` by LiteRT, ``torch`` on the CPU by torch, else as torch names it.
         was_by_torch: Whether some videos that are there were made by torch.
+        landmarker: SHA-256 of the face landmarker's file, where faces are found by another than the usual one.
     """
 
     format: str
@@ -74,6 +76,7 @@ class Recipe:
     gop: int = GOP
     device: str = "cpu"
     was_by_torch: bool = False
+    landmarker: str | None = None
 
     @property
     def by_torch(self) -> bool:
@@ -96,6 +99,7 @@ class Recipe:
             # MediaPipe's networks, whoever runs them: its own library puts landmarks .01% of a face elsewhere.
             "faces": "none" if self.finding is None else "mediapipe",
             **({} if self.finding is None else vars(self.finding)),
+            **({} if self.finding is None or self.landmarker is None else {"landmarker": self.landmarker}),
             **({} if self.gop == GOP else {"gop": self.gop}),  # as it always was before it was said
             # Of all videos or of some; what it finds is .001 pixels from what LiteRT finds.
             **({"networks": "torch"} if self.was_by_torch or (makes and self.by_torch) else {}),
@@ -200,6 +204,7 @@ class _Record(BaseModel):
     max_faces: int | None = None
     smooth_s: int | float | None = None
     networks: Literal["torch"] | None = None
+    landmarker: str | None = None
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -237,7 +242,8 @@ def _there(path: str, key: str, root: Path) -> str:
 
 def _of_frames(record: Mapping[str, Any]) -> dict[str, object]:
     """What of a record decides the frames."""
-    settings = {key: value for key, value in _settings(record).items() if key not in MAY_DIFFER}
+    usual = {"landmarker": "the usual one"} if record.get("faces") == "mediapipe" else {}
+    settings = {key: value for key, value in (usual | _settings(record)).items() if key not in MAY_DIFFER}
     return {key: value for key, value in settings.items() if key.partition(".")[2] not in LABELS_ONLY}
 
 

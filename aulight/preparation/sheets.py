@@ -37,8 +37,9 @@ def pictures(data: PreparedDataset, drawn: pd.DataFrame, folder: Path) -> None:
     rows, columns = SHEET
     digits = max(4, len(str(len(drawn))))
     row_of = {video_id: row for row, video_id in enumerate(data.videos["video_id"])}
-    frames = data.frames[data.frames["video_id"].isin(drawn["video_id"].unique())]
-    source = {video_id: rows.to_numpy() for video_id, rows in frames.groupby("video_id")["source_frame"]}
+    named_videos = drawn["video_id"].unique().tolist()
+    tables = data.frames_of(named_videos, ["source_frame"])
+    source = {video: table["source_frame"].to_numpy() for video, table in zip(named_videos, tables, strict=True)}
     number, sheet, tiles = 0, 0, list[Frames]()
     with Bar(len(drawn), "Pictures", "frame") as bar:
         for video_id, mine in drawn.groupby("video_id", sort=False):

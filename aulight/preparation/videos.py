@@ -1,10 +1,12 @@
 """Raw videos to prepared ones, each in a worker process."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -27,11 +29,16 @@ from aulight.errors import AulightError, VideoError
 from aulight.files import whole, write_table
 from aulight.foreign.parquet import checked
 from aulight.preparation.recipe import Recipe
-from aulight.processes import Bar, Item, ahead, cpus
+from aulight.processes import Bar, ahead, cpus
 from aulight.workers.hiring import Workers
 from aulight.workers.pump import pump
 
 NO_PICTURE = np.empty((0, 0, 3), np.uint8)
+
+QUICK_S = 2
+"""Seconds of looking at videos up to which no bar is shown for it."""
+
+Found = TypeVar("Found")
 
 
 def video_of(folder: Path, video_id: str) -> Path:
@@ -44,14 +51,18 @@ def part_of(folder: Path, video_id: str) -> Path:
     return folder / "parts" / f"{video_id}.parquet"
 
 
-def source_columns(path: Path) -> dict[str, str | int]:
+def source_columns(path: Path, report: Callable[[int], object]) -> dict[str, str | int]:
     """What is remembered of a raw video: :data:`aulight.data.noted.SOURCE_COLUMNS`.
+
+    Args:
+        path: The video.
+        report: As of :func:`aulight.data.video.digest.digest`.
 
     Raises:
         VideoError: When it cannot be read.
     """
     size, mtime_ns = stamp(path)
-    return dict(zip(SOURCE_COLUMNS, (digest(path), size, mtime_ns), strict=True))
+    return dict(zip(SOURCE_COLUMNS, (digest(path, report), size, mtime_ns), strict=True))
 
 
 def digests_in(part: Path) -> set[str]:
@@ -88,19 +99,19 @@ def make_videos(
     """
     for kind in (video_of, part_of):
         kind(folder, "").parent.mkdir(exist_ok=True)
-    claims = {video.video_id: _expected(video) for video in videos}
-    frames = {name: claim.frames or 0 for name, claim in claims.items()}
-    missing = [video for video in videos if not _is_made(folder, video)]
+    made = _looked_at(videos, partial(_made, folder), "Looking")
+    missing = [video for video, there in zip(videos, made, strict=True) if there is None]
     if not missing:
         return {}
+    claims = dict(zip([video.video_id for video in missing], _looked_at(missing, _expected, "Opening"), strict=True))
+    frames = {name: claim.frames or 0 for name, claim in claims.items()}
     missing.sort(key=lambda video: -frames[video.video_id])  # the longest first, so that all processes end together
     given = (recipe, folder, landmarker)
-    total = sum(frames.values())
-    done = total - sum(frames[video.video_id] for video in missing)
+    done = sum(there or 0 for there in made)
     skipped: dict[str, str] = {}
     crew = workers.crew(len(missing), folder, [video.path for video in missing])
     with (
-        Bar(total, "Preparing", "frame", initial=done) as bar,
+        Bar(done + sum(frames.values()), "Preparing", "frame", initial=done) as bar,
         pump(missing, VideoMaker, given, crew, bar, _lost, workers.patience_s) as results,
     ):
         for video in missing:
@@ -120,19 +131,34 @@ def _lost(video: RawVideo, reason: str) -> str:
     return f"{video.path}: {reason}"
 
 
-def _is_made(folder: Path, video: RawVideo) -> bool:
-    """Whether a video is there, and was made from what its raw video is now."""
+def _looked_at(videos: list[RawVideo], look: Callable[[RawVideo], Found], what: str) -> list[Found]:
+    """What is found of each video; several are looked at at once, for on a network drive each keeps one waiting."""
+    threads, found = ThreadPoolExecutor(), list[Found]()
+    try:
+        with Bar(len(videos), what, "video", delay=QUICK_S) as bar:
+            for one in threads.map(look, videos):
+                found.append(one)
+                bar.update()
+    finally:
+        threads.shutdown(cancel_futures=True)
+    return found
+
+
+def _made(folder: Path, video: RawVideo) -> int | None:
+    """Frames of a video that is there, and was made from what its raw video is now; else ``None``."""
     part = part_of(folder, video.video_id)
     if not part.is_file() or not video_of(folder, video.video_id).is_file():
-        return False
+        return None
     try:
         with pq.ParquetFile(checked(part)) as file:
+            frames: int = file.metadata.num_rows
             if SOURCE_COLUMNS[0] not in file.schema_arrow.names:
-                return True  # of a version that did not note what it was made from
+                return frames  # of a version that did not note what it was made from
             before = file.read(list(SOURCE_COLUMNS)).slice(0, 1).to_pylist()[0]
-        return stamp(video.path) == tuple(before.values())[1:] or digest(video.path) == before[SOURCE_COLUMNS[0]]
+        same = stamp(video.path) == tuple(before.values())[1:] or digest(video.path) == before[SOURCE_COLUMNS[0]]
     except (OSError, ValueError, IndexError, pa.ArrowException, AulightError):
-        return False
+        return None
+    return frames if same else None
 
 
 def _expected(video: RawVideo) -> RawInfo:
@@ -177,34 +203,37 @@ class VideoMaker:
             Why it cannot be used, or ``None``.
         """
         place, seen, pictures = video_of(self._folder, video.video_id), list[AlignedFrame](), Pictures()
-        try:
-            source = source_columns(video.path)
-            fps = raw_info(video.path, video.fps).fps
-            # checked before it has its name: a worker that was taken for hung may have made the same file meanwhile
-            with whole(place) as path, ExitStack() as stack:
 
-                def aside(items: Iterator[Item], most: int) -> Iterator[Item]:
-                    return stack.enter_context(closing(ahead(items, most))) if self._side_by_side else items
+        def aligned() -> Generator[AlignedFrame, None, None]:
+            with ExitStack() as stack:  # of its own: it may be closed in another thread
 
                 def film() -> Iterator[RawFrame]:
                     nonlocal pictures
                     pictures = Pictures()  # of the last reading
-                    return aside(raw_frames(video.path, video.fps, stored=pictures.add), 4)
+                    frames = raw_frames(video.path, video.fps, stored=pictures.add)
+                    return stack.enter_context(closing(ahead(frames, 4))) if self._side_by_side else frames
 
                 aligner = stack.enter_context(self._aligner())
                 if aligner is None:
-                    aligned = _counted(squares(film(), self._recipe.crop_size), report)
+                    yield from _counted(squares(film(), self._recipe.crop_size), report)
                 else:
-                    aligned = (there[0] for _, there in aligner.follow(film, report))
-                count = write_video(path, _crops(aside(aligned, 8), seen), fps, made=CROPS, gop=self._recipe.gop)
+                    yield from (there[0] for _, there in aligner.follow(film, report))
+
+        try:
+            source = source_columns(video.path, report)
+            fps = raw_info(video.path, video.fps, report=report).fps
+            # checked before it has its name: a worker that was taken for hung may have made the same file meanwhile
+            all_faces = ahead(aligned(), 8) if self._side_by_side else aligned()
+            with whole(place) as path, closing(all_faces) as faces:
+                count = write_video(path, _crops(faces, seen), fps, made=CROPS, gop=self._recipe.gop)
                 written = sum(len(piece) for piece in stream_frames(path, frames=count))
                 if written != count:
                     raise VideoError(f"{video.path}: {count} frames were written and {written} can be read back")
                 if stamp(video.path) != (source["source_size"], source["source_mtime_ns"]):
                     raise VideoError(f"{video.path}: was changed while it was read; give the same command again")
-                noted = source | dict(zip(DIGESTS[1:], (pictures.digest(), digest(path)), strict=True))
+                noted = source | dict(zip(DIGESTS[1:], (pictures.digest(), digest(path, report)), strict=True))
         except VideoError as error:
-            return str(error)
+            return error.of(video.path)
         write_table(self._table(seen, fps).assign(**noted), part_of(self._folder, video.video_id))
         return None
 

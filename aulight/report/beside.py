@@ -1,6 +1,31 @@
-"""What stands beside the scores of a record: its prediction intervals, and how often each action unit is there."""
+"""What stands beside the scores of a record: those of validation, prediction intervals, how often each AU is there."""
 
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validated:
+    """Scores on validation subjects, by which settings are chosen: as those on test subjects, None where undefined.
+
+    They flatter somewhat, since each run's checkpoint was chosen on the same subjects.
+
+    Attributes:
+        icc: ICC(3,1).
+        pearson: Correlation, the ceiling of the ICC.
+        mae: Mean absolute error.
+        mse: Mean squared error.
+        icc_seed_sd: Standard deviation of the ICC over seeds; None for one.
+        icc_per_seed: The ICC of each seed of the record.
+        subjects: How many validated.
+    """
+
+    icc: float | None
+    pearson: float | None
+    mae: float | None
+    mse: float | None
+    icc_seed_sd: float | None
+    icc_per_seed: list[float | None]
+    subjects: int
 
 
 @dataclass(frozen=True, kw_only=True)

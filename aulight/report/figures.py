@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 from textwrap import fill
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -18,6 +19,9 @@ from aulight.report.labels import Labels
 from aulight.report.markup import count
 from aulight.report.records import Scores, Summary, arms
 from aulight.scoring.intervals import INTERVAL_SUBJECTS
+
+EQUAL = "scratch_equal_compute"
+"""The arm that costs as much as both stages."""
 
 
 def _value(number: float | None) -> float:
@@ -52,86 +56,76 @@ def _label(summary: Summary, arm: str) -> str:
     return model_name(arm) + (f" ({count(min(fewer), 'test subject')})" if fewer else "")
 
 
+class Panel(NamedTuple):
+    """A panel of the label efficiency.
+
+    Attributes:
+        dataset: Whose runs it shows.
+        arms: Which of them.
+        title: What it compares, in words; none where there is one panel.
+    """
+
+    dataset: str
+    arms: list[str]
+    title: str
+
+
+def _of_equal_compute(summary: Summary) -> set[str]:
+    """Datasets on which equal compute was run at several label fractions."""
+    of = [record.dataset for record in summary.records if record.arm == EQUAL]
+    return {dataset for dataset in of if of.count(dataset) > 1}
+
+
+def _panels(summary: Summary) -> list[Panel]:
+    """A panel per dataset; two where equal compute was run at several fractions: equal steps, and equal compute."""
+    panels = []
+    for dataset in summary.datasets:
+        mine = [record for record in summary.records if record.dataset == dataset]
+        where = f"{dataset}: " if len(summary.datasets) > 1 else ""
+        if dataset in _of_equal_compute(summary):
+            others = [arm for arm in arms(mine) if arm != EQUAL]
+            paid = [arm for arm in arms(mine) if arm in ("pretrained", EQUAL)]
+            panels.append(Panel(dataset, others, f"{where}the same steps with labels"))
+            panels.append(Panel(dataset, paid, f"{where}the same compute in all"))
+        else:
+            panels.append(Panel(dataset, arms(mine), dataset if where else ""))
+    return panels
+
+
 @styled
 def label_efficiency(summary: Summary, narrow: bool = False) -> Figure:
     """ICC against the share of labels: a line with an interval band for each arm, a panel per dataset.
 
-    ``scratch_equal_compute``, and an arm that was run at one fraction only, is a marker with an error bar.
-    Small dots are seeds.
+    An arm that was run at one fraction only is a marker with an error bar, and so is ``scratch_equal_compute``; where
+    this was run at several, it has a panel of its own, beside what it costs as much as. Small dots are seeds.
 
     Args:
         summary: What is drawn.
         narrow: For a phone: panels lie below each other.
     """
-    datasets = list(summary.datasets)
+    shown = _panels(summary)
     looks = looks_of(arms(summary.records))
-    number = len(datasets)
+    number = len(shown)
     figure = Figure(figsize=(NARROW, 1.3 + 2.9 * number) if narrow else (6.4 if number == 1 else 4.4 * number, 4.6))
     shape = (number, 1) if narrow else (1, number)
-    panels = figure.subplots(*shape, squeeze=False, sharey=True).ravel()
-    for axes, dataset in zip(panels, datasets, strict=True):
-        mine = [record for record in summary.records if record.dataset == dataset]
-        ticks = {record.label_fraction: record.labels for record in mine}
-        fractions = sorted(ticks)
-        names = arms(mine)
-        for i, arm in enumerate(names):
-            records = sorted((r for r in mine if r.arm == arm), key=lambda r: r.label_fraction)
-            look = looks[arm]
-            x = np.array([record.label_fraction for record in records])
-            if len(fractions) == 1:  # side by side, as there is no line to follow
-                x *= 1.04 ** (i - (len(names) - 1) / 2)
-            y = np.array([_value(record.icc) for record in records])
-            low, high = np.array([_ends(record) for record in records]).T
-            if arm == "scratch_equal_compute" or len(records) == 1:
-                gap = np.nan_to_num(np.maximum([y - low, high - y], 0))
-                # Hollow, so that a line's marker below it can be seen.
-                fill = "none" if arm == "scratch_equal_compute" else look["color"]
-                bar = {"capsize": 4, "markersize": 8, "markerfacecolor": fill, "markeredgewidth": 2}
-                axes.errorbar(x, y, gap, color=look["color"], marker=look["marker"], ls="none", zorder=4, **bar)
-            else:
-                axes.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
-                axes.plot(x, y, **look, markersize=6, linewidth=2, zorder=3)
-            for place, record in zip(x, records, strict=True):
-                seeds = [_value(value) for value in record.icc_per_seed]
-                if len(seeds) > 1:
-                    axes.plot(
-                        [place] * len(seeds),
-                        seeds,
-                        ".",
-                        color=look["color"],
-                        markersize=4,
-                        alpha=0.6,
-                        zorder=2,
-                    )
-        axes.set_xscale("log")
-        axes.set_xlim(fractions[0] / 1.35, fractions[-1] * 1.35)
-        axes.xaxis.set_major_locator(FixedLocator(fractions))
-        axes.xaxis.set_minor_locator(NullLocator())
-        frames = {f: min(record.labelled_frames for record in mine if record.label_fraction == f) for f in fractions}
-        axes.set_xticks(
-            fractions, _spaced({f: _tick(ticks[f], frames[f]) for f in fractions}, 0.15 if narrow else 0.07)
-        )
-        axes.set_xlabel(
-            "labelled training frames:\ntheir share and their number"
-            if narrow
-            else "labelled training frames: their share and their number"
-        )
-        if len(datasets) > 1:
-            axes.set_title(dataset)
-    low_end, high_end = panels[0].get_ylim()
-    panels[0].set_ylim(min(low_end, 0), max(high_end, 0.05))
-    for axes in panels if narrow else panels[:1]:
+    axes_of = figure.subplots(*shape, squeeze=False, sharey=True).ravel()
+    for axes, panel in zip(axes_of, shown, strict=True):
+        _curves(axes, summary, panel, narrow)
+    low_end, high_end = axes_of[0].get_ylim()
+    axes_of[0].set_ylim(min(low_end, 0), max(high_end, 0.05))
+    for axes in axes_of if narrow else axes_of[:1]:
         axes.set_ylabel("ICC(3,1), mean over AUs" if narrow else "ICC(3,1), mean over action units")
+    hollow = set() if _of_equal_compute(summary) else {EQUAL}
     handles = [
         Line2D(
             [],
             [],
             color=look["color"],
             marker=look["marker"],
-            linestyle="none" if arm == "scratch_equal_compute" else look["linestyle"],
+            linestyle="none" if arm in hollow else look["linestyle"],
             linewidth=2,
-            markeredgewidth=2 if arm == "scratch_equal_compute" else 1,
-            markerfacecolor="none" if arm == "scratch_equal_compute" else look["color"],
+            markeredgewidth=2 if arm in hollow else 1,
+            markerfacecolor="none" if arm in hollow else look["color"],
             label=_label(summary, arm),
         )
         for arm, look in looks.items()
@@ -139,6 +133,47 @@ def label_efficiency(summary: Summary, narrow: bool = False) -> Figure:
     figure.legend(handles=handles, loc="outside upper center", ncols=1 if narrow else _columns(summary, number))
     _say_below(figure, _interval_note(summary, "Bands and bars") + "; dots: seeds", narrow)
     return figure
+
+
+def _curves(axes: Axes, summary: Summary, panel: Panel, narrow: bool) -> None:
+    """The lines and markers of one panel, over the label fractions of its dataset."""
+    of_dataset = [record for record in summary.records if record.dataset == panel.dataset]
+    looks = looks_of(arms(summary.records))
+    ticks = {record.label_fraction: record.labels for record in of_dataset}
+    fractions = sorted(ticks)
+    for i, arm in enumerate(panel.arms):
+        records = sorted((r for r in of_dataset if r.arm == arm), key=lambda r: r.label_fraction)
+        look = looks[arm]
+        x = np.array([record.label_fraction for record in records])
+        if len(fractions) == 1:  # side by side, as there is no line to follow
+            x *= 1.04 ** (i - (len(panel.arms) - 1) / 2)
+        y = np.array([_value(record.icc) for record in records])
+        low, high = np.array([_ends(record) for record in records]).T
+        if len(records) == 1:
+            gap = np.nan_to_num(np.maximum([y - low, high - y], 0))
+            # Hollow, so that a line's marker below it can be seen.
+            fill = "none" if arm == EQUAL else look["color"]
+            bar = partial(axes.errorbar, capsize=4, markersize=8, markerfacecolor=fill, markeredgewidth=2)
+            bar(x, y, gap, color=look["color"], marker=look["marker"], ls="none", zorder=4)
+        else:
+            axes.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
+            axes.plot(x, y, **look, markersize=6, linewidth=2, zorder=3)
+        for place, record in zip(x, records, strict=True):
+            seeds = [_value(value) for value in record.icc_per_seed]
+            if len(seeds) > 1:
+                axes.plot([place] * len(seeds), seeds, ".", color=look["color"], markersize=4, alpha=0.6, zorder=2)
+    axes.set_xscale("log")
+    axes.set_xlim(fractions[0] / 1.35, fractions[-1] * 1.35)
+    axes.xaxis.set_major_locator(FixedLocator(fractions))
+    axes.xaxis.set_minor_locator(NullLocator())
+    frames = {f: min(record.labelled_frames for record in of_dataset if record.label_fraction == f) for f in fractions}
+    axes.set_xticks(fractions, _spaced({f: _tick(ticks[f], frames[f]) for f in fractions}, 0.15 if narrow else 0.07))
+    axes.set_xlabel(
+        "labelled training frames:\ntheir share and their number"
+        if narrow
+        else "labelled training frames: their share and their number"
+    )
+    axes.set_title(panel.title)
 
 
 def _columns(summary: Summary, panels: int) -> int:

@@ -11,6 +11,12 @@ def decimals(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}".replace("-0.000", "0.000")
 
 
+def signed(value: float | None) -> str:
+    """The same of a difference, with its sign."""
+    text = decimals(value)
+    return f"+{text}" if text[0].isdigit() else text
+
+
 def interval(ends: Interval | None, why_none: str | None = None) -> str:
     """The ends of an interval as tables show them; for None, why there is none, or a dash."""
     return why_none or "–" if ends is None else f"[{decimals(ends.low)}, {decimals(ends.high)}]"

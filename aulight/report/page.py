@@ -14,12 +14,12 @@ import pandas as pd
 from aulight.drawing.names import model_name
 from aulight.facs import AU_NAMES, au_of, short_name
 from aulight.report.cautions import cautions, undefined
-from aulight.report.formats import decimals, interval, level, p_value
+from aulight.report.formats import decimals, interval, level, p_value, signed
 from aulight.report.markup import Picture, bullets, count, details, figure, scroll, table
 from aulight.report.presence import PRESENT
 from aulight.report.questions import answers
 from aulight.report.records import Comparison, Record, Scores, Summary
-from aulight.report.tables import INTERVALS, number_or_dash, remarks, side_by_side, tables_of
+from aulight.report.tables import INTERVALS, VALIDATED, number_or_dash, remarks, side_by_side, tables_of
 from aulight.report.verdict import SOURCE, verdict
 from aulight.scoring.intervals import INTERVAL_SUBJECTS, P_SUBJECTS, Interval
 
@@ -68,6 +68,7 @@ def page(summary: Summary, curve: Picture, bars: Picture, timelines: Mapping[str
             "with the last checkpoint. Seed sd: over runs that differ in seed, in so many draws of labels and, where "
             "there is a stage one, in so many runs of it.</p>",
         ],
+        "On validation subjects": _validated(tables),
         "Models side by side": _side_by_side(summary),
         "By action unit": [
             *(_by_unit(summary, dataset) for dataset in datasets),
@@ -117,6 +118,7 @@ def _in_short(summary: Summary, dataset: str) -> str:
                 "Verdict": verdict(of),
                 "ICC(3,1)": "undefined" if of.icc is None else decimals(of.icc),
                 level(summary.uncertainty.level): interval(of.icc_ci, of.no_icc_ci),
+                "Pearson": decimals(of.pearson),
                 "MAE": decimals(of.mae),
                 "Test frames with it": "–" if there is None or there.share is None else f"{100 * there.share:.1f}%",
                 "Test people with it": "–" if there is None else f"{there.subjects} of {of.subjects}",
@@ -173,8 +175,8 @@ def _cards(summary: Summary, dataset: str) -> str:
             model_name(record.arm),
             "undefined" if record.icc is None else decimals(record.icc),
             f"{_told(intervals, interval(record.icc_ci, record.no_icc_ci), record.icc_ci)}, "
-            f"MAE {decimals(record.mae)}; {count(record.test_subjects, 'test subject')}, "
-            f"{count(record.labelled_frames, 'labelled frame')}",
+            f"Pearson {decimals(record.pearson)}, MAE {decimals(record.mae)}; "
+            f"{count(record.test_subjects, 'test subject')}, {count(record.labelled_frames, 'labelled frame')}",
             cautions(summary, record),
         )
         for record in records
@@ -184,8 +186,7 @@ def _cards(summary: Summary, dataset: str) -> str:
         of_first = (found.dataset, found.arm, found.labels) == (first.dataset, first.arm, first.labels)
         if of_first and found.same_fraction:
             what = f"{model_name(first.arm)} over {model_name(found.against.arm)}"
-            gain = decimals(found.difference)
-            cards.append((what, f"+{gain}" if gain[0].isdigit() else gain, _how_sure(found, intervals), []))
+            cards.append((what, signed(found.difference), _how_sure(found, intervals), []))
     shown = "".join(
         f'<div class="card"><p>{escape(what)}</p><p class="number">{number}</p><p class="quiet">{escape(more)}</p>'
         + "".join(f'<p class="caution">{escape(line)}</p>' for line in mind)
@@ -208,6 +209,19 @@ def _learned_from(summary: Summary, records: Sequence[Record]) -> str:
         each = ", ".join(f"{escape(model_name(row.arm))} {decimals(row.icc)}" for row in last)
         said += f" With the last checkpoint, which nobody chose, the ICC is: {each}."
     return said
+
+
+def _validated(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """What settings are chosen by, where runs kept it."""
+    if VALIDATED not in tables:
+        return []
+    return [
+        "<p>To choose between models, read these: whoever chooses by the test flatters what is chosen. Pooled as on "
+        "test subjects; each model by the checkpoint that did best on the same subjects, so all are somewhat too high. "
+        "<em>Over the first</em>: the ICC less that of the first model with the same labels, a mean over the seeds "
+        "that both have, and in how many of these it lies above.</p>",
+        table(tables[VALIDATED], VALIDATED),
+    ]
 
 
 def _side_by_side(summary: Summary) -> list[str]:
@@ -243,7 +257,7 @@ def _forest(comparisons: Sequence[Comparison]) -> list[str]:
 
 
 def _by_unit(summary: Summary, dataset: str) -> str:
-    """A row for each action unit, with the ICC and the MAE of each arm."""
+    """A row for each action unit, with the ICC, Pearson's correlation and the MAE of each arm."""
     records = _shown(summary, dataset)
     if not records:
         return ""
@@ -253,6 +267,7 @@ def _by_unit(summary: Summary, dataset: str) -> str:
         line = {"Action unit": au, "Name": AU_NAMES.get(au_of(au), "")}
         for arm, of in of_arms.items():
             line[f"ICC, {arm}"] = undefined(of) if of.icc is None else _with_ends(of)
+        line |= {f"Pearson, {arm}": decimals(of.pearson) for arm, of in of_arms.items()}
         line |= {f"MAE, {arm}": decimals(of.mae) for arm, of in of_arms.items()}
         lines.append(line)
     label = "Action units" + (f", {dataset}" if len(summary.datasets) > 1 else "")

@@ -52,7 +52,8 @@ def _how_good(summary: Summary, record: Record) -> Iterator[str]:
     number = len(record.per_au) - len(record.undefined_aus)
     yield (
         f"The model {what}: mean ICC(3,1) {decimals(record.icc)} ({sure}) over {count(number, 'action unit')}: "
-        f"{verdict(record)}. Its mean absolute error is {decimals(record.mae)}, on the scale of 0 to 5."
+        f"{verdict(record)}. Pearson's correlation, its ceiling, is {decimals(record.pearson)}. The mean absolute "
+        f"error is {decimals(record.mae)}, on the scale of 0 to 5."
     )
     words = [word(scores.icc) for scores in record.per_au.values() if scores.icc is not None]
     each = [f"{words.count(name)} {name}" for name in ("excellent", "good", "moderate", "poor") if name in words]

@@ -15,7 +15,7 @@ from aulight.drawing.names import arm_rank
 from aulight.errors import AulightError
 from aulight.foreign.json import MOST_BYTES
 from aulight.foreign.whole_file import read_bytes
-from aulight.report.beside import Coverage, Presence
+from aulight.report.beside import Coverage, Presence, Validated
 from aulight.report.labels import Labels
 from aulight.scoring.intervals import Interval
 
@@ -120,6 +120,7 @@ class Record(Pooled):
         coverage: Of prediction intervals; None for runs of an earlier aulight.
         no_validation_icc: Of how many runs the ICC on validation subjects is undefined, so that it chose nothing.
         presence: How often each action unit is there, by its column. An earlier aulight did not say.
+        validation: Scores on validation subjects; None for runs, or in a report, of an earlier aulight.
     """
 
     label_fraction: float
@@ -130,6 +131,7 @@ class Record(Pooled):
     coverage: Coverage | None = None
     no_validation_icc: int = 0
     presence: dict[str, Presence] = field(default_factory=dict)
+    validation: Validated | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

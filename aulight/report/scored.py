@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from aulight.facs import MAX_INTENSITY
-from aulight.report.beside import Coverage, Covered
+from aulight.report.beside import Coverage, Covered, Validated
 from aulight.report.collect import VALIDATION, Run, read_predictions
 from aulight.report.labels import Labels
 from aulight.report.pool import Cell
 from aulight.report.presence import presence_of
 from aulight.report.records import Pooled, Record, Scores
-from aulight.scoring.agreement import METRICS, Array, mean, metrics
+from aulight.scoring.agreement import METRICS, Array, mean, metrics, sums_of
 from aulight.scoring.conformal import calibrate, coverage
 from aulight.scoring.intervals import Interval, held, jackknife, without_each
 
@@ -37,6 +37,7 @@ def record_of(cell: Cell, level: float) -> Record:
         coverage=_coverage(cell.runs),
         no_validation_icc=sum(_undefined_on_validation(run) for run in cell.runs),
         presence=presence_of(cell.runs),
+        validation=_validated(cell),
     )
 
 
@@ -89,7 +90,7 @@ def _pooled(cell: Cell, level: float, predictor: str, arm: str) -> Pooled:
         steps=sorted({run.record.steps for run in cell.runs}),
         seeds=cell.seeds,
         test_subjects=int(cell.tested.any(0).sum()),
-        icc_seed_sd=float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else None,
+        icc_seed_sd=_spread(per_seed),
         icc_per_seed=[number(value) for value in per_seed],
         per_au={au: _scores(sums[..., i : i + 1], level) for i, au in enumerate(first.aus)},
         undefined_aus=[au for i, au in enumerate(first.aus) if np.isnan(pooled[:, i]).any()],
@@ -143,6 +144,31 @@ def _different(runs: Sequence[Run], values: Sequence[object]) -> int:
     for run, value in zip(runs, values, strict=True):
         by_seed.setdefault(run.record.seed, set()).add((run.record.fold, value))
     return len({frozenset(of_seed) for of_seed in by_seed.values()})
+
+
+def _spread(per_seed: Array) -> float | None:
+    """Standard deviation over seeds; None for one, and where one of them is undefined."""
+    return number(np.float64(np.std(per_seed, ddof=1))) if len(per_seed) > 1 else None
+
+
+def _validated(cell: Cell) -> Validated | None:
+    """Scores on validation subjects, the frames of all folds together; None where a run kept no predictions of them."""
+    if not all((run.path / VALIDATION).is_file() for run in cell.runs):
+        return None
+    sums, subjects = dict[int, Array](), set[str]()
+    for run in cell.runs:
+        table = read_predictions(run, name=VALIDATION)
+        preds, true = (table[[f"{au}_{kind}" for au in run.aus]].to_numpy() for kind in ("pred", "true"))
+        sums[run.record.seed] = sums.get(run.record.seed, 0.0) + sums_of(preds, true)
+        subjects |= set(table["subject"])
+    whole = metrics(np.stack([sums[seed] for seed in cell.seeds]))  # (K, A)
+    icc = mean(whole["icc"], 1)
+    return Validated(
+        **{name: number(mean(mean(whole[name], 1))) for name in METRICS},
+        icc_seed_sd=_spread(icc),
+        icc_per_seed=[number(value) for value in icc],
+        subjects=len(subjects),
+    )
 
 
 def _conventions(cell: Cell) -> tuple[float | None, float | None, float | None]:

@@ -6,13 +6,15 @@ import numpy as np
 
 from aulight.drawing.names import arm_rank, model_name
 from aulight.errors import AulightError
+from aulight.processes import Bar
 from aulight.report.collect import BOXED, Run
 from aulight.report.labels import Labels
+from aulight.report.markup import count
 from aulight.report.pool import Cell, cells_of
 from aulight.report.records import Comparison, DatasetFacts, Record, Side, Summary, Uncertainty, arms
 from aulight.report.scored import BOUNDS, baselines_of, interval_or_why, labelled, last_of, number, record_of, sources
 from aulight.runs.compared import same_setting
-from aulight.scoring.agreement import mean, metrics
+from aulight.scoring.agreement import Array, mean, metrics
 from aulight.scoring.intervals import jackknife, mean_icc, mean_icc_without, p_value
 from aulight.settings.finetune import FinetuneSettings
 from aulight.settings.group import CHANGES_NO_RESULT, NAMES_THE_RUN
@@ -74,7 +76,8 @@ def _add(summary: Summary, runs: Sequence[Run]) -> None:
     summary.last.extend(found for cell in cells.values() if (found := last_of(cell, how.level)) is not None)
     summary.baselines.extend(baselines_of(cells, how.level))
     summary.comparisons.extend(_comparisons(cells, records, how))
-    summary.warnings.extend(line for cell in cells.values() for line in _warnings(cell, subjects))
+    most = np.max([_scored(cell).max(0) for cell in cells.values()], axis=0)
+    summary.warnings.extend(line for cell in cells.values() for line in _warnings(cell, subjects, most))
     for arm in arms(list(records.values())):
         if learned := sources(run for run in runs if run.record.arm == arm):
             summary.notes.append(f"{first.dataset}, {model_name(arm)}: {_beginning(learned)}")
@@ -95,13 +98,16 @@ def _comparisons(
 ) -> list[Comparison]:
     """Of each two arms with the same labels, and of each arm with all that have the most."""
     largest = max(records[key].label_fraction for key in cells)
-    order, found = list(cells), []
+    order, pairs = list(cells), []
     for i, key in enumerate(order):
-        pairs = [other for other in order[i + 1 :] if other[1] == key[1]]
+        pairs += [(key, other) for other in order[i + 1 :] if other[1] == key[1]]
         if records[key].label_fraction < largest:
-            pairs += [other for other in order if records[other].label_fraction == largest]
-        sides = [(records[other], cells[other]) for other in pairs]
-        found += [_compared((records[key], cells[key]), side, how) for side in sides]
+            pairs += [(key, other) for other in order if records[other].label_fraction == largest]
+    found = []
+    with Bar(len(pairs), "Comparing", "comparison", delay=2) as bar:
+        for key, other in pairs:
+            found.append(_compared((records[key], cells[key]), (records[other], cells[other]), how))
+            bar.update()
     return found
 
 
@@ -144,8 +150,14 @@ def _compared(one: tuple[Record, Cell], other: tuple[Record, Cell], how: Uncerta
     )
 
 
-def _warnings(cell: Cell, subjects: int) -> list[str]:
-    """Subjects that were not tested, and runs that differ in more than pooled runs may."""
+def _scored(cell: Cell) -> Array:
+    """``(K, S)``: how many labels of a subject a seed scored, over all action units."""
+    labels: Array = cell.sums["model"][..., 0, :].sum(-1)
+    return labels
+
+
+def _warnings(cell: Cell, subjects: int, most: Array) -> list[str]:
+    """Subjects not tested, or on fewer labels than ``most``; and runs that differ in more than pooled runs may."""
     first = cell.runs[0]
     arm = first.record.arm
     name = f"{first.dataset}, {model_name(arm)}, {cell.labels} labels"
@@ -156,6 +168,13 @@ def _warnings(cell: Cell, subjects: int) -> list[str]:
             lines.append(
                 f"{name}, seed {seed}: {tested.sum()} of {subjects} test subjects "
                 f"(only fold {', '.join(map(str, folds))})"
+            )
+    for seed, tested, scored in zip(cell.seeds, cell.tested, _scored(cell), strict=True):
+        if (fewer := tested & (scored < most)).any():
+            some, all_of_them = (f"{numbers[fewer].sum():.0f}" for numbers in (scored, most))
+            lines.append(
+                f"{name}, seed {seed}: scored {some} of the {all_of_them} labels that others scored of the same "
+                f"{count(int(fewer.sum()), 'test subject')}; was a video skipped that could not be read?"
             )
     if differing := _differing(cell.runs):
         lines.append(f"{name}: pools runs with different {', '.join(differing[:5])}")

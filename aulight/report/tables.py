@@ -7,7 +7,7 @@ import pandas as pd
 
 from aulight.drawing.names import arm_rank, model_name
 from aulight.report.cautions import cautions, says_nothing
-from aulight.report.formats import decimals, interval, level, p_value
+from aulight.report.formats import decimals, interval, level, p_value, signed
 from aulight.report.labels import Labels
 from aulight.report.records import Comparison, Pooled, Published, Record, Scores, Summary
 from aulight.report.scored import NOMINAL
@@ -25,6 +25,8 @@ SUBJECTS = "Subjects"
 
 NOTE = "Note"
 """Title of the column that says what must be known of a row; it is there where one has such."""
+
+VALIDATED = "On validation subjects, by whom settings are chosen"
 
 INTERVALS = f"Prediction intervals for {100 * NOMINAL:g}% coverage"
 
@@ -70,7 +72,9 @@ def flat(summary: Summary) -> tuple[pd.DataFrame, pd.DataFrame]:
         lists = {"seeds": " ".join(map(str, row.seeds)), "undefined_aus": " ".join(row.undefined_aus)}
         variants = {name: getattr(row, name, None) for name in VARIANTS if name != "icc"}
         spread = {"icc_seed_sd": row.icc_seed_sd}
-        whole.append({**head, **varied, **lists, **values(row), **spread, **ends(row), **variants})
+        validated = vars(row.validation) if isinstance(row, Record) and row.validation is not None else {}
+        chosen = {f"validation_{name}": validated.get(name) for name in METRICS}
+        whole.append({**head, **varied, **lists, **values(row), **spread, **ends(row), **variants, **chosen})
         for au, of_au in ({} if row.last else row.per_au).items():
             per_au.append({**head, "au": au, "labelled_subjects": of_au.subjects, **values(of_au), **ends(of_au)})
     return pd.DataFrame(whole), pd.DataFrame(per_au)
@@ -107,8 +111,8 @@ def _seeds_alike(record: Record) -> list[str]:
 def tables_of(summary: Summary) -> dict[str, pd.DataFrame]:
     """The tables of the report by title, as text.
 
-    The headline, models side by side, each metric by action unit, ICC variants, the coverage of prediction intervals,
-    and published numbers beside ours.
+    The headline, validation subjects, models side by side, each metric by action unit, ICC variants, the coverage of
+    prediction intervals, and published numbers beside ours.
     """
     rows = _rows(summary)
     headline = [
@@ -123,9 +127,9 @@ def tables_of(summary: Summary) -> dict[str, pd.DataFrame]:
             "ICC(3,1)": decimals(row.icc),
             level(summary.uncertainty.level): interval(row.icc_ci, row.no_icc_ci),
             "Seed sd": decimals(row.icc_seed_sd),
+            "Pearson": decimals(row.pearson),
             "MAE": decimals(row.mae),
             "MSE": decimals(row.mse),
-            "Pearson": decimals(row.pearson),
             NOTE: "; ".join(cautions(summary, row)),
         }
         for row in rows
@@ -133,6 +137,8 @@ def tables_of(summary: Summary) -> dict[str, pd.DataFrame]:
     if not any(line[NOTE] for line in headline):
         headline = [{title: text for title, text in line.items() if title != NOTE} for line in headline]
     out = {"Mean over action units": pd.DataFrame(headline)}
+    if validated := _validated(summary):
+        out[VALIDATED] = pd.DataFrame(validated)
     if same := [found for found in summary.comparisons if found.same_fraction]:
         out["Models side by side"] = side_by_side(summary, same)
     for dataset in summary.datasets:
@@ -191,6 +197,36 @@ def _head(summary: Summary, row: Pooled | Comparison) -> dict[str, str]:
 def number_or_dash(number: int | None) -> str:
     """A whole number as tables show it; a dash for None."""
     return "–" if number is None else str(number)
+
+
+def _validated(summary: Summary) -> list[dict[str, str]]:
+    """A row for each record that has scores on validation subjects, beside the first with the same labels."""
+    found, first = list[dict[str, str]](), dict[tuple[str, Labels], Record]()
+    for record in summary.records:
+        if (of := record.validation) is None:
+            continue
+        gains = _gains(record, first.setdefault((record.dataset, record.labels), record))
+        found.append(
+            _head(summary, record)
+            | {SUBJECTS: str(of.subjects), "Seeds": str(len(record.seeds))}
+            | {"ICC(3,1)": decimals(of.icc), "Seed sd": decimals(of.icc_seed_sd), "Pearson": decimals(of.pearson)}
+            | {"MAE": decimals(of.mae), "MSE": decimals(of.mse)}
+            | {"Over the first": signed(float(np.mean(gains))) if gains else "–"}
+            | {"Better seeds": f"{sum(gain > 0 for gain in gains)} of {len(gains)}" if gains else "–"}
+            | {"Test ICC, chose nothing": decimals(record.icc), "Test Pearson": decimals(record.pearson)}
+        )
+    return found
+
+
+def _gains(record: Record, first: Record) -> list[float]:
+    """By how much the ICC on validation subjects lies above that of the first record, for each seed of both."""
+    assert record.validation is not None
+    assert first.validation is not None
+    if record is first:
+        return []
+    of_first = dict(zip(first.seeds, first.validation.icc_per_seed, strict=True))
+    pairs = [(icc, of_first.get(seed)) for seed, icc in zip(record.seeds, record.validation.icc_per_seed, strict=True)]
+    return [mine - other for mine, other in pairs if mine is not None and other is not None]
 
 
 def _of_unit(scores: Scores, metric: str) -> str:

@@ -9,11 +9,15 @@ from aulight.data.opening import open_dataset
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.runs.record import PretrainRecord, read_record
+from aulight.runs.teachers import teachers_of
 from aulight.settings.data import DataSettings
 from aulight.settings.finetune import FinetuneSettings
 from aulight.settings.group import is_url
-from aulight.settings.model import DEFAULT
+from aulight.settings.model import DEFAULT, FrozenSettings
 from aulight.settings.training import TrainingSettings
+
+LAST = "last.ckpt"
+"""The checkpoint with which a run goes on, and that stage two loads."""
 
 
 class Looked:
@@ -92,8 +96,30 @@ def check_ahead(settings: TrainingSettings, looked: Looked | None = None) -> Non
     if checkpoint is not None and (seen := looked.seen_by(checkpoint)) is not None:
         protocol.check_stage_one(seen, looked.shown(settings.data), split)
     if isinstance(settings, FinetuneSettings):
+        if settings.model.kind == "frozen":
+            weights_of(settings.model)
         candidates = protocol.usable_labels(data.labels, frames, data.videos, split.train)
-        protocol.draw_labels(candidates, settings.label_seed, settings.label_fraction, settings.label_count)
+        labels = protocol.draw_labels(candidates, settings.label_seed, settings.label_fraction, settings.label_count)
+        teachers_of(settings.pseudo.runs or (), data.fingerprint, split, labels)
+
+
+def meant_by(path: Path) -> Path:
+    """The checkpoint that a path means, be it there or not: the last one of a run directory, or else itself."""
+    return path / "checkpoints" / LAST if path.is_dir() else path
+
+
+def weights_of(model: FrozenSettings) -> Path:
+    """The file of weights that ``model.weights=`` means.
+
+    Raises:
+        AulightError: When none is given, or it is not there.
+    """
+    if model.weights is None:
+        raise AulightError(f"model.weights=null: the file with the weights of timm's {model.timm} is needed")
+    file = Path(model.weights).expanduser()
+    if not file.is_file():
+        raise AulightError(f"model.weights={model.weights}: no such file; nothing is fetched")
+    return file
 
 
 def checkpoint_of(path: Path) -> Path:
@@ -103,9 +129,23 @@ def checkpoint_of(path: Path) -> Path:
         path: The checkpoint, or a run directory that has ``checkpoints/last.ckpt``.
 
     Raises:
-        AulightError: When it is not there.
+        AulightError: When it is not there, or is the last one so far of a stage one that is not done.
     """
-    file = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
+    file = meant_by(path)
     if not file.is_file():
         raise AulightError(f"pretrained={path}: no checkpoint at {file}; give a stage-one run directory or .ckpt file")
+    if file.name == LAST and (outcome := _unfinished(file.parent.parent)) is not None:
+        raise AulightError(
+            f"pretrained={path}: stage one is not done there ({outcome}); the same `aulight pretrain` goes on with it; "
+            "a copy of the checkpoint under another name is taken as it is"
+        )
     return file
+
+
+def _unfinished(folder: Path) -> str | None:
+    """What became of a stage one that is not done; ``None`` where it is done, or does not say."""
+    try:
+        record = read_record(folder)
+    except AulightError:
+        return None
+    return None if not isinstance(record, PretrainRecord) or record.done else str(record.outcome)

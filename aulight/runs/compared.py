@@ -21,7 +21,14 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], free: Sequence[s
 _LATER: dict[str, dict[str, object]] = {
     "model.backbone": {"model.margin": 0, "model.contrast": "fixed"},
     "augment.frame": {"augment.on": "albumentations"},
-    "label_seed": {"ccc_share": 1.0, "amplitude": "none"},
+    "label_seed": {
+        "ccc_share": 1.0,
+        "amplitude": "none",
+        "reference": 0,
+        "pseudo.runs": None,
+        "pseudo.true_share": 0.25,
+        "pseudo.apart": 1.0,
+    },
 }
 """Settings that an earlier aulight did not have, as they were nevertheless: of a network, both stages, stage two."""
 

@@ -39,6 +39,7 @@ def conf_dir(command: str = "") -> Path:
 def register_resolvers() -> None:
     """Makes the interpolations of our own known that files in ``conf/`` use."""
     OmegaConf.register_new_resolver("if_pretrained", _if_pretrained, replace=True)
+    OmegaConf.register_new_resolver("taught", _taught, replace=True)
     OmegaConf.register_new_resolver("labels", _labels, replace=True)
     OmegaConf.register_new_resolver("equal_steps", equal_steps, replace=True)
 
@@ -51,6 +52,11 @@ def _if_pretrained(yes: Any, no: Any, boxed: Any = None, *, _root_: Any) -> Any:
     if _root_.pretrained == DEFAULT and boxed is not None:
         return boxed
     return no if _root_.pretrained is None else yes
+
+
+def _taught(arm: str, *, _root_: Any) -> str:
+    """``${taught:arm}`` in a config: another name for a run that has teachers, which is not pooled with others."""
+    return arm if _root_.pseudo.runs is None else f"{arm}_taught"
 
 
 def _labels(*, _root_: Any) -> Any:

@@ -31,7 +31,7 @@ _PLAIN = re.compile(r"(?!(?:true|false|null|inf|nan)$)[a-z_/][\w/.+-]*", re.ASCI
 _SWEEPS = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag)\(.*\)", re.DOTALL)
 """Hydra's own ways to say several values, with -m."""
 
-_RESOLVERS = re.compile(r"(if_pretrained|labels|equal_steps|oc\.select|hydra):")
+_RESOLVERS = re.compile(r"(if_pretrained|taught|labels|equal_steps|oc\.select|hydra):")
 """References that are no settings, as the files in ``conf/`` have them."""
 
 

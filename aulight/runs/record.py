@@ -39,7 +39,7 @@ class DatasetRecord(_Part):
 
     Attributes:
         name: What it is called.
-        fingerprint: Of its labels, subjects and videos.
+        fingerprint: Of what it says of itself and of its tables.
         videos: How many of them stage one saw.
         aus: Numbers of its AUs, of stage two.
         fps: Frames per second, of stage two.
@@ -96,9 +96,15 @@ class OriginRecord(_Part):
 
 
 class ValidationRecord(_Part):
-    """How the chosen checkpoint did on validation subjects; ``icc`` as a mean over AUs, NaN where undefined."""
+    """How the chosen checkpoint did on validation subjects, as it is used: means over AUs, NaN where undefined.
+
+    An earlier aulight kept ``icc`` alone.
+    """
 
     icc: float
+    mae: float | None = None
+    mse: float | None = None
+    pearson: float | None = None
 
 
 class TestRecord(_Part):
@@ -256,12 +262,15 @@ class FinetuneRecord(RunRecord):
         stage_one_sha256: Of the checkpoint of stage one that it was built on; ``None`` from scratch.
         wandb_id: Of its page on Weights & Biases.
         steps: Of the optimiser.
-        penalty: Of model=blendshapes: the chosen one.
+        penalty: Of the baselines that train no network: the chosen one.
+        weights_sha256: Of model=frozen: that of the file of weights.
         amplitude: Of amplitude=crossfit: what was done to each action unit of the chosen checkpoint, by its column.
+        teachers: Of pseudo.runs: SHA-256 of the checkpoint of each run directory.
+        pseudo_frames: Likewise, how many frames they have labelled.
         skipped: Videos that could not be read: the message, and how often it was met.
         validation: Scores on validation subjects.
         test: Scores on test subjects.
-        last: Those of the last checkpoint, which was chosen by nobody; ``None`` for model=blendshapes.
+        last: Those of the last checkpoint, which was chosen by nobody; ``None`` where no network was trained.
     """
 
     stage: ClassVar[int] = 2
@@ -282,7 +291,10 @@ class FinetuneRecord(RunRecord):
     wandb_id: str | None = None
     steps: int | None = None
     penalty: float | None = None
+    weights_sha256: str | None = None
     amplitude: dict[str, AmplitudeRecord] | None = None
+    teachers: dict[str, str] | None = None
+    pseudo_frames: int | None = None
     skipped: dict[str, int] | None = None
     validation: ValidationRecord | None = None
     test: TestRecord | None = None

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aulight.data.opening import open_dataset
 from aulight.errors import AulightError, reason, say
-from aulight.files import alone, remove_leftovers, write_table, write_yaml
+from aulight.files import alone, remove_leftovers, sha256, write_table
+from aulight.foreign.yaml import write_yaml
+from aulight.runs.ahead import meant_by
 from aulight.runs.compared import differences
 from aulight.runs.former import AUGMENTED, WEIGHED, formerly_augmented, formerly_weighed
 from aulight.runs.machine import git_revision, is_first, peak_gpu_mb, peak_rss_mb, versions
-from aulight.runs.record import ADVICE, LAST, RECORD, FinetuneRecord, PretrainRecord, Record, read_record
+from aulight.runs.record import ADVICE, LAST, RECORD, FinetuneRecord, PretrainRecord, Record, RunRecord, read_record
 from aulight.settings.commands import settings_of
 from aulight.settings.finetune import FinetuneSettings
 from aulight.settings.group import CHANGES_NO_RESULT, is_url
-from aulight.settings.model import NetworkSettings
+from aulight.settings.model import DEFAULT, NetworkSettings
 from aulight.settings.training import TrainingSettings
 from aulight.settings.walk import marked
 
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
 
 RECORDS: dict[str, type[Record]] = {"pretrain": PretrainRecord, "finetune": FinetuneRecord}
 
-TABLES = ("labels_used.parquet", "validation.parquet", "predictions.parquet", LAST)
+PSEUDO = "pseudo_labels.parquet"
+"""Of stage two as well, where finished runs are its teachers."""
+
+TABLES = ("labels_used.parquet", PSEUDO, "validation.parquet", "predictions.parquet", LAST)
 """Of stage two, in the run directory."""
 
 
@@ -71,10 +76,17 @@ class Run:
                 *(WEIGHED if weighed else []),
                 *([AUGMENTED] if augmented else []),
             ]
+            same_start = _same_start(earlier, config.get("pretrained"))
+            if same_start:
+                kept.append("pretrained")  # wherever it is now
             differing = differences(earlier.config, config, (*_free(command), *kept))
             got_nowhere = self.last is None and str(earlier.outcome).startswith(("failed", "interrupted"))
             if got_nowhere and (differing or weighed or augmented):
                 return  # a second try with a setting put right
+            if same_start is False and (earlier.done or self.last is not None):
+                raise AulightError(
+                    f"{folder}: was built on another stage one than {config['pretrained']} is now; give another name="
+                )
             if differing:
                 raise AulightError(
                     f"{folder}: holds a run with other settings ({'; '.join(differing[:4])}); give another name="
@@ -194,6 +206,14 @@ class Run:
                 self._alone.close()
         if outcome == "interrupted":  # by Ctrl-C, which Lightning turns into SystemExit
             raise KeyboardInterrupt from error
+
+
+def _same_start(earlier: RunRecord, pretrained: str | None) -> bool | None:
+    """Whether a run was built on the checkpoint that is there now, by its content; ``None`` where that is not known."""
+    if not isinstance(earlier, FinetuneRecord) or earlier.stage_one_sha256 is None or pretrained is None:
+        return None
+    file = meant_by(Path(pretrained))
+    return sha256(file) == earlier.stage_one_sha256 if pretrained != DEFAULT and file.is_file() else None
 
 
 def _refuse_foreign(folder: Path) -> None:

@@ -24,6 +24,9 @@ METRICS = ("icc", "mae", "mse", "pearson")
 SUMS = 8
 """How many there are of an action unit: n, x, y, xx, yy, xy, abs(x - y) and (x - y)^2."""
 
+OF_ICC = 6
+"""How many of them the ICC is made of, the first."""
+
 
 def sums_of(preds: Numbers, target: Numbers) -> Numbers:
     """What is needed of predictions x and targets y, summed over the rows whose target is known.
@@ -75,19 +78,45 @@ def metrics(sums: Numbers) -> dict[str, Numbers]:
         {'icc': 0.871, 'mae': 0.5, 'mse': 0.5, 'pearson': 0.878}
     """
     xp = _library(sums)
-    n, x, y, xx, yy, xy, absolute, squared = xp.moveaxis(sums, -2, 0)
-    count = xp.where(n == 0, 1.0, n)
-    var_x, var_y = xx - x * x / count, yy - y * y / count
-    # What is left of a constant's variance after the subtraction is of the order of 1e-16 of its square.
-    var_x, var_y = xp.where(var_x <= 1e-12 * xx, 0.0, var_x), xp.where(var_y <= 1e-12 * yy, 0.0, var_y)
-    cov = xp.where((var_x == 0) | (var_y == 0), 0.0, xy - x * y / count)
+    var_x, var_y, cov = _spread(sums)
+    n, *_, absolute, squared = xp.moveaxis(sums, -2, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return {
-            "icc": xp.where(var_y == 0, xp.nan, 2 * cov / (var_x + var_y)),
+            "icc": _icc(var_x, var_y, cov),
             "mae": absolute / n,
             "mse": squared / n,
             "pearson": xp.clip(cov / xp.sqrt(var_x * var_y), -1, 1),
         }
+
+
+def icc_of(sums: Numbers) -> Numbers:
+    """The ICC alone of :func:`metrics`, to the last digit, in less time.
+
+    Args:
+        sums: As there; of the eight the first :data:`OF_ICC` will do.
+
+    Returns:
+        ``(..., A)`` float64.
+    """
+    return _icc(*_spread(sums))
+
+
+def _spread(sums: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """Variances of x and y, and their covariance, each times n; 0 where they are so but for rounding."""
+    xp = _library(sums)
+    n, x, y, xx, yy, xy = xp.moveaxis(sums, -2, 0)[:OF_ICC]
+    count = xp.where(n == 0, 1.0, n)
+    var_x, var_y = xx - x * x / count, yy - y * y / count
+    # What is left of a constant's variance after the subtraction is of the order of 1e-16 of its square.
+    var_x, var_y = xp.where(var_x <= 1e-12 * xx, 0.0, var_x), xp.where(var_y <= 1e-12 * yy, 0.0, var_y)
+    return var_x, var_y, xp.where((var_x == 0) | (var_y == 0), 0.0, xy - x * y / count)
+
+
+def _icc(var_x: Numbers, var_y: Numbers, cov: Numbers) -> Numbers:
+    xp = _library(cov)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: Numbers = xp.where(var_y == 0, xp.nan, 2 * cov / (var_x + var_y))
+    return found
 
 
 def icc(preds: Numbers, target: Numbers) -> Numbers:
@@ -148,8 +177,11 @@ def mean(values: Array, axis: int = 0) -> Array:
         [1.5, nan]
     """
     defined = ~np.isnan(values)
-    total: Array = np.where(defined, values, 0.0).sum(axis)
     with np.errstate(invalid="ignore"):
+        if defined.all():  # mostly so, and twice as fast
+            whole: Array = values.sum(axis) / np.float64(values.shape[axis])
+            return whole
+        total: Array = np.where(defined, values, 0.0).sum(axis)
         mean: Array = total / defined.sum(axis)
     return mean
 

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
-from aulight.scoring.agreement import Array, mean, metrics
+from aulight.scoring.agreement import OF_ICC, Array, icc_of, mean
 
 INTERVAL_SUBJECTS = 5
 """Subjects below which there is no interval: the standard error of so few says nothing."""
@@ -56,7 +56,7 @@ def mean_icc(sums: Array) -> Array:
     Returns:
         ``(...)``.
     """
-    return mean(mean(metrics(sums)["icc"], -1), -1)
+    return mean(mean(icc_of(sums), -1), -1)
 
 
 def mean_icc_without(sums: Array) -> Array:
@@ -68,7 +68,7 @@ def mean_icc_without(sums: Array) -> Array:
     Returns:
         ``(S,)``.
     """
-    return mean(mean(held(metrics(without_each(sums))["icc"], metrics(sums.sum(1))["icc"]), -1), -1)
+    return mean(mean(held(icc_of(without_each(sums)), icc_of(sums.sum(1))), -1), -1)
 
 
 def held(without: Array, whole: Array) -> Array:
@@ -84,6 +84,8 @@ def held(without: Array, whole: Array) -> Array:
         whole: Of all subjects, of a shape that goes with it.
     """
     alone = np.isnan(without).any(-3, keepdims=True)
+    if not alone.any():
+        return without
     scores: Array = np.where(alone & ~alone.all(-1, keepdims=True), whole, without)
     return scores
 
@@ -157,7 +159,7 @@ def p_value(one: Array, other: Array, swaps: int, seed: int) -> float | str:
     if subjects < P_SUBJECTS:
         return f"needs {P_SUBJECTS} subjects"
     seeds = math.lcm(len(one), len(other))
-    one, other = (np.tile(sums, (seeds // len(sums), 1, 1, 1)) for sums in (one, other))
+    one, other = (np.tile(sums[:, :, :OF_ICC], (seeds // len(sums), 1, 1, 1)) for sums in (one, other))
     if math.isnan(mean_icc(one.sum(1)) - mean_icc(other.sum(1))):
         return "undefined"
     observed = float(_apart(one, other, np.zeros((1, subjects), bool))[0])
@@ -172,16 +174,16 @@ def p_value(one: Array, other: Array, swaps: int, seed: int) -> float | str:
 
 
 def _apart(one: Array, other: Array, swapped: npt.NDArray[np.bool_]) -> Array:
-    """How far two arms ``(K, S, 8, A)``, swapped in the ways ``(R, S)``, are apart: ``(R,)``."""
+    """How far two arms ``(K, S, 6, A)``, swapped in the ways ``(R, S)``, are apart: ``(R,)``."""
     which = swapped[:, :, None, None, None]
     one, other = one.swapaxes(0, 1), other.swapaxes(0, 1)
 
     def unbiased(sums: Array) -> Array:
-        """The headline of ``(R, S, K, 8, A)``, less its bias."""
+        """The headline of ``(R, S, K, 6, A)``, less its bias."""
         whole = sums.sum(1)
         without = whole[:, None] - sums  # as without_each, but for rounding, and at a cost that is linear in subjects
-        icc = metrics(whole)["icc"]
-        others = held(metrics(without)["icc"], icc[:, None])
+        icc = icc_of(whole)
+        others = held(icc_of(without), icc[:, None])
         return _unbiased(mean(mean(icc, -1), -1), np.moveaxis(mean(mean(others, -1), -1), 1, 0))
 
     return abs(unbiased(np.where(which, other, one)) - unbiased(np.where(which, one, other)))

@@ -1,11 +1,11 @@
-"""``conf/model``: a network, or the blendshapes baseline."""
+"""``conf/model``: a network, or one of the baselines that train none."""
 
 import re
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from aulight.settings.group import AsList, Choose, Group, Name, Needed, mistake
+from aulight.settings.group import AsList, Choose, FilePath, Group, Name, Needed, mistake
 
 DEFAULT = "default"
 """What the model in the box is called wherever a model is asked for; a folder or file of that name is ``./default``."""
@@ -24,6 +24,7 @@ Backbone = Annotated[
     str, AfterValidator(_known_backbone), Needed(f"one of {', '.join(BACKBONES)} is needed", BACKBONES)
 ]
 Colour = Annotated[list[Annotated[float, Field(ge=-1000, le=1000)]], AsList]
+Deviation = Annotated[list[Annotated[float, Field(gt=0, le=1000)]], AsList]
 
 
 class NetworkSettings(Group):
@@ -45,7 +46,7 @@ class NetworkSettings(Group):
     norm: Literal["batch", "group"] = Field(description="Normalisation in the backbone and after the embedding")
     small_input: bool = Field(description="3x3 stem without pooling, for larger backbones on small faces")
     mean: Colour = Field(min_length=3, max_length=3, description="Of each colour channel, on pixels of 0 to 1")
-    std: Annotated[list[Annotated[float, Field(gt=0, le=1000)]], AsList] = Field(
+    std: Deviation = Field(
         min_length=3, max_length=3, description="Standard deviation of each colour channel, on pixels of 0 to 1"
     )
     # networks of an earlier aulight do not say these
@@ -78,22 +79,44 @@ class NetworkSettings(Group):
         return self
 
 
-class BlendshapesSettings(Group):
-    """No network: ridge regression from the landmarker's scores, which ``aulight prepare`` keeps."""
-
-    kind: ClassVar[Literal["blendshapes"]] = "blendshapes"
+class RidgeSettings(Group):
+    """Ridge regression from features that nothing is learned for."""
 
     arm: Name = Field(description="What reports call this")
-    relative: bool = Field(description="Beside each score, its difference to the subject's median over all frames")
+    relative: bool = Field(description="Beside each feature, its difference to the subject's median over all frames")
     penalties: Annotated[list[Annotated[float, Field(gt=0)]], Needed("a list of numbers above 0 is needed")] = Field(
         min_length=1, description="Penalties, of which the best on validation subjects is taken"
     )
 
 
+class BlendshapesSettings(RidgeSettings):
+    """No network: the landmarker's scores, which ``aulight prepare`` keeps."""
+
+    kind: ClassVar[Literal["blendshapes"]] = "blendshapes"
+
+
+class FrozenSettings(RidgeSettings):
+    """A network of timm that stays as it is, with weights of the user's."""
+
+    kind: ClassVar[Literal["frozen"]] = "frozen"
+
+    timm: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$"),  # no `hf-hub:...`, for which timm would go to the network
+        Needed("the plain name of a network of timm is needed"),
+    ] = Field(description="Name of the network in timm")
+    weights: FilePath | None = Field(description="File of its weights: .safetensors, or what torch saved")
+    size: int = Field(ge=1, le=1024, description="Height and width of the frames, in pixels; videos are decoded to it")
+    mean: Colour = Field(min_length=3, max_length=3, description="Of each colour channel, on pixels of 0 to 1")
+    std: Deviation = Field(
+        min_length=3, max_length=3, description="Standard deviation of each colour channel, on pixels of 0 to 1"
+    )
+
+
 ModelSettings = Annotated[
-    NetworkSettings | BlendshapesSettings,
+    NetworkSettings | BlendshapesSettings | FrozenSettings,
     Choose(
-        "settings of a network (backbone, temporal, size, ...) or of the blendshapes baseline (arm, relative, "
-        "penalties) are needed"
+        "settings of a network (backbone, temporal, size, ...) or of a baseline (arm, relative, penalties, ...) are "
+        "needed"
     ),
 ]

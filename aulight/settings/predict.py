@@ -1,6 +1,7 @@
 """Settings of ``aulight predict``: ``conf/predict``."""
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -31,6 +32,18 @@ def contradiction(
     if end is not None and end <= (start or 0):
         return "end", f"more than start={start or 0:g} is needed"
     return None
+
+
+def unusable(reference: Sequence[float], relative: bool) -> str | None:
+    """Why a stretch cannot be where faces are at rest, and what is needed; ``None`` where it can.
+
+    Args:
+        reference: From and to, in seconds.
+        relative: Whether the model has a reference.
+    """
+    if not 0 <= reference[0] < reference[1]:
+        return "seconds from and to are needed, as [2,4]"
+    return None if relative else "the model takes nobody's reference away; baseline=person is for any scores"
 
 
 class FoundFaces(Group):
@@ -65,6 +78,13 @@ class PredictSettings(Group):
     )
     baseline: Literal["none", "rest", "person"] = Field(
         description="Taken away: rest: each person's own so far, with model=table; person: theirs over the whole film"
+    )
+    reference: Annotated[list[float] | None, AsList, Needed("seconds from and to are needed, as [2,4], or null")] = (
+        Field(
+            min_length=2,
+            max_length=2,
+            description="Of films: seconds from, to with faces at rest; null: all",
+        )
     )
     coverage: Annotated[float | None, Needed("a share from 0.5 to 0.99 is needed, or null for no intervals")] = Field(
         ge=0.5, le=0.99, description="Of the prediction intervals, if the model has them; null: none"
@@ -170,6 +190,12 @@ class PredictSettings(Group):
             raise mistake("baseline", "only of files, whose end is known; with model=table, baseline=rest")
         if self.baseline == "person" and self.explain is not None:
             raise mistake("explain", "not with baseline=person; heat is made before a person's rest is known")
+        if self.reference is not None and (problem := unusable(self.reference, not self.by_table)) is not None:
+            raise mistake("reference", problem)
+        if self.reference is not None and webcam:
+            raise mistake("reference", "only of files; of a webcam all frames so far tell where a face lies")
+        if self.reference is not None and self.explain is not None:
+            raise mistake("reference", "not with explain, for which all frames so far tell where a face lies")
         if self.elan and self.events is None:
             raise mistake("elan", "needs events; leave events=null out")
         if self.min_quality is not None and "quality" not in self.columns:

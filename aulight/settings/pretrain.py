@@ -32,7 +32,7 @@ class PretrainSettings(TrainingSettings):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if not isinstance(self.model, NetworkSettings):
-            raise mistake("model", "has no network, so no stage one; for finetune alone", shown=self.model.arm)
+            raise mistake("model", "trains no network, so no stage one; for finetune alone", shown=self.model.arm)
         if self.objective.keeps_map and not self.model.keeps_map:
             problem = f"model.temporal={self.model.temporal} keeps no map; use model.temporal=convgru"
             raise mistake("objective.spatial", problem)

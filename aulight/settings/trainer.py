@@ -8,10 +8,7 @@ from aulight.settings.group import CHANGES_NO_RESULT, AsText, Group, Name, Neede
 
 Devices = Annotated[int | list[int] | str, Needed("a number of devices, a list of their numbers or auto is needed")]
 Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"]
-Precision = Annotated[
-    Literal["auto", "32", "bf16-mixed", "16-mixed", "64", "bf16", "16", "32-true", "64-true", "bf16-true", "16-true"],
-    AsText,
-]
+Precision = Annotated[Literal["auto", "32", "bf16-mixed", "16-mixed", "bf16", "16", "32-true"], AsText]
 Deterministic = Annotated[bool | Literal["warn"], Needed("true, false or warn is needed", ("true", "false", "warn"))]
 
 

@@ -6,23 +6,24 @@ checkpoints, so that everything that reads them afterwards has one and the same 
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytorch_lightning as pl
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from aulight import protocol
 from aulight.data.batches import Piece
 from aulight.data.loaders import RegressionData
 from aulight.foreign.checkpoint import read_all
+from aulight.nets.reference import level
 from aulight.nets.stream import FrameStream
 from aulight.runs.record import AmplitudeRecord
 from aulight.scoring.amplitude import Amplitude, crossfit
+from aulight.training.ranks import of_all
 from aulight.training.regression import RegressionStage
 from aulight.training.resuming import AtomicCheckpoints
 
@@ -83,46 +84,65 @@ def labelled_frames(
 
 
 class Embedder(pl.LightningModule):
-    """What the regressor is given of some frames of whole videos, as they are scored.
+    """What the regressor is given of some frames of whole videos, as they are scored, and what it says of them.
 
     Args:
         stage: The network.
         wanted: Places of frames by row of the dataset's videos.
 
     Attributes:
-        features: By row of the video and place of the frame, ``(channels,)`` float32.
+        features: By row of the video and place of the frame, ``(channels,)`` float32. With a reference, what that is of
+            stands behind them, ``(AUs,)``, less the reference.
+        outputs: The same way, ``(AUs,)`` intensities, not clipped.
     """
 
     def __init__(self, stage: RegressionStage, wanted: dict[int, npt.NDArray[np.int64]]) -> None:
         super().__init__()
-        self.encoder = stage.encoder
+        self.encoder, self.regressor = stage.encoder, stage.regressor
         self._pace, self._wanted = (stage.step_s, stage.primed), wanted
         self.features: dict[tuple[int, int], npt.NDArray[np.float32]] = {}
+        self.outputs: dict[tuple[int, int], npt.NDArray[np.float32]] = {}
         self._streams: dict[int, FrameStream] = {}
+        self._own: dict[int, list[Tensor]] = {}
 
     def predict_step(self, piece: Piece, batch_idx: int) -> None:
         """Sees the next piece of a video; an unreadable one is forgotten."""
         video = piece["video"]
         if piece["error"]:
             self._wanted.pop(video, None)
-            self.features = {place: values for place, values in self.features.items() if place[0] != video}
+            for found in (self.features, self.outputs):
+                for key in [key for key in found if key[0] == video]:
+                    del found[key]
             return
         if video not in self._streams:
             self._streams[video] = FrameStream(self.encoder, _pooled, *self._pace)
         when = np.array(piece["times"]), piece["face"].numpy(force=True), np.array(piece["anew"])
-        found = self._streams[video].push(piece["clip"], *when).numpy(force=True)
+        features = self._streams[video].push(piece["clip"], *when)
+        outputs = self.regressor.intensities(features)
+        if self.regressor.relative is not None:
+            own = self.regressor.own(features[None, ..., None, None])[0]
+            self._own.setdefault(video, []).append(own[piece["face"]])
+            features = torch.cat([features, own], -1)
         for frame in self._wanted.get(video, ()):
-            if 0 <= (place := int(frame) - piece["start"]) < len(found):
-                self.features[video, int(frame)] = found[place].copy()
+            if 0 <= (place := int(frame) - piece["start"]) < len(features):
+                self.features[video, int(frame)] = features[place].numpy(force=True).copy()
+                self.outputs[video, int(frame)] = outputs[place].numpy(force=True).copy()
         if piece["last"]:
             del self._streams[video]
+            if self.regressor.relative is not None:
+                self._take_away(video, level(torch.cat(self._own.pop(video))))
+
+    def _take_away(self, video: int, reference: Tensor) -> None:
+        away, std = reference.numpy(force=True), self.regressor.std.numpy(force=True)
+        for frame in self._wanted.get(video, ()):
+            self.features[video, int(frame)][-len(away) :] -= away
+            self.outputs[video, int(frame)] -= std * away
 
     def gather(self) -> None:
         """Adds what other processes have seen, each of which has other videos."""
-        if self.trainer.world_size > 1:
-            parts: list[Any] = [None] * self.trainer.world_size
-            dist.all_gather_object(parts, self.features)
-            self.features = {place: values for part in parts for place, values in part.items()}
+        for part in of_all((self.features, self.outputs)):
+            self.features |= part[0]
+            self.outputs |= part[1]
 
 
 def _pooled(features: Tensor) -> Tensor:
@@ -153,9 +173,10 @@ def set_amplitude(
     stage.cpu()
     places = list(zip(rows.tolist(), frames.frames.tolist(), strict=True))
     read = np.array([place in embedder.features for place in places])
-    features = np.stack([embedder.features[place] for place in places if place in embedder.features])
-    with torch.no_grad():
-        outputs = stage.regressor.intensities(torch.from_numpy(features)).numpy()
+    features, outputs = (
+        np.stack([of_places[place] for place in places if place in of_places])
+        for of_places in (embedder.features, embedder.outputs)
+    )
     found = crossfit(
         features.astype(np.float64),
         outputs.astype(np.float64),

@@ -19,5 +19,5 @@ def boxed() -> StageOne:
     network: Any = model.network
     weights = network["encoder"].state_dict()
     who = [f"{model.description.dataset.name} {number}" for number in range(model.description.subjects.train)]
-    trained_on: TrainedOn = {"dataset": model.description.dataset.name, "subjects": who}
+    trained_on: TrainedOn = {"dataset": model.description.dataset.name, "subjects": who, "contents": ""}
     return StageOne(model.description.encoder, weights, trained_on, file)

@@ -50,8 +50,10 @@ class Divergence(Callback):
         wrong = "the loss" if self._bad is not None and bool(self._bad) else None
         if wrong is None and pl_module is not None and (name := not_finite(pl_module.state_dict())) is not None:
             wrong = f"the weight {name}"
-        if wrong is not None:
+        # all processes at once, or some would wait for those that have ended
+        if trainer.strategy.reduce_boolean_decision(wrong is not None, all=False):
+            wrong = wrong or "the loss of another process"
             raise AulightError(
-                f"training came to nothing by step {trainer.global_step}: {wrong} is not a finite number; give a "
-                "smaller optim.lr, trainer.gradient_clip_val=1 or trainer.precision=32, and another name="
+                f"training came to nothing by step {trainer.global_step}: {wrong} is not a finite number; "
+                "give a smaller optim.lr, trainer.gradient_clip_val=1 or trainer.precision=32, and another name="
             )

@@ -1,9 +1,11 @@
 """A cheap look at what stage one has learned so far: ridge regression on frozen features."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
@@ -20,18 +22,21 @@ from aulight.scoring.ridge import ridge
 from aulight.settings.data import OnError
 from aulight.settings.training import ClipSettings
 from aulight.training.pretraining import Pretraining
+from aulight.training.ranks import of_all, to_first
 
 CHUNK = 64
 """Frames at a time."""
 
-Features = npt.NDArray[np.float64]
+Rows = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+"""Features ``(n, D)`` and labels ``(n, AUs)`` of some frames."""
 
 
 class Probe(Callback):
     """Logs ``probe/icc``: how well a linear map of the frozen features gives the intensities of validation subjects.
 
     The map is fitted in closed form on randomly drawn labelled frames of the training subjects. Test subjects are
-    never looked at, and nothing of this reaches the network.
+    never looked at, and nothing of this reaches the network. Several processes share the videos out; of these, frames
+    that the map is fitted on or scored by are all that is kept, and brought to the first process.
 
     Args:
         data: A labelled dataset.
@@ -63,26 +68,36 @@ class Probe(Callback):
         self.skipped: Counter[str] = Counter()
         self.every_epochs, self.penalty = every_epochs, penalty
         self._step_s, self._primed = clip.stride[0] / data.fps, clip.length - 1
-        train = protocol.usable_labels(data.labels, frames_with_labels(data), data.videos, split.train)
-        drawn = protocol.draw_labels(train, label_seed, label_fraction)
-        self._wanted = set(zip(drawn["video_id"], drawn["frame"], strict=True))
-        fitted = data.videos["video_id"].isin(drawn["video_id"]).to_numpy().nonzero()[0]
-        self._videos = data.videos["video_id"]
-        self._fit = WholeVideos(data, fitted, size, CHUNK, on_error)
-        self._score = WholeVideos(data, data.rows(split.validation), size, CHUNK, on_error)
+        self._data, self._size, self._on_error = data, size, on_error
+        frames = frames_with_labels(data)
+        train, unseen = (
+            protocol.usable_labels(data.labels, frames, data.videos, who) for who in (split.train, split.validation)
+        )
+        self._wanted = self._places(protocol.draw_labels(train, label_seed, label_fraction)), self._places(unseen)
+
+    def _places(self, labels: pd.DataFrame) -> dict[int, npt.NDArray[np.int64]]:
+        """Labelled frames by row of their video."""
+        rows = pd.Index(self._data.videos["video_id"]).get_indexer(labels["video_id"])
+        return {int(row): of_video.to_numpy(np.int64) for row, of_video in labels["frame"].groupby(rows)}
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Takes this process's share of the videos."""
+        place = trainer.global_rank, trainer.world_size
+        self._videos = [
+            WholeVideos(self._data, list(part), self._size, CHUNK, self._on_error, *place) for part in self._wanted
+        ]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Fits and scores, every ``every_epochs`` epochs."""
+        """Fits and scores, every ``every_epochs`` epochs; not where there is nothing to score by."""
         assert isinstance(pl_module, Pretraining)
-        if (trainer.current_epoch + 1) % self.every_epochs or not trainer.is_global_zero:
+        if (trainer.current_epoch + 1) % self.every_epochs or not self._wanted[1]:
             return
-        encoder = pl_module.encoder
-        encoder.eval()
         with trainer.precision_plugin.forward_context():
-            features, targets, drawn = self._features(encoder, self._fit)
-            unseen, truth, _ = self._features(encoder, self._score)
-        encoder.train()
-        predictions = ridge(features[drawn], targets[drawn], unseen, self.penalty).clip(0, 5)
+            parts = to_first(self._read(pl_module.encoder))
+        if not parts:
+            return
+        (features, targets), (unseen, truth) = (_joined(part) for part in zip(*parts, strict=True))
+        predictions = ridge(features, targets, unseen, self.penalty).clip(0, 5)
         score = float(mean(icc(predictions, truth)))
         pl_module.log("probe/icc", score, logger=False, rank_zero_only=True)
         # Lightning would log it after the checkpoint of this epoch is written, too late for a run that is cut off there
@@ -90,27 +105,57 @@ class Probe(Callback):
             logger.log_metrics({"probe/icc": score, "epoch": trainer.current_epoch}, trainer.global_step - 1)
             logger.save()
 
-    def _features(
-        self, encoder: Encoder, videos: WholeVideos
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-        """Features and labels of all frames, and which of them were drawn."""
-        features, targets, drawn = list[Features](), list[Features](), list[list[bool]]()
+    def _read(self, encoder: Encoder) -> list[dict[int, Rows]]:
+        """What this process's videos give the map and its score; when one process cannot read them, all raise."""
+        found = list[dict[int, Rows]]()
+        problem: Exception | None = None
+        encoder.eval()
+        try:
+            for videos, wanted in zip(self._videos, self._wanted, strict=True):
+                found.append(self._rows(encoder, videos, wanted))
+        except (AulightError, OSError) as error:
+            problem = error
+        encoder.train()
+        told = of_all((None if problem is None else str(problem), [len(part) for part in found]))
+        if problem is not None:
+            raise problem
+        for said, _ in told:
+            if said is not None:
+                raise AulightError(said)
+        if not all(map(sum, zip(*(videos for _, videos in told), strict=True))):
+            raise AulightError("probe: none of the videos it needs could be read")
+        return found
+
+    def _rows(
+        self, encoder: Encoder, videos: WholeVideos, wanted: Mapping[int, npt.NDArray[np.int64]]
+    ) -> dict[int, Rows]:
+        """Features and labels of the wanted frames, by row of the video."""
+        found: dict[int, list[Rows]] = {}
         device = next(encoder.parameters()).device
-        whole = 0  # pieces of the videos that were read to their end
         for piece in videos:
             video, start = piece["video"], piece["start"]
             if piece["error"]:
                 self.skipped[piece["error"]] += 1
-                del features[whole:], targets[whole:], drawn[whole:]
+                found.pop(video, None)
                 continue
             if start == 0:
                 stream = FrameStream(encoder, lambda x: x.mean((-2, -1)), self._step_s, self._primed)
             when = np.array(piece["times"]), piece["face"].numpy(), np.array(piece["anew"])
-            features.append(stream.push(piece["clip"].to(device), *when).cpu().double().numpy())
-            targets.append(piece["targets"].masked_fill(~piece["face"][:, None], torch.nan).double().numpy())
-            name = self._videos.iat[video]
-            drawn.append([(name, frame) in self._wanted for frame in range(start, start + len(targets[-1]))])
-            whole = len(features) if piece["last"] else whole
-        if not features:
-            raise AulightError("probe: none of the videos it needs could be read")
-        return np.concatenate(features), np.concatenate(targets), np.concatenate(drawn)
+            features = stream.push(piece["clip"].to(device), *when)
+            frames = wanted[video]
+            kept = torch.from_numpy(frames[(frames >= start) & (frames < start + len(features))] - start)
+            rows = features[kept.to(device)].numpy(force=True), piece["targets"][kept].numpy()
+            found.setdefault(video, []).append(rows)
+        return {video: _stacked(pieces) for video, pieces in found.items()}
+
+
+def _stacked(parts: Sequence[Rows]) -> Rows:
+    features, targets = zip(*parts, strict=True)
+    return np.concatenate(features), np.concatenate(targets)
+
+
+def _joined(parts: Sequence[Mapping[int, Rows]]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Of all processes, in the order of the videos, whichever process had them."""
+    of_video = {video: rows for part in parts for video, rows in part.items()}
+    features, targets = _stacked([of_video[video] for video in sorted(of_video)])
+    return features.astype(np.float64), targets.astype(np.float64)

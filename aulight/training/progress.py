@@ -34,6 +34,10 @@ class Progress(Callback):
         if self._first_step:
             self._say(trainer, f"resumed at step {self._first_step}")
 
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Time since the last step or validation, of a probe or a checkpoint, is neither training nor waiting."""
+        self._pass_over()
+
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: ClipBatch, batch_idx: int
     ) -> None:
@@ -79,9 +83,12 @@ class Progress(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Time spent on validation is neither training nor waiting."""
         if not trainer.sanity_checking and hasattr(self, "_mark"):
-            gone = time.monotonic() - self._mark
-            self._begin += gone
-            self._mark += gone
+            self._pass_over()
+
+    def _pass_over(self) -> None:
+        gone = time.monotonic() - self._mark
+        self._begin += gone
+        self._mark += gone
 
     def _say(self, trainer: pl.Trainer, text: str) -> None:
         if trainer.is_global_zero:

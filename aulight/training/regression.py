@@ -14,6 +14,7 @@ from aulight.data.batches import ClipBatch, Piece
 from aulight.facs import column
 from aulight.nets.encoder import Encoder
 from aulight.nets.heads import IntensityRegressor
+from aulight.nets.reference import level, of_film
 from aulight.nets.stream import FrameStream
 from aulight.scoring.metrics import IntensityMetrics
 from aulight.scoring.scores import named
@@ -22,6 +23,10 @@ from aulight.settings.model import NetworkSettings
 from aulight.training.concordance import concordance_regression
 from aulight.training.losses import gather_with_grad, masked_regression
 from aulight.training.optim import one_cycle
+from aulight.training.ranks import of_all
+
+USUAL = 0.02
+"""How far the usual reference goes towards that of each step's people: it is that of the last fifty steps or so."""
 
 
 class RegressionStage(pl.LightningModule):
@@ -41,6 +46,8 @@ class RegressionStage(pl.LightningModule):
         freeze: ``none``; ``backbone`` keeps the per-frame part as loaded; ``encoder`` the recurrence as well.
         optim: Of :func:`one_cycle`, with ``lr`` for the regressor.
         ccc_share: Of ``ccc``: the share of :func:`concordance_regression`.
+        reference: Frames in front of each clip, by whose reference (:mod:`aulight.nets.reference`) the regressor
+            learns; 0: it has none. Whole videos have that of all their frames with a face.
 
     Attributes:
         predictions: After a validation, a test or a prediction: row of the video to ``(frames, AUs)`` float32
@@ -60,6 +67,7 @@ class RegressionStage(pl.LightningModule):
         freeze: Literal["none", "backbone", "encoder"],
         optim: FinetuneOptimSettings,
         ccc_share: float = 1.0,
+        reference: int = 0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(  # plain values, which a checkpoint gives back without running code
@@ -75,13 +83,14 @@ class RegressionStage(pl.LightningModule):
                 "freeze": freeze,
                 "optim": optim.model_dump(),
                 "ccc_share": ccc_share,
+                "reference": reference,
             }
         )
         self.encoder = Encoder(encoder)
-        self.regressor = IntensityRegressor(self.encoder.channels, len(aus))
+        self.regressor = IntensityRegressor(self.encoder.channels, len(aus), encoder.embedding if reference else 0)
         self.regressor.set_scale(torch.tensor(label_mean), torch.tensor(label_std))
         self.step_s, self.primed, self.loss, self.optim = step_s, primed, loss, optim
-        self.ccc_share = ccc_share
+        self.ccc_share, self.reference = ccc_share, reference
         self._freeze = freeze
         for module in self.frozen:
             module.requires_grad_(False)
@@ -89,7 +98,7 @@ class RegressionStage(pl.LightningModule):
         self.metrics = IntensityMetrics(len(aus))
         self.predictions: dict[int, np.ndarray[Any, np.dtype[np.float32]]] = {}
         self._streams: dict[int, FrameStream] = {}
-        self._pieces: dict[int, list[tuple[Tensor, Tensor]]] = {}
+        self._pieces: dict[int, list[tuple[Tensor, Tensor, Tensor]]] = {}
         self._share = torch.ones(())
         self._shares: list[Tensor] = []
 
@@ -109,9 +118,7 @@ class RegressionStage(pl.LightningModule):
 
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
         """Masked loss over a batch of clips (one view)."""
-        features, _ = self.encoder(self.encoder.normalise(batch["clips"][:, 0]))
-        outputs = self.regressor(features)
-        targets = batch["targets"]
+        outputs, targets = self._outputs(batch["clips"][:, 0]), batch["targets"][:, self.reference :]
         known = ~targets.isnan()
         wanted = self.regressor.standardise(targets)
         if self.loss == "ccc":  # over the batches of all processes, each of which then has the same loss
@@ -130,6 +137,19 @@ class RegressionStage(pl.LightningModule):
             self._share = total / (known.numel() * world)
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
+
+    def _outputs(self, clips: Tensor) -> Tensor:
+        """Standardised outputs ``(B, T, AUs)`` for clips, in front of which are the frames for the reference."""
+        embedding = self.encoder.embed(self.encoder.normalise(clips))
+        features, _ = self.encoder.follow(embedding[:, self.reference :])
+        outputs: Tensor = self.regressor(features)
+        if not self.reference:
+            return outputs
+        found = level(self.regressor.own(embedding[:, : self.reference]))  # (B, AUs)
+        with torch.no_grad():
+            usual = gather_with_grad(found.detach()).mean(0)
+            self.regressor.usual.lerp_(usual, USUAL)
+        return outputs - found[:, None]
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Where several batches make a step, each counts by its labels, told as a share of all its targets.
@@ -191,10 +211,7 @@ class RegressionStage(pl.LightningModule):
 
     def gather_predictions(self) -> None:
         """Adds the predictions of the other processes, each of which has scored other videos."""
-        if self.trainer.world_size > 1:
-            parts: list[Any] = [None] * self.trainer.world_size
-            dist.all_gather_object(parts, self.predictions)
-            self.predictions = {video: values for part in parts for video, values in part.items()}
+        self.predictions = {video: values for part in of_all(self.predictions) for video, values in part.items()}
 
     def _start_scoring(self) -> None:
         self.metrics.reset()
@@ -211,10 +228,12 @@ class RegressionStage(pl.LightningModule):
         when = np.array(piece["times"]), piece["face"].numpy(force=True), np.array(piece["anew"])
         scores = self._streams[video].push(piece["clip"], *when)
         targets = piece["targets"].masked_fill(~piece["face"][:, None], torch.nan)
-        self._pieces.setdefault(video, []).append((scores, targets))
+        self._pieces.setdefault(video, []).append((scores, targets, piece["face"]))
         if piece["last"]:
             del self._streams[video]
-            intensities, truth = (torch.cat(parts) for parts in zip(*self._pieces.pop(video), strict=True))
+            intensities, truth, faces = (torch.cat(parts) for parts in zip(*self._pieces.pop(video), strict=True))
+            if self.reference:
+                intensities = of_film(intensities, faces)
             self.metrics.update(intensities, truth)
             self.predictions[video] = intensities.cpu().numpy()
 

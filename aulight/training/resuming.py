@@ -1,5 +1,6 @@
 """What a run goes on from: a checkpoint of stage one, or its own last one."""
 
+import math
 import os
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
@@ -7,7 +8,7 @@ from typing import Any, NamedTuple, TypeGuard
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from torch import Tensor
 
 from aulight.datasets import DIGITS
@@ -114,11 +115,22 @@ def load_encoder(encoder: Encoder, weights: dict[str, Tensor], source: Path) -> 
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Writes beside the checkpoint and renames.
+    """Writes beside the checkpoint and renames, and reads it where it is now.
 
-    Lightning's own way goes through the system's temporary folder, which is a copy, not a rename, where that is on
-    another file system.
+    Lightning's own way to write goes through the system's temporary folder, which is a copy, not a rename, where that
+    is on another file system; and of a run whose folder has been moved it forgets which checkpoint was the best.
     """
+
+    def load_checkpoint(self, path: Any, *arguments: Any, **options: Any) -> Plain:
+        """Reads it, with other checkpoints of the run that it tells of beside it."""
+        checkpoint: Plain = super().load_checkpoint(path, *arguments, **options)
+        here = Path(path).resolve().parent
+        for state in checkpoint.get("callbacks", {}).values():
+            if "dirpath" in state:
+                paths = {key: _beside(here, state[key]) for key in state if key.endswith("_path")}
+                bests = {_beside(here, best): score for best, score in state["best_k_models"].items()}
+                state |= paths | {"best_k_models": bests, "dirpath": str(here)}
+        return checkpoint
 
     def save_checkpoint(self, checkpoint: Plain, path: Any, storage_options: Any = None) -> None:
         """Writes it whole."""
@@ -131,6 +143,39 @@ class AtomicCheckpoints(TorchCheckpointIO):
                     file.write(bytes(1 << 20))  # the system's own
                     os.fsync(file.fileno())
                 raise AulightError(f"{path}: cannot be written ({one_line(error)})") from error
+
+
+def _beside(here: Path, path: str) -> str:
+    return str(here / Path(path).name) if path else path
+
+
+class Best(ModelCheckpoint):
+    """The checkpoint with the best ICC on validation subjects, which training tells after each validation.
+
+    While the ICC is not defined, the last network is kept; Lightning would keep the first. Its state in a checkpoint
+    has the name that it had when it was Lightning's own.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            folder, "best", "val/icc", mode="max", save_on_train_epoch_end=False, enable_version_counter=False
+        )
+
+    @property
+    def state_key(self) -> str:
+        """As Lightning's own."""
+        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
+
+    def check_monitor_top_k(self, trainer: pl.Trainer, current: Tensor | None = None) -> bool:
+        """Whether a network is to be kept in the place of the one before."""
+        better = super().check_monitor_top_k(trainer, current)
+        return better or (self.score is None and current is not None and bool(current.isnan()))
+
+    @property
+    def score(self) -> float | None:
+        """The best ICC; ``None`` where it was never defined."""
+        score = -math.inf if self.best_model_score is None else float(self.best_model_score)
+        return None if score == -math.inf else score  # Lightning's word for NaN
 
 
 class Reseed(Callback):

@@ -1,5 +1,6 @@
 """Stage one: from unlabelled videos to a checkpoint."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from aulight.settings.pretrain import PretrainSettings
 from aulight.training.objectives import built
 from aulight.training.probe import Probe
 from aulight.training.progress import duration, report_skipped
+from aulight.training.ranks import of_all
 from aulight.training.resuming import LastMetrics
 from aulight.training.tracking import Tracker
 from aulight.training.trainer import Kept, fit, make_trainer, prepare_process
@@ -115,10 +117,12 @@ def learn(settings: PretrainSettings, folder: Path, typed: Sequence[str] = ()) -
         for callback in callbacks:
             if isinstance(callback, Probe):
                 module.skipped.update(callback.skipped)
-        report_skipped(module.skipped)
+        skipped = dict(sum(of_all(module.skipped), Counter()))
+        if run.is_first:
+            report_skipped(skipped)
         run.update(
             steps=int(trainer.global_step),
-            skipped=dict(module.skipped),
+            skipped=skipped,
             train=metrics.of(trainer),
         )
     run.say(f"done in {duration(run.record.wall_s)}, {run.checkpoints / 'last.ckpt'}")

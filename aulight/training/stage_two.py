@@ -1,14 +1,17 @@
 """Stage two: from a checkpoint (or from scratch) and a few labels to scored test subjects."""
 
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pytorch_lightning.callbacks import ModelCheckpoint
+import pytorch_lightning as pl
+import torch
 
 from aulight import protocol
 from aulight.data.contents import forgotten, shown
@@ -19,22 +22,29 @@ from aulight.data.sources.cells import read_text
 from aulight.data.store import PreparedDataset
 from aulight.errors import AulightError
 from aulight.files import sha256
+from aulight.foreign.parquet import checked
+from aulight.runs.ahead import weights_of
 from aulight.runs.former import augmented_as_begun
 from aulight.runs.record import LAST, DatasetRecord, ProtocolRecord, TestRecord, ValidationRecord
-from aulight.runs.run import Run, typed_network
+from aulight.runs.run import PSEUDO, Run, typed_network
+from aulight.runs.teachers import teachers_of
+from aulight.scoring.agreement import METRICS
 from aulight.scoring.agreement import mean as mean_of
 from aulight.scoring.amplitude import LEAST_SUBJECTS
 from aulight.scoring.scores import named, scores, summary
 from aulight.settings.finetune import FinetuneSettings
-from aulight.settings.model import DEFAULT, NetworkSettings
+from aulight.settings.model import DEFAULT, FrozenSettings, NetworkSettings, RidgeSettings
 from aulight.training.amplitude import labelled_frames, recorded, set_amplitude
-from aulight.training.baseline import regress
+from aulight.training.baseline import Features, blendshapes, regress
 from aulight.training.boxed import boxed
+from aulight.training.frozen import FrozenFeatures
 from aulight.training.progress import duration, report_skipped
+from aulight.training.pseudo import pseudo_labels
+from aulight.training.ranks import of_all
 from aulight.training.regression import RegressionStage
-from aulight.training.resuming import StageOne, load_encoder, read_stage_one, step_of
+from aulight.training.resuming import Best, StageOne, load_encoder, read_stage_one, step_of
 from aulight.training.tracking import Tracker
-from aulight.training.trainer import fit, make_trainer, prepare_process
+from aulight.training.trainer import fit, make_trainer, prepare_process, refuse_without_validation
 
 
 class Fitted(NamedTuple):
@@ -78,6 +88,8 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
     if stage_one is not None:
         _refuse_conflicts(settings.encoder, stage_one.network, typed_network(typed))
         settings = settings.model_copy(update={"model": stage_one.network})
+        if (problem := settings.reference_problem) is not None:
+            raise AulightError(f"reference={settings.reference}: {problem}")
         run.build_on(stage_one.network)
     data = open_dataset(settings.data)
     run.check_data(data.fingerprint)
@@ -105,6 +117,7 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
             f"amplitude=crossfit: the drawn labels are of {people} subjects, and {LEAST_SUBJECTS} are needed; "
             "draw more labels, or take amplitude=none"
         )
+    teachers = teachers_of(settings.pseudo.runs or (), data.fingerprint, split, labels)
     chosen_on = protocol.usable_labels(data.labels, frames, data.videos, split.validation)
     with run:
         prepare_process(settings.threads, settings.seed)
@@ -134,13 +147,10 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
         )
         with Tracker(run, settings.logger) as tracker:
             if settings.model.kind == "network":
-                task = Task(run, settings, data, split, labels, candidates, mean.tolist(), std.tolist())
+                task = Task(run, settings, data, split, labels, candidates, mean.tolist(), std.tolist(), teachers)
                 fitted = _train(task, stage_one, tracker)
             else:
-                fit = regress(data, labels, split, settings.model.relative, settings.model.penalties)
-                chosen = named("val", fit.validation, data.columns)
-                about = {"penalty": fit.penalty}
-                fitted = Fitted(fit.predictions, None, fit.validated, fit.validation_icc, chosen, 0, about)
+                fitted = _regress(settings, settings.model, data, labels, split)
             run.write_table(predictions(data, fitted.validated, split.fold), "validation.parquet")
             table = predictions(data, fitted.predictions, split.fold)
             run.write_table(table, "predictions.parquet")
@@ -149,10 +159,11 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
                 unchosen = predictions(data, fitted.last, split.fold)
                 run.write_table(unchosen, LAST)
                 run.update(last=TestRecord(**summary(scores(unchosen, data.columns), data.columns)))
+            errors = {name: fitted.scores.get(f"val/{name}") for name in METRICS if name != "icc"}
             run.update(
                 steps=fitted.steps,
                 **fitted.about,
-                validation=ValidationRecord(icc=fitted.validation_icc),
+                validation=ValidationRecord(icc=fitted.validation_icc, **errors),
                 test=TestRecord(**summary(tested, data.columns)),
             )
             logged = fitted.scores | named("test", tested, data.columns)
@@ -197,6 +208,7 @@ class Task(NamedTuple):
         candidates: What they were drawn from.
         mean: ``(AUs,)`` mean of the drawn labels.
         std: ``(AUs,)`` standard deviation of the drawn labels.
+        teachers: Directories of finished runs, whose predictions are labels for videos without.
     """
 
     run: Run
@@ -207,6 +219,7 @@ class Task(NamedTuple):
     candidates: pd.DataFrame
     mean: list[float]
     std: list[float]
+    teachers: list[Path]
 
 
 def _described(data: PreparedDataset) -> DatasetRecord:
@@ -237,6 +250,7 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
         freeze=settings.freeze,
         optim=settings.optim,
         ccc_share=settings.ccc_share,
+        reference=settings.reference,
     )
     if stage_one is not None:
         load_encoder(stage.encoder, stage_one.weights, stage_one.file)
@@ -255,16 +269,13 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
         seed=settings.seed,
         on_error=settings.data.on_error,
         decord=settings.loader.reader == "decord",
+        reference=settings.reference,
     )
-    best = ModelCheckpoint(
-        run.checkpoints,
-        "best",
-        monitor="val/icc",
-        mode="max",
-        save_on_train_epoch_end=False,
-        enable_version_counter=False,
-    )
+    best = Best(run.checkpoints)
     trainer = make_trainer(run, settings, [best], tracker)
+    refuse_without_validation(trainer)
+    if task.teachers:
+        module.add(_taught(task, trainer, module), settings.pseudo.true_share)
     fit(trainer, stage, module, run, settings)
     steps = int(trainer.global_step)
     amplitude = None
@@ -280,15 +291,16 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
     trainer.test(stage, module, ckpt_path=best.best_model_path, verbose=False, weights_only=True)
     stage.gather_predictions()
     predicted = last = stage.predictions
-    skipped = dict(module.skipped)  # not once more for the same videos
+    skipped = dict(sum(of_all(module.skipped), Counter()))  # not once more for the same videos
     if step_of(Path(best.best_model_path)) < steps:
         trainer.predict(stage, module, ckpt_path=run.last, return_predictions=False, weights_only=True)
         stage.gather_predictions()
         last = stage.predictions
-    report_skipped(skipped)
-    validation_icc = float(best.best_model_score)  # type: ignore[arg-type]  # set once it has run
-    if validation_icc == -float("inf"):  # Lightning's word for one that was never defined: too few labels
-        validation_icc = float("nan")
+    if run.is_first:
+        report_skipped(skipped)
+    validation_icc = float("nan") if best.score is None else best.score
+    if best.score is None:
+        run.say("labels of validation subjects do not vary: they cannot choose a checkpoint, and the last one is taken")
     chosen = _best_validation(run.folder / "metrics.csv")
     about: dict[str, object] = {"skipped": skipped}
     if amplitude is not None:  # not the network as it was while it was trained
@@ -298,12 +310,48 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
     return Fitted(predicted, last, validated, validation_icc, chosen, steps, about)
 
 
+def _regress(
+    settings: FinetuneSettings, model: RidgeSettings, data: PreparedDataset, labels: pd.DataFrame, split: protocol.Split
+) -> Fitted:
+    """Ridge regression from features that nothing is learned for."""
+    about: dict[str, object] = {}
+    features: Features = partial(blendshapes, data, relative=model.relative)
+    if isinstance(model, FrozenSettings):
+        cuda = settings.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+        on_error = settings.data.on_error
+        features = frozen = FrozenFeatures(data, model, settings.loader.chunk, "cuda" if cuda else "cpu", on_error)
+        about["weights_sha256"] = sha256(weights_of(model))
+    fit = regress(data, labels, split, features, model.penalties)
+    if isinstance(model, FrozenSettings):
+        about["skipped"] = dict(frozen.skipped)
+        report_skipped(frozen.skipped)
+    chosen = named("val", fit.validation, data.columns)
+    about["penalty"] = fit.penalty
+    return Fitted(fit.predictions, None, fit.validated, fit.validation_icc, chosen, 0, about)
+
+
+def _taught(task: Task, trainer: pl.Trainer, module: RegressionData) -> pd.DataFrame:
+    """The pseudo-labels; those that the run has kept, where it goes on from a checkpoint."""
+    run = task.run
+    if run.last is None:
+        apart = task.settings.pseudo.apart * np.array(task.std)
+        table = pseudo_labels(trainer, module, task.data, task.split, task.teachers, task.labels, apart)
+        run.write_table(table, PSEUDO)
+        by = {str(teacher): sha256(teacher / "checkpoints" / "best.ckpt") for teacher in task.teachers}
+        run.update(teachers=by, pseudo_frames=len(table))
+    else:
+        table = pd.read_parquet(checked(run.folder / PSEUDO))
+    protocol.assert_subjects(table, task.split.stage_one, "pseudo-labels")
+    return table
+
+
 def _best_validation(file: Path) -> dict[str, float]:
     """The scores in ``metrics.csv`` of the epoch whose weights were kept, be it from before a resume."""
     table = pd.read_csv(io.StringIO(read_text(file)))
     table = table[[name for name in table if str(name).startswith("val/")]].astype(float)
     scored = table.dropna(subset="val/mae")
-    best = int(scored["val/icc"].fillna(-np.inf).to_numpy().argmax()) if len(scored) else -1
+    known = scored["val/icc"].notna().any()
+    best = int(scored["val/icc"].fillna(-np.inf).to_numpy().argmax()) if known else -1  # else the last one was kept
     return {str(name): float(value) for name, value in (scored if len(scored) else table).iloc[best].items()}
 
 

@@ -10,12 +10,14 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy, StrategyRegistry
+from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
 from torch.nn.parallel import DistributedDataParallel
 
 from aulight.errors import AulightError, one_line
@@ -109,6 +111,22 @@ class OneFolder(Callback):
             )
 
 
+class TogetherToTheEnd(Callback):
+    """Ends the processes that this one has started when it fails, for which they would wait in vain.
+
+    Lightning does so on Ctrl-C alone. Those of ``torchrun`` and ``srun`` are ended by these.
+    """
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Ends them at once: what is wrong is said by this process."""
+        launcher = trainer.strategy.launcher
+        if isinstance(launcher, _SubprocessScriptLauncher):
+            started = launcher.procs.copy()
+            launcher.procs.clear()  # Lightning's thread that sees one of these end would kill this process as well
+            for process in started:
+                process.kill()
+
+
 class Layout(Callback):
     """How the backbone lies in memory, and whether it is compiled; neither changes what a checkpoint holds.
 
@@ -119,18 +137,16 @@ class Layout(Callback):
 
     def __init__(self, channels_last: bool, compiled: bool) -> None:
         self.channels_last, self.compiled = channels_last, compiled
-        self._done = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Lays encoders out, also that of a teacher, before training and not again before the tests that follow it."""
-        if not self._done:
+        """Lays encoders out, also that of a teacher, before training and not before the tests that follow it."""
+        if stage == "fit":
             teacher: Any = getattr(pl_module, "teacher", None)
             encoders: list[Any] = [pl_module.encoder, *([] if teacher is None else [teacher.encoder])]
             for encoder in encoders:
                 encoder.lay_out(self.channels_last)
                 if self.compiled:
                     encoder.backbone.compile()
-        self._done = True
 
 
 def make_trainer(
@@ -157,8 +173,8 @@ def make_trainer(
         ModelCheckpoint(run.checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False),
         Layout(settings.trainer.channels_last, settings.trainer.compile),
         OneFolder(run.folder, before),
+        TogetherToTheEnd(),
         OnePrecision(),
-        SameBuffers(),
         Reseed(settings.seed),
         Progress(settings.name, settings.progress_s),
     ]
@@ -171,9 +187,9 @@ def make_trainer(
             **arguments,
             max_epochs=settings.epochs,
             logger=[RunLogger(run.folder, before), *([] if tracker is None else [tracker])],
-            callbacks=[Divergence(), *callbacks, *ours],
+            callbacks=[Divergence(), SameBuffers(), *callbacks, *ours],  # a probe sees what is kept
             default_root_dir=run.folder,
-            plugins=[AtomicCheckpoints()],
+            plugins=[AtomicCheckpoints(), *_slurm()],
             use_distributed_sampler=False,  # the samplers here know their rank
             num_sanity_val_steps=0,
             enable_progress_bar=False,
@@ -182,6 +198,10 @@ def make_trainer(
         _check_processes(made)
     except (RuntimeError, TypeError, ValueError, MisconfigurationException) as error:
         raise AulightError(f"trainer: {one_line(error)}") from error
+    if isinstance(made.strategy.launcher, _MultiProcessingLauncher):
+        raise AulightError(
+            f"trainer.strategy={settings.trainer.strategy}: starts processes that give nothing back; ddp is needed"
+        )
     if isinstance(made.accelerator, CPUAccelerator) and str(arguments["precision"]).startswith("16"):
         raise AulightError("trainer.precision=16-mixed: a CPU does not compute in float16; use bf16-mixed or 32")
     if made.world_size > 1 and settings.encoder.norm == "batch" and not arguments["sync_batchnorm"]:
@@ -190,6 +210,32 @@ def make_trainer(
             "them); model.norm=group needs none"
         )
     return made
+
+
+def refuse_without_validation(trainer: pl.Trainer) -> None:
+    """Refuses settings that go to Lightning as they are and leave no validation that could choose a checkpoint.
+
+    Raises:
+        AulightError: With the setting.
+    """
+    every, epochs = trainer.check_val_every_n_epoch, trainer.max_epochs
+    if trainer.limit_val_batches == 0:
+        raise AulightError("trainer.limit_val_batches=0: a validation is needed, which chooses the checkpoint")
+    if every is not None and epochs is not None and every > epochs:
+        raise AulightError(
+            f"trainer.check_val_every_n_epoch={every}: training has {epochs} epochs (steps / steps_per_epoch), and a "
+            "validation is needed, which chooses the checkpoint"
+        )
+
+
+def _slurm() -> list[SLURMEnvironment]:
+    """Slurm's processes, where there are any, without Lightning's own requeueing.
+
+    It would write a checkpoint in the middle of an epoch, whose rest would begin with other clips.
+    """
+    if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
+        return []
+    return [SLURMEnvironment(auto_requeue=False)]
 
 
 def _check_processes(trainer: pl.Trainer) -> None:

@@ -102,7 +102,7 @@ class ClusterWorker(Worker):
         self.address, self._sharing, self._topic = address, sharing, topic
         self._executor = client.get_executor(workers=[address], allow_other_workers=False, pure=False, retries=0)
         self.key = ""
-        self.told, self.begun = 0, False
+        self.told, self.signs_seen, self.begun = 0, 0, False
         self.gone, self._guilty = False, True
 
     def look(self) -> "Future[Any]":
@@ -127,6 +127,11 @@ class ClusterWorker(Worker):
     def frames(self) -> int:
         """As of :class:`Worker`."""
         return self.told
+
+    @property
+    def signs(self) -> int:
+        """As of :class:`Worker`."""
+        return self.signs_seen
 
     @property
     def has_begun(self) -> bool:
@@ -183,6 +188,7 @@ class ClusterCrew(Crew):
         for worker in list(self._workers.values()):
             if worker.key == event[1]["key"]:
                 worker.told, worker.begun = event[1]["frames"], True
+                worker.signs_seen += 1
 
     def _hear_scheduler(self, event: tuple[float, Any]) -> None:
         what = event[1]

@@ -35,7 +35,10 @@ class Report:
         self._tell, self._told, self._told_s = tell, 0, time.monotonic()
 
     def __call__(self, frames: int) -> None:
-        """Counts them; now and then tells the command, and leaves the job where that has ended."""
+        """Counts them; now and then tells the command, and leaves the job where that has ended.
+
+        Work that does no frames of its own says 0 now and then, so that nobody takes its worker for lost.
+        """
         self.frames += frames
         now_s = time.monotonic()
         if self.frames - self._told >= REPORT_FRAMES or now_s - self._told_s >= REPORT_S:
@@ -103,6 +106,11 @@ class Worker(ABC):
     @abstractmethod
     def frames(self) -> int:
         """How far it is with its job, as far as that is known."""
+
+    @property
+    @abstractmethod
+    def signs(self) -> int:
+        """How often it has said how far it is, which need not be farther than before: it is alive."""
 
     @abstractmethod
     def is_gone(self, future: "Future[tuple[Any, int]]") -> bool:

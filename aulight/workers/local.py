@@ -33,7 +33,7 @@ def _do(order: Order, job: Any, sharing: int) -> tuple[Any, int]:
     board, place = _board, _place
 
     def tell(frames: int) -> bool:
-        board[place] = frames
+        board[place], board[place + 1] = frames, board[place + 1] + 1
         return not board[-1]
 
     return do(order, job, sharing, tell)
@@ -43,8 +43,8 @@ class LocalWorker(Worker):
     """A process of this machine; where there can be none, a thread.
 
     Args:
-        board: Shared numbers: of each worker its frames, and at last whether all are to stop.
-        place: Its own among them.
+        board: Shared numbers: of each worker its frames and signs of life, and at last whether all are to stop.
+        place: Of its own two among them.
         sharing: How many workers there are.
     """
 
@@ -68,6 +68,11 @@ class LocalWorker(Worker):
     def frames(self) -> int:
         """As of :class:`Worker`."""
         return self._board[self._place]
+
+    @property
+    def signs(self) -> int:
+        """As of :class:`Worker`."""
+        return self._board[self._place + 1]
 
     def is_gone(self, future: "Future[tuple[Any, int]]") -> bool:
         """As of :class:`Worker`."""
@@ -96,9 +101,9 @@ class LocalCrew(Crew):
         self._board: MutableSequence[int]
         if has_locks(LOCKS):
             _allow_files(FILES * self._count)
-            self._board = multiprocessing.get_context("spawn").RawArray("q", self._count + 1)
+            self._board = multiprocessing.get_context("spawn").RawArray("q", 2 * self._count + 1)
         else:
-            self._count, self._board = 1, [0, 0]
+            self._count, self._board = 1, [0, 0, 0]
         return self
 
     def workers(self) -> Sequence[LocalWorker]:
@@ -112,7 +117,7 @@ class LocalCrew(Crew):
         return self._workers
 
     def _new(self, place: int) -> LocalWorker:
-        return LocalWorker(self._board, place, self._count)
+        return LocalWorker(self._board, 2 * place, self._count)
 
     def end(self, worker: Worker) -> None:
         """As of :class:`Crew`."""

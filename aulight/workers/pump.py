@@ -34,7 +34,8 @@ class _Task(Generic[Job]):
     job: Job
     worker: Worker | None = None
     frames: int = 0
-    since: float = 0.0  # when there was progress
+    signs: int = 0
+    since: float = 0.0  # when there was the last of them
     lost: int = 0
 
 
@@ -89,7 +90,7 @@ def _results(
         busy = {task.worker for task in running.values()}
         for worker in [worker for worker in crew.workers() if worker not in busy][: len(waiting)]:
             task = waiting.popleft()
-            task.worker, task.frames, task.since = worker, 0, time.monotonic()
+            task.worker, task.frames, task.signs, task.since = worker, 0, worker.signs, time.monotonic()
             running[worker.submit(order, task.job)] = task
         if running:
             wait(running, LOOK_S, FIRST_COMPLETED)
@@ -97,8 +98,8 @@ def _results(
             time.sleep(LOOK_S)  # workers are to come
         for future, task in list(running.items()):
             assert task.worker is not None
-            if (frames := task.worker.frames) != task.frames or not task.worker.has_begun:
-                task.frames, task.since = frames, time.monotonic()
+            if (signs := task.worker.signs) != task.signs or not task.worker.has_begun:
+                task.frames, task.signs, task.since = task.worker.frames, signs, time.monotonic()
             if task.worker.is_gone(future):
                 problem = "it ended, perhaps for want of memory"
                 task.lost += task.worker.is_guilty

@@ -19,13 +19,14 @@ from aulight.workers.local import STOP_S
 
 
 def _live(connection: Connection, board: MutableSequence[int], first: int, sharing: int) -> None:
-    """Does jobs as they come, each in a thread of its own; ``first`` is the place of the process's first worker."""
+    """Does jobs as they come, each in a thread of its own; ``first`` is its first worker."""
     begin_process()
     lock = threading.Lock()
 
     def work(place: int, order: Order, job: Any) -> None:
         def tell(frames: int) -> bool:
-            board[first + place] = frames
+            mine = 2 * (first + place)
+            board[mine], board[mine + 1] = frames, board[mine + 1] + 1
             return not board[-1]
 
         try:
@@ -51,8 +52,8 @@ class _Process:
     """A process, and what its workers are at.
 
     Args:
-        board: Shared numbers: of each worker its frames, and at last whether all are to stop.
-        first: Place of its first worker among them.
+        board: Shared numbers: of each worker its frames and signs of life, and at last whether all are to stop.
+        first: Which is its first worker.
         workers: How many it has.
         sharing: Workers on this machine.
     """
@@ -127,14 +128,19 @@ class SharedWorker(Worker):
 
     def submit(self, order: Order, job: Any) -> "Future[tuple[Any, int]]":
         """As of :class:`Worker`."""
-        self._board[self._first + self._place] = 0
+        self._board[2 * (self._first + self._place)] = 0
         self.doing = self.process.submit(self._place, order, job)
         return self.doing
 
     @property
     def frames(self) -> int:
         """As of :class:`Worker`."""
-        return self._board[self._first + self._place]
+        return self._board[2 * (self._first + self._place)]
+
+    @property
+    def signs(self) -> int:
+        """As of :class:`Worker`."""
+        return self._board[2 * (self._first + self._place) + 1]
 
     def is_gone(self, future: "Future[tuple[Any, int]]") -> bool:
         """As of :class:`Worker`."""
@@ -165,7 +171,7 @@ class SharedCrew(Crew):
     def __enter__(self) -> "SharedCrew":
         self._careful = False
         self._board: MutableSequence[int] = multiprocessing.get_context("spawn").RawArray(
-            "q", self._count * self._each + 1
+            "q", 2 * self._count * self._each + 1
         )
         self._processes: list[_Process] = []
         return self

@@ -22,7 +22,7 @@ from aulight.data.row_groups import ROWS
 from aulight.data.video.types import Frames
 from aulight.data.video.write import write_video
 from aulight.files import sha256 as sha256_of
-from aulight.files import write_yaml
+from aulight.foreign.yaml import write_yaml
 
 FPS, SIZE = 25.0, 128
 SEGMENT = 504

@@ -106,7 +106,7 @@ def test_no_arguments_and_version(aulight: Command) -> None:
         (["pretrain", "model={}"], ["model={}", "settings in it are needed"]),
         (["finetune", "++optim={ }"], ["optim={}", "settings in it are needed"]),
         (["pretrain", "optim.warmup=1"], ["optim.warmup=1", "less than 1"]),
-        (["pretrain", "model=null"], ["model=null", "one of blendshapes, resnet18"]),
+        (["pretrain", "model=null"], ["model=null", "one of blendshapes, frozen, resnet18"]),
         (["finetune", "logger=5"], ["logger=5", "one of csv, wandb"]),
         (["finetune", "seed=18446744073709551615"], ["seed=18446744073709551615", "at most 4294967295"]),
         (["finetune", "name=.."], ["name=..", "a folder can have"]),
@@ -524,7 +524,8 @@ def test_every_config_composes_and_passes_its_own_check(
     seen: list[Any] = []
     monkeypatch.setattr(main, "task", lambda command: seen.append)
     outcome = aulight(command, *extra, f"hydra.run.dir={tmp_path}")
-    if made_up or (command, choice) == ("pretrain", "model=blendshapes"):  # of no use there
+    of_no_use = ("model=blendshapes", "model=frozen") if command == "pretrain" else ()
+    if made_up or choice in of_no_use:
         _refused(outcome, choice)
         return
     assert outcome.status == 0, outcome.err

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from aulight.data import clips
-from aulight.data.clips import Clip, LabelledClips, Timeline, UnlabelledClips, timelines
+from aulight.data.clips import Clip, LabelledClips, MixedClips, Timeline, UnlabelledClips, timelines
 from aulight.errors import AulightError
 
 SEGMENTS = pd.DataFrame(
@@ -352,3 +352,56 @@ def test_indices_past_the_epoch_lead_to_other_videos(make: Callable[[int], Calla
         spares = [choose(0, index + 1_000_003 * spare) for spare in range(1, 40)]
         assert {clip.video for clip in spares} >= {0, 2, 5}
         assert len({(clip.video, *clip.frames.tolist()) for clip in spares}) > 15
+
+
+@pytest.mark.parametrize("count", [3, 40])
+def test_frames_for_a_reference_stand_in_front_of_the_clip(count: int) -> None:
+    """Of its video, with a face, without labels; all come, and the clip is the one that it is without them."""
+    labels = pd.DataFrame({"video": [0, 2, 5], "frame": [20, 40, 15], "AU01": [1, 2, None], "AU12": [0, 5, 3]})
+    plain, more = (
+        LabelledClips(labels, COLUMNS, TIMELINES, 4, (2, 4), FPS, 6, seed=1, reference=reference)
+        for reference in (0, count)
+    )
+    seen: dict[int, set[int]] = {}
+    for index in range(300):
+        clip, other = plain(0, index), more(0, index)
+        assert other.targets is not None
+        assert np.isnan(other.targets[:count]).all()
+        assert same(clip, Clip(other.video, other.frames[count:], other.targets[count:]))
+        assert same(other, more(0, index))
+        front = other.frames[:count].tolist()
+        there = set(np.flatnonzero(TIMELINES[clip.video].faces).tolist())
+        assert set(front) <= there
+        assert len(set(front)) == count or len(there) < count
+        seen.setdefault(clip.video, set()).update(front)
+    assert seen == {video: set(np.flatnonzero(TIMELINES[video].faces).tolist()) for video in (0, 2, 5)}
+
+
+def test_the_label_of_the_last_frame_alone() -> None:
+    """Where every frame has one; else all of them count."""
+    labels = pd.DataFrame([(2, frame, frame % 6, 1) for frame in range(3, 60)], columns=["video", "frame", *COLUMNS])
+    settings = (labels, COLUMNS, TIMELINES, 4, [1, 3], FPS, 40, 0)
+    alone, together = LabelledClips(*settings, alone=True), LabelledClips(*settings)
+    for index in range(100):
+        clip, other = alone(1, index), together(1, index)
+        assert clip.frames.tolist() == other.frames.tolist()
+        assert clip.targets is not None
+        assert other.targets is not None
+        assert np.isnan(clip.targets[:-1]).all()
+        assert clip.targets[-1].tolist() == other.targets[-1].tolist() == [clip.frames[-1] % 6, 1]
+
+
+@pytest.mark.parametrize("share", [0.25, 0.3, 1 / 3, 0.5, 0.9])
+def test_two_kinds_of_clips_are_mixed_evenly(share: float) -> None:
+    """Oracle: a loop that counts; each part of a batch has of both, and each kind its places in order."""
+
+    def of(kind: int) -> Callable[[int, int], Clip]:
+        return lambda epoch, index: Clip(kind, np.array([epoch, index]))
+
+    mixed = MixedClips(of(0), of(1), share)
+    count = [0, 0]
+    for index in range(1000):
+        clip = mixed(3, index)
+        assert clip.frames.tolist() == [3, count[clip.video]]
+        count[clip.video] += 1
+        assert abs(count[0] - share * (index + 1)) < 1 + 1e-6

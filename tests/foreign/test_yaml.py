@@ -1,5 +1,6 @@
 """YAML that was made to take all memory, or for ever: one line with the file's name, at once."""
 
+import os
 import resource
 import time
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 import yaml
 
 from aulight.errors import AulightError
-from aulight.foreign.yaml import DEEPEST, MOST_BYTES, MOST_VALUES, read_yaml
+from aulight.foreign.yaml import DEEPEST, MOST_BYTES, MOST_VALUES, read_yaml, write_yaml
 
 
 def _levels(line: str, count: int = 9) -> str:
@@ -107,3 +108,22 @@ def test_what_we_write_is_read(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump({"train": people, "seen": people}))
     assert "*" in path.read_text()
     assert read_yaml(path) == {"train": people, "seen": people}
+
+
+def test_texts_that_are_no_utf8_are_written_as_their_numbers(tmp_path: Path) -> None:
+    """Names of files may be any bytes; libyaml refuses the signs that Python has for such, and so all of the file."""
+    path, name, all_signs = tmp_path / "a.yaml", os.fsdecode(b"caf\xe9.mp4"), "".join(map(chr, range(0x3000)))
+    write_yaml({"skipped": {name: f"/in/{name}: damaged", "é": all_signs}, "list": (name, 1, None, ())}, path)
+    shown = "caf\\udce9.mp4"
+    assert read_yaml(path) == {
+        "skipped": {shown: f"/in/{shown}: damaged", "é": all_signs},
+        "list": [shown, 1, None, []],
+    }
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    write_yaml({"a": 1}, path)
+    with pytest.raises(AulightError, match=rf"a\.yaml: not readable as YAML.*more than {MOST_VALUES} values"):
+        write_yaml({"a": [0] * (MOST_VALUES + 1)}, path)
+    assert (read_yaml(path), list(tmp_path.iterdir())) == ({"a": 1}, [path])

@@ -31,7 +31,7 @@ def made(folder: Path, coders: tuple[str, ...], unknown: float = 0.1) -> tuple[S
     """A store in which all have coded all, and what they said: ``person, video, frame, au, coder, score``."""
     keys: list[Key] = [(f"v{i}", j) for i in range(PEOPLE) for j in range(6)]
     frames = {key: Drawn(*key, 0, key[1], 0.0, f"S{key[0]}") for key in keys}
-    create(Sample(folder, AUS, frames, {}), 1.0, 0, coders)
+    create(Sample(folder, AUS, frames, {}), 1.0, 0, coders, coders[0])
     store, rng, rows = Store(folder), np.random.default_rng(len(coders)), []
     for key in keys:
         for au in AUS:

@@ -391,6 +391,8 @@ def test_what_is_filled_in_already_counts(label: Label, sampled: list[str], tmp_
     table = pd.read_csv(path)
     table.loc[2, ["AU01", "AU12"]] = 4
     table.loc[5, "AU12"] = 0
+    table = table.astype({"AU01": object})
+    table.loc[5, "AU01"], table.loc[6, "AU01"] = "?", "NA"  # unknown, as for prepare
     table.to_csv(path, index=False)
     before = path.read_bytes()
     served = label("coder=c1", sample="drawn")

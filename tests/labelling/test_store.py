@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ KEYS: list[Key] = [(f"v{i}", j) for i in range(4) for j in range(5)]
 
 def made(folder: Path, share: float = 0.2, coders: tuple[str, ...] = ("c1", "c2")) -> Store:
     frames = {key: Drawn(*key, int(key[0][1]), key[1], key[1] / 25, f"S{key[0]}") for key in KEYS}
-    create(Sample(folder, (1, 12), frames, {}), share, 0, coders)
+    create(Sample(folder, (1, 12), frames, {}), share, 0, coders, coders[0])
     return Store(folder)
 
 
@@ -126,6 +127,21 @@ def test_nothing_that_was_taken_is_lost_when_the_process_is_killed(tmp_path: Pat
     assert there[: len(taken)] == [f"c1 {number}" for number in taken]
     assert len(there) - len(taken) in (0, 1)  # the last may be written and not said
     assert len(said(Store(tmp_path), "c1")) == min(5, len(there))
+
+
+def test_what_is_filled_in_is_taken_whole_by_the_next_start_where_the_first_was_interrupted(tmp_path: Path) -> None:
+    class Interrupted(dict[tuple[Key, int], int]):
+        def items(self) -> Any:
+            yield from [*super().items()][:3]
+            raise KeyboardInterrupt
+
+    frames = {key: Drawn(*key, 0, key[1], key[1] / 25, "S") for key in KEYS}
+    given = {(key, au): (number + au) % 6 for number, key in enumerate(KEYS) for au in (1, 12)}
+    with pytest.raises(KeyboardInterrupt):
+        create(Sample(tmp_path, (1, 12), frames, Interrupted(given)), 0.2, 0, ["c1", "c2"], "c1")
+    sample = Sample(tmp_path, (1, 12), frames, given)
+    assert [create(sample, 0.2, 0, ["c1", "c2"], "c1") for _ in range(2)] == [True, False]
+    assert said(Store(tmp_path)) == said(Store(tmp_path), "c1") == given
 
 
 def test_processes_and_threads_write_at_once(tmp_path: Path) -> None:

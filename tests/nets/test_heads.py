@@ -60,3 +60,32 @@ def test_scale_of_constant_and_unknown_labels_and_of_a_checkpoint() -> None:
     other = IntensityRegressor(2, 3)
     other.load_state_dict(head.state_dict())
     assert torch.equal(other.std, head.std)
+
+
+def test_a_regressor_with_a_reference_says_what_that_is_of() -> None:
+    """Oracle: the two maps by hand; and rescaled as intensities less their reference are."""
+    torch.manual_seed(0)
+    head, features = IntensityRegressor(6, 3, own=2), torch.randn(2, 4, 6, 1, 2)
+    assert head.relative is not None
+    head.set_scale(torch.tensor([0.5, 2.0, 1.0]), torch.tensor([0.5, 2.0, 1.0]))
+    torch.nn.init.normal_(head.linear.weight)
+    torch.nn.init.normal_(head.relative.weight)
+    torch.nn.init.normal_(head.usual)
+    pooled = features.mean((-2, -1))
+    own = pooled[..., 4:] @ head.relative.weight.T
+    torch.testing.assert_close(head.own(features), own)
+    torch.testing.assert_close(head.own(features[:, :, 4:]), own)  # of an embedding alone
+    torch.testing.assert_close(head(features), head.linear(pooled) + own)
+    said, parts = head.predict(features).chunk(2, -1)
+    torch.testing.assert_close(said, head(features) * head.std + head.mean)
+    torch.testing.assert_close(parts, own * head.std)
+    slope, offset, usual = torch.tensor([2.0, 1.0, 0.5]), torch.tensor([0.1, 0.0, -0.3]), head.usual.clone()
+    head.rescale(slope, offset)
+    after = head.predict(features).chunk(2, -1)
+    torch.testing.assert_close(after[0] - after[1], slope * (said - parts) + offset)
+    torch.testing.assert_close(after[1], slope * parts)
+    torch.testing.assert_close(head.usual, slope * usual)
+
+
+def test_one_without_has_the_weights_that_it_always_had() -> None:
+    assert list(IntensityRegressor(2, 3).state_dict()) == ["mean", "std", "linear.weight", "linear.bias"]

@@ -1,7 +1,8 @@
 """Lists, patterns and folders: which videos are meant, and what they are called. Oracles: lists by hand."""
 
+from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import cv2
@@ -10,7 +11,9 @@ import pandas as pd
 import pytest
 
 from aulight.errors import AulightError
+from aulight.prediction import inputs
 from aulight.prediction.inputs import find_inputs
+from aulight.prediction.videos import Listing, Video
 from tests.data.faces.astronaut import ASTRONAUT
 
 Command = Callable[..., Any]
@@ -97,3 +100,22 @@ def test_photos_of_a_pattern_are_scored_each_by_itself(aulight: Command, tmp_pat
     refused = aulight(*command, "format=csv", "pictures=photos", "faces.max_faces=2")
     assert (refused.status, own.read_text()) == (2, "mine")
     assert "not as aulight wrote it" in refused.err
+
+
+def test_a_pattern_over_many_folders_looks_at_each_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each path's parents are asked for as often as it is found, not once for each folder."""
+    for number in range(50):
+        (tmp_path / f"{number:02d}").mkdir()
+        (tmp_path / f"{number:02d}" / "a.mp4").touch()
+    asked, parents = Counter[Path](), PurePath.parents.fget  # type: ignore[attr-defined]
+
+    def counted(self: Path) -> Any:
+        asked[self] += 1
+        return parents(self)
+
+    monkeypatch.setattr(inputs, "find_videos", lambda folder, _: Listing([Video(folder / "a.mp4", "a")], {}, [], {}))
+    monkeypatch.setattr(PurePath, "parents", property(counted))
+    listing = find_inputs([f"{tmp_path}/*"], None)
+    monkeypatch.undo()
+    assert [video.name for video in listing.videos] == [f"{number:02d}/a" for number in range(50)]
+    assert max(asked[tmp_path / f"{number:02d}"] for number in range(50)) <= 5

@@ -178,7 +178,7 @@ def _blendshapes(record: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_blendshapes, "model=blendshapes, which has no network"),
+        (_blendshapes, "whose model= trained no network"),
         (lambda record: record.update(outcome="interrupted"), r"not finished \(interrupted\).*best\.ckpt"),
         (lambda record: record.update(outcome="failed: no room"), r"not finished \(failed: no room\)"),
     ],

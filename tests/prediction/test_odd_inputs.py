@@ -15,7 +15,8 @@ import skimage.data
 from PIL import Image
 
 from aulight.data.video.raw import raw_frames
-from aulight.data.video.write import write_video
+from aulight.data.video.write import LONGEST_SIDE, write_video
+from aulight.drawing.annotate import annotate
 from tests.data.video.films import added, encoded, late, mux
 
 Command = Callable[..., Any]
@@ -146,3 +147,47 @@ def test_a_single_input_that_is_no_file(aulight: Command, tmp_path: Path, name: 
     assert (outcome.status, len(outcome.err.splitlines())) == (2, 1)
     assert str(tmp_path / name) in outcome.err
     assert not (tmp_path / "out").exists()
+
+
+def test_names_that_are_no_utf8_are_told_by_their_numbers(aulight: Command, face: Frames, tmp_path: Path) -> None:
+    """A film that is cut short, one that is none, a film of pictures, and photos; given twice, as they were scored."""
+    given, out, name, shown = tmp_path / "in", tmp_path / "out", os.fsdecode(b"caf\xe9"), "caf\\udce9"
+    film, album = given / f"film {name}", given / f"album {name}"
+    for folder in (film, album):
+        folder.mkdir(parents=True)
+    for number in range(3):
+        Image.fromarray(face).save(film / f"{number}.png")
+    for number, picture in enumerate((face, face[::-1, ::-1], face.swapaxes(0, 1)[:200])):
+        Image.fromarray(np.ascontiguousarray(picture)).save(album / f"{name}{'abc'[number]}.png")
+    whole = late(tmp_path / "clip.mkv", [face] * 30).read_bytes()
+    (given / f"cut {name}.mkv").write_bytes(whole[: len(whole) * 2 // 3])
+    (given / f"none {name}.mp4").write_bytes(b"no film")
+    for times in range(2):
+        outcome = aulight("predict", "model=table", f"input={given}", f"output={out}", "workers=1", "summary=true")
+        assert outcome.status == 1, outcome.err
+        assert "Traceback" not in outcome.err
+        assert f"none {shown}.mp4: not a readable video" in outcome.err
+        assert f"cut {shown}.mkv: " in outcome.err
+        assert f"film {shown}: pictures taken for a film of 3 frames" in outcome.out
+        assert (out / "index.html").is_file(), times
+    summary = pd.read_csv(out / "summary.csv").set_index("video")
+    assert shown in str(summary.loc[f"none {shown}", "problem"])
+    table = pd.read_csv(out / f"album {shown}.csv")
+    assert table["file"].tolist() == [f"{shown}{letter}.png" for letter in "abc"]
+    assert shown in json.loads((out / f"film {shown}.json").read_text())["notes"][0]
+
+
+@pytest.mark.parametrize(("width", "height"), [(1001, 3), (17_000, 200)])
+def test_bars_beside_pictures_longer_than_a_video_may_be(
+    aulight: Command, face: Frames, tmp_path: Path, width: int, height: int
+) -> None:
+    """Panoramas of phones, and the rest of a picture; the oracle is the shape that is drawn, but for an even size."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    picture[:, : width // 2] = 200
+    Image.fromarray(picture).save(tmp_path / "wide.png")
+    outcome = aulight("predict", "model=table", f"input={tmp_path}/wide.png", f"output={tmp_path}/out", "overlay=true")
+    assert outcome.status == 0, outcome.err
+    (shown,) = raw_frames(tmp_path / "out" / "wide.overlay.mp4")
+    drawn = annotate(picture, [f"AU{au:02}" for au in range(12)], [], "")
+    assert drawn.shape[1] > shown.image.shape[1] == LONGEST_SIDE
+    assert shown.image.shape[0] == pytest.approx(drawn.shape[0] * LONGEST_SIDE / drawn.shape[1], rel=0.3)

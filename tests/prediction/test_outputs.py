@@ -16,7 +16,9 @@ import pandas as pd
 import pytest
 
 from aulight.data.faces.model_file import model_file
+from aulight.data.video.raw import raw_frames
 from aulight.files import alone, sha256
+from aulight.prediction import predictor
 from aulight.prediction.companion import make_room, put, read_companion
 from aulight.prediction.loading import load
 from aulight.prediction.videos import Video
@@ -302,3 +304,50 @@ def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(name: str, 
     outcome = predict(clip, clip.parent)
     assert (outcome.status, name in outcome.err) == (2, True)
     assert "not as aulight wrote it" in outcome.err
+
+
+def test_a_video_that_is_replaced_while_it_is_read_is_not_whole(
+    predict: Command, clip: Path, clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Oracle: what is scored of the other content by itself."""
+
+    def replaced(path: Path, *how: Any) -> Iterator[Any]:
+        yield from raw_frames(path, *how)
+        shutil.copyfile(clips[1], path)
+
+    monkeypatch.setattr(predictor, "raw_frames", replaced)
+    outcome = predict(clip, tmp_path / "out")
+    monkeypatch.undo()
+    assert outcome.status != 0
+    assert f"{clip}: was changed while it was read; give the same command again" in outcome.err
+    assert not (tmp_path / "out/clip.csv").exists()
+    assert (tmp_path / "out/clip.csv.partial").is_file()
+    assert predict(clip, tmp_path / "out").status == 0
+    assert predict(clips[1], tmp_path / "other").status == 0
+    (other,) = (tmp_path / "other").glob("*[0-9].csv")
+    assert (tmp_path / "out/clip.csv").read_bytes() == other.read_bytes()
+
+
+def test_a_folder_is_listed_once_for_all_its_videos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be a million; what 0.1.0 left of one is removed all the same."""
+    left = tmp_path / ".12-abcd1234"
+    left.mkdir()
+    (left / "12.csv").touch()
+    os.utime(left / "12.csv", (0, 0))
+    os.utime(left, (0, 0))
+    listed = list[str]()
+
+    def counted(list_it: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def told(path: Any) -> Any:
+            listed.append(str(path))
+            return list_it(path)
+
+        return told
+
+    for name in ("scandir", "listdir"):
+        monkeypatch.setattr(os, name, counted(getattr(os, name)))
+    for number in range(20):
+        make_room(tmp_path, Video(tmp_path / f"{number}.mp4", str(number)), (".csv", ".png"))
+    monkeypatch.undo()
+    assert not left.exists()
+    assert listed.count(str(tmp_path)) == 2, "one for all, and one for what was found"

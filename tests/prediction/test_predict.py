@@ -1,5 +1,7 @@
 """`aulight predict` on real files: the rows it writes, what it does again and what not, and when something is wrong."""
 
+import errno
+import itertools
 import json
 import os
 import re
@@ -25,7 +27,7 @@ from aulight.data.faces.aligner import FaceAligner
 from aulight.data.store import PreparedDataset
 from aulight.data.video.raw import raw_frames
 from aulight.data.video.write import write_video
-from aulight.prediction import estimator, webcam
+from aulight.prediction import estimator, predictor, webcam
 from aulight.prediction.clock import Clock
 from aulight.prediction.companion import read_companion
 from aulight.prediction.loading import load
@@ -156,6 +158,7 @@ def test_it_can_be_called_from_python(finetuned: Path, smoke_videos: Path, tmp_p
         output=str(tmp_path),
         model=str(finetuned),
         baseline="none",
+        reference=None,
         coverage=None,
         format="parquet",
         executor="local",
@@ -609,7 +612,51 @@ def test_mistakes(
     assert _files(tmp_path) == before
 
 
+def test_a_video_that_grows_while_it_is_read_ends_no_batch(
+    aulight: Command, real: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One that is still being recorded: its second reading has a frame more than the first."""
+    given, output, readings = tmp_path / "given", tmp_path / "out", list[str]()
+    given.mkdir()
+    for name in ("grows", "stays"):
+        shutil.copyfile(real / "first.mp4", given / f"{name}.mp4")
+
+    def reading(path: Path, *how: Any) -> Iterator[Any]:
+        frames = list(raw_frames(path, *how))
+        readings.append(path.stem)
+        yield from frames if path.stem == "stays" or readings.count("grows") == 2 else frames[:-1]
+
+    monkeypatch.setattr(predictor, "raw_frames", reading)
+    outcome = aulight("predict", "model=table", f"input={given}", f"output={output}", "workers=1")
+    assert outcome.status == 1
+    assert f"{given}/grows.mp4: the video has become longer while it was read" in outcome.err
+    assert len(pd.read_csv(output / "stays.csv")) == 24
+    assert len(pd.read_csv(output / "grows.csv.partial")) >= 15
+    summary = pd.read_csv(output / "summary.csv").set_index("video")["problem"]
+    assert "has become longer" in summary["grows"]
+    assert pd.isna(summary["stays"])
+
+
 # ---- a webcam ---------------------------------------------------------------------------------------------------
+
+
+class Camera:
+    """One that sees a real face again and again, and to which something happens at a picture."""
+
+    def __init__(self, film: Path, at: int = 0, happens: Callable[[], bool] = lambda: True) -> None:
+        self.seen = itertools.cycle([frame.image[..., ::-1] for frame in raw_frames(film)])
+        self.left, self.happens = at, happens
+
+    def get(self, _: int) -> float:
+        return 25.0
+
+    def release(self) -> None:
+        pass
+
+    def read(self) -> tuple[bool, Any]:
+        self.left -= 1
+        there = self.happens() if self.left == 0 else True
+        return (True, np.ascontiguousarray(next(self.seen))) if there else (False, None)
 
 
 @pytest.fixture
@@ -645,10 +692,11 @@ def test_a_webcam_without_a_display(
 
 
 def test_a_webcam_until_it_is_stopped(
-    aulight: Command, camera: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    aulight: Command, real: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """By the key Q at the fifth picture; frames that are under way are still written."""
     shown: list[Frames] = []
+    monkeypatch.setattr(webcam, "open_camera", lambda number: Camera(real / "first.mp4"))
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "General\n  GUI:                           QT5\n")
     monkeypatch.setattr(cv2, "imshow", lambda name, picture: shown.append(picture))
@@ -656,9 +704,87 @@ def test_a_webcam_until_it_is_stopped(
     assert aulight("predict", "model=table", "input=webcam:0", f"output={tmp_path}").status == 0
     (table,) = tmp_path.glob("webcam0-*[0-9].csv")
     rows = pd.read_csv(table)
-    assert 5 <= len(rows) == len(shown) <= 24
+    assert 5 <= len(rows) == len(shown) < 100
     assert shown[0].dtype == np.uint8
     assert shown[0].shape[1] > shown[0].shape[0] * 256 / 192, "with bars beside it"
+
+
+@pytest.fixture
+def recorded(
+    aulight: Command, real: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., tuple[Any, pd.DataFrame, str]]:
+    """Records what such a camera sees: what came of it, the table, and its name."""
+
+    def record(happens: Callable[[], bool]) -> tuple[Any, pd.DataFrame, str]:
+        monkeypatch.setattr(webcam, "open_camera", lambda number: Camera(real / "first.mp4", 6, happens))
+        monkeypatch.setattr(webcam, "no_window", lambda: "no display")
+        outcome = aulight("predict", "model=table", "input=webcam:0", f"output={tmp_path}", "max_frames=200")
+        (table,) = (path for path in tmp_path.glob("webcam0-*.csv*") if "events" not in path.name)
+        assert not list(tmp_path.glob(".*"))
+        return outcome, pd.read_csv(table), table.name.partition(".")[2]
+
+    return record
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_recording_that_is_told_to_end_is_whole(recorded: Callable[..., Any], name: str) -> None:
+    """A closed terminal or a batch system does as Ctrl-C; afterwards the signal is what it was."""
+    number, asked = getattr(signal, name), list[int]()
+    before = signal.signal(number, lambda *_: asked.append(1))
+
+    def happens() -> bool:
+        os.kill(os.getpid(), number)
+        return True
+
+    try:
+        outcome, table, ending = recorded(happens)
+        os.kill(os.getpid(), number)
+    finally:
+        signal.signal(number, before)
+    assert (outcome.status, ending, asked) == (0, "csv", [1])
+    assert 5 <= len(table) < 200
+
+
+def test_a_recording_whose_camera_is_unplugged_says_so(recorded: Callable[..., Any], tmp_path: Path) -> None:
+    outcome, table, ending = recorded(lambda: False)
+    assert (outcome.status, ending) == (1, "csv.partial")
+    assert "the camera gave no more pictures after" in outcome.err
+    assert table["frame"].tolist() == [1, 2, 3, 4, 5]
+    (note,) = tmp_path.glob("webcam0-*.json")
+    assert "no more pictures" in _note(note)["problem"]
+
+
+def test_a_recording_goes_as_far_as_the_network_has_memory(recorded: Callable[..., Any]) -> None:
+    def full() -> bool:
+        raise RuntimeError("CUDA error: out of memory")
+
+    outcome, table, ending = recorded(full)
+    assert ending == "csv.partial"
+    assert "out of memory" in outcome.err
+    assert table["frame"].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_a_recording_is_kept_where_its_disk_is_full(
+    recorded: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the third flush of the table, of which a part is written; nothing that is made of it can be written either."""
+    append, flushes = pd.DataFrame.to_csv, iter(range(99))
+    monkeypatch.setattr("aulight.prediction.writing.FLUSHED", 2)
+
+    def full(table: pd.DataFrame, file: Any, **how: Any) -> None:
+        if how.get("mode") != "a" or next(flushes) < 2:
+            append(table, file, **how)
+            return
+        with Path(file).open("a") as opened:
+            opened.write("5,0,0.1")
+        raise OSError(errno.ENOSPC, "No space left on device", str(file))
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    outcome, table, ending = recorded(lambda: True)
+    assert (outcome.status, ending) == (2, "csv.partial")
+    assert "No space left on device" in outcome.err
+    assert "kept of what was recorded" in outcome.err
+    assert table["frame"].tolist() == [1, 2, 3, 4]
 
 
 def test_a_webcam_with_an_opencv_that_has_no_windows(

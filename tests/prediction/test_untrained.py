@@ -1,10 +1,15 @@
 """What is said without a model: the table's scores and no others, on the scale of intensities, and a person's rest."""
 
+import tracemalloc
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
+from aulight.data.faces.crop import AlignedFrame, Present
 from aulight.data.faces.landmarker import _EXPRESSIVE, Landmarker
 from aulight.data.faces.pose import BLENDSHAPES
+from aulight.data.video.types import RawFrame
 from aulight.facs import AU_NAMES
 from aulight.prediction.rest import Rest
 from aulight.prediction.untrained import AUS, DEAD, EMPTY, TABLE, Untrained, intensities, notes
@@ -79,3 +84,37 @@ def test_notes_name_what_is_empty_and_offer_the_baseline() -> None:
         assert sum("AU06 and AU09 are empty" in note for note in notes(from_rest)) == 1
     assert "baseline=rest" in notes(False)[-1]
     assert "so far" in notes(True)[-1]
+
+
+def test_a_crowd_of_passers_by_takes_little_memory() -> None:
+    """Two seconds each; and of a camera those who cannot be known again are forgotten."""
+    values = np.full((50, 44), 1.5, np.float32)
+    tracemalloc.start()
+    rests = [Rest(44) for _ in range(1000)]
+    for rest in rests:
+        rest.add(values)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 20_000_000
+    assert rests[0].level.tolist() == pytest.approx([1.5] * 44)
+
+
+@pytest.mark.parametrize("most", [None, 2])
+def test_the_rest_of_who_is_long_gone_is_forgotten(most: int | None) -> None:
+    """Of the two that were seen last it is known; AU12 is 2.5 at their second sight, as at their rest."""
+    shapes, matrix = np.zeros(len(BLENDSHAPES), np.float32), np.eye(2, 3)
+    crop = np.zeros((4, 4, 3), np.uint8)
+    smile = [BLENDSHAPES.index(f"mouthSmile{side}") for side in ("Left", "Right")]
+
+    def film() -> Iterator[Present]:
+        for number, person in enumerate((0, 1, 2, 0, 2)):
+            shown = shapes.copy()
+            shown[smile] = 0.5 if number < 3 else 0.9
+            yield (
+                RawFrame(number, number / 25, crop),
+                {person: AlignedFrame(number, number / 25, crop, 1.0, shown, matrix)},
+            )
+
+    *_, again, known = Untrained().score(film(), True, most)
+    assert known.values[2][AUS.index(12)] == pytest.approx(2.0, abs=0.002)
+    assert again.values[0][AUS.index(12)] == pytest.approx(2.0 if most is None else 0.0, abs=0.002)

@@ -1,5 +1,8 @@
 """`aulight prepare` on a folder with odd files among the others: those are named, and the rest is done."""
 
+import hashlib
+import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
+from aulight.data.description import read_description
+from aulight.data.faces.model_file import model_file
 from aulight.data.store import PreparedDataset
 from aulight.data.video.write import write_video
 from tests.data.video.films import late
@@ -63,3 +68,23 @@ def test_odd_files_are_named_and_the_rest_is_prepared(
     outcome = aulight(*plain)
     assert outcome.status == 0, outcome.err
     assert len(PreparedDataset(tmp_path / "data").videos) == 3
+
+
+def test_another_landmarker_is_remembered(
+    aulight: Command, coded: Callable[..., Iterator[npt.NDArray[np.uint8]]], tmp_path: Path
+) -> None:
+    """The same networks in another file, which is told by its bytes alone."""
+    raw, other = tmp_path / "raw", tmp_path / "other.task"
+    raw.mkdir()
+    write_video(raw / "a.mp4", coded(0, 4), 25)
+    shutil.copy(model_file(), other)
+    with zipfile.ZipFile(other, "a") as archive:
+        archive.comment = b"another"
+    given = ["prepare", f"data.source={raw}", f"data.root={tmp_path / 'data'}", "crop_size=64", "workers=1"]
+    assert aulight(*given, f"faces.model={other}").status == 0
+    digest = hashlib.sha256(other.read_bytes()).hexdigest()
+    assert read_description(tmp_path / "data")["source"]["landmarker"] == digest
+    write_video(raw / "b.mp4", coded(1, 4), 25)
+    outcome = aulight(*given)
+    assert (outcome.status, f"faces.model was {digest}, is the usual one" in outcome.err) == (2, True)
+    assert aulight(*given, f"faces.model={other}").status == 0

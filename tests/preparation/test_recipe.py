@@ -86,6 +86,7 @@ def test_who_runs_the_networks_may_change_and_torch_is_remembered(tmp_path: Path
             r"crop_size was 128, is 96\); give those it was made with, or another data\.name= for",
         ),
         (replace(RECIPE, finding=Finding(True, 4, 0.2)), "smooth_s was 0.1, is 0.2"),
+        (replace(RECIPE, landmarker="3fa9"), r"\(faces\.model was the usual one, is 3fa9\)"),
         (replace(RECIPE, finding=None), "data.faces was mediapipe, is none\\)"),
         (replace(RECIPE, reader={"camera": "both", "drop_untracked": False}), "reader.camera was left, is both"),
     ],
@@ -93,6 +94,14 @@ def test_who_runs_the_networks_may_change_and_torch_is_remembered(tmp_path: Path
 def test_other_frames_are_refused(other: Recipe, message: str) -> None:
     with pytest.raises(AulightError, match=message):
         other.refuse_other(Path("data"), RECIPE.record())
+
+
+def test_the_usual_landmarker_is_refused_where_another_was_used() -> None:
+    other = replace(RECIPE, landmarker="3fa9")
+    other.refuse_other(Path("data"), other.record())
+    with pytest.raises(AulightError, match=r"\(faces\.model was 3fa9, is the usual one\)"):
+        RECIPE.refuse_other(Path("data"), other.record())
+    assert replace(other, finding=None).record() == replace(RECIPE, finding=None).record()
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,9 @@ from aulight.datasets import DISFA_AUS
 from aulight.errors import AulightError
 from aulight.facs import column
 from aulight.files import alone
-from aulight.preparation import coding, sheets
+from aulight.preparation import coding, sampling, sheets
 from aulight.preparation.coding import make_coding
-from aulight.preparation.sampling import candidates, draw
+from aulight.preparation.sampling import candidates, draw, labelled_times
 from aulight.settings.data import FolderSettings
 from aulight.settings.sample import SampleSettings
 from aulight.version import __version__
@@ -199,6 +199,44 @@ def test_distances_shrink_only_once_there_is_no_room() -> None:
     assert drawn[100].distance_s == 0
     for of in drawn.values():
         assert apart(of.frames) >= of.distance_s - 1e-6
+
+
+@pytest.mark.parametrize(
+    ("spread", "distance", "others", "places"),
+    [
+        ("frames", None, {}, [1, 11, 17, 22, 34, 45, 53, 62, 67, 72, 78, 84, 91, 96]),
+        ("frames", 0.3, {"v4": [1.0, 2.0]}, [1, 17, 22, 34, 42, 45, 49, 53, 67, 78, 81, 87, 91, 96]),
+        ("videos", None, {}, [1, 4, 11, 17, 22, 27, 34, 45, 53, 62, 67, 72, 84, 96]),
+        ("videos", 0.3, {"v4": [1.0, 2.0]}, [1, 4, 11, 15, 17, 22, 34, 42, 45, 49, 67, 81, 87, 96]),
+        ("people", None, {"v4": [1.0, 2.0]}, [1, 4, 11, 17, 22, 27, 34, 37, 45, 53, 62, 64, 91, 96]),
+        ("people", 0.3, {}, [1, 17, 22, 27, 34, 42, 45, 49, 53, 72, 81, 84, 87, 96]),
+    ],
+)
+def test_a_seed_draws_what_it_drew_in_former_versions(
+    spread: Any,
+    distance: float | None,
+    others: dict[str, list[float]],
+    places: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The oracle is what the first version drew, which made a list of all frames; in pieces it is the same."""
+    table = table_of(*([frame / 10 for frame in range(8 * video + 4)] for video in range(5)))
+    table = table.assign(person=table["person"] % 3, place=range(100))
+    for piece in (sampling._PIECE, 7):
+        monkeypatch.setattr(sampling, "_PIECE", piece)
+        assert draw(table, 14, 3, spread, distance, others).frames["place"].tolist() == places
+
+
+def test_the_table_of_all_frames_is_never_in_memory(
+    faces: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PreparedDataset, "frames", property(lambda _: pytest.fail("was read")))
+    table = candidates(faces, unlabelled_only=True)
+    drawn = draw(table, 12, 0, others=labelled_times(faces)).frames
+    assert len(drawn) == 12
+    (tmp_path / "images").mkdir()
+    sheets.pictures(faces, drawn, tmp_path)
+    assert len([*tmp_path.glob("images/*.png")]) == 12
 
 
 def test_a_round_keeps_away_from_frames_that_have_labels() -> None:

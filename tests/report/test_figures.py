@@ -78,6 +78,11 @@ ODD = summary(
         for f in (0.005, 0.01, 0.02, 0.021, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0)
     ]
 )
+EQUAL = summary(
+    USUAL.records
+    + [record("scratch_equal_compute", f, 0.4 + 0.3 * f, 3) for f in FRACTIONS if f != 0.02]
+    + [record("scratch_strong", f, 0.35 + 0.3 * f, 3) for f in FRACTIONS]
+)
 ONE = summary([record("pretrained", 0.02, 0.5), record("scratch", 0.02, 0.4)])
 COUNTED = replace(
     summary(
@@ -128,7 +133,7 @@ def assert_tidy(monkeypatch: pytest.MonkeyPatch) -> AssertTidy:
     return check
 
 
-@pytest.mark.parametrize("content", [USUAL, ODD, ONE, COUNTED])
+@pytest.mark.parametrize("content", [USUAL, EQUAL, ODD, ONE, COUNTED])
 def test_no_text_overlaps(assert_tidy: AssertTidy, content: Summary) -> None:
     for narrow in (False, True):
         assert_tidy(figures.label_efficiency(content, narrow))
@@ -155,6 +160,24 @@ def test_label_efficiency_shows_fractions_and_arms() -> None:
         "from scratch, equal compute",
         "from scratch",
     ]
+
+
+def test_equal_compute_at_several_fractions_has_a_panel_beside_what_costs_as_much() -> None:
+    steps, compute = figures.label_efficiency(EQUAL).axes
+    assert (steps.get_title(), compute.get_title()) == ("the same steps with labels", "the same compute in all")
+    iccs = {
+        panel: [
+            np.asarray(line.get_ydata()).tolist()
+            for line in axes.lines
+            if len(np.asarray(line.get_xdata())) == len(FRACTIONS)
+        ]
+        for panel, axes in (("steps", steps), ("compute", compute))
+    }
+    of = {arm: [r.icc for r in EQUAL.records if r.arm == arm] for arm in ("pretrained", "scratch", "scratch_strong")}
+    equal = {r.label_fraction: r.icc for r in EQUAL.records if r.arm == "scratch_equal_compute"}
+    assert iccs["steps"] == list(of.values())
+    assert iccs["compute"] == [of["pretrained"], [equal[f] for f in FRACTIONS]]
+    assert len(figures.label_efficiency(USUAL).axes) == 1  # a marker at its one fraction
 
 
 def test_a_number_of_labels_is_shown_as_one() -> None:

@@ -220,8 +220,9 @@ def test_what_is_asked_first_stands_first(page: Page, summary: dict[str, Any]) -
         assert row[0] == f"AU{int(au[2:])}"
         assert row[3] == ("undefined" if scores["icc"] is None else shown(scores["icc"]))
         assert row[2] == ("undefined: constant labels" if scores["icc"] is None else "excellent")
-        assert row[5:8] == [shown(scores["mae"]), f"{100 * record['presence'][au]['share']:.1f}%", row[7]]
-        assert row[7:] == ["0 of 6" if au == "AU05" else "6 of 6", "–"]
+        assert row[5:7] == [shown(scores["pearson"]), shown(scores["mae"])]
+        assert row[7] == f"{100 * record['presence'][au]['share']:.1f}%"
+        assert row[8:] == ["0 of 6" if au == "AU05" else "6 of 6", "–"]
 
 
 def test_names_are_escaped(page: Page, summary: dict[str, Any]) -> None:
@@ -253,7 +254,7 @@ def test_numbers_are_those_of_the_summary(page: Page, summary: dict[str, Any]) -
         (row,) = [row for row in rows if row[:2] == [labels, model_name(record["arm"])]]
         assert row[2:8] == [str(record["labelled_frames"]), "1640", "2", "–", "2", "6"]
         assert row[8:10] == [shown(record["icc"]), ends(record["icc_ci"])]
-        assert row[10:14] == [shown(record[name]) for name in ("icc_seed_sd", "mae", "mse", "pearson")]
+        assert row[10:14] == [shown(record[name]) for name in ("icc_seed_sd", "pearson", "mae", "mse")]
         assert "ICC undefined for AU05, not in the mean" in row[14]
         units = next(r for r in page.tables["ICC(3,1) by action unit"] if r[:2] == [labels, model_name(record["arm"])])
         iccs = [record["per_au"][au]["icc"] for au in AUS]
@@ -271,7 +272,7 @@ def test_numbers_are_those_of_the_summary(page: Page, summary: dict[str, Any]) -
         assert row[0] == au
         said = [f"{shown(of['icc'])} {ends(of['icc_ci'])}" for of in scores]
         assert row[2:4] == ["undefined: constant labels" if of == "– –" else of for of in said]
-        assert row[4:6] == [shown(of["mae"]) for of in scores]
+        assert row[4:8] == [shown(of[name]) for name in ("pearson", "mae") for of in scores]
 
 
 def test_labels_that_chose_the_checkpoint_stand_beside_the_headline(page: Page, summary: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ from aulight.report.published import read_published
 from aulight.report.records import Command, Comparison, Side, Summary
 from aulight.report.records import read as read_summary
 from aulight.report.summary import shown_labels, summarise
-from aulight.report.tables import INTERVALS, VARIANTS, flat, remarks, tables_of
+from aulight.report.tables import INTERVALS, VALIDATED, VARIANTS, flat, remarks, tables_of
 from aulight.report.timelines import timelines_of
 from aulight.scoring import agreement
 from aulight.settings.reading import read
@@ -253,6 +253,18 @@ def test_baselines_of_known_value(tmp_path: Path, write_run: WriteRun) -> None:
     assert (of_zero.mae, of_zero.mse) == pytest.approx((2, 8))
     assert (of_mean.mae, of_mean.mse) == pytest.approx((2, 5))
     assert zero.undefined_aus == mean.undefined_aus == []
+
+
+def test_seeds_whose_icc_is_undefined_have_no_deviation(tmp_path: Path, write_run: WriteRun) -> None:
+    for seed in (0, 1):
+        table = frames(1, seed, 1.0)
+        for au in ("AU01", "AU12", "AU25"):
+            table[f"{au}_true"] = pd.array([0] * len(table), dtype="Int8")
+        write_run(f"run{seed}", table, seed=seed)
+    summary = summarised(tmp_path)
+    (record,) = summary.records
+    assert (record.icc, record.icc_seed_sd, record.icc_per_seed) == (None, None, [None, None])
+    assert json.loads(summary.text())["records"][0]["icc_seed_sd"] is None
 
 
 def test_undefined_icc_is_none_named_and_left_out_of_the_mean(tmp_path: Path, write_run: WriteRun) -> None:
@@ -496,7 +508,59 @@ def test_runs_without_validation_predictions_have_no_coverage(tmp_path: Path, wr
     write_run("f1")
     summary = summarised(tmp_path)
     assert summary.records[0].coverage is None
+    assert summary.records[0].validation is None
     assert INTERVALS not in tables_of(summary)
+    assert VALIDATED not in tables_of(summary)
+
+
+def test_validation_subjects_without_a_defined_icc_are_said_to_have_none(tmp_path: Path, write_run: WriteRun) -> None:
+    constant = frames(1, 0, 1.0)
+    constant[[f"{au}_true" for au in AUS]] = 1
+    for seed in (0, 1):
+        constant.to_parquet(write_run(f"s{seed}", seed=seed) / "validation.parquet")
+    summary = summarised(tmp_path)
+    assert (of := summary.records[0].validation) is not None
+    assert (of.icc, of.icc_seed_sd, of.icc_per_seed, of.pearson) == (None, None, [None, None], None)
+    assert json.loads(summary.text())["records"][0]["validation"]["icc"] is None
+    assert tables_of(summary)[VALIDATED]["ICC(3,1)"].tolist() == ["–"]
+
+
+def test_scores_on_validation_subjects_stand_beside_those_of_the_first(tmp_path: Path, write_run: WriteRun) -> None:
+    """Oracle: the training code's metric over the frames of both folds put together, seed by seed."""
+    noises = {("pretrained", 0): 0.8, ("pretrained", 1): 0.9, ("mine", 1): 0.5, ("mine", 0): 1.1, ("mine", 2): 0.1}
+    icc: dict[str, dict[int, float]] = {"pretrained": {}, "mine": {}}
+    whole: dict[str, list[Frames]] = {"pretrained": [], "mine": []}
+    for (arm, seed), noise in noises.items():
+        parts = []
+        for fold in SUBJECTS:
+            parts.append(frames(3 - fold, seed, noise))
+            folder = write_run(f"{arm}{seed}/f{fold}", arm=arm, seed=seed, fold=fold)
+            parts[-1].to_parquet(folder / "validation.parquet")
+        whole[arm].append(pd.concat(parts))
+        icc[arm][seed] = pooled_icc(whole[arm][-1])
+    summary = summarised(tmp_path)
+    for record in summary.records:
+        assert (of := record.validation) is not None
+        expected = [icc[record.arm][seed] for seed in record.seeds]
+        assert of.icc_per_seed == pytest.approx(expected, abs=1e-12)
+        assert of.icc_seed_sd == pytest.approx(np.std(expected, ddof=1), abs=1e-12)
+        assert of.subjects == 5
+        for name in agreement.METRICS:
+            each = [
+                float(getattr(agreement, name)(numbers(table, "pred"), numbers(table, "true")).mean())
+                for table in whole[record.arm]
+            ]
+            assert getattr(of, name) == pytest.approx(np.mean(each), abs=1e-12)
+    first, second = tables_of(summary)[VALIDATED].to_dict("records")
+    assert (first["Model"], first["Over the first"], first["Better seeds"]) == ("with stage one", "–", "–")
+    gain = np.mean([icc["mine"][seed] - icc["pretrained"][seed] for seed in (0, 1)])  # the seeds of both
+    assert (second["Model"], second["Over the first"], second["Better seeds"]) == ("mine", f"{gain:+.3f}", "1 of 2")
+    assert second["ICC(3,1)"] == formats.decimals(float(np.mean(list(icc["mine"].values()))))
+    assert second["Test ICC, chose nothing"] == formats.decimals(summary.records[1].icc)
+    whole_table, _ = flat(summary)
+    assert whole_table["validation_icc"].dropna().tolist() == pytest.approx(
+        [record.validation.icc for record in summary.records if record.validation], abs=1e-12
+    )
 
 
 def test_collect_lists_unfinished_runs_and_ignores_stage_one(tmp_path: Path, write_run: WriteRun) -> None:
@@ -600,6 +664,26 @@ def test_warns_of_missing_folds_and_of_mixed_settings(tmp_path: Path, write_run:
     assert summarised(tmp_path).warnings == [
         "made, from scratch, 2% labels, seed 1: 3 of 5 test subjects (only fold 1)",
         "made, from scratch, 2% labels: pools runs with different model.width",
+    ]
+
+
+def test_warns_where_a_video_was_skipped(tmp_path: Path, write_run: WriteRun) -> None:
+    """By pooled runs as by compared ones; oracle: the labels of the two subjects, counted in the table."""
+    whole = frames(1, 0, 1.0)
+    gone = (whole["subject"] == "S1") & (whole["frame"] < 10) | (whole["subject"] == "S3") & (whole["frame"] >= 20)
+    labels = whole[[f"{au}_true" for au in AUS]].notna().sum(axis=1)
+    there, left = (int(labels[whole["subject"].isin(["S1", "S3"]) & which].sum()) for which in (True, ~gone))
+    write_run("whole", whole)
+    write_run("seed", whole[~gone], seed=1)
+    write_run("arm", whole[(whole["subject"] != "S2") & ~gone], arm="pretrained", label_fraction=1.0)
+    said = (
+        f"scored {left} of the {there} labels that others scored of the same 2 test subjects; was a video skipped that "
+        "could not be read?"
+    )
+    assert sorted(summarised(tmp_path).warnings) == [
+        f"made, from scratch, 2% labels, seed 1: {said}",
+        "made, with stage one, 100% labels, seed 0: 2 of 3 test subjects (only fold 1)",
+        f"made, with stage one, 100% labels, seed 0: {said}",
     ]
 
 

@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from aulight.errors import AulightError
-from aulight.files import write_yaml
+from aulight.foreign.yaml import write_yaml
 from aulight.runs.composed import composed, register_resolvers, settings_from
 from aulight.runs.overrides import Typed, combinations, texts
 from aulight.settings.commands import CLASSES

@@ -143,7 +143,7 @@ def test_which_settings_may_differ_is_said_at_the_fields() -> None:
     }  # fmt: skip
     assert set(marked(PretrainSettings, CHANGES_NO_RESULT)) == free
     assert set(marked(FinetuneSettings, CHANGES_NO_RESULT)) == free
-    pooled = free | {"seed", "label_seed", "fold", "pretrained", "stage_one_run"}
+    pooled = free | {"seed", "label_seed", "fold", "pretrained", "pseudo.runs", "stage_one_run"}
     assert set(marked(FinetuneSettings, CHANGES_NO_RESULT, NAMES_THE_RUN)) == pooled
 
 
@@ -158,7 +158,8 @@ def test_differences() -> None:
 def test_what_an_earlier_aulight_had_no_setting_for() -> None:
     """It goes on as it was: by the squared error, its amplitude as it was learned."""
     old = {"label_seed": 0, "loss": "mse"}
-    assert differences(old, old | {"ccc_share": 1.0, "amplitude": "none"}, []) == []
+    pseudo = {"runs": None, "true_share": 0.25, "apart": 1.0}
+    assert differences(old, old | {"ccc_share": 1.0, "amplitude": "none", "pseudo": pseudo}, []) == []
     assert differences(old, old | {"amplitude": "crossfit"}, []) == ["amplitude was none, is crossfit"]
     assert differences({"seed": 0}, {"seed": 0, "ccc_share": 1.0}, []) == ["ccc_share was None, is 1.0"]
 

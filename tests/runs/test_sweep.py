@@ -117,12 +117,13 @@ EXPERIMENTS = {  # runs of stage one and of stage two, with one seed
     "backbones": (4, 4 * 2),
     "objectives": (6, 6),
     "pretraining_data": (4, 4),
-    "reproduce": (1, 3 + 2 * 3),
-    "reproduce-full": (1, 3 + 2 * 7),
-    "smoke": (1, 3 + 2),
-    "avatars": (1, 4 + 3 * 3),
-    "disfa": (3, 3 * 2 * 4),
-    "bp4d": (1, 2 * 4),
+    "reproduce": (1, 4 + 2 * 3),
+    "reproduce-full": (1, 4 + 4 * 7),
+    "smoke": (1, 4 + 2),
+    "avatars": (1, 5 + 3 * 3),
+    "disfa": (3, 3 * 3 * 4),
+    "bp4d": (1, 3 * 4),
+    "tries": (1, 8 * 4),
 }
 
 
@@ -163,9 +164,11 @@ def test_what_is_typed_replaces_settings_of_every_grid_and_no_run_is_run_twice(
     typed = ["hydra/launcher=basic", f"runs={tmp_path}", "label_fraction=0.5"]
     assert aulight("finetune", "-m", "experiment=reproduce", *typed).status == 0
     assert [(j.config["arm"], j.config["label_fraction"], j.config["seed"]) for j in launched] == [
-        (arm, 0.5, seed) for arm in ("scratch_equal_compute", "pretrained", "scratch") for seed in (0, 1, 2)
+        (arm, 0.5, seed)
+        for arm in ("scratch_equal_compute", "pretrained", "scratch", "scratch_strong")
+        for seed in (0, 1, 2)
     ]
-    assert [job.config["steps"] for job in launched] == [2600] * 3 + [200] * 6
+    assert [job.config["steps"] for job in launched] == [2600] * 3 + [200] * 9
 
 
 def test_a_grid_can_be_left_out_or_changed_by_its_name(aulight: Command, launched: list[Job], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import scipy.stats
 
 from aulight.scoring import intervals
-from aulight.scoring.agreement import Array, metrics, sums_of
+from aulight.scoring.agreement import OF_ICC, Array, icc_of, metrics, sums_of
 from aulight.scoring.intervals import Interval, jackknife, mean_icc, mean_icc_without, p_value, without_each
 
 ICC = (-1.0, 1.0)
@@ -78,6 +78,17 @@ def test_without_each_is_what_a_loop_leaves() -> None:
     for i in range(6):
         np.testing.assert_allclose(without[i], np.delete(sums, i, axis=1).sum(1), rtol=1e-12)
     assert mean_icc(without)[2] == pytest.approx(metrics(np.delete(sums, 2, axis=1).sum(1))["icc"].mean())
+
+
+def test_the_icc_alone_is_that_beside_the_other_scores() -> None:
+    """To the last digit, also where it is undefined or 0, and of the first six sums."""
+    sums = without_each(arm(9, seeds=2, aus=4, alone=True))
+    sums[0, 0, :, 1] = sums_of(np.full((20, 1), 0.1), np.arange(20.0)[:, None])[:, 0]
+    expected = metrics(sums)["icc"]
+    assert np.isnan(expected).any()
+    assert (expected == 0).any()
+    np.testing.assert_array_equal(icc_of(sums), expected)
+    np.testing.assert_array_equal(icc_of(sums[..., :OF_ICC, :]), expected)
 
 
 def test_what_is_constant_stays_so_without_each() -> None:

@@ -14,7 +14,7 @@ from aulight.settings.commands import settings_of
 from aulight.settings.export import ExportSettings
 from aulight.settings.finetune import FinetuneSettings
 from aulight.settings.logger import WandbSettings
-from aulight.settings.model import BlendshapesSettings, NetworkSettings
+from aulight.settings.model import BlendshapesSettings, FrozenSettings, NetworkSettings
 from aulight.settings.predict import PredictSettings
 from aulight.settings.pretrain import PretrainSettings
 from aulight.settings.reading import read
@@ -94,16 +94,16 @@ def test_a_value_by_itself(command: str, override: str, line: str, composed: Com
          "objective.spatial=True: model.temporal=gru keeps no map; use model.temporal=convgru"),
         ("pretrain", "objective=dense model.temporal=none",
          "objective.spatial=True: model.temporal=none keeps no map; use model.temporal=convgru"),
-        ("pretrain", "model=blendshapes", "model=blendshapes: has no network, so no stage one; for finetune alone"),
+        ("pretrain", "model=blendshapes", "model=blendshapes: trains no network, so no stage one; for finetune alone"),
         ("pretrain", "data.name=mine", "data.name=mine: names a dataset of yours; add data=folder"),
         ("pretrain", "model.backbone=timm:x model.norm=group",
          "model.norm=group: a network of timm has its own; norm=batch is needed"),
         ("pretrain", "model.temporal=convgru model.norm=group model.embedding=50",
          "model.embedding=50: a multiple of 16 is needed with model.norm=group"),
         ("finetune", "model=blendshapes pretrained=/x",
-         "pretrained=/x: model=blendshapes has no network; drop one of the two"),
+         "pretrained=/x: model=blendshapes trains no network; drop one of the two"),
         ("finetune", "model=blendshapes amplitude=crossfit",
-         "amplitude=crossfit: model=blendshapes has no network; none is needed"),
+         "amplitude=crossfit: model=blendshapes trains no network; none is needed"),
         ("finetune", "label_count=5", "label_count=5: given beside label_fraction=0.02; set one of them to null"),
         ("finetune", "label_fraction=null", "label_fraction=None: a share is needed, or a number as label_count="),
         ("predict", "max_frames=5", "max_frames=5: only of a webcam; of videos, end=<seconds>"),
@@ -195,13 +195,15 @@ def test_a_model_is_told_by_its_settings(composed: Composed) -> None:
     assert isinstance(baseline.model, BlendshapesSettings)
     assert baseline.model.kind == "blendshapes"
     assert "kind" not in baseline.model.model_dump()
-    needed = "settings of a network (backbone, temporal, size, ...) or of the blendshapes baseline (arm, relative, "
-    needed += "penalties) are needed"
+    frozen = read(FinetuneSettings, composed("finetune", "model=frozen")).model
+    assert isinstance(frozen, FrozenSettings)
+    needed = "settings of a network (backbone, temporal, size, ...) or of a baseline (arm, relative, penalties, ...) "
+    needed += "are needed"
     plain = composed("finetune")
     assert _line("finetune", plain | {"model": {}}) == f"model={{}}: {needed}"
     assert _line("finetune", plain | {"model": {"foo": 1}}) == f"model={{'foo': 1}}: {needed}"
     assert _line("finetune", plain | {"model": "resnet"}) == f"model=resnet: {needed}"
-    assert _line("finetune", plain | {"model": {"size": 64}}).startswith("model.backbone: is missing")
+    assert _line("finetune", plain | {"model": {"temporal": "gru"}}).startswith("model.backbone: is missing")
 
 
 def test_a_network_goes_into_a_checkpoint_and_back() -> None:

@@ -20,7 +20,7 @@ from aulight.settings.walk import Kind, Setting, groups, marked, walk
 NAMES = Path(__file__).with_name("names.txt")
 
 _DATA = [[f"data={name}"] for name in ("synthetic", "avatars", "disfa", "bp4d", "bp4d_plus", "affwild2", "folder")]
-_TRAINING = [["experiment=reproduce"], *_DATA, ["model=blendshapes"], ["logger=wandb"]]
+_TRAINING = [["experiment=reproduce"], *_DATA, ["model=blendshapes"], ["model=frozen"], ["logger=wandb"]]
 VARIANTS = {
     "pretrain": [*_TRAINING, *([f"objective={name}"] for name in ("vicreg", "byol", "masked"))],
     "finetune": _TRAINING,
@@ -219,7 +219,7 @@ def test_what_may_differ_between_runs() -> None:
     )  # fmt: skip
     for cls in (PretrainSettings, FinetuneSettings):
         assert marked(cls, CHANGES_NO_RESULT) == changes_nothing
-    names = {"seed", "label_seed", "fold", "pretrained", "stage_one_run"}
+    names = {"seed", "label_seed", "fold", "pretrained", "pseudo.runs", "stage_one_run"}
     assert set(marked(FinetuneSettings, NAMES_THE_RUN)) == names
     assert set(marked(FinetuneSettings, CHANGES_NO_RESULT, NAMES_THE_RUN)) == names | set(changes_nothing)
 

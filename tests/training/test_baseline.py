@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from aulight.data.writer import StoreWriter
 from aulight.errors import AulightError
 from aulight.files import write_table
 from aulight.scoring.agreement import icc
-from aulight.training.baseline import features, regress
+from aulight.training.baseline import blendshapes, regress
 from tests.data.formats import spoil
 
 Command = Callable[..., Any]
@@ -87,14 +88,14 @@ def slow_features(data: PreparedDataset, video: str, frame: int, relative: bool)
 
 
 def table_of(frame: pd.DataFrame, video: str) -> tuple[list[int], Any]:
-    """Frame numbers and values of one video of what ``features`` gives."""
+    """Frame numbers and values of one video of what ``blendshapes`` gives."""
     mine = frame[frame.index.get_level_values("video_id") == video]
     return mine.index.get_level_values("frame").tolist(), mine.to_numpy()
 
 
 @pytest.mark.parametrize("relative", [False, True])
 def test_features_are_those_of_a_slow_loop(planted: PreparedDataset, relative: bool) -> None:
-    table = features(planted, ["S3", "S8"], relative)
+    table = blendshapes(planted, ["S3", "S8"], relative)
     assert len(table) == 4 * 45
     assert table.shape[1] == len(NAMES) * (1 + relative)
     for video, frame in (("s3v0", 0), ("s3v1", 45), ("s8v0", 9), ("s8v1", 15)):
@@ -109,10 +110,10 @@ def test_features_are_those_of_a_slow_loop(planted: PreparedDataset, relative: b
 def test_regression_is_scikit_learns_with_the_penalty_that_validates_best(
     planted: PreparedDataset, split: protocol.Split, drawn: pd.DataFrame, relative: bool
 ) -> None:
-    fit = regress(planted, drawn, split, relative, PENALTIES)
+    fit = regress(planted, drawn, split, partial(blendshapes, planted, relative=relative), PENALTIES)
 
     def look_up(table: pd.DataFrame) -> Any:
-        return features(planted, list(set(table["subject"])), relative).loc[
+        return blendshapes(planted, list(set(table["subject"])), relative).loc[
             pd.MultiIndex.from_frame(table[["video_id", "frame"]])
         ]
 
@@ -141,14 +142,17 @@ def test_regression_is_scikit_learns_with_the_penalty_that_validates_best(
         assert intensities.shape == (50, 2)
         assert intensities.dtype == np.float32
         assert np.flatnonzero(np.isnan(intensities).all(axis=1)).tolist() == list(range(10, 15))
-        numbers, values = table_of(features(planted, split.test, relative), video)
+        numbers, values = table_of(blendshapes(planted, split.test, relative), video)
         np.testing.assert_allclose(intensities[numbers], predict(values, fit.penalty), atol=1e-5)
 
 
 def test_a_linear_relation_is_found_and_faces_of_their_own_are_told_from_it(
     planted: PreparedDataset, split: protocol.Split, drawn: pd.DataFrame
 ) -> None:
-    relative, plain = (regress(planted, drawn, split, flag, PENALTIES).validation_icc for flag in (True, False))
+    relative, plain = (
+        regress(planted, drawn, split, partial(blendshapes, planted, relative=flag), PENALTIES).validation_icc
+        for flag in (True, False)
+    )
     assert relative > 0.9
     assert plain < relative
 
@@ -165,7 +169,10 @@ def test_only_the_drawn_labels_of_training_subjects_are_known_to_it(
     chosen = pd.MultiIndex.from_frame(rest[key]).isin(pd.MultiIndex.from_frame(drawn[key]))
     rest.loc[~chosen & ~video.isin(split.validation).to_numpy(), planted.columns] = 5
     write_table(rest, root / "labels.parquet")
-    before, after = (regress(data, drawn, split, True, PENALTIES) for data in (planted, PreparedDataset(root)))
+    before, after = (
+        regress(data, drawn, split, partial(blendshapes, data, relative=True), PENALTIES)
+        for data in (planted, PreparedDataset(root))
+    )
     assert (before.penalty, before.validation_icc) == (after.penalty, after.validation_icc)
     for row, intensities in before.predictions.items():
         np.testing.assert_array_equal(intensities, after.predictions[row])
@@ -178,7 +185,7 @@ def test_a_face_without_scores_is_named(planted: PreparedDataset, tmp_path: Path
     frames.loc[(frames["video_id"] == "s8v1") & (frames["frame"] == 20), f"{BLENDSHAPE}shape3"] = np.nan
     write_table(frames, root / "frames.parquet")
     with pytest.raises(AulightError, match=r"frame 20 of video s8v1 .* no blendshape scores"):
-        features(PreparedDataset(root), ["S8"], relative=False)
+        blendshapes(PreparedDataset(root), ["S8"], relative=False)
 
 
 # ---- as a run beside those of networks --------------------------------------------------------------------------
@@ -264,7 +271,7 @@ def test_the_same_command_has_nothing_left_to_do(
 @pytest.mark.parametrize(
     ("settings", "parts"),
     [
-        (["pretrained={pretrained}"], ["pretrained=", "model=blendshapes has no network"]),
+        (["pretrained={pretrained}"], ["pretrained=", "model=blendshapes trains no network"]),
         (["model.penalties=[]"], ["model.penalties=[]"]),
         (["model.penalties=[0,1]"], ["model.penalties=[0, 1]", "above 0"]),
         (["model.penalties=[1,-1]"], ["model.penalties"]),
@@ -295,5 +302,5 @@ def test_any_number_of_penalties(
 def test_there_is_no_stage_one_of_it(aulight: Command, tiny_pretrain: list[str], tmp_path: Path) -> None:
     outcome = aulight(*tiny_pretrain, f"root={tmp_path}", "name=run", "model=blendshapes")
     assert outcome.status == 2
-    assert "model=blendshapes: has no network" in outcome.err
+    assert "model=blendshapes: trains no network" in outcome.err
     assert len(outcome.err.splitlines()) == 1

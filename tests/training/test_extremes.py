@@ -47,6 +47,23 @@ def test_a_batch_may_be_one_clip(
     assert outcome.status == 0, outcome.err
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("+trainer.limit_val_batches=0", "trainer.limit_val_batches=0: a validation is needed"),
+        ("+trainer.check_val_every_n_epoch=4", "trainer.check_val_every_n_epoch=4: training has 3 epochs"),
+        ("trainer.strategy=ddp_spawn", "trainer.strategy=ddp_spawn: starts processes that give nothing back"),
+        ("trainer.precision=64", "trainer.precision"),
+        ("trainer.precision=bf16-true", "trainer.precision"),
+    ],
+)
+def test_what_would_lose_a_run_at_its_end_is_refused_before(
+    setting: str, said: str, aulight: Command, tiny_finetune: list[str], tmp_path: Path
+) -> None:
+    assert said in _line(aulight(*tiny_finetune, f"root={tmp_path}", "name=run", setting))
+    assert not (tmp_path / "run/checkpoints/last.ckpt").exists()
+
+
 def test_one_clip_with_one_moment_is_refused_at_once(
     aulight: Command, tiny_pretrain: list[str], tmp_path: Path
 ) -> None:

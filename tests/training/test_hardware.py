@@ -9,6 +9,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import yaml
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pytorch_lightning.plugins import MixedPrecision, Precision
 
 from aulight.nets import precision as measuring
@@ -90,6 +91,16 @@ def test_a_run_of_an_earlier_aulight_goes_on(
     assert outcome.status == 0, outcome.err
     assert "goes on in" not in outcome.out
     assert _read(begun)["hardware"]["precision"] == OTHER[was]
+
+
+def test_slurm_alone_decides_what_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning would write a checkpoint in the middle of an epoch, and ask Slurm for the job once more."""
+    for name, value in {"NTASKS": "1", "NTASKS_PER_NODE": "1", "JOB_NAME": "train", "JOB_ID": "1234"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    made = make_trainer(Run(tmp_path, "finetune", {"name": "run"}), finetune_settings("trainer=cpu"), [])
+    environment = made._accelerator_connector.cluster_environment
+    assert isinstance(environment, SLURMEnvironment)
+    assert not environment.auto_requeue
 
 
 def test_gpus_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

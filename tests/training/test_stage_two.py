@@ -15,7 +15,8 @@ from aulight import protocol
 from aulight.cli.commands.finetune import finetune
 from aulight.data.batches import WholeVideos
 from aulight.data.store import PreparedDataset
-from aulight.files import write_table, write_yaml
+from aulight.files import write_table
+from aulight.foreign.yaml import write_yaml
 from aulight.nets.stream import FrameStream
 from aulight.runs.composed import composed, register_resolvers, settings_from
 from aulight.runs.record import read_record
@@ -238,7 +239,12 @@ def test_one_labelled_frame_to_validate_on_leaves_its_score_undefined(
     outcome = aulight(*tiny_finetune, *where, "data.protocol.validation=0.01", "label_fraction=1.0")
     assert outcome.status == 0, outcome.err
     assert "validation ICC nan with 10 labelled frames" in outcome.out
-    assert np.isnan(yaml.safe_load((tmp_path / "run" / "run.yaml").read_text())["validation"]["icc"])
+    assert "run: labels of validation subjects do not vary" in outcome.out
+    run = tmp_path / "run"
+    assert np.isnan(yaml.safe_load((run / "run.yaml").read_text())["validation"]["icc"])
+    best, last = (torch.load(run / f"checkpoints/{name}.ckpt", weights_only=True) for name in ("best", "last"))
+    assert best["global_step"] == last["global_step"] == 6
+    torch.testing.assert_close(best["state_dict"], last["state_dict"], rtol=0, atol=0)
 
 
 # -- whom stage one saw ------------------------------------------------------------------------------------------
@@ -363,6 +369,41 @@ def test_without_hydra(narrow: Path, tiny_finetune: list[str], tmp_path: Path) -
     record = read_record(tmp_path / "run")
     assert record is not None
     assert record.done
+
+
+def test_a_stage_one_that_is_not_done_is_refused(
+    aulight: Command, tiny_finetune: list[str], pretrained: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(pretrained, tmp_path / "one")
+    record = (tmp_path / "one/run.yaml").read_text()
+    last = tmp_path / "one/checkpoints/last.ckpt"
+    for outcome, path in (("running", tmp_path / "one"), ("interrupted", last), ("'failed: no room'", last)):
+        (tmp_path / "one/run.yaml").write_text(record.replace("outcome: done", f"outcome: {outcome}"))
+        refused = aulight(*tiny_finetune, f"root={tmp_path}", "name=two", f"pretrained={path}")
+        assert refused.status == 2
+        assert f"pretrained={path}: stage one is not done there ({outcome.strip(chr(39))})" in refused.err
+    assert not (tmp_path / "two").exists()
+    copy = shutil.copy(last, last.with_name("early.ckpt"))
+    assert aulight(*tiny_finetune, f"root={tmp_path}", "name=two", f"pretrained={copy}").status == 0
+
+
+def test_a_run_is_known_by_what_stage_one_holds_and_not_by_where_it_is(
+    aulight: Command, tiny_finetune: list[str], pretrained: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(pretrained, tmp_path / "here/one")
+
+    def called(runs: Path) -> Any:
+        return aulight(*tiny_finetune, f"root={runs}", "name=two", f"pretrained={runs / 'one'}")
+
+    assert called(tmp_path / "here").status == 0
+    (tmp_path / "here").rename(tmp_path / "there")
+    again = called(tmp_path / "there")
+    assert (again.status, "two: already done" in again.out) == (0, True), again.err
+    last = tmp_path / "there/one/checkpoints/last.ckpt"
+    torch.save(torch.load(last, weights_only=True) | {"global_step": 7}, last)
+    refused = called(tmp_path / "there")
+    assert refused.status == 2
+    assert f"two: was built on another stage one than {tmp_path / 'there/one'} is now" in refused.err
 
 
 def test_stage_one_of_another_fold_is_refused(

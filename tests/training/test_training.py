@@ -1,6 +1,7 @@
 """Runs that are cut off at the worst moments, and run twice: the oracle is always the undisturbed run."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -245,6 +246,28 @@ def test_killed_and_started_again_it_ends_as_if_undisturbed(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("moment", ["mid_epoch", "before_test"])
+def test_killed_and_moved_it_ends_as_if_undisturbed(
+    moment: str,
+    start: Callable[..., subprocess.Popen[str]],
+    aulight: Command,
+    tiny_finetune: list[str],
+    pretrained: Path,
+    finetuned: Path,
+    tmp_path: Path,
+) -> None:
+    """The best checkpoint is that of before, whose score is remembered, in the folder that the run is in now."""
+    settings = [*tiny_finetune, f"pretrained={pretrained}", "name=run"]
+    process = start(moment, *settings, f"root={tmp_path / 'before'}", "loader.workers=1")
+    _kill(process, psutil.Process(process.pid).children(recursive=True))
+    (tmp_path / "before").rename(tmp_path / "now")
+    outcome = aulight(*settings, f"root={tmp_path / 'now'}")
+    assert (outcome.status, "dirpath" in outcome.err) == (0, False), outcome.err
+    assert not (tmp_path / "before").exists()
+    _assert_same_run(tmp_path / "now/run", finetuned)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["byol", "masked"])
 def test_a_teacher_goes_on_where_it_was(
     objective: str,
@@ -260,6 +283,44 @@ def test_a_teacher_goes_on_where_it_was(
     outcome = aulight(*settings, "name=run")
     assert (outcome.status, "run: resumed at step 4\n" in outcome.out) == (0, True), outcome.err
     _assert_same_run(tmp_path / "run", tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+def test_a_reference_goes_on_where_it_was(
+    start: Callable[..., subprocess.Popen[str]],
+    aulight: Command,
+    tiny_finetune: list[str],
+    tmp_path: Path,
+) -> None:
+    settings = [*tiny_finetune, f"root={tmp_path}", "reference=3"]
+    assert aulight(*settings, "name=undisturbed").status == 0
+    process = start("after_saving", *settings, "name=run", "loader.workers=1")
+    _kill(process, psutil.Process(process.pid).children(recursive=True))
+    outcome = aulight(*settings, "name=run")
+    assert (outcome.status, "run: resumed at step 4\n" in outcome.out) == (0, True), outcome.err
+    _assert_same_run(tmp_path / "run", tmp_path / "undisturbed")
+
+
+def test_a_student_goes_on_with_the_labels_it_was_given(
+    start: Callable[..., subprocess.Popen[str]],
+    aulight: Command,
+    tiny_finetune: list[str],
+    finetuned: Path,
+    tmp_path: Path,
+) -> None:
+    """Whatever its teacher would say by then."""
+    teacher = tmp_path / "teacher"
+    shutil.copytree(finetuned, teacher)
+    settings = [*tiny_finetune, "loader.batch_size=4", f"root={tmp_path}", f"pseudo.runs=[{teacher}]"]
+    assert aulight(*settings, "name=undisturbed").status == 0
+    process = start("after_saving", *settings, "name=run", "loader.workers=1")
+    _kill(process, psutil.Process(process.pid).children(recursive=True))
+    (teacher / "checkpoints/best.ckpt").write_text("another")
+    outcome = aulight(*settings, "name=run")
+    assert (outcome.status, "run: resumed at step 4\n" in outcome.out) == (0, True), outcome.err
+    _assert_same_run(tmp_path / "run", tmp_path / "undisturbed")
+    one, other = (pd.read_parquet(tmp_path / name / "pseudo_labels.parquet") for name in ("run", "undisturbed"))
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
 @pytest.mark.slow

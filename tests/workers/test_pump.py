@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tqdm import tqdm
@@ -11,9 +12,12 @@ from tqdm import tqdm
 from aulight import processes
 from aulight.errors import AulightError
 from aulight.workers import local as workers_here
-from aulight.workers.crew import Report
+from aulight.workers.crew import Crew, Report
 from aulight.workers.local import local
 from aulight.workers.pump import pump
+from aulight.workers.shared import SharedCrew
+
+PATIENCE_S = 5  # a process needs some to start
 
 
 class Worker:
@@ -24,11 +28,17 @@ class Worker:
         if broken:
             raise AulightError(broken)
 
-    def __call__(self, job: int, report: Report) -> tuple[int, int]:
+    def __call__(self, job: int, report: Report) -> Any:
         if job == -1:
             raise AulightError("job -1 is wrong")
         if job == -2:
             os._exit(1)
+        if job == -3:
+            begin = time.monotonic()
+            while time.monotonic() - begin < 3 * PATIENCE_S:
+                report(0)
+                time.sleep(0.1)
+            return "done"
         for _ in range(job):
             report(1)
             if job == 10**6:
@@ -127,3 +137,14 @@ def test_a_pump_that_is_interrupted_stops_its_workers(tmp_path: Path) -> None:
     for path in tmp_path.glob("works-*"):
         with pytest.raises(ProcessLookupError):
             os.kill(int(path.name.removeprefix("works-")), 0)
+
+
+@pytest.mark.usefixtures("spawning")
+@pytest.mark.parametrize("crew", [local(1), SharedCrew(1, 1)], ids=["local", "shared"])
+def test_who_says_that_there_is_progress_is_not_taken_for_lost(tmp_path: Path, crew: Crew) -> None:
+    """A job of three times the patience that does no frames."""
+    with (
+        tqdm(disable=True) as bar,
+        pump([-3], worker(), (tmp_path, ""), crew, bar, lambda *_: "lost", patience_s=PATIENCE_S) as results,
+    ):
+        assert [result for _, result in results] == ["done"]

@@ -11,7 +11,7 @@ from aulight.report.collect import collect, commands
 from aulight.report.published import read_published
 from aulight.report.records import Command
 from aulight.report.summary import shown_labels, summarise
-from aulight.report.tables import remarks, tables_of
+from aulight.report.tables import VALIDATED, remarks, tables_of
 from aulight.report.writing import PAGE, refuse_foreign_files, write
 from aulight.settings.report import ReportSettings
 
@@ -45,7 +45,10 @@ def report(settings: ReportSettings, typed: Sequence[str] = ()) -> None:
     )
     files = write(summary, runs, output, settings.timelines, settings.videos)
 
-    print(formats.markdown(next(iter(tables_of(summary).values()))))
+    tables = tables_of(summary)
+    print(formats.markdown(next(iter(tables.values()))))
+    if VALIDATED in tables:
+        print(f"{VALIDATED}:\n\n{formats.markdown(tables[VALIDATED])}")
     for line in summary.notes:
         say(f"note: {line}")
     for line in remarks(summary):

@@ -19,8 +19,7 @@ from aulight.data.synthetic.dataset import FPS, Size
 from aulight.data.video.write import write_video
 from aulight.data.writer import StoreWriter, partial_folder
 from aulight.errors import AulightError
-from aulight.files import write_yaml
-from aulight.foreign.yaml import read_yaml
+from aulight.foreign.yaml import read_yaml, write_yaml
 from aulight.processes import Bar, worker_pool
 
 _RECIPE = "recipe.yaml"

@@ -69,6 +69,7 @@ class Company:
         )  # of the faces of each, added up, as shares of the picture's longer side
         self._seen: Counter[int] = Counter()  # frames
         self._count, self._first_s, self._last_s = 0, 0.0, 0.0
+        self._told: tuple[object, list[Person]] = None, []
 
     def see(self, frame: RawFrame, faces: dict[int, Sighting]) -> None:
         """The next frame, and the faces in it by the numbers of :class:`People`."""
@@ -117,6 +118,13 @@ class Company:
         least = min(self.moment, most)  # of frames that count
         known = {number for number, count in self._seen.items() if count >= least}
         company = {number for number in known if self._seen[number] > PASSING * most}
+        # all that they depend on: sums of counts are compared with `least` alone, so more than that is the same
+        state = alone, least, known, company, [min(count, least) for count in self._together.values()]
+        if state != self._told[0]:
+            self._told = state, self._find_people(alone, least, known, company)
+        return self._told[1]
+
+    def _find_people(self, alone: bool, least: int, known: set[int], company: set[int]) -> list[Person]:
         together: Counter[Person] = Counter()
         for there, count in self._together.items():
             together[there & known] += count

@@ -2,7 +2,9 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 
 import numpy as np
@@ -10,6 +12,7 @@ import numpy.typing as npt
 
 from aulight.data.faces.pose import BLENDSHAPES, Array, Face
 from aulight.data.video.types import Frames, RawFrame
+from aulight.files import told_of
 
 IN_MEMORY = 16_000_000
 """Bytes that are kept before they go to the disk: those of about half an hour of one face."""
@@ -66,6 +69,11 @@ def sighting(face: Face, frame: RawFrame, measure: Measure | None = None) -> Sig
     return Sighting(face.pose, face.blendshapes, float(within.all(1).mean()), measured)
 
 
+def _told() -> AbstractContextManager[None]:
+    """Says where the disk is full: not where that goes which the film is read for."""
+    return told_of(Path(tempfile.gettempdir()))
+
+
 class Sightings:
     """The faces of all frames of a film, in order; use as a context manager, and add before you read.
 
@@ -90,11 +98,13 @@ class Sightings:
         for record, (number, face) in zip(records, faces.items(), strict=True):
             record["number"], record["pose"], record["inside"] = number, face.pose, face.inside
             record["blendshapes"], record["measured"] = face.blendshapes, face.measured
-        self._file.write(len(faces).to_bytes(4) + measured.to_bytes(4) + records.tobytes())
+        with _told():
+            self._file.write(len(faces).to_bytes(4) + measured.to_bytes(4) + records.tobytes())
 
     def __iter__(self) -> Iterator[dict[int, Sighting]]:
         """The faces of frame after frame, as they were added."""
-        self._file.seek(0)
+        with _told():
+            self._file.seek(0)  # what waits is written first
         while size := self._file.read(4):
             kind = _record(int.from_bytes(self._file.read(4)))
             records = np.frombuffer(self._file.read(int.from_bytes(size) * kind.itemsize), kind)

@@ -40,6 +40,10 @@ class Patience:
     stall_s: float = 30.0
 
 
+class Forbidden(AulightError):
+    """An object may not be read; who may not list a bucket is told so of those as well that are not there."""
+
+
 class Stamp(NamedTuple):
     """What changes with an object.
 
@@ -90,7 +94,8 @@ class Objects:
 
         Raises:
             VideoError: When there is none.
-            AulightError: When it may not be looked at, or nobody answers.
+            Forbidden: When it may not be looked at.
+            AulightError: When nobody answers.
         """
 
         def ask(files: Any, path: str, limits: dict[str, float]) -> Stamp:
@@ -157,7 +162,7 @@ class Objects:
         if isinstance(error, FileNotFoundError) or status == 404:
             raise VideoError(f"{self.address(name)}: not there; upload it, or give another data.root=") from error
         if isinstance(error, PermissionError) or status in (401, 403) or "Credentials" in kind or "Profile" in kind:
-            raise AulightError(
+            raise Forbidden(
                 f"{self.address(name)}: may not be read ({_said(error)}); set credentials of the bucket in the "
                 "environment (AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
             ) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aulight.data.description import DESCRIPTION, read_description
-from aulight.data.remote.objects import Objects, Stamp
+from aulight.data.remote.objects import Forbidden, Objects, Stamp
 from aulight.errors import AulightError, VideoError, say
 from aulight.files import alone, whole_folder
 
@@ -19,7 +19,10 @@ PIECE = 2**23
 UNUSED_S = 7 * 24 * 3600
 """A copy of what has changed since is removed when nobody has opened it for so many seconds."""
 
-TABLES = ("videos", "frames", "labels", "index", "runs")
+ALWAYS = ("videos", "frames")
+"""Names of the tables that there are."""
+
+TABLES = (*ALWAYS, "labels", "index", "runs")
 """Names of the tables that there may be."""
 
 _TRIES = 3
@@ -49,7 +52,7 @@ def copy_tables(objects: Objects, cache: Path) -> Copy:
         cache: Folder of all copies.
 
     Raises:
-        AulightError: When there is no dataset, nobody answers, or it changes all the time.
+        AulightError: When there is no dataset, it may not be read, nobody answers, or it changes all the time.
     """
     name = hashlib.sha256(objects.url.encode()).hexdigest()[:16]
     cache.mkdir(parents=True, exist_ok=True)
@@ -73,10 +76,17 @@ def copy_tables(objects: Objects, cache: Path) -> Copy:
 def _stamps(objects: Objects) -> dict[str, Stamp]:
     """Of ``dataset.yaml`` and the tables, as far as there are any."""
     found = {}
-    for name in (DESCRIPTION, *(f"{table}.parquet" for table in TABLES)):
-        with suppress(VideoError):
+    for name in (DESCRIPTION, *map(_file, TABLES)):
+        with suppress(VideoError) if name in _NEEDED else suppress(VideoError, Forbidden):
             found[name] = objects.stamp(name)
     return found
+
+
+def _file(table: str) -> str:
+    return f"{table}.parquet"
+
+
+_NEEDED = (DESCRIPTION, *map(_file, ALWAYS))
 
 
 def _copy(objects: Objects, stamps: dict[str, Stamp], folder: Path) -> None:
@@ -87,9 +97,13 @@ def _copy(objects: Objects, stamps: dict[str, Stamp], folder: Path) -> None:
             for name, stamp in stamps.items():
                 _fetch(objects, name, stamp.size, made / name)
             # a table that was replaced is under this name until the next prepare, where that was killed
-            if revision := read_description(made).get("revision", 0):
+            description = read_description(made)
+            for table in TABLES:
+                if table in description.get("tables", {}) and _file(table) not in stamps:
+                    objects.stamp(_file(table))  # it is there and may not be read, or has just gone
+            if revision := description.get("revision", 0):
                 for table in TABLES:
-                    with suppress(VideoError):
+                    with suppress(VideoError, Forbidden):
                         hidden = f".{table}.{revision}.parquet"
                         _fetch(objects, hidden, objects.stamp(hidden).size, made / hidden)
         except VideoError as error:

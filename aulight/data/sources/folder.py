@@ -57,8 +57,9 @@ def read(source: Path, fps: float, apart: Collection[Path] = (), pictures: Pictu
     named = defaultdict[str, list[Path]](list)
     below = videos_below(source, apart)
     photos = {path: album.names for path in below.videos if path.is_dir() and (album := _photos(path, pictures))}
+    stems = {folder: Counter(path.stem for path in inside) for folder, inside in photos.items()}
     for path in (inside for video in below.videos for inside in photos.get(video, (video,))):
-        twice = path.parent in photos and sum(other.stem == path.stem for other in photos[path.parent]) > 1
+        twice = path.parent in photos and stems[path.parent][path.stem] > 1
         text = (path if path.is_dir() or twice else path.with_suffix("")).relative_to(source).as_posix()
         named[_fitting(file_name(source.resolve().name if text == "." else text))].append(path)
     found = {name: paths[0] for name, paths in named.items() if len(paths) == 1}
@@ -184,7 +185,8 @@ class _Walk:
             return
         self._seen.add(place)
         kept = without_own(inside)
-        self.own += [path for path in inside if path not in {*kept}]
+        raw = {*kept}
+        self.own += [path for path in inside if path not in raw]
         inside = [path for path in kept if not self._is_own(path)]
         films = {path for path in inside if is_film(path)}
         if any(path.suffix.lower() in IMAGE_SUFFIXES and is_file(path) and path not in films for path in inside):

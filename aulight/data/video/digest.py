@@ -2,6 +2,7 @@
 
 import hashlib
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,9 @@ from aulight.data.video.images import MOST_BYTES, images_of
 from aulight.data.video.types import Frames
 from aulight.errors import VideoError
 from aulight.foreign.zip import UNREADABLE, member_blocks
+
+PIECE = 2**20
+"""Bytes of a file that are read at once."""
 
 
 class Stamp(NamedTuple):
@@ -47,7 +51,7 @@ def stamp(path: Path) -> Stamp:
     return Stamp(sum(found.st_size for _, found in found_all), number)
 
 
-def digest(path: Path) -> str:
+def digest(path: Path, report: Callable[[int], object] = int) -> str:
     """Hex SHA-256 of a raw video's content, whatever it is called.
 
     Of a file that of its bytes; of pictures in a folder or a zip file that of the digests of their bytes, in the order
@@ -55,6 +59,7 @@ def digest(path: Path) -> str:
 
     Args:
         path: As :func:`aulight.data.video.raw.raw_frames` takes it.
+        report: Told after each piece of it of 0 more frames: that reading goes on.
 
     Raises:
         VideoError: When it is not there, or cannot be read.
@@ -62,18 +67,19 @@ def digest(path: Path) -> str:
     try:
         files = images_of(path)
         if files is None:
-            return _of_file(path).hex()
+            return _of_file(path, report).hex()
         archive, numbered = files
         whole = hashlib.sha256()
         if archive is None:
             for _, name in numbered:
-                whole.update(_of_file(Path(name)))
+                whole.update(_of_file(Path(name), report))
         else:
             with zipfile.ZipFile(archive) as opened:
                 for _, name in numbered:
                     one = hashlib.sha256()
                     for block in member_blocks(opened, name, MOST_BYTES):
                         one.update(block)
+                        report(0)
                     whole.update(one.digest())
     except UNREADABLE as error:
         raise VideoError(f"{path}: cannot be read ({error})") from error
@@ -102,6 +108,10 @@ class Pictures:
         return self._whole.hexdigest()
 
 
-def _of_file(path: Path) -> bytes:
+def _of_file(path: Path, report: Callable[[int], object]) -> bytes:
+    whole = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+        while piece := file.read(PIECE):
+            whole.update(piece)
+            report(0)
+    return whole.digest()

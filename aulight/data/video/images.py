@@ -12,13 +12,16 @@ from pathlib import Path, PurePosixPath
 from aulight.data.own import without_own
 from aulight.data.video.pictures import decoded
 from aulight.data.video.several import SUFFIXES, moves
-from aulight.data.video.types import IMAGE_SUFFIXES, RawFrame, Stored
+from aulight.data.video.types import IMAGE_SUFFIXES, Frames, RawFrame, Stored
 from aulight.errors import AulightError, VideoError
 from aulight.foreign.whole_file import read_bytes
 from aulight.foreign.zip import UNREADABLE, read_member
 
 MOST_BYTES = 2**28
 """Of the file of a picture: more than one of :data:`aulight.data.video.types.MOST_PIXELS` has, be it hardly packed."""
+
+LARGEST_NUMBER = 2**63 - 1
+"""Of a picture, by its name: tables hold no larger ones."""
 
 NO_BYTES = (*UNREADABLE, AulightError)
 """What :func:`picture_bytes` raises."""
@@ -95,11 +98,19 @@ def _numbered(path: Path, images: list[Path]) -> list[tuple[int, str]]:
     parts = [re.fullmatch(r"(.*?)([0-9]+)", image.stem, re.DOTALL) for image in images]
     if len({part and part[1] for part in parts}) > 1 or parts[0] is None:
         return [(number, str(image)) for number, image in enumerate(images)]
+    if any(is_beyond(image) for image in images):
+        return [(number, str(image)) for number, image in enumerate(images)]
     numbered = sorted((int(part[2]), image) for part, image in zip(parts, images, strict=True) if part)
     for (number, image), (next_number, other) in itertools.pairwise(numbered):
         if number == next_number:
             raise VideoError(f"{path}: {image.name} and {other.name} are both frame {number}; rename one")
     return [(number, str(image)) for number, image in numbered]
+
+
+def is_beyond(image: Path) -> bool:
+    """Whether an image has a number beyond :data:`LARGEST_NUMBER`, so that those of its folder only say the order."""
+    digits = image.stem[len(image.stem.rstrip("0123456789")) :].lstrip("0")
+    return len(digits) > len(str(LARGEST_NUMBER)) or int(digits or 0) > LARGEST_NUMBER
 
 
 def _natural(image: Path) -> list[tuple[int, str]]:
@@ -150,9 +161,23 @@ def image_frames(
     with ExitStack() as stack:
         archive = None if file is None else stack.enter_context(zipfile.ZipFile(file))
         for number, name in numbered:
-            try:
-                data = picture_bytes(archive, name)
-            except NO_BYTES as error:
-                raise VideoError(f"{path}: image {Path(name).name} cannot be read ({error})") from error
-            image = decoded(data, f"{path}: image {Path(name).name}", stored)
-            yield RawFrame(number, (number - numbered[0][0]) / fps, image)
+            yield RawFrame(number, (number - numbered[0][0]) / fps, read_image(path, archive, name, stored))
+
+
+def read_image(path: Path, archive: zipfile.ZipFile | None, name: str, stored: Stored | None = None) -> Frames:
+    """One image ``(H, W, 3)``, uint8 RGB.
+
+    Args:
+        path: The folder, for messages.
+        archive: The zip file that holds it, if one does.
+        name: The image's path, in the zip file or on the disk.
+        stored: As of :func:`aulight.data.video.raw.raw_frames`.
+
+    Raises:
+        VideoError: When it cannot be read.
+    """
+    try:
+        data = picture_bytes(archive, name)
+    except NO_BYTES as error:
+        raise VideoError(f"{path}: image {Path(name).name} cannot be read ({error})") from error
+    return decoded(data, f"{path}: image {Path(name).name}", stored)

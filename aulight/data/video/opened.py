@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -150,7 +150,7 @@ def _packets(path: Path, streams: list[int]) -> Iterator[tuple[int, Fraction | N
                 yield packet.stream.index, time
 
 
-def measured(film: Film) -> tuple[float, int | None]:
+def measured(film: Film, report: Callable[[int], object] = int) -> tuple[float, int | None]:
     """Frames per second by the times of the frames, and how many frames there are.
 
     A header may give the unit of the clock as a rate, as those of webm recorded by browsers do, or an average over
@@ -159,6 +159,7 @@ def measured(film: Film) -> tuple[float, int | None]:
 
     Args:
         film: The open file.
+        report: Told of 0 more frames for each that is read through: that reading goes on.
     """
     stream, said = film.stream, film.fps
     if film.container.format.name in _GUESSED and stream.average_rate:
@@ -167,7 +168,10 @@ def measured(film: Film) -> tuple[float, int | None]:
         entries = [entry for entry in stream.index_entries if entry.size and not entry.is_discard]
         times, frames = {entry.timestamp * stream.time_base for entry in entries}, len(entries)
     else:
-        packets = [time for _, time in _packets(film.path, [stream.index])]
+        packets = list[Fraction | None]()
+        for _, time in _packets(film.path, [stream.index]):
+            packets.append(time)
+            report(0)
         times, frames = {time for time in packets if time is not None}, len(packets)
     if len(times) < 2:
         return said, frames or None

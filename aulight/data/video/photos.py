@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from aulight.data.video.images import NO_BYTES, image_frames, images_in, picture_bytes
+from aulight.data.video.images import NO_BYTES, images_in, picture_bytes, read_image
 from aulight.data.video.pictures import claimed_size
 from aulight.data.video.several import moves
 from aulight.data.video.types import IMAGE_SUFFIXES, RawFrame
@@ -66,13 +66,15 @@ class Photos:
         Args:
             problems: Takes what is wrong with those that cannot be read; they are passed over.
         """
-        for number, name in enumerate(self.names):
-            try:
-                folder = self.path if self.file else name.parent
-                read = image_frames(folder, self.file, [(0, str(name))], 1)
-                yield RawFrame(number, 0.0, next(read).image, name.name)
-            except VideoError as error:
-                problems.append(str(error))
+        with ExitStack() as stack:
+            archive = None if self.file is None else stack.enter_context(zipfile.ZipFile(self.file))
+            for number, name in enumerate(self.names):
+                try:
+                    image = read_image(self.path if self.file else name.parent, archive, str(name))
+                except VideoError as error:
+                    problems.append(str(error))
+                else:
+                    yield RawFrame(number, 0.0, image, name.name)
 
 
 def photos_at(path: Path, pictures: Pictures) -> Photos | None:

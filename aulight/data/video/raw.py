@@ -2,14 +2,15 @@
 
 import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from aulight.data.segments import mean_step
-from aulight.data.video.images import image_frames, image_rate, images_of
+from aulight.data.video.avi import listed_frames
+from aulight.data.video.images import image_frames, image_rate, images_of, is_beyond
 from aulight.data.video.opened import Film, measured, opened
 from aulight.data.video.part import EARLY_S, Part
 from aulight.data.video.pictures import decoded, is_picture
@@ -21,13 +22,16 @@ from aulight.data.video.upright import Upright
 from aulight.errors import VideoError
 
 
-def raw_info(path: Path, fps: float | None = None, exact: bool = True) -> RawInfo:
+def raw_info(
+    path: Path, fps: float | None = None, exact: bool = True, report: Callable[[int], object] = int
+) -> RawInfo:
     """What a raw video says of itself, without decoding it.
 
     Args:
         path: As :func:`raw_frames` takes it.
         fps: Frames per second of images that are numbered one by one; a video file says its own.
         exact: Whether to read the times of all frames, where the header may be wrong about their rate.
+        report: Told of 0 more frames while they are read: that reading goes on.
 
     Raises:
         VideoError: When there is nothing to read.
@@ -36,14 +40,17 @@ def raw_info(path: Path, fps: float | None = None, exact: bool = True) -> RawInf
     images = images_of(path)
     if images is not None:
         numbers = np.array([number for number, _ in images[1]])
-        return RawInfo(image_rate(path, fps) / mean_step(numbers), len(numbers))
+        beyond = next((name for _, name in images[1] if is_beyond(Path(name))), None)
+        order = "its images are taken in the order of their names, as frames 0, 1, 2"
+        note = None if beyond is None else f"{path}: {Path(beyond).name} has too large a number for a table; {order}"
+        return RawInfo(image_rate(path, fps) / mean_step(numbers), len(numbers), note)
     if is_picture(path):
         return RawInfo(fps or USUAL_FPS, 1)
     if (several := several_at(path, fps)) is not None:
         return several.info()
     with opened(path) as film:
         said = film.stream.frames or round((film.container.duration or 0) / 1e6 * film.fps) or None
-        rate, frames = measured(film) if exact else (film.fps, said)
+        rate, frames = measured(film, report) if exact else (film.fps, said)
         return RawInfo(rate, frames or said, film.note)
 
 
@@ -53,8 +60,8 @@ def raw_frames(
     """All frames of a raw video or a folder of images, once, in order, one at a time in memory.
 
     A video is turned upright as its file says and keeps its timestamps. Images are numbered by their names:
-    ``0643.jpg``, ``643.png`` and ``frame_0643.jpg`` are frame 643. Names that are not all of one such kind are put in
-    natural order and numbered from 0. A single picture is a video of one frame;
+    ``0643.jpg``, ``643.png`` and ``frame_0643.jpg`` are frame 643. Names that are not all of one such kind, or have
+    numbers beyond all tables, are put in natural order and numbered from 0. A single picture is a video of one frame;
     an animated png or webp, and a tiff of several pages, one of as many.
 
     Args:
@@ -235,6 +242,8 @@ def _decoded(film: Film) -> Iterator[tuple[Any, float | None]]:
         "matroska,webm": (container.duration or 0) / 1e6,
     }
     said_s = lengths_s.get(kind, 0.0)
+    if kind == "avi" and said_s - end_s > 0.5 and 0 < stream.frames <= listed_frames(film.path, stream.index):
+        said_s = end_s  # the index is there to its end, and the frames that are missing are empty
     # half a second: what is said of a length is not always exact
     if (cut or damage is None) and (packets < listed or said_s - end_s > 0.5):
         raise EOFError(max(listed, round(said_s * film.fps))) from damage

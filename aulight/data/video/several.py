@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
+from aulight.data.remembered import remembered
 from aulight.data.video.types import MOST_PIXELS, USUAL_FPS, RawFrame, RawInfo, Stored
 from aulight.errors import AulightError, VideoError
 
@@ -72,10 +73,14 @@ def holds_several(file: BinaryIO) -> bool:
 def moves(path: Path) -> bool:
     """Whether the file of a picture is a film of several, as :func:`holds_several` tells it by what is in it."""
     try:
-        with path.open("rb") as file:
-            return holds_several(file)
+        return remembered(path, _moves)
     except OSError:  # said when it is read
         return False
+
+
+def _moves(path: Path) -> bool:
+    with path.open("rb") as file:
+        return holds_several(file)
 
 
 def several_at(path: Path, fps: float | None) -> Several | None:

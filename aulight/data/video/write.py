@@ -34,6 +34,9 @@ TICKS = 90_000
 """Of the clock by which frames are told when they are shown, in a second: the usual one, of which most rates are whole
 numbers of ticks."""
 
+LONGEST_SIDE = 16384
+"""Pixels: x264 has no wider nor higher pictures."""
+
 MOST_TICKS = 2**31 - 1
 """From one frame to the next: mp4 has no more."""
 
@@ -64,8 +67,28 @@ def write_video(
         How many frames were written.
 
     Raises:
-        VideoError: Without frames, for an odd size, or when the sizes differ.
+        VideoError: Without frames, for an odd size, when the sizes differ or the encoder does not take them.
     """
+    import av
+
+    try:
+        return _written(path, frames, fps, crf, times, made, gop)
+    except av.FFmpegError as error:
+        if isinstance(error, OSError):  # of the disk
+            raise
+        raise VideoError(f"{path}: cannot be encoded ({error.strerror})") from error
+
+
+def _written(
+    path: Path,
+    frames: Iterable[Frames],
+    fps: float,
+    crf: int,
+    times: Sequence[float] | None,
+    made: str | None,
+    gop: int,
+) -> int:
+    """As :func:`write_video` has it."""
     import av
 
     count, ticks = 0, -1

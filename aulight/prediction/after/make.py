@@ -12,7 +12,7 @@ from aulight.prediction.after.elan import need_pympi, write_elan
 from aulight.prediction.after.events import events_table
 from aulight.prediction.after.moments import write_faces
 from aulight.prediction.after.people import people_of, people_of_photos, strips, together
-from aulight.prediction.after.records import ELAN, EVENTS, FACES, After, Asked, Moment
+from aulight.prediction.after.records import ELAN, EVENTS, FACES, MOST_PEOPLE, After, Asked, Moment
 from aulight.prediction.after.table import read_table
 from aulight.prediction.companion import Companion, make_room, put, read_companion
 from aulight.prediction.rows import FILE
@@ -82,7 +82,8 @@ def make_after(
     return After(
         asked=asked,
         seconds=round(end - start + (float(np.median(steps)) if len(steps) else 0.0), 4),
-        people=people,
+        people=people[:MOST_PEOPLE],
+        more_people=max(0, len(people) - MOST_PEOPLE),
         together=together(tracks, found),
         strips=strips(tracks[0], start, end) if tracks else {},
         moments=moments,

@@ -1,5 +1,6 @@
 """Pictures of the moments in which an action unit is strongest, kept while frames go by."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -54,7 +55,7 @@ class Moments:
         for person in scored.seen:
             small: Frames | None = None
             for au, value in zip(self._columns, scored.values[person].tolist(), strict=True):
-                if value > (self._best[au].value if au in self._best else 0.0):  # also: is not NaN
+                if value > (self._best[au].value if au in self._best else -math.inf):  # also: is not NaN
                     small = _small(scored.faces[person].crop) if small is None else small
                     seconds = float(self._frame) if self._photos else scored.frame.time_s
                     self._best[au] = _Best(value, number, person, seconds, small)

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aulight.data.own import refuse_foreign
-from aulight.errors import AulightError
+from aulight.errors import AulightError, VideoError
 from aulight.files import alone, publish, remove_leftovers, scratch, sha256, whole
 from aulight.foreign.json import read_json
 from aulight.prediction.after.page import page
@@ -22,6 +22,7 @@ SUMMARY, COOCCURRENCE, PAGE = "summary.csv", "cooccurrence.csv", "index.html"
 FILES = (SUMMARY, COOCCURRENCE, PAGE)
 
 _LARGEST = 1 << 22  # bytes of a companion; real ones are far smaller
+_TOO_LARGE = "its record, perhaps of very many people, is too large to be summed up; score it into another output="
 
 
 class Overview(BaseModel):
@@ -69,8 +70,8 @@ def make_room_for_overview(output: Path) -> None:
         raise AulightError(f"{error}, or summary=false for no tables over all videos") from error
 
 
-def companions(output: Path) -> Iterator[tuple[str, Companion]]:
-    """What was scored into a folder and those below it: names and companions, in order.
+def companions(output: Path) -> Iterator[tuple[str, Companion | Failed]]:
+    """What was scored into a folder and those below it: names and companions, in order; why one cannot be read.
 
     Args:
         output: The folder.
@@ -82,9 +83,12 @@ def companions(output: Path) -> Iterator[tuple[str, Companion]]:
             path = Path(folder, name)
             stem = name.removesuffix(".json")
             tables = {f"{stem}{ending}{part}" for ending in (".csv", ".parquet") for part in ("", PARTIAL)}
-            if stem == name or not tables & there or path.stat().st_size > _LARGEST:
+            if stem == name or not tables & there:
                 continue
             video = (Path(folder).relative_to(output) / stem).as_posix()
+            if path.stat().st_size > _LARGEST:
+                yield video, Failed(str(path), _TOO_LARGE)
+                continue
             record = read_companion(output, video)
             if record is not None and record.after is not None:
                 yield video, record
@@ -106,15 +110,17 @@ def write_overview(output: Path, failed: Mapping[str, Failed], thumbnails: bool)
         remove_leftovers(output)
         make_room_for_overview(output)
         before = read_overview(output)
-        videos = dict(companions(output))
-        old = {
-            name: Failed(*told) for name, told in (before.failed if before else {}).items() if Path(told[0]).exists()
-        }
-        known = {name: told for name, told in {**old, **failed}.items() if name not in videos}
+        found = dict(companions(output))
+        videos = {name: of for name, of in found.items() if isinstance(of, Companion)}
+        large = {name: of for name, of in found.items() if isinstance(of, Failed)}
+        old = {name: Failed(*told) for name, told in (before.failed if before else {}).items()}
+        known = {name: told for name, told in old.items() if _still_fails(told, videos.get(name))} | dict(failed)
+        videos = {name: video for name, video in videos.items() if name not in known}  # of what was there before
+        shown = known | large  # what is found each time need not be remembered
         with scratch(output) as made:
-            summary_table(videos, known).to_csv(made / SUMMARY, index=False)
+            summary_table(videos, shown).to_csv(made / SUMMARY, index=False)
             cooccurrence_table(videos).to_csv(made / COOCCURRENCE, index=False)
-            text = page(videos, known, thumbnails, output)
+            text = page(videos, shown, thumbnails, output)
             (made / PAGE).write_text(text, encoding="utf-8")
             new = {name: [sha256(made / name)] for name in FILES}
             ours = {} if before is None else before.sha256
@@ -125,6 +131,16 @@ def write_overview(output: Path, failed: Mapping[str, Failed], thumbnails: bool)
             _write(record.model_copy(update={"sha256": both}), output)
             publish(made, output, FILES)
             _write(record, output)
+
+
+def _still_fails(told: Failed, scored: Companion | None) -> bool:
+    """Whether a video of which nothing could be scored once is there, and has not been scored since as it is now."""
+    if not Path(told.path).exists():
+        return False
+    try:
+        return scored is None or not scored.source.is_unchanged(Path(told.path))
+    except VideoError:
+        return True
 
 
 def _write(record: Overview, output: Path) -> None:

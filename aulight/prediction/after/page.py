@@ -6,7 +6,7 @@ It links to the tables and pictures beside it. Whatever comes from a file (names
 import math
 from collections.abc import Mapping
 from html import escape
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from string import Template
 from urllib.parse import quote
@@ -28,6 +28,9 @@ _PAGE, _STYLE, _SCRIPT = (
 
 STRIPS = 5
 """AUs whose course a video shows: those that move most."""
+
+MOST_CARDS, MOST_FAILED = 2000, 500
+"""Videos that are shown, some kilobytes each, and lines of those that failed: browsers open no page of gigabytes."""
 
 PAIRS = 10
 """Pairs of AUs that are shown."""
@@ -62,7 +65,7 @@ def page(videos: Scored, failed: Mapping[str, Failed], thumbnails: bool, output:
     broken = {name: video.problem for name, video in videos.items() if video.problem}
     about += [f"{len(failed) + len(broken)} not read to the end"] if failed or broken else []
     has_faces = thumbnails and any(video.after and video.after.moments for video in videos.values())
-    cards = [_card(name, video, thumbnails, output) for name, video in videos.items()]
+    cards = [_card(name, video, thumbnails, output) for name, video in islice(videos.items(), MOST_CARDS)]
     return Template(_PAGE).substitute(
         title="Action units of all videos",
         about=escape(", ".join(about)) + f'. <a href="summary.csv">summary.csv</a> {_SO_ON}',
@@ -70,7 +73,7 @@ def page(videos: Scored, failed: Mapping[str, Failed], thumbnails: bool, output:
         style=_STYLE,
         script=_SCRIPT,
         failed=_failed(failed, broken),
-        videos=_videos(cards),
+        videos=_videos(cards, len(videos)),
         overall=_overall(videos),
     )
 
@@ -87,11 +90,13 @@ def _failed(failed: Mapping[str, Failed], broken: Mapping[str, str | None]) -> s
     lines += [f"{name}: {problem} (scored up to there)" for name, problem in broken.items()]
     if not lines:
         return ""
+    if len(lines) > MOST_FAILED:
+        lines = [*lines[:MOST_FAILED], f"and {len(lines) - MOST_FAILED:,} more, which summary.csv has"]
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return f'<aside class="failed"><h3>What failed, and why</h3><ul>{items}</ul></aside>'
 
 
-def _videos(cards: list[str]) -> str:
+def _videos(cards: list[str], count: int) -> str:
     if not cards:
         return "<p>Nothing was scored.</p>"
     orders = {"name": "name", "face": "share with a face", "quality": "quality", "seconds": "length"}
@@ -100,7 +105,8 @@ def _videos(cards: list[str]) -> str:
         f'<div class="controls"><label>Find <input id="find" type="search"></label>'
         f'<label>Order by <select id="order">{options}</select></label><span class="quiet" id="told"></span></div>'
     )
-    return f'<h2>Videos</h2>{controls}<div class="videos">{"".join(cards)}</div>'
+    more = f"<p>The first {len(cards):,} of {count:,} by name; summary.csv has all.</p>" if count > len(cards) else ""
+    return f'<h2>Videos</h2>{more}{controls}<div class="videos">{"".join(cards)}</div>'
 
 
 def _card(name: str, video: Companion, thumbnails: bool, output: Path) -> str:
@@ -112,7 +118,8 @@ def _card(name: str, video: Companion, thumbnails: bool, output: Path) -> str:
     told = [] if photos else [_clock(after.seconds)]
     told += [f"{video.frames:,} {'photos' if photos else 'frames'}", f"face in {share:.0%}"]
     told += [f"quality {first.quality:.2f}"] if first is not None and first.quality is not None else []
-    told += [f"{len(after.people)} people"] if len(after.people) > 1 else []
+    people = len(after.people) + after.more_people
+    told += [f"{people:,} people"] if people > 1 else []
     parts = [f"<h3>{escape(name)}</h3>", f'<p class="quiet">{escape(" · ".join(told))}</p>']
     parts += [f'<p class="problem">{escape(video.problem)}</p>'] if video.problem else []
     pictures = next((file for file in video.files if FACES in file), None)

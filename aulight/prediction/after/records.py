@@ -6,6 +6,10 @@ EVENTS, ELAN, FACES = ".events.csv", ".eaf", ".faces.jpg"
 """What the names of files end with."""
 
 
+MOST_PEOPLE = 500
+"""Of whom a video's record keeps numbers, so that it can be read; the table has all."""
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -88,7 +92,8 @@ class After(_Record):
     Attributes:
         asked: The settings.
         seconds: From the first frame to the end of the last; 0 of photos.
-        people: The one who is seen longest first.
+        people: The one who is seen longest first; of very many the first :data:`MOST_PEOPLE`.
+        more_people: How many others there were; an earlier aulight kept all.
         together: Of pairs ``AU01+AU02`` the seconds in which both are present, either is, and both are known.
         strips: Of each AU of the person who is seen longest, a digit (:data:`aulight.prediction.after.people.LEVELS`)
             for the highest intensity in each of as many equal parts of the video, ``-`` without a face.
@@ -99,6 +104,7 @@ class After(_Record):
     asked: Asked
     seconds: float
     people: list[Person]
+    more_people: int = 0
     together: dict[str, tuple[float, float, float]] = {}
     strips: dict[str, str] = {}
     moments: list[Moment] = []

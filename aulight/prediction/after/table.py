@@ -14,7 +14,7 @@ from aulight.files import told_of
 from aulight.foreign.tables import KEYS
 from aulight.prediction.after.events import aus_of
 from aulight.prediction.rest import Rest
-from aulight.prediction.rows import FILE
+from aulight.prediction.rows import FILE, OWN
 from aulight.prediction.writing import DIGITS
 
 ROWS = 50_000
@@ -45,7 +45,7 @@ def read_table(file: Path, ends: bool = False) -> pd.DataFrame:
 def numbers_of(file: Path, names: Sequence[str]) -> Iterator[npt.NDArray[np.float64]]:
     """The rows of a table, one after the other, of those of these columns that it has, in this order."""
     there = set(_names(file))
-    for part in _parts(file):
+    for part in parts_of(file):
         yield from part[[name for name in names if name in there]].to_numpy(np.float64)
 
 
@@ -77,11 +77,11 @@ def take_rest_away(file: Path, made: Path, present_from: float) -> dict[str, dic
     """
     said = _intensities(_names(file))
     seen: defaultdict[int, Rest] = defaultdict(lambda: Rest(len(said)))
-    for part in _parts(file):
+    for part in parts_of(file):
         for person, of_person in part[part["success"].astype(int) == 1].groupby(part["face_id"].astype(int)):
             seen[int(person)].add(of_person[said].to_numpy(np.float64))
     rests = {person: rest.level for person, rest in seen.items()}
-    _write(file, made, lambda part: _less(part, said, rests, present_from))
+    write_parts(file, made, lambda part: _less(part, said, rests, present_from))
     return {
         str(person): {name.removesuffix("_r"): round(float(rest), 3) for name, rest in zip(said, levels, strict=True)}
         for person, levels in sorted(rests.items())
@@ -119,11 +119,17 @@ def _less(
     return part.assign(**new)
 
 
-def _parts(file: Path) -> Iterator[pd.DataFrame]:
+def parts_of(file: Path) -> Iterator[pd.DataFrame]:
+    """The rows of a table, some at a time; what is not of intensities as it is written in a .csv.
+
+    Args:
+        file: The table.
+    """
     with told_of(file):
         if _is_csv(file):
             names = _names(file)
             numbers = {column for name in _intensities(names) for column in (name, *_ends(name))}
+            numbers |= {name for name in names if name.endswith(OWN)}
             read: Any = pd.read_csv  # what is not changed stays as it is written
             yield from read(file, chunksize=ROWS, dtype={name: str for name in names if name not in numbers})
         else:
@@ -133,16 +139,25 @@ def _parts(file: Path) -> Iterator[pd.DataFrame]:
                 yield batch.to_pandas()
 
 
-def _write(file: Path, made: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+def write_parts(file: Path, made: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    """Writes a table anew, with its rows changed; columns that are gone then are not in it.
+
+    Args:
+        file: The table.
+        made: Where it goes.
+        change: Of some rows.
+    """
     with told_of(made):
         if _is_csv(file):
-            for number, part in enumerate(_parts(file)):
+            for number, part in enumerate(parts_of(file)):
                 change(part).to_csv(made, index=False, header=number == 0, mode="a" if number else "w")
             return
         import pyarrow
         import pyarrow.parquet
 
-        schema = pyarrow.parquet.read_schema(file)
+        before = pyarrow.parquet.read_schema(file)
+        kept = set(change(before.empty_table().to_pandas()).columns)
+        schema = pyarrow.schema([field for field in before if field.name in kept])
         with pyarrow.parquet.ParquetWriter(made, schema) as writer:
-            for part in _parts(file):
+            for part in parts_of(file):
                 writer.write_table(pyarrow.Table.from_pandas(change(part), schema, preserve_index=False))

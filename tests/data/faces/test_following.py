@@ -1,7 +1,10 @@
 """Whom to follow: who was seen beside whom, by hand; and films of one real face with cuts, zooms, cards and others."""
 
+import resource
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +17,7 @@ from aulight.data.faces.following import Company, Known, about_following, follow
 from aulight.data.faces.pose import no_blendshapes
 from aulight.data.faces.sightings import Sighted, Sighting, Sightings
 from aulight.data.video.types import Frames, RawFrame
+from aulight.files import told_of
 from tests.data.faces.astronaut import SIZE, as_film, couple, painted, placed
 
 Stretch = tuple[int, tuple[int, ...]]
@@ -243,6 +247,28 @@ def test_what_was_seen_is_kept_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Non
                     assert face.inside == other.inside
 
 
+@pytest.mark.parametrize("count", [3, 300])
+def test_a_full_disk_for_what_was_seen_is_named(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is added, and when it is read; what is written for may lie on another disk."""
+    monkeypatch.setattr("aulight.data.faces.sightings.IN_MEMORY", 100)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def keep() -> None:
+        with told_of(Path("/out/a.csv")), Sightings() as kept:
+            try:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
+                for _ in range(count):
+                    kept.add({0: Sighting(np.zeros(4), no_blendshapes(), 1.0)})
+                list(kept)
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    with pytest.raises(OSError, match="File too large") as noted:
+        keep()
+    assert noted.value.filename == str(tmp_path)
+
+
 # ---- everybody: who is known again --------------------------------------------------------------------------------
 
 
@@ -304,3 +330,27 @@ def test_a_cut_to_another_view_of_the_same_two(aligner: FaceAligner) -> None:
     seen = [{person for person, face in there.items() if face.confidence} for there in faces]
     assert seen[2:15] + seen[24:] == [{0, 1}] * (13 + 8)
     assert sum(face.elsewhere for there in faces for face in there.values()) == 1
+
+
+def test_people_are_looked_for_anew_only_where_they_may_be_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: those who have seen the same and are asked for the first time."""
+    draw, looked, find = np.random.default_rng(3), list[int](), Company._find_people
+
+    def counted(of: Company, *state: Any) -> Any:
+        looked.append(1)
+        return find(of, *state)
+
+    groups = [(), (0,), (1,), (0, 1), (2,), (0, 2), (1, 2), (0, 1, 2), (3,), (1, 3)]
+    stretches = [(int(draw.integers(1, 9)), groups[draw.integers(len(groups))]) for _ in range(60)]
+    frames, one = list(sighted(stretches)), Company()
+    for count, (frame, faces) in enumerate(frames, 1):
+        one.see(frame, faces)
+        fresh = Company()
+        for seen in frames[:count] if count % 3 == 0 else ():
+            fresh.see(*seen)
+        if count % 3 == 0:
+            assert one.people() == fresh.people()
+    monkeypatch.setattr(Company, "_find_people", counted)
+    away = list(follow_live(sighted([(30, (0,)), (10, (0, 1)), (1000, (1,))])))
+    assert [found.others for found in away[-10:]] == [1] * 10
+    assert 1 <= len(looked) < 50

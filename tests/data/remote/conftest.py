@@ -29,11 +29,15 @@ class Proxy:
             ends the connection, ``stall:100`` hands on so many and then nothing, ``503`` answers with that. Others are
             handed on whole.
         asked: The method, the path and the range of each request.
+        lists: Whether who asks may list the bucket; else what is not there may not be read, as of S3.
+        closed: What may not be read, as the end of its path.
     """
 
     server: tuple[str, int]
     faults: deque[str] = field(default_factory=deque)
     asked: list[tuple[str, str, str]] = field(default_factory=list)
+    lists: bool = True
+    closed: str | None = None
     stalled: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -64,6 +68,8 @@ class Proxy:
             of = re.search(rb"\r\nRange: ([^\r]*)", request, re.IGNORECASE)
             self.asked.append((method.decode(), path.decode(), of[1].decode() if of else ""))
             fault, _, count = (self.faults.popleft() if self.faults else "").partition(":")
+            if (not self.lists and b"list-type=" in path) or (self.closed and path.decode().endswith(self.closed)):
+                fault = "403"
             if fault.isdigit():
                 client.sendall(f"HTTP/1.1 {fault} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
                 return
@@ -76,6 +82,8 @@ class Proxy:
         while more := server.recv(2**16):
             answer += more
         head, end, body = answer.partition(b"\r\n\r\n")
+        if not self.lists:
+            head = re.sub(rb"^(HTTP/1.1) 404", rb"\1 403", head)
         client.sendall(head + end + (body[:most] if fault else body))
         if fault == "stall":
             self.stalled.set()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from aulight.data import packing
 from aulight.data.contents import shown
@@ -75,6 +76,32 @@ def test_tables_that_changed_are_copied_anew(
 
 def test_no_dataset_is_told_in_one_line(bucket: Any, tmp_path: Path) -> None:
     with pytest.raises(AulightError, match=r"^s3://faces/set: no prepared dataset there \(dataset.yaml is missing\)"):
+        at_url(tmp_path)
+
+
+def test_who_may_not_list_the_bucket_reads_what_is_there(
+    bucket: Any, data: PreparedDataset, proxy: Proxy, tmp_path: Path
+) -> None:
+    """Without labels, and after a table was replaced: S3 does not tell them what is not there."""
+    description = yaml.safe_load((data.root / "dataset.yaml").read_text())
+    description |= {"aus": [], "revision": 1}
+    for name in ("fingerprint", "tables"):
+        description.pop(name, None)
+    upload(bucket, data.root)
+    bucket.put_object(Key="set/dataset.yaml", Body=yaml.safe_dump(description).encode())
+    bucket.Object("set/labels.parquet").delete()
+    proxy.lists = False
+    there = at_url(tmp_path)
+    assert not there.has_labels
+    pd.testing.assert_frame_equal(there.frames, data.frames)
+
+
+@pytest.mark.parametrize("closed", ["dataset.yaml", "videos.parquet", "labels.parquet"])
+def test_a_table_that_is_there_and_may_not_be_read_is_told(
+    uploaded: Any, proxy: Proxy, tmp_path: Path, closed: str
+) -> None:
+    proxy.closed, proxy.lists = closed, False
+    with pytest.raises(AulightError, match=rf"^s3://faces/set/{closed}: may not be read .* set credentials"):
         at_url(tmp_path)
 
 

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from aulight.data.sources.raw import RawDataset
@@ -12,6 +13,7 @@ from aulight.data.sources.reading import read
 from aulight.data.video.raw import raw_frames
 from aulight.errors import AulightError
 from tests.data.video.test_photos import SCENES, moving, save
+from tests.steps import steps
 
 Tree = Callable[..., Path]
 SMALL = (64, 48)
@@ -223,3 +225,19 @@ def test_photos_are_videos_of_one_frame_with_their_names(tmp_path: Path) -> None
         assert (frame.number, frame.image.shape) == (0, picture.shape)
     as_film = read("folder", root, (), None, fps=25, pictures="film")
     assert _found(as_film, root) == {"album": "album", "film": "film"}
+
+
+def test_the_work_grows_with_the_files_of_a_folder_and_not_with_their_square(tmp_path: Path) -> None:
+    """Of videos and of photos that nothing but their names tell apart; the oracle is how many calls it takes."""
+    taken = dict[int, int]()
+    picture = np.full((8, 8, 3), 90, np.uint8)
+    for count in (60, 240):
+        _files(tmp_path / f"{count}", *(f"{number}.mp4" for number in range(count)))
+        save(tmp_path / f"{count}" / "photos", [picture] * count, "a{:d}.jpg")
+
+        def listed(root: Path = tmp_path / f"{count}") -> RawDataset:
+            return read("folder", root, (), None, fps=25, pictures="photos")
+
+        assert len(listed().videos) == 2 * count
+        taken[count] = steps(listed)
+    assert taken[240] < 5 * taken[60]

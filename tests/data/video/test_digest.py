@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aulight.data.video.digest import Pictures, digest, stamp
-from aulight.data.video.raw import raw_frames
+from aulight.data.video.digest import PIECE, Pictures, digest, stamp
+from aulight.data.video.raw import raw_frames, raw_info
 from aulight.data.video.write import write_video
 from aulight.errors import VideoError
-from tests.data.video.films import Coded, Frames, encoded, mux
+from tests.data.video.films import Coded, Frames, added, encoded, mux
 
 PICTURES = {"f_2.png": b"two", "f_10.png": b"ten", "f_9.jpg": b"nine"}
 
@@ -37,6 +37,21 @@ def test_a_file_has_the_digest_of_its_bytes_whatever_it_is_called(tmp_path: Path
     """Oracle: SHA-256 of all bytes at once."""
     shutil.copy(video, tmp_path / "other.avi")
     assert digest(video) == digest(tmp_path / "other.avi") == hashlib.sha256(video.read_bytes()).hexdigest()
+
+
+def test_reading_on_is_told_piece_by_piece_so_that_nobody_is_taken_for_hung(tmp_path: Path, coded: Coded) -> None:
+    """For the digest of a large file, and where the times of all frames are read through."""
+    told = list[int]()
+    large = tmp_path / "large.mp4"
+    large.write_bytes(os.urandom(3 * PIECE + 1))
+    assert digest(large, told.append) == hashlib.sha256(large.read_bytes()).hexdigest()
+    assert told == [0] * 4
+    told.clear()
+    frames = list(coded(0, 30))
+    with av.open(str(tmp_path / "film.mkv"), "w") as container:
+        mux(container, encoded(added(container, "libx264", frames[0].shape[1::-1]), frames))
+    assert raw_info(tmp_path / "film.mkv", report=told.append).frames == 30
+    assert told == [0] * 30
 
 
 def test_pictures_are_digested_in_their_order_without_their_names(pictures: Path, tmp_path: Path) -> None:

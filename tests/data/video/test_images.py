@@ -68,6 +68,8 @@ def test_images_of_which_some_were_left_out_are_fewer_a_second(
         (["SN1_11.png", "SN1_3.png"], ["SN1_3.png", "SN1_11.png"], [3, 11]),
         (["b10.png", "a1.png", "a20.png", "a3.png"], ["a1.png", "a3.png", "a20.png", "b10.png"], [0, 1, 2, 3]),
         (["left.png", "right.png", "7.png"], ["7.png", "left.png", "right.png"], [0, 1, 2]),
+        ([f"{10**19 + 5}.png", "1.png", f"{10**19}.png"], ["1.png", f"{10**19}.png", f"{10**19 + 5}.png"], [0, 1, 2]),
+        ([f"{0:020}7.png", f"{0:020}5.png"], [f"{0:020}5.png", f"{0:020}7.png"], [5, 7]),
     ],
 )
 def test_names_that_are_no_numbers(
@@ -157,3 +159,13 @@ def test_a_picture_larger_than_any_is_not_unpacked(tmp_path: Path, pictures: lis
         assert "larger than 256 MB" in says
     with pytest.raises(VideoError, match="larger than 256 MB"):
         digest(path)
+
+
+def test_numbers_beyond_all_tables_are_told(tmp_path: Path, pictures: list[Frames]) -> None:
+    largest = 2**63 - 1  # of int64
+    told = [
+        raw_info(save(tmp_path / f"T{last}", {"1.png": pictures[0], f"{last}.png": pictures[1]}), 25).note
+        for last in (largest, largest + 1)
+    ]
+    assert told[0] is None
+    assert f"{largest + 1}.png has too large a number for a table" in str(told[1])

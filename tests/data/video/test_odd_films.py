@@ -22,7 +22,7 @@ from aulight.data.video.raw import late_start, raw_frames, raw_info
 from aulight.data.video.types import VIDEO_SUFFIXES
 from aulight.data.video.write import write_video
 from aulight.errors import VideoError
-from tests.data.video.films import Decode, Frames, added, encoded, late, mux, numbers, silence, until_error
+from tests.data.video.films import Coded, Decode, Frames, added, encoded, late, mux, numbers, silence, until_error
 
 COUNT = 20
 
@@ -400,3 +400,24 @@ def test_what_is_no_file_is_said_and_not_waited_for(tmp_path: Path) -> None:
             raw_info(tmp_path / f"{name}.mp4")
     with pytest.raises(VideoError, match="too long"):
         raw_info(tmp_path / ("a" * 300 + ".mp4"))
+
+
+def test_an_avi_that_ends_in_empty_frames_is_whole(tmp_path: Path, coded: Coded, decode: Decode) -> None:
+    """As capture programs write where nothing changes; cut off anywhere, it is damaged as any other."""
+    path, frames = tmp_path / "a.avi", list(coded(1, 41))
+    with av.open(str(path), "w") as container:
+        stream = added(container, "mjpeg", frames[0].shape[1::-1])
+        packets = encoded(stream, frames)
+        packets[-1].pts = packets[-1].dts = 60  # frames 40 to 59 are written as empty ones
+        mux(container, packets)
+    data = bytearray(path.read_bytes())
+    index = data.rindex(b"idx1")
+    last = data.rindex(b"00dc", 0, index)
+    data[last : last + 4] = b"JUNK"
+    data[-16:] = data[-32:-16]  # the last is empty now as well
+    path.write_bytes(data)
+    assert int.from_bytes(data[index + 4 : index + 8], "little") == 61 * 16
+    assert numbers(decode, list(raw_frames(path))) == list(range(40))
+    for cut in (index, len(data) - 4, last - 1000):
+        path.write_bytes(data[:cut])
+        assert "cut off or damaged" in until_error(path)[1]

@@ -19,6 +19,7 @@ from aulight.data.video.raw import raw_frames
 from aulight.data.video.types import IMAGE_SUFFIXES, Frames
 from aulight.errors import VideoError
 from tests.data.faces.astronaut import film
+from tests.steps import steps
 
 _PICTURES: Any = data  # scikit-image has no types
 SCENES: list[Frames] = [
@@ -118,6 +119,20 @@ def test_photos_come_one_by_one_with_their_names(tmp_path: Path) -> None:
             assert np.abs(frame.image.astype(int) - expected).mean() < 6, frame.name
         assert len(problems) == 1
         assert "bad.jpg" in problems[0]
+
+
+def test_a_zip_file_of_photos_is_listed_once_and_not_for_each(tmp_path: Path) -> None:
+    """The oracle is how many calls it takes: its list of names is as long as it has photos."""
+    taken = dict[int, int]()
+    picture = cv2.imencode(".png", np.full((8, 8, 3), 90, np.uint8))[1].tobytes()
+    for count in (30, 120):
+        with zipfile.ZipFile(tmp_path / f"{count}.zip", "w") as archive:
+            for number in range(count):
+                archive.writestr(f"{number}.png", picture)
+        photos = photos_at(tmp_path / f"{count}.zip", "photos")
+        assert photos is not None
+        taken[count] = steps(lambda photos=photos: list(photos.frames([])))  # type: ignore[misc]
+    assert taken[120] < 5 * taken[30]
 
 
 def test_a_photo_alone(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from aulight.data.synthetic.dataset import render_video
 from aulight.data.video.prepared import Reader
 from aulight.data.video.raw import raw_frames
-from aulight.data.video.write import GOP, write_video
+from aulight.data.video.write import GOP, LONGEST_SIDE, write_video
 from aulight.errors import VideoError
 from tests.data.video.films import LENGTH, Coded, Decode, Frames
 
@@ -119,3 +119,10 @@ def test_times_that_do_not_rise_lose_no_frame(tmp_path: Path, coded: Coded) -> N
     assert found[:4] == pytest.approx([0, 1 / 90_000, 0.04, 0.04 + 1 / 90_000], abs=1e-7)
     assert len(found) == 5
     assert found == sorted(found)
+
+
+@pytest.mark.parametrize("shape", [(LONGEST_SIDE + 2, 16, 3), (16, LONGEST_SIDE + 2, 3)])
+def test_pictures_that_the_encoder_does_not_take(shape: tuple[int, ...], tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match=r"a\.mp4: cannot be encoded"):
+        write_video(tmp_path / "a.mp4", [np.zeros(shape, np.uint8)], 25)
+    assert list(tmp_path.iterdir()) == []

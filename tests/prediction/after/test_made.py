@@ -293,3 +293,17 @@ def test_photos_have_no_events(predict: Predict, tmp_path: Path) -> None:
     assert row.frames == 3
     assert row.AU12_mean == pytest.approx(table["AU12_r"].mean(), abs=1e-4)
     assert np.isnan(row.AU12_share)
+
+
+def test_people_who_are_not_summed_up_are_told_of(
+    predict: Predict, clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if none were kept of the one that there is: also in the record, so that the next run says it as well."""
+    monkeypatch.setattr("aulight.prediction.after.make.MOST_PEOPLE", 0)
+    outcome = predict(clips[0], tmp_path, "baseline=person", "summary=false")
+    assert outcome.status == 0, outcome.err
+    assert f"{clips[0]}: 1 people; of the 500 seen longest numbers are summed up" in outcome.out
+    record = json.loads((tmp_path / f"{clips[0].stem}.json").read_text())
+    assert (record["after"]["people"], record["after"]["more_people"]) == ([], 1)
+    assert not record["after"].get("rest")
+    assert "1 people; of the 500" in predict(clips[0], tmp_path, "baseline=person", "summary=false").out

@@ -1,11 +1,13 @@
 """The files over all videos of a folder: how large they are, killed halfway, what is no longer there, in a browser."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -18,7 +20,7 @@ from aulight.prediction.after.page import page
 from aulight.prediction.after.records import After, Asked, Moment, OfUnit, Person
 from aulight.prediction.after.summary import Failed
 from aulight.prediction.companion import Companion, ScoredBy, Wanted
-from aulight.prediction.videos import Source
+from aulight.prediction.videos import Source, about
 
 AUS = [f"AU{number:02d}" for number in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 24, 25, 26, 28, 45)]
 
@@ -82,6 +84,20 @@ def test_a_thousand_videos_are_one_page_of_some_megabytes(tmp_path: Path) -> Non
     assert "https://" not in text
 
 
+def test_a_page_shows_no_more_than_a_browser_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables and the numbers above have all of them."""
+    monkeypatch.setattr("aulight.prediction.after.page.MOST_CARDS", 3)
+    monkeypatch.setattr("aulight.prediction.after.page.MOST_FAILED", 2)
+    videos = {f"video {number}": companion(f"video {number}", number) for number in range(5)}
+    text = page(videos, {f"broken {number}": Failed("/a.mp4", "cut off") for number in range(1000)}, True, tmp_path)
+    assert text.count("<article") == 3
+    assert "The first 3 of 5 by name; summary.csv has all." in text
+    assert "5 videos" in text
+    assert text.count(": cut off") == 2
+    assert "and 998 more, which summary.csv has" in text
+    assert "The first" not in page(dict(list(videos.items())[:3]), {}, True, tmp_path)
+
+
 def test_pictures_are_known_as_aulights(tmp_path: Path) -> None:
     write_faces([np.zeros((96, 96, 3), np.uint8)] * 5, tmp_path / "a.faces.jpg")
     assert made_as(tmp_path / "a.faces.jpg") == FACE
@@ -130,12 +146,51 @@ def test_who_failed_is_told_until_it_is_scored(folder: Path) -> None:
     )
     (folder / "dora.mp4").touch()
     assert "dora: damaged" in (folder / "index.html").read_text()
-    assert "anna: no" not in (folder / "index.html").read_text()
+    assert "anna: no" in (folder / "index.html").read_text()
     write_overview(folder, {}, True)
+    assert "anna: no" not in (folder / "index.html").read_text(), "it is not there"
     assert "dora: damaged" in (folder / "index.html").read_text()
     (folder / "dora.mp4").unlink()
     write_overview(folder, {}, True)
     assert "dora" not in (folder / "index.html").read_text()
+
+
+def test_what_was_scored_before_does_not_stand_for_a_video_that_fails_now(folder: Path) -> None:
+    """Oracle: the stamps of the files, which the companion has or has not."""
+    clip, record = folder / "anna.mp4", companion("anna")
+
+    def scored() -> None:
+        (folder / "anna.json").write_text(record.model_copy(update={"source": about(clip)}).model_dump_json())
+
+    def row() -> Any:
+        table = pd.read_csv(folder / "summary.csv").astype(object).fillna("")
+        return table[table["video"] == "anna"][["frames", "AU12_mean", "problem"]].to_numpy().tolist()[0]
+
+    clip.write_bytes(b"one patient")
+    scored()
+    write_overview(folder, {}, True)
+    assert row() == [250, 1.0, ""]
+    clip.write_bytes(b"half of another")
+    write_overview(folder, {"anna": Failed(str(clip), "cut off")}, True)
+    assert row() == [0, "", "cut off"]
+    write_overview(folder, {}, True)
+    assert row() == [0, "", "cut off"], "nothing has been scored since"
+    scored()
+    write_overview(folder, {}, True)
+    assert row() == [250, 1.0, ""]
+
+
+def test_a_record_that_is_too_large_is_not_passed_over_in_silence(folder: Path) -> None:
+    record = companion("anna").model_dump(mode="json", exclude_unset=True) | {"notes": ["x" * (1 << 22)]}
+    (folder / "anna.json").write_text(json.dumps(record))
+    write_overview(folder, {}, True)
+    table = pd.read_csv(folder / "summary.csv").fillna({"problem": ""})
+    problems = dict(zip(table["video"], table["problem"], strict=True))
+    assert "too large to be summed up" in problems["anna"]
+    assert problems["berta"] == ""
+    (folder / "anna.json").write_text(companion("anna").model_dump_json(exclude_unset=True))
+    write_overview(folder, {}, True)
+    assert pd.read_csv(folder / "summary.csv")["problem"].isna().all(), "it is not remembered"
 
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

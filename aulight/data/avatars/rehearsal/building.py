@@ -11,8 +11,8 @@ from aulight.data.avatars.rehearsal import bp4d, disfa, others
 from aulight.data.avatars.rehearsal.take import Take
 from aulight.data.writer import partial_folder
 from aulight.errors import AulightError
-from aulight.files import alone, rename_flushed, write_yaml
-from aulight.foreign.yaml import read_yaml
+from aulight.files import alone, rename_flushed
+from aulight.foreign.yaml import read_yaml, write_yaml
 from aulight.processes import Bar
 from aulight.workers.crew import Report
 from aulight.workers.local import local
