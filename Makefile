@@ -133,7 +133,7 @@ TRIES ?= runs/tries
 
 tries: EXPERIMENT := tries
 tries: RUNS := runs/reproduce
-tries: data ## what was tried in stage two, by validation subjects; 96 short runs, about an hour on 2 such cores
+tries: data ## what was tried in stage two, by validation subjects; 120 short runs, more than an hour on 2 such cores
 	$(AULIGHT) pretrain $(SWEEP)
 	$(AULIGHT) finetune $(SWEEP) root=$(TRIES) $(SHARES)
 	$(AULIGHT) report runs=$(TRIES)

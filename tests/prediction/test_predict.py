@@ -374,11 +374,11 @@ def test_what_the_version_before_has_done_is_done(
         note = _note(file)
         assert note["settings"].keys() == {
             "format", "coverage", "plot", "fps", "overlay", "explain", "precision", "faces", "all", "max_faces",
-            "baseline", "landmarker", *PART, "rotate", "columns", "present_from", "min_quality", *said,
+            "baseline", "landmarker", *PART, "rotate", "columns", "present_from", "min_quality", "reference", *said,
         }  # fmt: skip
         assert note["settings"].pop("landmarker") is None
         note["settings"].pop("smooth_s", None)
-        for later in ("baseline", "rotate", "columns", "present_from", "min_quality", *PART):
+        for later in ("baseline", "rotate", "columns", "present_from", "min_quality", "reference", *PART):
             del note["settings"][later]
         note["settings"]["precision"] = 32  # as `precision=32` was kept
         file.write_text(json.dumps(note))

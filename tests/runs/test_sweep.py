@@ -123,7 +123,7 @@ EXPERIMENTS = {  # runs of stage one and of stage two, with one seed
     "avatars": (1, 5 + 3 * 3),
     "disfa": (3, 3 * 3 * 4),
     "bp4d": (1, 3 * 4),
-    "tries": (1, 8 * 4),
+    "tries": (1, 10 * 4),
 }
 
 

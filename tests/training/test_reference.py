@@ -134,7 +134,7 @@ def test_amplitude_is_set_by_what_is_said_in_the_end(
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (["model=blendshapes"], "reference=3: model=blendshapes has no network; 0 is needed"),
+        (["model=blendshapes"], "reference=3: model=blendshapes trains no network; 0 is needed"),
         (["model.skip=false"], "reference=3: a model with skip=true is needed, or 0"),
         (["reference=-1"], "reference=-1: "),
     ],
