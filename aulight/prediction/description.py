@@ -122,12 +122,15 @@ class Subjects(Part):
 
 
 class Validation(Part):
-    """Mean ICC on the validation subjects, who chose the checkpoint by so many labelled frames.
+    """Means over AUs on the validation subjects, who chose the checkpoint by so many labelled frames.
 
-    An earlier aulight did not say how many.
+    An earlier aulight said the ICC alone.
     """
 
     icc: Score
+    mae: Score = None
+    mse: Score = None
+    pearson: Score = None
     labelled_frames: Number | None = None
 
 

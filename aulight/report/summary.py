@@ -178,6 +178,8 @@ def _warnings(cell: Cell, subjects: int, most: Array) -> list[str]:
             )
     if differing := _differing(cell.runs):
         lines.append(f"{name}: pools runs with different {', '.join(differing[:5])}")
+    if len({run.record.config.get("pseudo", {}).get("runs") is None for run in cell.runs}) > 1:
+        lines.append(f"{name}: pools runs with and without teachers (pseudo.runs)")
     if len(learned := sources(cell.runs)) > 1:
         lines.append(f"{name}: pools runs whose {_beginning(learned)}")
     return lines

@@ -69,12 +69,13 @@ class Looked:
         return shown(data, data.rows(record.protocol.stage_one)).trained_on()
 
 
-def check_ahead(settings: TrainingSettings, looked: Looked | None = None) -> None:
+def check_ahead(settings: TrainingSettings, looked: Looked | None = None, begun: bool = False) -> None:
     """Refuses a run whose checkpoint or dataset is not there, or whose subjects may not be used as it asks.
 
     Args:
         settings: Of the command.
         looked: What was looked at for other runs of a sweep; more is added.
+        begun: Whether it goes on from a checkpoint, and has kept what its teachers said.
 
     Raises:
         AulightError: As both stages would, later.
@@ -100,7 +101,7 @@ def check_ahead(settings: TrainingSettings, looked: Looked | None = None) -> Non
             weights_of(settings.model)
         candidates = protocol.usable_labels(data.labels, frames, data.videos, split.train)
         labels = protocol.draw_labels(candidates, settings.label_seed, settings.label_fraction, settings.label_count)
-        teachers_of(settings.pseudo.runs or (), data.fingerprint, split, labels)
+        teachers_of(settings.pseudo.runs or () if not begun else (), data.fingerprint, split, labels)
 
 
 def meant_by(path: Path) -> Path:

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from aulight.runs.overrides import own_folders, typed_overrides
 
-COUNTS = ("steps", "steps_per_epoch", "loader.batch_size", "objective.views", "clip.length")
+COUNTS = ("steps", "steps_per_epoch", "loader.batch_size", "objective.views", "clip.length", "reference")
 """Settings that the number of frames is made of."""
 
 CHOICES = ("experiment", "debug")
@@ -28,9 +28,9 @@ def equal_steps() -> int:
 
 
 def _frames_a_step(config: DictConfig) -> int:
-    """Frames through the network in a step; each view of a clip counts."""
-    views = config.objective.views if "objective" in config else 1
-    return int(config.loader.batch_size * views * config.clip.length)
+    """Frames through the network in a step; each view of a clip counts, and those for a person's own reference."""
+    views, beside = (config.objective.views, 0) if "objective" in config else (1, config.reference)
+    return int(config.loader.batch_size * (views * config.clip.length + beside))
 
 
 def _counts(override: str) -> bool:

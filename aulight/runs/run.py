@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from aulight.data.opening import open_dataset
+from aulight.data.remembered import remembered
 from aulight.errors import AulightError, reason, say
 from aulight.files import alone, remove_leftovers, sha256, write_table
 from aulight.foreign.yaml import write_yaml
@@ -213,7 +214,9 @@ def _same_start(earlier: RunRecord, pretrained: str | None) -> bool | None:
     if not isinstance(earlier, FinetuneRecord) or earlier.stage_one_sha256 is None or pretrained is None:
         return None
     file = meant_by(Path(pretrained))
-    return sha256(file) == earlier.stage_one_sha256 if pretrained != DEFAULT and file.is_file() else None
+    if pretrained == DEFAULT or not file.is_file():
+        return None
+    return remembered(file.absolute(), sha256) == earlier.stage_one_sha256  # many runs of a sweep ask for one
 
 
 def _refuse_foreign(folder: Path) -> None:

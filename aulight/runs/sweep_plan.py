@@ -92,9 +92,10 @@ def planned(command: str, combinations: Sequence[list[str]], compose: Callable[[
                 continue
             done = False
             try:
-                done = Run.begin(folder, settings, overrides).done
+                run = Run.begin(folder, settings, overrides)
+                done = run.done
                 if not done:
-                    check_ahead(settings, looked)
+                    check_ahead(settings, looked, run.last is not None)
             except AulightError as error:
                 refused.append(f"{config.name}: {one_line(error)}")
             jobs[folder] = Job(overrides, str(config.name), folder, settings, done)

@@ -16,6 +16,7 @@ from aulight import protocol
 from aulight.data.batches import Piece
 from aulight.data.loaders import RegressionData
 from aulight.data.store import PreparedDataset
+from aulight.errors import AulightError
 from aulight.nets.reference import of_film
 from aulight.nets.stream import FrameStream
 from aulight.prediction.of_run import of_run
@@ -27,15 +28,25 @@ class Ensemble(pl.LightningModule):
 
     Args:
         runs: Their directories.
+        size: Side of the faces that they are shown, in pixels.
+
+    Raises:
+        AulightError: When one sees faces of another size.
 
     Attributes:
         mean: Row of the video to ``(frames, AUs)`` float32 intensities, NaN where there is no face.
         spread: Likewise the standard deviation over networks and sides.
     """
 
-    def __init__(self, runs: list[Path]) -> None:
+    def __init__(self, runs: list[Path], size: int) -> None:
         super().__init__()
         models = [of_run(run) for run in runs]
+        for run, model in zip(runs, models, strict=True):
+            if model.description.encoder.size != size:
+                raise AulightError(
+                    f"pseudo.runs={run}: sees faces of {model.description.encoder.size} pixels, the student of {size}; "
+                    "teachers with the same model.size are needed"
+                )
         self.networks = nn.ModuleList(model.network for model in models if model.network is not None)
         self._relative = [model.relative for model in models for _ in range(2)]
         self._pace = [(model.description.seconds_a_step, model.description.primed) for model in models]
@@ -87,6 +98,7 @@ def pseudo_labels(
     runs: list[Path],
     drawn: pd.DataFrame,
     most_apart: npt.NDArray[np.float64],
+    size: int,
 ) -> pd.DataFrame:
     """What runs say of all frames with a face that training may see and that have no drawn label.
 
@@ -98,11 +110,15 @@ def pseudo_labels(
         runs: Directories of the teachers.
         drawn: The drawn rows ``video_id, frame``.
         most_apart: ``(AUs,)`` largest standard deviation over the teachers that makes a label.
+        size: Side of the faces that the student sees, in pixels.
 
     Returns:
         ``video_id, frame, subject, AU..`` float32, NaN where they are not sure; no row without an AU.
+
+    Raises:
+        AulightError: When nothing comes of it, or a run sees faces of another size than the student.
     """
-    ensemble, tested = Ensemble(runs), module.predicted
+    ensemble, tested = Ensemble(runs, size), module.predicted
     module.predicted = data.rows(split.stage_one)
     trainer.predict(ensemble, module, return_predictions=False)
     module.predicted = tested
@@ -115,6 +131,14 @@ def pseudo_labels(
         part.insert(1, "frame", part.index)
         part.insert(2, "subject", str(data.videos["subject"].iat[row]))
         parts.append(part[part[data.columns].notna().any(axis=1)])
+    if not parts:
+        raise AulightError("pseudo.runs: none of the videos that are to be labelled could be read")
     table = pd.concat(parts, ignore_index=True)
     keys = pd.MultiIndex.from_frame(drawn[["video_id", "frame"]])
-    return table[~pd.MultiIndex.from_frame(table[["video_id", "frame"]]).isin(keys)].reset_index(drop=True)
+    table = table[~pd.MultiIndex.from_frame(table[["video_id", "frame"]]).isin(keys)].reset_index(drop=True)
+    if table.empty:
+        raise AulightError(
+            "pseudo.runs: no frame is left to label: all have drawn labels, or the runs differ by more than "
+            "pseudo.apart; leave it out"
+        )
+    return table

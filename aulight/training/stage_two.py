@@ -117,7 +117,8 @@ def learn(settings: FinetuneSettings, folder: Path, typed: Sequence[str] = ()) -
             f"amplitude=crossfit: the drawn labels are of {people} subjects, and {LEAST_SUBJECTS} are needed; "
             "draw more labels, or take amplitude=none"
         )
-    teachers = teachers_of(settings.pseudo.runs or (), data.fingerprint, split, labels)
+    asked = settings.pseudo.runs or () if run.last is None else ()  # a run that goes on has kept what they said
+    teachers = teachers_of(asked, data.fingerprint, split, labels)
     chosen_on = protocol.usable_labels(data.labels, frames, data.videos, split.validation)
     with run:
         prepare_process(settings.threads, settings.seed)
@@ -274,7 +275,7 @@ def _train(task: Task, stage_one: StageOne | None, tracker: Tracker) -> Fitted:
     best = Best(run.checkpoints)
     trainer = make_trainer(run, settings, [best], tracker)
     refuse_without_validation(trainer)
-    if task.teachers:
+    if settings.pseudo.runs is not None:
         module.add(_taught(task, trainer, module), settings.pseudo.true_share)
     fit(trainer, stage, module, run, settings)
     steps = int(trainer.global_step)
@@ -334,8 +335,8 @@ def _taught(task: Task, trainer: pl.Trainer, module: RegressionData) -> pd.DataF
     """The pseudo-labels; those that the run has kept, where it goes on from a checkpoint."""
     run = task.run
     if run.last is None:
-        apart = task.settings.pseudo.apart * np.array(task.std)
-        table = pseudo_labels(trainer, module, task.data, task.split, task.teachers, task.labels, apart)
+        apart, size = task.settings.pseudo.apart * np.array(task.std), task.settings.encoder.size
+        table = pseudo_labels(trainer, module, task.data, task.split, task.teachers, task.labels, apart, size)
         run.write_table(table, PSEUDO)
         by = {str(teacher): sha256(teacher / "checkpoints" / "best.ckpt") for teacher in task.teachers}
         run.update(teachers=by, pseudo_frames=len(table))

@@ -255,6 +255,13 @@ def test_baselines_of_known_value(tmp_path: Path, write_run: WriteRun) -> None:
     assert zero.undefined_aus == mean.undefined_aus == []
 
 
+def test_runs_with_and_without_teachers_are_not_pooled_in_silence(tmp_path: Path, write_run: WriteRun) -> None:
+    for seed, runs in ((0, None), (1, ["teachers/*"])):
+        write_run(f"run{seed}", seed=seed, config={"pseudo": {"runs": runs}})
+    (warning,) = [line for line in summarised(tmp_path).warnings if "teachers" in line]
+    assert warning.endswith("pools runs with and without teachers (pseudo.runs)")
+
+
 def test_seeds_whose_icc_is_undefined_have_no_deviation(tmp_path: Path, write_run: WriteRun) -> None:
     for seed in (0, 1):
         table = frames(1, seed, 1.0)

@@ -10,6 +10,7 @@ from aulight.runs.composed import composed, register_resolvers
     [
         ([], 2600),  # (1200 steps of 8 clips, two views, 16 samples + 200 of 16 clips, 8 samples) / (16 x 8)
         (["experiment=reproduce"], 2600),
+        (["experiment=reproduce", "reference=8"], 1400),  # (1200 x 8 x 2 x 16 + 200 x 16 x (8 + 8)) / (16 x (8 + 8))
         (["experiment=smoke"], 100),  # (20 x 4 x 2 x 16 + 20 x 4 x 8) / (4 x 8)
         (["experiment=smoke", "loader.batch_size=8"], 100),
         (["experiment=smoke", "loader={batch_size: 8, chunk: 32}"], 100),

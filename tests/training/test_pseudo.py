@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,12 @@ import yaml
 from aulight import protocol
 from aulight.data.batches import WholeVideos
 from aulight.data.store import PreparedDataset
+from aulight.errors import AulightError
 from aulight.files import sha256, write_table
 from aulight.foreign.yaml import write_yaml
 from aulight.nets.stream import FrameStream
 from aulight.prediction.of_run import of_run
+from aulight.training.pseudo import Ensemble, pseudo_labels
 
 Command = Callable[..., Any]
 APART = 0.02
@@ -221,6 +224,33 @@ def test_settings_that_do_not_fit(
     assert outcome.status == 2
     assert re.search(rf"^aulight: {said}", outcome.err.splitlines()[-1]), outcome.err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_teacher_that_sees_faces_of_another_size_is_refused(
+    aulight: Command, taught: list[str], tiny_finetune: list[str], tmp_path: Path
+) -> None:
+    other = aulight(*tiny_finetune, f"root={tmp_path}", "name=other", "model.size=32", "label_seed=0")
+    assert other.status == 0, other.err
+    outcome = aulight(*taught, f"root={tmp_path}", "name=run", f"pseudo.runs=[{tmp_path}/other]")
+    assert outcome.status == 2
+    assert "sees faces of 32 pixels, the student of 64" in outcome.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("seen", "said"), [(0, "none of the videos"), (1, "no frame is left to label")])
+def test_labels_of_whom_nothing_comes_are_told(
+    seen: int, said: str, data: PreparedDataset, split: protocol.Split
+) -> None:
+    """No video is read, or networks never agree."""
+
+    def predict(ensemble: Ensemble, *_: Any, **__: Any) -> None:
+        for row in data.rows(split.stage_one)[:seen]:
+            ensemble.mean[int(row)], ensemble.spread[int(row)] = np.ones((2, 5, len(data.aus)), np.float32)
+
+    trainer: Any = SimpleNamespace(predict=predict)
+    module: Any = SimpleNamespace(predicted=None)
+    drawn = pd.DataFrame({"video_id": ["none"], "frame": [0]})
+    with pytest.raises(AulightError, match=f"pseudo.runs: {said}"):
+        pseudo_labels(trainer, module, data, split, [], drawn, np.full(len(data.aus), 0.5), 64)
 
 
 @pytest.mark.slow

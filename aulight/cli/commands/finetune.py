@@ -20,9 +20,10 @@ def finetune(settings: FinetuneSettings, folder: Path | None = None, typed: Sequ
         AulightError: For anything that a user can mend.
     """
     folder = folder or Path(settings.root, settings.name)
-    if Run.begin(folder, settings, typed).done:
+    run = Run.begin(folder, settings, typed)
+    if run.done:
         return
-    check_ahead(settings)
+    check_ahead(settings, begun=run.last is not None)
     from aulight.training import stage_two  # torch and Lightning, which take their time
 
     stage_two.learn(settings, folder, typed)
