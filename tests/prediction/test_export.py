@@ -36,7 +36,8 @@ from aulight.settings.model import NetworkSettings
 Command = Callable[..., Any]
 
 ROOT = Path(__file__).parents[2]
-NETWORKS = [path.stem for path in sorted((ROOT / "conf" / "model").glob("*.yaml")) if path.stem != "blendshapes"]
+MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
+NETWORKS = [name for name in MODELS if name not in ("blendshapes", "frozen")]
 
 
 def _refused(outcome: Any, *parts: str) -> None:

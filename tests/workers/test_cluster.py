@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -56,7 +56,7 @@ class Cluster:
         self.scheduler = self._start(
             "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)
         )
-        until(file.is_file)
+        until(lambda: file.is_file() and file.stat().st_size)  # it is made, and then written
         self.address: str = json.loads(file.read_text())["address"]
         self.workers: list[psutil.Process] = []
 
@@ -79,10 +79,15 @@ class Cluster:
         return process
 
 
-def at_work(on: Path, above: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """The processes among those and below them that have a file open, or one in a folder: what they are at."""
+Above = Sequence["psutil.Process | subprocess.Popen[str]"]
+"""Workers and what is above them; a command that was started is none itself, though it looks at videos as well."""
+
+
+def at_work(on: Path, above: Above) -> list[psutil.Process]:
+    """The workers that have a file open, or one in a folder: what they are at."""
     found = []
-    for process in [process for one in above for process in [one, *_children(one)]]:
+    themselves = [one for one in above if isinstance(one, psutil.Process)]
+    for process in [*themselves, *(process for one in above for process in _children(one.pid))]:
         try:
             files = [Path(file.path) for file in process.open_files()]
         except psutil.NoSuchProcess:
@@ -103,7 +108,7 @@ def held_at_work(on: Path, workers: Sequence[psutil.Process]) -> bool:
     return False
 
 
-def kill_one(on: Path, above: Sequence[psutil.Process], command: "subprocess.Popen[str]") -> Path:
+def kill_one(on: Path, above: Above, command: "subprocess.Popen[str]") -> Path:
     """Kills a worker in the middle of a video; which one."""
     worker = stop_one(on, above, command)
     (video,) = (path for path in on.iterdir() if at_work(path, [worker]))
@@ -111,9 +116,7 @@ def kill_one(on: Path, above: Sequence[psutil.Process], command: "subprocess.Pop
     return video
 
 
-def stop_one(
-    on: Path, above: Sequence[psutil.Process], command: "subprocess.Popen[str]", but: Path | None = None
-) -> psutil.Process:
+def stop_one(on: Path, above: Above, command: "subprocess.Popen[str]", but: Path | None = None) -> psutil.Process:
     """Stops a worker in the middle of a video, but one: a video that two workers are lost at is left out."""
 
     def found() -> list[psutil.Process]:
@@ -130,9 +133,9 @@ def stop_one(
                 worker.resume()  # it was just done
 
 
-def _children(process: psutil.Process) -> list[psutil.Process]:
+def _children(pid: int) -> list[psutil.Process]:
     try:
-        return list(process.children(recursive=True))
+        return list(psutil.Process(pid).children(recursive=True))
     except psutil.NoSuchProcess:
         return []
 
@@ -249,7 +252,7 @@ def test_a_video_that_ends_two_workers_is_named_and_left_out(
         cluster.add(3, "--no-nanny")
         words = ["executor=dask", f"cluster.address={cluster.address}"]
     command = started(*plain(raw), "data.root=there", *words, where=tmp_path)
-    above = cluster.workers if where == "cluster" else [psutil.Process(command.pid)]
+    above: Above = cluster.workers if where == "cluster" else [command]
     killed = list[psutil.Process]()
     for _ in range(2):
         killed.append(stop_one(raw / "v6.mp4", above, command))
@@ -315,7 +318,7 @@ def test_a_scheduler_that_ends(cluster: Cluster, raw: Path, tmp_path: Path) -> N
 @pytest.mark.slow
 def test_a_hung_worker_here_is_replaced(aulight: Command, raw: Path, tmp_path: Path) -> None:
     command = started(*plain(raw), "data.root=there", "workers=2", f"patience_s={PATIENCE_S}", where=tmp_path)
-    hung = stop_one(raw, [psutil.Process(command.pid)], command)
+    hung = stop_one(raw, [command], command)
     _, err = command.communicate(timeout=WAIT_S)
     assert command.returncode == 0, err
     assert not hung.is_running()
