@@ -370,7 +370,7 @@ class Predictor:
 
     def _level(self, file: Path) -> dict[str, dict[str, float]]:
         """Takes each person's own rest away from a table; what that is."""
-        level = file.with_name(f"level{file.suffix}")
+        level = file.with_name(f"{file.stem}.level{file.suffix}")
         rest = take_rest_away(file, level, self._settings.present_from)
         level.replace(file)
         return rest

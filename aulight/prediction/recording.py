@@ -4,19 +4,22 @@ They lie in ``.<name>.live``, and whoever writes them holds the lock of ``<name>
 """
 
 import os
-import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from aulight.files import Taken, alone
+from aulight.errors import AulightError
+from aulight.files import alone
 from aulight.prediction.writing import PARTIAL
 
 LIVE = ".live"
 
-IDLE_S = 60
-"""Seconds in which a recording writes something; where a file system has no locks, that tells that it has ended."""
+IDLE_S = 600
+"""Seconds without a change after which a recording has ended; where a file system has no locks, nothing else tells."""
+
+_OURS = ".aulight-"
+"""What is in the folder beside tables begins so: a film that is not whole, and locks."""
 
 _LONGEST_LINE = 1 << 20
 
@@ -45,12 +48,10 @@ def keep_recordings(folder: Path) -> None:
     """
     for made in sorted(folder.glob(f".*{LIVE}")):
         stem = made.name[1:].removesuffix(LIVE)
-        if made.is_dir() and not made.is_symlink() and _idle_s(made) > IDLE_S:
-            try:
+        with suppress(OSError, AulightError):  # at work, kept by another process meanwhile, or another user's
+            if made.is_dir() and not made.is_symlink() and _idle_s(made) > IDLE_S:
                 with alone(folder / f"{stem}.json", "it is recorded"):
                     _keep(made)
-            except Taken:
-                pass
 
 
 def _idle_s(made: Path) -> float:
@@ -60,12 +61,15 @@ def _idle_s(made: Path) -> float:
 def _keep(made: Path) -> None:
     for file in made.iterdir():
         place = made.with_name(f"{file.name.removesuffix(PARTIAL)}{PARTIAL}")
-        if not file.is_file() or file.is_symlink() or os.path.lexists(place):
+        if not file.is_file() or file.is_symlink() or os.path.lexists(place) or file.name.startswith(_OURS):
             continue
         if file.suffix == ".csv":
             _end_at_line(file)
         file.rename(place)
-    shutil.rmtree(made, ignore_errors=True)
+    for file in made.glob(f"{_OURS}*"):
+        file.unlink(missing_ok=True)
+    with suppress(OSError):  # what could not be moved stays
+        made.rmdir()
 
 
 def _end_at_line(path: Path) -> None:

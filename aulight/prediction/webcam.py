@@ -101,7 +101,14 @@ def record_webcam(predictor: Predictor, camera: int, most: int | None) -> tuple[
         if cv2.waitKey(1) & 0xFF in (27, ord("q")):
             stop.set()
 
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in ENDING}
+    def end(number: int, _: object) -> None:
+        if stop.is_set() and number == signal.SIGTERM:  # the camera does not let go
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        stop.set()
+
+    ends = [one for one in ENDING if one == signal.SIGINT or signal.getsignal(one) is not signal.SIG_IGN]  # by nohup
+    before = {number: signal.signal(number, end) for number in ends}
     try:
         predictor.pipeline.share_cpus(1)
         said = opened.get(cv2.CAP_PROP_FPS)

@@ -100,8 +100,10 @@ class Rows:
         self._waiting.clear()
 
     def __exit__(self, *failure: object) -> None:
-        if self._waiting:
-            self._flush()
-        if self._parquet is not None:
-            with told_of(self._file):
-                self._parquet.close()
+        try:
+            if self._waiting:
+                self._flush()
+        finally:
+            if self._parquet is not None:
+                with told_of(self._file):
+                    self._parquet.close()

@@ -16,6 +16,7 @@ def left(tmp_path: Path) -> Path:
     made.mkdir()
     (made / "webcam0-20260131-101112.csv").write_text("frame,AU12_r\n1,2.25\n2,0.")
     (made / "webcam0-20260131-101112.overlay.mp4").write_bytes(b"film")
+    (made / ".aulight-0123456789abcdef.tmp.mp4").write_bytes(b"half a film")
     for path in (*made.iterdir(), made):
         os.utime(path, (0, 0))
     return made
@@ -49,6 +50,7 @@ def test_a_file_of_that_name_is_not_replaced(left: Path) -> None:
     mine.write_text("mine")
     keep_recordings(left.parent)
     assert mine.read_text() == "mine"
+    assert [path.name for path in left.iterdir()] == ["webcam0-20260131-101112.csv"]  # what cannot be moved stays
 
 
 def test_what_is_moved_in_time_has_its_name(tmp_path: Path) -> None:

@@ -98,14 +98,15 @@ def _copy(objects: Objects, stamps: dict[str, Stamp], folder: Path) -> None:
                 _fetch(objects, name, stamp.size, made / name)
             # a table that was replaced is under this name until the next prepare, where that was killed
             description = read_description(made)
+            revision = description.get("revision", 0)
             for table in TABLES:
-                if table in description.get("tables", {}) and _file(table) not in stamps:
-                    objects.stamp(_file(table))  # it is there and may not be read, or has just gone
-            if revision := description.get("revision", 0):
-                for table in TABLES:
+                hidden = f".{table}.{revision}.parquet"
+                if revision:
                     with suppress(VideoError, Forbidden):
-                        hidden = f".{table}.{revision}.parquet"
                         _fetch(objects, hidden, objects.stamp(hidden).size, made / hidden)
+                named, there = table in description.get("tables", {}), _file(table) in stamps
+                if named and not there and not (made / hidden).is_file():
+                    objects.stamp(_file(table))  # it is there and may not be read, or has just gone
         except VideoError as error:
             raise _Changed from error
         if _stamps(objects) != stamps:

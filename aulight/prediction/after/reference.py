@@ -98,7 +98,7 @@ def take_references_away(file: Path, references: References) -> None:
         file: The table.
         references: Of nobody yet.
     """
-    made = file.with_name(f"related{file.suffix}")
+    made = file.with_name(f"{file.stem}.related{file.suffix}")
     for part in parts_of(file):
         references.add(part)
     levels = references.levels()
