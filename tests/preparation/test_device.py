@@ -131,6 +131,7 @@ def test_it_gives_the_same_bytes_whatever_was_in_a_batch(
     assert PreparedDataset(root).fingerprint == prepared.fingerprint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_cut_off_it_goes_on_and_ends_the_same(
     prepared: PreparedDataset, command: list[str], tmp_path: Path, end: signal.Signals

@@ -301,6 +301,7 @@ def test_a_reference_goes_on_where_it_was(
     _assert_same_run(tmp_path / "run", tmp_path / "undisturbed")
 
 
+@pytest.mark.slow
 def test_a_student_goes_on_with_the_labels_it_was_given(
     start: Callable[..., subprocess.Popen[str]],
     aulight: Command,

@@ -139,6 +139,7 @@ def test_a_pump_that_is_interrupted_stops_its_workers(tmp_path: Path) -> None:
             os.kill(int(path.name.removeprefix("works-")), 0)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("spawning")
 @pytest.mark.parametrize("crew", [local(1), SharedCrew(1, 1)], ids=["local", "shared"])
 def test_who_says_that_there_is_progress_is_not_taken_for_lost(tmp_path: Path, crew: Crew) -> None:

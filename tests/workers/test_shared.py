@@ -111,6 +111,7 @@ def test_only_the_job_that_ends_processes_is_given_up(tmp_path: Path, capsys: py
     assert (said.out + said.err).count("from here on each is at one") <= 1
 
 
+@pytest.mark.slow
 def test_a_job_that_hangs_is_given_up_and_the_others_are_not(tmp_path: Path) -> None:
     jobs, lost = [HANGS, 100, *range(5)], list[int]()
 
