@@ -14,6 +14,9 @@ FORMAT = 2
 
 DESCRIPTION = "dataset.yaml"
 
+USUAL_LANDMARKER = "the usual one"
+"""In ``source``, where no other found the faces; earlier versions did not say which did."""
+
 RESTORE = "restore it from a backup, or prepare the raw videos under another data.name="
 """What to do about a dataset that is damaged: what is left of it may hold work that nobody has elsewhere."""
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from aulight.data import row_groups
-from aulight.data.description import DatasetDescription
+from aulight.data.description import USUAL_LANDMARKER, DatasetDescription
 from aulight.data.noted import NOTED
 from aulight.files import sha256
 
@@ -73,6 +73,8 @@ def described(meta: DatasetDescription) -> bytes:
     # as it always was before it was said
     if (reader := dict(source.get("reader") or {})).get("pictures") == "auto":
         source["reader"] = {key: value for key, value in reader.items() if key != "pictures"}
+    if source.get("landmarker") == USUAL_LANDMARKER:
+        del source["landmarker"]
     left_out = ("revision", "skipped_stamps", "fingerprint", "tables")
     kept = {key: value for key, value in meta.items() if key not in left_out}
     return yaml.safe_dump({**kept, "format": 1, "source": source}).encode()  # however the videos are packed

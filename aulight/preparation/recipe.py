@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from aulight.data.description import DESCRIPTION, read_description, read_plain
+from aulight.data.description import DESCRIPTION, USUAL_LANDMARKER, read_description, read_plain
 from aulight.data.video.write import GOP
 from aulight.data.writer import partial_folder
 from aulight.errors import AulightError, one_line
@@ -98,8 +98,9 @@ class Recipe:
             "crop_size": self.crop_size,
             # MediaPipe's networks, whoever runs them: its own library puts landmarks .01% of a face elsewhere.
             "faces": "none" if self.finding is None else "mediapipe",
-            **({} if self.finding is None else vars(self.finding)),
-            **({} if self.finding is None or self.landmarker is None else {"landmarker": self.landmarker}),
+            **(
+                {} if self.finding is None else vars(self.finding) | {"landmarker": self.landmarker or USUAL_LANDMARKER}
+            ),
             **({} if self.gop == GOP else {"gop": self.gop}),  # as it always was before it was said
             # Of all videos or of some; what it finds is .001 pixels from what LiteRT finds.
             **({"networks": "torch"} if self.was_by_torch or (makes and self.by_torch) else {}),
@@ -242,8 +243,7 @@ def _there(path: str, key: str, root: Path) -> str:
 
 def _of_frames(record: Mapping[str, Any]) -> dict[str, object]:
     """What of a record decides the frames."""
-    usual = {"landmarker": "the usual one"} if record.get("faces") == "mediapipe" else {}
-    settings = {key: value for key, value in (usual | _settings(record)).items() if key not in MAY_DIFFER}
+    settings = {key: value for key, value in _settings(record).items() if key not in MAY_DIFFER}
     return {key: value for key, value in settings.items() if key.partition(".")[2] not in LABELS_ONLY}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from aulight.data.fingerprint import described
 from aulight.data.writer import partial_folder
 from aulight.errors import AulightError
 from aulight.preparation.recipe import SETTINGS, Finding, Recipe
@@ -34,10 +35,28 @@ RECIPE = Recipe(
 )
 
 
-def test_the_record_is_that_of_the_version_before() -> None:
+def test_the_record_is_that_of_the_version_before_and_says_the_landmarker() -> None:
     source = yaml.safe_dump({"source": RECIPE.record()}, sort_keys=False)
-    assert BEFORE.endswith(source)
-    RECIPE.refuse_other(Path("data"), yaml.safe_load(BEFORE)["source"])
+    assert f"{BEFORE}  landmarker: the usual one\n".endswith(source)
+
+
+@pytest.mark.parametrize("landmarker", [None, "3fa9"])
+def test_a_record_that_does_not_say_the_landmarker_is_of_any(landmarker: str | None, tmp_path: Path) -> None:
+    """Versions before took another one, too: what goes on says which, and from then on that one alone goes on."""
+    recipe = replace(RECIPE, landmarker=landmarker)
+    before = yaml.safe_load(BEFORE)["source"]
+    recipe.refuse_other(tmp_path, before)
+    (tmp_path / SETTINGS).write_text(yaml.safe_dump(before))
+    recipe.leave_in(tmp_path)
+    recipe.leave_in(tmp_path)
+    with pytest.raises(AulightError, match=r"\(faces\.model was "):
+        replace(RECIPE, landmarker=None if landmarker else "3fa9").leave_in(tmp_path)
+
+
+def test_the_usual_landmarker_is_not_in_the_fingerprint() -> None:
+    before = yaml.safe_load(BEFORE)
+    assert described(before | {"source": RECIPE.record()}) == described(before)
+    assert described(before | {"source": replace(RECIPE, landmarker="3fa9").record()}) != described(before)
 
 
 def test_as_they_came_has_no_settings_of_faces() -> None:
