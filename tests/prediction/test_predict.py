@@ -745,6 +745,22 @@ def test_a_recording_that_is_told_to_end_is_whole(recorded: Callable[..., Any], 
     assert 5 <= len(table) < 200
 
 
+def test_a_recording_under_nohup_goes_on(recorded: Callable[..., Any]) -> None:
+    """Which has the end of the terminal ignored before the command begins."""
+
+    def happens() -> bool:
+        os.kill(os.getpid(), signal.SIGHUP)
+        return True
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        outcome, table, ending = recorded(happens)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (outcome.status, ending, len(table)) == (0, "csv", 200)
+
+
 def test_a_recording_whose_camera_is_unplugged_says_so(recorded: Callable[..., Any], tmp_path: Path) -> None:
     outcome, table, ending = recorded(lambda: False)
     assert (outcome.status, ending) == (1, "csv.partial")

@@ -1,5 +1,6 @@
 """A model with a reference of each person: films, streams, photos, files; two people have two."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,21 @@ def test_files_say_the_same_as_python(format: str, aulight: Command, run: Path, 
     assert sorted(path.suffix for path in tmp_path.glob("film.*")) == sorted(
         [f".{format}", ".csv", ".json", ".mp4", ".png"]
     )
+
+
+def test_a_film_may_have_the_name_of_what_is_made_on_the_way(
+    aulight: Command, run: Path, film: Path, tmp_path: Path
+) -> None:
+    """References and rests are taken away in tables beside its own; oracle: the same film under another name."""
+    names = ["film", "related", "level"]
+    films = [shutil.copy(film, tmp_path / f"{name}.mp4") for name in names]
+    given = [f"output={tmp_path}/out", "baseline=person", "format=parquet", "workers=1"]  # a short csv is read at once
+    outcome = aulight("predict", f"model={run}", *films, *given)
+    assert outcome.status == 0, outcome.err
+    first, *others = (pd.read_parquet(tmp_path / f"out/{name}.parquet") for name in names)
+    assert len(first) == 120
+    for other in others:
+        pd.testing.assert_frame_equal(other, first)
 
 
 def test_a_stream_settles_at_what_the_film_says(model: Model) -> None:
