@@ -96,6 +96,21 @@ def test_who_may_not_list_the_bucket_reads_what_is_there(
     pd.testing.assert_frame_equal(there.frames, data.frames)
 
 
+def test_first_labels_that_have_not_got_their_name_yet_are_read(
+    bucket: Any, data: PreparedDataset, tmp_path: Path
+) -> None:
+    """As a killed `prepare labels=` leaves them, and somebody uploads them."""
+    description = yaml.safe_load((data.root / "dataset.yaml").read_text())
+    assert "labels" in description["tables"]
+    upload(bucket, data.root)
+    bucket.put_object(Key="set/dataset.yaml", Body=yaml.safe_dump(description | {"revision": 1}).encode())
+    bucket.Object("set/labels.parquet").delete()
+    bucket.upload_file(str(data.root / "labels.parquet"), "set/.labels.1.parquet")
+    there = at_url(tmp_path)
+    assert there.fingerprint == data.fingerprint
+    pd.testing.assert_frame_equal(there.labels, data.labels)
+
+
 @pytest.mark.parametrize("closed", ["dataset.yaml", "videos.parquet", "labels.parquet"])
 def test_a_table_that_is_there_and_may_not_be_read_is_told(
     uploaded: Any, proxy: Proxy, tmp_path: Path, closed: str
